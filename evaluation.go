@@ -1,0 +1,113 @@
+package assay
+
+// Evaluation is the payload of KindEvaluation. The subject is the model's digest.
+type Evaluation struct {
+	Data        Digest           `json:"data"`  // content of the data set
+	Split       Digest           `json:"split"` // evidence id
+	Part        string           `json:"part"`
+	Rows        Digest           `json:"rows"` // of the row ids that were scored
+	Count       int64            `json:"count"`
+	Final       bool             `json:"final"`          // read from the sealed part
+	Read        int              `json:"read,omitempty"` // which read of the sealed part this was, from 1
+	Level       float64          `json:"level"`
+	Seed        uint64           `json:"seed"`
+	Replicates  int              `json:"replicates"`
+	Task        Task             `json:"task"`
+	Classes     []string         `json:"classes,omitempty"`
+	Positive    string           `json:"positive,omitempty"`
+	Threshold   Number           `json:"threshold"`
+	Entity      string           `json:"entity,omitempty"` // intervals resample whole entities
+	Primary     string           `json:"primary"`
+	Baseline    string           `json:"baseline"` // what the model was held against: prior, majority, …
+	Metrics     []Metric         `json:"metrics"`
+	Business    *Metric          `json:"business,omitempty"`
+	Slices      []Slice          `json:"slices"`
+	Fairness    []Disparity      `json:"fairness"`
+	Confusion   [][]int64        `json:"confusion,omitempty"` // rows true, columns predicted, in the order of Classes
+	Calibration []CalibrationBin `json:"calibration,omitempty"`
+	Curves      Digest           `json:"curves,omitempty"` // blob: ROC, PR, lift and threshold table
+}
+
+// Metric is one score with its interval, beside the baseline's.
+type Metric struct {
+	Name       string   `json:"name"`
+	Definition string   `json:"definition"` // "roc_auc_score@sklearn>=1.6"
+	Higher     bool     `json:"higher_is_better"`
+	Estimate   Estimate `json:"estimate"`
+	Baseline   Estimate `json:"baseline"`
+	Gain       Estimate `json:"gain"`    // paired difference to the baseline; positive is better whatever the metric's direction
+	Verdict    Verdict  `json:"verdict"` // Gain is above 0
+}
+
+// Slice is the same scores on some of the rows.
+type Slice struct {
+	Name      string        `json:"name"` // "SEX = 1", "AGEP 18–29", "SEX = 1 & RAC1P = 2"
+	Count     int64         `json:"count"`
+	Positives int64         `json:"positives"`
+	Metrics   []SliceMetric `json:"metrics"`
+	Verdict   Verdict       `json:"verdict"` // undetermined below the minimum of rows or positives; fail when worse than the rest after correction
+}
+
+// SliceMetric is one metric on one slice.
+type SliceMetric struct {
+	Name     string   `json:"name"`
+	Estimate Estimate `json:"estimate"`
+	Gap      Estimate `json:"gap"`     // slice minus all other rows, positive is better
+	PValue   Number   `json:"p_value"` // of no gap, after Holm's correction over the slices
+}
+
+// Disparity is one group-fairness figure over the groups of a sensitive column.
+type Disparity struct {
+	Column   string   `json:"column"`
+	Name     string   `json:"name"` // demographic_parity_difference, equalized_odds_ratio, …
+	Estimate Estimate `json:"estimate"`
+	Low      string   `json:"low"`      // the group with the smallest rate
+	High     string   `json:"high"`     // the group with the largest rate
+	Left     []string `json:"left_out"` // groups below the minimum of rows
+}
+
+// CalibrationBin is one bin of the reliability curve.
+type CalibrationBin struct {
+	Lower    float64  `json:"lower"`
+	Upper    float64  `json:"upper"`
+	Mean     float64  `json:"mean_predicted"`
+	Fraction Estimate `json:"fraction_positive"`
+}
+
+// Comparison is the payload of KindComparison: a candidate against another model on the same rows. The subject is the candidate's
+// digest.
+type Comparison struct {
+	Candidate Digest             `json:"candidate"`
+	Reference Digest             `json:"reference"` // the other model's digest; empty when it is a baseline
+	Name      string             `json:"name"`      // the other model's name, or the baseline's
+	Split     Digest             `json:"split"`
+	Rows      Digest             `json:"rows"`
+	Count     int64              `json:"count"`
+	Margin    float64            `json:"margin"` // how much worse still counts as not worse, in the metric's unit
+	Primary   string             `json:"primary"`
+	Metrics   []MetricDifference `json:"metrics"`
+	Verdict   Verdict            `json:"verdict"` // of the primary metric: non-inferior within the margin
+	Better    Verdict            `json:"better"`  // of the primary metric: better than 0
+}
+
+// MetricDifference is one paired difference; positive means that the candidate is better, whatever the metric's direction.
+type MetricDifference struct {
+	Name       string   `json:"name"`
+	Definition string   `json:"definition"`
+	Candidate  Estimate `json:"candidate"`
+	Reference  Estimate `json:"reference"`
+	Difference Estimate `json:"difference"`
+	PValue     Number   `json:"p_value"`
+	Test       string   `json:"test"` // delong, mcnemar, paired_bootstrap, …
+	Verdict    Verdict  `json:"verdict"`
+}
+
+// Disclosure is the payload of KindDisclosure: the sealed labels were used once more. The subject is the model's digest.
+type Disclosure struct {
+	Split   Digest   `json:"split"`
+	Rows    Digest   `json:"rows"`
+	Read    int      `json:"read"`             // 1 for the first read of these rows, under whatever name
+	Level   float64  `json:"level"`            // 1 − α/k for the k-th read
+	Metrics []string `json:"metrics"`          // what was disclosed
+	Reason  string   `json:"reason,omitempty"` // required from the second read on
+}

@@ -1,0 +1,171 @@
+// Package assaytest is what the tests of several packages share: golden files, oracle tables and a fixed clock. Only test files
+// import it.
+package assaytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write golden files instead of comparing with them")
+
+// Root returns the module's root directory.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Golden compares got with the file testdata/name of the package under test, or writes that file when the test runs with -update.
+func Golden(t testing.TB, name string, got []byte) {
+	t.Helper()
+	p := filepath.Join("testdata", filepath.FromSlash(name))
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(p)
+	if err != nil {
+		t.Fatalf("no golden file: %v (run the test with -update to write it)", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs from what the test got; read the difference, then run with -update\n%s", p, firstDifference(string(want), string(got)))
+	}
+}
+
+func firstDifference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := 0; i < len(w) || i < len(g); i++ {
+		var a, b string
+		if i < len(w) {
+			a = w[i]
+		}
+		if i < len(g) {
+			b = g[i]
+		}
+		if a != b {
+			return fmt.Sprintf("line %d\n- %s\n+ %s", i+1, a, b)
+		}
+	}
+	return ""
+}
+
+// A Case is one row of an oracle table: the arguments and either a value or the error with which the peer refuses them.
+type Case struct {
+	ID    string                     `json:"id"`
+	Fn    string                     `json:"fn"`
+	What  string                     `json:"what"`
+	Args  map[string]json.RawMessage `json:"args"`
+	Value json.RawMessage            `json:"value"`
+	Error *struct {
+		Type    string `json:"type"`
+		Message string `json:"message"`
+	} `json:"error"`
+	Warnings []string `json:"warnings"`
+}
+
+// Tolerance is how close is close enough, as the table's header states it.
+type Tolerance struct {
+	Rel float64 `json:"rel"`
+	Abs float64 `json:"abs"`
+}
+
+// Near reports whether got equals want within the tolerance; NaN equals NaN, and an infinity equals itself.
+func (tol Tolerance) Near(got, want float64) bool {
+	if math.IsNaN(want) || math.IsNaN(got) {
+		return math.IsNaN(want) && math.IsNaN(got)
+	}
+	if math.IsInf(want, 0) || math.IsInf(got, 0) {
+		return got == want
+	}
+	return math.Abs(got-want) <= tol.Abs+tol.Rel*math.Abs(want)
+}
+
+// Oracle loads testdata/oracle/name of the module, for example "metric/ranking.json".
+func Oracle(t testing.TB, name string) ([]Case, Tolerance) {
+	t.Helper()
+	var table struct {
+		Header struct {
+			Tolerance Tolerance `json:"tolerance"`
+		} `json:"header"`
+		Cases []Case `json:"cases"`
+	}
+	OracleInto(t, name, &table)
+	if len(table.Cases) == 0 {
+		t.Fatalf("oracle table %s holds no case", name)
+	}
+	return table.Cases, table.Header.Tolerance
+}
+
+// OracleInto decodes testdata/oracle/name into v.
+func OracleInto(t testing.TB, name string, v any) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(Root(), "testdata", "oracle", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		t.Fatalf("oracle table %s: %v", name, err)
+	}
+}
+
+// Float is a float64 that reads NaN, Infinity, -Infinity and null (as NaN) besides numbers.
+type Float float64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *Float) UnmarshalJSON(b []byte) error {
+	switch strings.Trim(string(b), `"`) {
+	case "NaN", "null":
+		*f = Float(math.NaN())
+	case "Infinity":
+		*f = Float(math.Inf(1))
+	case "-Infinity":
+		*f = Float(math.Inf(-1))
+	default:
+		var v float64
+		if err := json.Unmarshal(b, &v); err != nil {
+			return err
+		}
+		*f = Float(v)
+	}
+	return nil
+}
+
+// Floats decodes a JSON array (of any of Float's forms) into float64s; it returns nil for an absent argument or null.
+func Floats(t testing.TB, raw json.RawMessage) []float64 {
+	t.Helper()
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	var fs []Float
+	if err := json.Unmarshal(raw, &fs); err != nil {
+		t.Fatalf("not an array of numbers: %v", err)
+	}
+	out := make([]float64, len(fs))
+	for i, f := range fs {
+		out[i] = float64(f)
+	}
+	return out
+}
+
+// Clock returns a clock that starts at 2026-01-02 03:04:05 UTC and moves on by one second a call.
+func Clock() func() time.Time {
+	at := time.Date(2026, 1, 2, 3, 4, 4, 0, time.UTC)
+	return func() time.Time {
+		at = at.Add(time.Second)
+		return at
+	}
+}
