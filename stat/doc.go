@@ -1,0 +1,13 @@
+// Package stat holds the statistics that Assay decides with: intervals, tests, distances, corrections for many tests, resampling,
+// seeded generators and the splitters of scikit-learn.
+//
+// It is pure: no file, no clock, no global state. Whatever is random takes a seed and draws from Rand, whose numbers are a function
+// of (seed, stream, index) alone, so that neither the number of threads nor their order changes a result; RandomState exists only to
+// repeat what NumPy drew. Quantities that somebody decides on are returned as assay.Estimate; a quantity that the data do not
+// determine is NaN with a method that says why, never a made-up zero.
+//
+// Values are checked against SciPy, statsmodels, NumPy, scikit-learn and R's pROC by the tables under testdata/oracle, within the
+// tolerance that each table states. Functions are safe for concurrent use unless their type says otherwise.
+//
+// The package deliberately does not read data, know metrics by name, or judge: it computes.
+package stat
