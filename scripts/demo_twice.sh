@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the demo twice in two empty folders and compares the evidence ids: the same facts must have the same ids.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+make -s build
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for i in 1 2; do
+	bin/assay demo --dir "$work/$i" >"$work/out$i" 2>"$work/err$i" || { cat "$work/out$i" "$work/err$i"; exit 1; }
+	(cd "$work/$i" && "$OLDPWD/bin/assay" evidence list --ids | sort) >"$work/ids$i"
+	(cd "$work/$i" && "$OLDPWD/bin/assay" fsck)
+done
+cat "$work/out1"
+diff "$work/ids1" "$work/ids2" || { echo "the two demos differ in their evidence"; exit 1; }
+echo "two demos, $(wc -l <"$work/ids1") evidence ids, all equal"

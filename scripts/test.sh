@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The full test command: installs what the tests need, then lints, tests with the race detector, runs the demo twice and compares
+# its evidence, and runs the Python conformance checks. Caches live in .cache, which git ignores.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export ASSAY_TEST_FULL=1
+started=$(date +%s)
+step() { printf '\n== %s (%ss)\n' "$*" "$(($(date +%s) - started))"; }
+
+step "what the tests need"
+scripts/deps.sh
+
+step "lint"
+scripts/lint.sh
+
+step "go test -race -shuffle=on"
+go test -race -shuffle=on -timeout 40m ./...
+
+step "the demo, twice from nothing, with the same evidence"
+scripts/demo_twice.sh
+
+step "Python conformance"
+scripts/python.sh
+
+step "all passed"
