@@ -1,0 +1,92 @@
+// Package web makes what people look at in a browser: self-contained reports and, later, the pages of the server. It renders payloads
+// and computes nothing: every number on a page comes out of evidence.
+//
+// A report is one HTML file without scripts or outside references: it opens from disk, in the dark, on a phone and on paper.
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+//go:embed assets/tokens.css assets/*.html
+var assets embed.FS
+
+// MaxReportBytes is the size that no report exceeds, whatever the number of rows.
+const MaxReportBytes = 2 << 20
+
+// A Footer says where a report comes from.
+type Footer struct {
+	Version  string       // of Assay
+	Evidence assay.Digest // id of the evidence that the report shows
+	Data     assay.Digest // content of the data set
+	At       string       // when, RFC 3339; empty leaves it out
+}
+
+// page is what the frame around every report needs.
+type page struct {
+	Title  string
+	CSS    template.CSS
+	Footer Footer
+	Body   any
+}
+
+// render writes one report through its template.
+func render(w io.Writer, name, title string, f Footer, body any) error {
+	css, err := assets.ReadFile("assets/tokens.css")
+	if err != nil {
+		panic("BUG: the style sheet is not embedded")
+	}
+	t, err := template.New("").Funcs(functions()).ParseFS(assets, "assets/frame.html", "assets/"+name)
+	if err != nil {
+		panic("BUG: a template does not parse: " + err.Error())
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "frame.html", page{title, template.CSS(css), f, body}); err != nil {
+		return assay.Errorf(assay.Internal, "the report cannot be rendered: %w", err)
+	}
+	if b.Len() > MaxReportBytes {
+		return assay.Errorf(assay.Internal, "the report is %d bytes; the limit is %d", b.Len(), MaxReportBytes)
+	}
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"count":   func(n int64) string { return thousands(n) },
+		"percent": func(f float64) string { return strconv.FormatFloat(100*f, 'f', 1, 64) + " %" },
+		"number":  func(v float64) string { return assay.FormatNumber(v, math.NaN()) },
+		"verdict": func(v assay.Verdict) template.HTML {
+			return template.HTML(fmt.Sprintf(`<span class="verdict %s">%s %s</span>`, template.HTMLEscapeString(string(v)), v.Glyph(), template.HTMLEscapeString(string(v))))
+		},
+		"estimate": func(e assay.Estimate) template.HTML {
+			title := e.Method
+			if e.HasInterval() {
+				title = fmt.Sprintf("%s, level %s, n = %s", e.Method, strconv.FormatFloat(e.Level, 'g', 4, 64), thousands(e.N))
+			}
+			return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
+		},
+		"join": strings.Join,
+		"inc":  func(i int) int { return i + 1 },
+	}
+}
+
+// thousands writes a count with separators.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	digits := strings.TrimPrefix(s, "-")
+	sign := s[:len(s)-len(digits)]
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
