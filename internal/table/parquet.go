@@ -1,0 +1,190 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// readParquet loads Parquet files. Their columns must have the same names; types that differ in width are widened.
+func (e *Engine) readParquet(ctx context.Context, sources []source, o *ReadOptions) (*Table, error) {
+	if len(o.Types) > 0 {
+		return nil, assay.Errorf(assay.Invalid, "the columns of a Parquet file have types of their own: none can be stated")
+	}
+	links := make([]string, len(sources))
+	defer func() {
+		for _, l := range links {
+			if l != "" {
+				os.Remove(l)
+			}
+		}
+	}()
+	var names []string
+	for i := range sources {
+		if err := wholeParquet(&sources[i]); err != nil {
+			return nil, err
+		}
+		link, err := e.link(ctx, sources[i].path)
+		if err != nil {
+			return nil, err
+		}
+		links[i] = link
+		r, err := e.query(ctx, "SELECT * FROM read_parquet("+Literal(link)+", hive_partitioning=false) LIMIT 0")
+		if err != nil {
+			return nil, parquetError(ctx, sources[i].name, err)
+		}
+		columns := r.Columns()
+		r.Close()
+		if i == 0 {
+			names = columns
+			if err := checkNames(sources[i].name, names); err != nil {
+				return nil, err
+			}
+		} else if err := sameNames(sources[0].name, names, sources[i].name, columns); err != nil {
+			return nil, err
+		}
+	}
+	quoted := make([]string, len(links))
+	for i, l := range links {
+		quoted[i] = Literal(l)
+	}
+	from := fmt.Sprintf("read_parquet([%s], union_by_name=%t, hive_partitioning=false)", strings.Join(quoted, ", "), len(links) > 1)
+	fields, selects, err := e.describe(ctx, from)
+	if err != nil {
+		return nil, parquetError(ctx, sources[0].name, err)
+	}
+	store := e.name("t")
+	if err := e.exec(ctx, "CREATE TABLE "+store+" AS SELECT "+strings.Join(selects, ", ")+" FROM "+from); err != nil {
+		return nil, parquetError(ctx, sources[0].name, err)
+	}
+	for i := range sources {
+		if err := sources[i].changed(); err != nil {
+			e.drop(store)
+			return nil, err
+		}
+	}
+	t := &Table{engine: e, format: Parquet, sources: sources}
+	if err := t.adopt(ctx, store, fields); err != nil {
+		return nil, err
+	}
+	var promised int64
+	if err := e.queryRow(ctx, "SELECT coalesce(sum(num_rows), 0)::BIGINT FROM parquet_file_metadata(["+strings.Join(quoted, ", ")+"])", &promised); err != nil {
+		return nil, parquetError(ctx, sources[0].name, err)
+	}
+	if promised != t.rows {
+		e.drop(store)
+		return nil, assay.Errorf(assay.Rejected, "%s says that it holds %d rows but %d can be read", sources[0].name, promised, t.rows)
+	}
+	return t, nil
+}
+
+// wholeParquet looks for the magic bytes at both ends of the file.
+func wholeParquet(s *source) error {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return assay.Errorf(assay.Forbidden, "%s may not be read", s.name)
+	}
+	defer f.Close()
+	if s.size == 0 {
+		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", s.name)
+	}
+	var head, tail [4]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return assay.Errorf(assay.Unavailable, "%s cannot be read: %w", s.name, err)
+	}
+	if string(head[:]) == "PARE" {
+		return assay.Errorf(assay.Unimplemented, "%s is encrypted, which is not supported", s.name)
+	}
+	if string(head[:]) != "PAR1" {
+		return assay.Errorf(assay.Rejected, "%s is not a Parquet file: it does not begin with PAR1", s.name)
+	}
+	if s.size < 12 {
+		return assay.Errorf(assay.Rejected, "%s is cut off: %d bytes are too few for a Parquet file", s.name, s.size)
+	}
+	if _, err := f.ReadAt(tail[:], s.size-4); err != nil && err != io.EOF {
+		return assay.Errorf(assay.Unavailable, "%s cannot be read: %w", s.name, err)
+	}
+	if string(tail[:]) != "PAR1" {
+		return assay.Errorf(assay.Rejected, "%s is cut off: a Parquet file ends with PAR1 and this one, after %d bytes, does not", s.name, s.size).
+			Try("copy the file again")
+	}
+	return nil
+}
+
+// parquetError says that the content is at fault, unless memory, disk or the context was.
+func parquetError(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if e := (&assay.Error{}); asError(err, &e) && e.Hint != "" {
+		return err
+	}
+	return assay.Errorf(assay.Rejected, "%s is damaged or not a Parquet file that can be read: %w", name, err)
+}
+
+// describe lists the columns of a relation, and the expressions that bring each to a type of ours, named c0, c1, ….
+func (e *Engine) describe(ctx context.Context, from string) ([]assay.Field, []string, error) {
+	r, err := e.query(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+from+")")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	var fields []assay.Field
+	var selects []string
+	for r.Next() {
+		var name, typ string
+		if err := r.Scan(&name, &typ); err != nil {
+			return nil, nil, err
+		}
+		t, expression := logical(typ, Ident(name))
+		selects = append(selects, fmt.Sprintf("%s AS c%d", expression, len(fields)))
+		fields = append(fields, assay.Field{Name: name, Type: t})
+	}
+	return fields, selects, r.Err()
+}
+
+// logical maps a type of DuckDB to one of ours, and the expression that stores it: timestamps in UTC with microseconds, nested values as
+// JSON, float32 widened.
+func logical(typ, column string) (assay.Type, string) {
+	base, _, _ := strings.Cut(typ, "(")
+	if strings.HasSuffix(typ, "]") {
+		return assay.TypeJSON, "CAST(to_json(" + column + ") AS VARCHAR)"
+	}
+	switch base {
+	case "BOOLEAN":
+		return assay.TypeBoolean, column
+	case "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "HUGEINT":
+		return assay.TypeInteger, column
+	case "UBIGINT", "UHUGEINT":
+		return assay.TypeInteger, "CAST(" + column + " AS HUGEINT)"
+	case "FLOAT":
+		return assay.TypeNumber, "CAST(" + column + " AS DOUBLE)"
+	case "DOUBLE", "DECIMAL":
+		return assay.TypeNumber, column
+	case "VARCHAR":
+		return assay.TypeString, column
+	case "DATE":
+		return assay.TypeDate, column
+	case "TIME":
+		return assay.TypeTime, column
+	case "TIME WITH TIME ZONE", "TIME_NS":
+		return assay.TypeTime, "CAST(" + column + " AS TIME)"
+	case "TIMESTAMP":
+		return assay.TypeTimestamp, column
+	case "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS":
+		return assay.TypeTimestamp, "CAST(" + column + " AS TIMESTAMP)"
+	case "TIMESTAMP WITH TIME ZONE":
+		return assay.TypeTimestamp, "CAST(" + column + " AT TIME ZONE 'UTC' AS TIMESTAMP)"
+	case "BLOB":
+		return assay.TypeBinary, column
+	case "JSON":
+		return assay.TypeJSON, "CAST(" + column + " AS VARCHAR)"
+	case "STRUCT", "MAP", "UNION", "VARIANT":
+		return assay.TypeJSON, "CAST(to_json(" + column + ") AS VARCHAR)"
+	}
+	return assay.TypeString, "CAST(" + column + " AS VARCHAR)"
+}

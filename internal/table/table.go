@@ -1,0 +1,154 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// A Table is a relation with typed columns. It does not change. Goroutines may share it.
+type Table struct {
+	engine   *Engine
+	relation string
+	fields   []assay.Field
+	rows     int64
+	reading  assay.Reading
+	format   string
+	sources  []source
+	notes    []Note
+}
+
+// A Note tells what a person should know about how a column was read. It holds no value of the data.
+type Note struct {
+	Column  string `json:"column"`
+	Message string `json:"message"`
+}
+
+// adopt makes t the relation over the stored table, whose columns are c0, c1, … in the order of fields. The stored names are ours, so
+// that no name of a file can collide with rowid or be beyond quoting.
+func (t *Table) adopt(ctx context.Context, store string, fields []assay.Field) error {
+	if err := t.engine.queryRow(ctx, "SELECT count(*) FROM "+store, &t.rows); err != nil {
+		return err
+	}
+	columns := make([]string, 0, len(fields)+1)
+	columns = append(columns, "rowid AS _row")
+	for i, f := range fields {
+		columns = append(columns, fmt.Sprintf("c%d AS %s", i, Ident(f.Name)))
+	}
+	t.relation = t.engine.name("v")
+	t.fields = fields
+	return t.engine.exec(ctx, "CREATE VIEW "+t.relation+" AS SELECT "+strings.Join(columns, ", ")+" FROM "+store)
+}
+
+// Fields returns the columns in the order of the source. The caller owns the slice.
+func (t *Table) Fields() []assay.Field { return slices.Clone(t.fields) }
+
+// Field returns the column of that name.
+func (t *Table) Field(name string) (assay.Field, bool) {
+	for _, f := range t.fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return assay.Field{}, false
+}
+
+// Rows returns the number of rows.
+func (t *Table) Rows() int64 { return t.rows }
+
+// Reading says how text was read; the zero value for Parquet and memory.
+func (t *Table) Reading() assay.Reading {
+	r := t.reading
+	r.Nulls = slices.Clone(r.Nulls)
+	return r
+}
+
+// Format returns csv, json, jsonl, parquet or memory.
+func (t *Table) Format() string { return t.format }
+
+// Notes returns what a person should know about how columns were read.
+func (t *Table) Notes() []Note { return slices.Clone(t.notes) }
+
+// Files returns the names and sizes of the source files, sorted by name, without digests.
+func (t *Table) Files() []assay.File {
+	out := make([]assay.File, 0, len(t.sources))
+	for _, s := range t.sources {
+		out = append(out, assay.File{Name: s.name, Bytes: s.size})
+	}
+	return out
+}
+
+// Paths returns the absolute paths of the files, in the order of Files. Standard input is a path in the engine's directory.
+func (t *Table) Paths() []string {
+	out := make([]string, 0, len(t.sources))
+	for _, s := range t.sources {
+		out = append(out, s.path)
+	}
+	return out
+}
+
+// Unchanged returns an error if a source file is no longer what was read: by size, modification time and identity.
+func (t *Table) Unchanged() error {
+	for i := range t.sources {
+		if err := t.sources[i].changed(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Relation returns what to put after FROM. It has the columns of Fields and the hidden _row, a BIGINT: the physical number of the row
+// in its source, from 0, files in the order of their names. A view that Where made keeps the numbers of its rows.
+func (t *Table) Relation() string { return t.relation }
+
+// Query runs one SELECT. Parameters are ?; Rows.Scan says which types arguments may have (nil, bool, int, int32, int64, float64,
+// string, []byte, time.Time). Text from users must never become part of sql unless Condition has accepted it: pass it as an argument.
+func (t *Table) Query(ctx context.Context, sql string, args ...any) (*Rows, error) {
+	return t.engine.query(ctx, sql, args...)
+}
+
+// Where returns the rows for which cond, an SQL expression over the columns and _row, is true. The view shares the source's data. cond
+// must not hold text from a user unless Condition has accepted it.
+func (t *Table) Where(ctx context.Context, cond string) (*Table, error) {
+	v := *t
+	v.relation = t.engine.name("v")
+	if err := t.engine.exec(ctx, "CREATE VIEW "+v.relation+" AS SELECT * FROM "+t.relation+where(cond)); err != nil {
+		return nil, err
+	}
+	if err := t.engine.queryRow(ctx, "SELECT count(*) FROM "+v.relation, &v.rows); err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+func where(cond string) string {
+	if strings.TrimSpace(cond) == "" {
+		return ""
+	}
+	return " WHERE (" + cond + "\n)"
+}
+
+// columns resolves names to fields, all of them for nil, and reports every name that does not exist.
+func (t *Table) columns(names []string) ([]assay.Field, error) {
+	if names == nil {
+		return t.Fields(), nil
+	}
+	var bad assay.Problems
+	out := make([]assay.Field, 0, len(names))
+	seen := map[string]bool{}
+	for _, n := range names {
+		f, ok := t.Field(n)
+		switch {
+		case !ok:
+			bad.Add("%q", n)
+		case seen[n]:
+			bad.Add("%q is asked for twice", n)
+		}
+		seen[n] = true
+		out = append(out, f)
+	}
+	return out, bad.Err(assay.NotFound, "the table has no such column")
+}

@@ -1,0 +1,93 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// Write writes columns (nil: all) of the rows for which the SQL expression cond is true ("": all), in the order of _row, to a file whose
+// extension says the format: .parquet, .csv, .tsv, .jsonl, and .csv.gz, .tsv.gz, .jsonl.gz. The file appears whole or not at all, and
+// replaces an existing one. In CSV a missing value is an empty field and an empty text a quoted empty one.
+func (t *Table) Write(ctx context.Context, path string, columns []string, cond string) error {
+	fields, err := t.columns(columns)
+	if err != nil {
+		return err
+	}
+	if len(fields) == 0 {
+		return assay.Errorf(assay.Invalid, "%s: a file needs at least one column", filepath.Base(path))
+	}
+	name := strings.ToLower(filepath.Base(path))
+	plain, zipped := strings.CutSuffix(name, ".gz")
+	format := ""
+	switch filepath.Ext(plain) {
+	case ".parquet":
+		format = "FORMAT parquet, COMPRESSION zstd"
+	case ".csv":
+		format = "FORMAT csv, HEADER"
+	case ".tsv":
+		format = `FORMAT csv, HEADER, DELIMITER E'\t'`
+	case ".jsonl", ".ndjson":
+		format = "FORMAT json"
+	}
+	if format == "" || zipped && filepath.Ext(plain) == ".parquet" {
+		return assay.Errorf(assay.Invalid, "%s: the extension names no format that can be written: want .parquet, .csv, .tsv or .jsonl, the last three also with .gz", filepath.Base(path))
+	}
+	if zipped {
+		format += ", COMPRESSION gzip"
+	}
+	selects := make([]string, len(fields))
+	for i, f := range fields {
+		selects[i] = Ident(f.Name)
+	}
+	made := filepath.Join(t.engine.dir, t.engine.name("out"))
+	defer os.Remove(made)
+	query := fmt.Sprintf("COPY (SELECT %s FROM %s%s) TO %s (%s)", strings.Join(selects, ", "), t.relation, where(cond), Literal(made), format)
+	if err := t.engine.exec(ctx, query); err != nil {
+		return err
+	}
+	return move(made, path)
+}
+
+// move puts a finished file in place: synced, then renamed within the target's directory.
+func move(made, path string) (err error) {
+	cannot := func(err error) error {
+		return assay.Errorf(assay.Unavailable, "%s cannot be written: %w", filepath.Base(path), err)
+	}
+	in, err := os.Open(made)
+	if err != nil {
+		return cannot(err)
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return cannot(err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(out.Name())
+		}
+	}()
+	if _, err = io.Copy(out, in); err != nil {
+		out.Close()
+		return cannot(err)
+	}
+	if err = out.Chmod(0o644); err == nil {
+		err = out.Sync()
+	}
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return cannot(err)
+	}
+	if err = os.Rename(out.Name(), path); err != nil {
+		return cannot(err)
+	}
+	return nil
+}
