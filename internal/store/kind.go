@@ -1,0 +1,238 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// KindInfo says what the payload of one kind of evidence, in one version, is.
+type KindInfo struct {
+	Kind    assay.Kind
+	Version int
+	Type    reflect.Type                     // the struct in package assay
+	Blobs   func(payload any) []assay.Digest // the blobs that must be there for as long as the evidence; payload is a pointer to Type
+}
+
+// Kinds returns every kind of evidence that this build reads, each in every version, oldest version first. The caller owns the slice.
+func Kinds() []KindInfo {
+	return []KindInfo{
+		kind(assay.KindSnapshot, func(p *assay.Snapshot) []assay.Digest {
+			if !p.Stored {
+				return nil
+			}
+			return files(p.Files)
+		}),
+		kind[assay.Datasheet](assay.KindDatasheet, nil),
+		kind(assay.KindProfile, func(p *assay.Profile) []assay.Digest { return named(p.Report) }),
+		kind(assay.KindSchema, func(p *assay.SchemaRecord) []assay.Digest { return named(p.Document) }),
+		kind[assay.Validation](assay.KindValidation, nil),
+		kind[assay.Split](assay.KindSplit, nil),
+		kind(assay.KindRun, func(p *assay.Run) []assay.Digest { return named(p.Environment.Lock) }),
+		kind[assay.Reproduction](assay.KindReproduction, nil),
+		kind[assay.Search](assay.KindSearch, nil),
+		kind(assay.KindModel, func(p *assay.Model) []assay.Digest { return named(p.File.Digest) }),
+		kind[assay.Disclosure](assay.KindDisclosure, nil),
+		kind(assay.KindEvaluation, func(p *assay.Evaluation) []assay.Digest { return named(p.Curves) }),
+		kind[assay.Comparison](assay.KindComparison, nil),
+		kind[assay.Waiver](assay.KindWaiver, nil),
+		kind[assay.Judgement](assay.KindVerdict, nil),
+		kind[assay.Promotion](assay.KindPromotion, nil),
+		kind(assay.KindCard, func(p *assay.Card) []assay.Digest { return named(p.Document) }),
+		kind[assay.CI](assay.KindCI, nil),
+	}
+}
+
+func kind[T any](k assay.Kind, blobs func(*T) []assay.Digest) KindInfo {
+	info := KindInfo{Kind: k, Version: 1, Type: reflect.TypeFor[T](), Blobs: func(any) []assay.Digest { return nil }}
+	if blobs != nil {
+		info.Blobs = func(p any) []assay.Digest { return blobs(p.(*T)) }
+	}
+	return info
+}
+
+// named returns the digests that are not empty.
+func named(ds ...assay.Digest) []assay.Digest {
+	var out []assay.Digest
+	for _, d := range ds {
+		if d != "" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func files(fs []assay.File) []assay.Digest {
+	var out []assay.Digest
+	for _, f := range fs {
+		out = append(out, named(f.Digest)...)
+	}
+	return out
+}
+
+func latest(k assay.Kind) (KindInfo, bool) {
+	var out KindInfo
+	for _, info := range Kinds() {
+		if info.Kind == k && info.Version > out.Version {
+			out = info
+		}
+	}
+	return out, out.Version > 0
+}
+
+func lookupKind(k assay.Kind, version int) (KindInfo, error) {
+	newest, ok := latest(k)
+	if !ok {
+		return KindInfo{}, assay.Errorf(assay.Invalid, "%q is not a kind of evidence", k)
+	}
+	if version > newest.Version {
+		return KindInfo{}, assay.Errorf(assay.Unimplemented, "%s evidence of version %d is newer than this build reads (%d)", k, version, newest.Version).
+			Try("use a newer assay")
+	}
+	for _, info := range Kinds() {
+		if info.Kind == k && info.Version == version {
+			return info, nil
+		}
+	}
+	return KindInfo{}, assay.Errorf(assay.Invalid, "%s evidence has no version %d", k, version)
+}
+
+// encode turns a value of the kind's type, or a pointer to one, into canonical JSON.
+func (k KindInfo) encode(payload any) ([]byte, error) {
+	v := reflect.ValueOf(payload)
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if !v.IsValid() || v.Type() != k.Type {
+		return nil, assay.Errorf(assay.Invalid, "the payload of %s evidence is a %s, not a %T", k.Kind, k.Type.Name(), payload)
+	}
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "the payload of %s evidence cannot be written: %s", k.Kind, err)
+	}
+	into := reflect.New(k.Type) // a copy, so that the caller's nil lists stay as they are
+	if err := json.Unmarshal(raw, into.Interface()); err != nil {
+		return nil, assay.Errorf(assay.Invalid, "the payload of %s evidence cannot be read back: %s", k.Kind, err)
+	}
+	return k.form(into)
+}
+
+// form writes the one form of a decoded payload.
+func (k KindInfo) form(p reflect.Value) ([]byte, error) {
+	fill(p.Elem())
+	raw, err := json.Marshal(p.Interface())
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "the payload of %s evidence cannot be written: %s", k.Kind, err)
+	}
+	out, err := canonicalObject(raw)
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "the payload of %s evidence: %s", k.Kind, err)
+	}
+	return out, nil
+}
+
+// decode reads a canonical payload strictly: it must be exactly what the kind's type writes, nothing more, nothing less.
+func (k KindInfo) decode(payload []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	dec.DisallowUnknownFields()
+	p := reflect.New(k.Type)
+	if err := dec.Decode(p.Interface()); err != nil {
+		return nil, assay.Errorf(assay.Invalid, "the payload is no %s: %s", k.Type.Name(), strings.TrimPrefix(err.Error(), "json: "))
+	}
+	form, err := k.form(p)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(form, payload) {
+		return nil, assay.Errorf(assay.Invalid, "the payload is no %s: %s", k.Type.Name(), mismatch(payload, form))
+	}
+	return p.Interface(), nil
+}
+
+// mismatch names the first place where a payload differs from the form of its type. It shows no value.
+func mismatch(got, want []byte) string {
+	var g, w any
+	if json.Unmarshal(got, &g) != nil || json.Unmarshal(want, &w) != nil {
+		return "it is not JSON"
+	}
+	if at := differ("", g, w); at != "" {
+		return at
+	}
+	return "a number or a text is not written as the type writes it"
+}
+
+func differ(at string, got, want any) string {
+	switch w := want.(type) {
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok {
+			return fmt.Sprintf("%s must be an object", place(at))
+		}
+		for _, k := range slices.Sorted(maps.Keys(w)) {
+			if _, ok := g[k]; !ok {
+				return fmt.Sprintf("%s is missing", place(at+"/"+k))
+			}
+		}
+		for _, k := range slices.Sorted(maps.Keys(g)) {
+			if _, ok := w[k]; !ok {
+				return fmt.Sprintf("%s is unknown, or empty and to be left out", place(at+"/"+k))
+			}
+			if d := differ(at+"/"+k, g[k], w[k]); d != "" {
+				return d
+			}
+		}
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) != len(w) {
+			return fmt.Sprintf("%s must be a list", place(at))
+		}
+		for i := range w {
+			if d := differ(fmt.Sprintf("%s/%d", at, i), g[i], w[i]); d != "" {
+				return d
+			}
+		}
+	default:
+		if got != want {
+			return fmt.Sprintf("%s is not written as its type writes it", place(at))
+		}
+	}
+	return ""
+}
+
+func place(at string) string {
+	if at == "" {
+		return "it"
+	}
+	return at
+}
+
+// fill turns the nil lists and maps below v into empty ones.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			fill(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Slice:
+		if v.IsNil() {
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		}
+		for i := range v.Len() {
+			fill(v.Index(i))
+		}
+	case reflect.Map:
+		if v.IsNil() {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
+	}
+}

@@ -1,0 +1,496 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/assay-ml/assay"
+)
+
+const fingerprintBytes = len(Fingerprint{})
+
+// seal is a row of the seals.
+type seal struct {
+	SealRecord
+	seq int64
+}
+
+func (r SealRecord) same(o SealRecord) bool {
+	return r.Split == o.Split && r.Data == o.Data && r.Rows == o.Rows && r.Count == o.Count && r.Fingerprints == o.Fingerprints && r.Labels == o.Labels
+}
+
+// context is what the journal repeats of a seal, so that altering it shows.
+func (r SealRecord) context() map[string]string {
+	return map[string]string{
+		"seal_data": string(r.Data), "seal_rows": string(r.Rows), "seal_count": strconv.FormatInt(r.Count, 10),
+		"seal_fingerprints": string(r.Fingerprints), "seal_labels": string(r.Labels),
+	}
+}
+
+func seals(ctx context.Context, q queryer, where string, args ...any) ([]seal, error) {
+	out := []seal{}
+	err := each(ctx, q, func(scan func(...any) error) error {
+		var s seal
+		err := scan(&s.seq, &s.Split, &s.Data, &s.Rows, &s.Count, &s.Fingerprints, &s.Labels)
+		out = append(out, s)
+		return err
+	}, `SELECT seq, split, data, rows, count, fingerprints, labels FROM seals `+where+` ORDER BY seq`, args...)
+	return out, err
+}
+
+// Sealed implements Seals.
+func (s *SQLite) Sealed(ctx context.Context) ([]SealRecord, error) {
+	held, err := seals(ctx, s.reads, ``)
+	if err != nil {
+		return nil, fault("the seals cannot be read", err)
+	}
+	out := make([]SealRecord, len(held))
+	for i := range held {
+		out[i] = held[i].SealRecord
+	}
+	return out, nil
+}
+
+// Seal implements Seals.
+func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
+	if err := s.sealable(ctx, r); err != nil {
+		return err
+	}
+	// Sets are compared outside the transaction, for that may take a while; a seal that came meanwhile is compared in the next round.
+	type pair struct{ older, newer int64 }
+	compared := map[int64]pair{}
+	for {
+		held, err := seals(ctx, s.reads, ``)
+		if err != nil {
+			return fault("the seals cannot be read", err)
+		}
+		for _, h := range held {
+			if h.Split == r.Split {
+				if h.same(r) {
+					return nil
+				}
+				return assay.Errorf(assay.Exists, "split %s is sealed already, with other rows or labels", r.Split.Short()).Try("assay split with another seed makes another split")
+			}
+			if _, ok := compared[h.seq]; ok {
+				continue
+			}
+			a, b, err := s.common(ctx, h.Fingerprints, r.Fingerprints)
+			if err != nil {
+				return err
+			}
+			compared[h.seq] = pair{a, b}
+		}
+		done := false
+		err = s.write(ctx, "the test labels cannot be sealed", func(tx *sql.Tx) error {
+			var n int
+			if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM seals`).Scan(&n); err != nil {
+				return err
+			}
+			if n != len(compared) {
+				return nil
+			}
+			c := texts(r.Context)
+			for k, v := range r.context() {
+				c[k] = v
+			}
+			entry, err := s.note(ctx, tx, r.Split, c)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO seals (seq, split, data, rows, count, fingerprints, labels) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+				entry.Seq, r.Split, r.Data, r.Rows, r.Count, r.Fingerprints, r.Labels); err != nil {
+				return err
+			}
+			for older, p := range compared {
+				if p.older == 0 && p.newer == 0 {
+					continue
+				}
+				if _, err := tx.ExecContext(ctx, `INSERT INTO overlaps (older, newer, older_rows, newer_rows) VALUES (?, ?, ?, ?)`,
+					older, entry.Seq, p.older, p.newer); err != nil {
+					return err
+				}
+			}
+			done = true
+			return nil
+		})
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// sealable holds a seal against the split's evidence and its blobs.
+func (s *SQLite) sealable(ctx context.Context, r SealRecord) error {
+	ev, err := s.Get(ctx, r.Split)
+	if err != nil {
+		return err
+	}
+	if ev.Kind != assay.KindSplit {
+		return assay.Errorf(assay.Invalid, "evidence %s is a %s, not a split", r.Split.Short(), ev.Kind)
+	}
+	p, err := assay.Decode[assay.Split](ev.Evidence)
+	if err != nil {
+		return err
+	}
+	var ps assay.Problems
+	if ev.Subject != r.Data {
+		ps.Add("the split is of data %s, not of %s", ev.Subject.Short(), r.Data.Short())
+	}
+	i := slices.IndexFunc(p.Parts, func(part assay.Part) bool { return part.Name == p.Sealed })
+	if i < 0 {
+		ps.Add("the split seals no part")
+	} else if p.Parts[i].IDs != r.Rows || p.Parts[i].Rows != r.Count {
+		ps.Add("the split seals %d rows %s, not %d rows %s", p.Parts[i].Rows, p.Parts[i].IDs.Short(), r.Count, r.Rows.Short())
+	}
+	if _, err := s.blobs.Stat(ctx, r.Labels); assay.CodeOf(err) == assay.NotFound || assay.CodeOf(err) == assay.Invalid {
+		ps.Add("the labels: %s", err)
+	} else if err != nil {
+		return err
+	}
+	n, sorted := int64(0), true
+	var last Fingerprint
+	err = s.fingerprints(ctx, r.Fingerprints, func(f Fingerprint) {
+		sorted = sorted && (n == 0 || bytes.Compare(last[:], f[:]) <= 0)
+		last = f
+		n++
+	})
+	switch {
+	case assay.CodeOf(err) == assay.NotFound, assay.CodeOf(err) == assay.Invalid:
+		ps.Add("the fingerprints: %s", err)
+	case err != nil:
+		return err
+	case n != r.Count:
+		ps.Add("%d fingerprints for %d rows", n, r.Count)
+	case !sorted:
+		ps.Add("the fingerprints are not sorted")
+	}
+	return ps.Err(assay.Invalid, "the test labels cannot be sealed")
+}
+
+// fingerprints reads a blob of fingerprints to its end.
+func (s *SQLite) fingerprints(ctx context.Context, d assay.Digest, fn func(Fingerprint)) error {
+	r, err := s.openFingerprints(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for r.next() {
+		fn(r.at)
+	}
+	return r.err
+}
+
+// fingerprintReader goes through the fingerprints of a blob.
+type fingerprintReader struct {
+	io.Closer
+	buf *bufio.Reader
+	at  Fingerprint
+	err error
+}
+
+func (s *SQLite) openFingerprints(ctx context.Context, d assay.Digest) (*fingerprintReader, error) {
+	r, err := s.blobs.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return &fingerprintReader{Closer: r, buf: bufio.NewReaderSize(r, 1<<18)}, nil
+}
+
+func (r *fingerprintReader) next() bool {
+	_, err := io.ReadFull(r.buf, r.at[:])
+	switch {
+	case err == io.EOF:
+		return false
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		r.err = assay.Errorf(assay.Invalid, "the last fingerprint is cut off")
+	default:
+		r.err = err
+	}
+	return err == nil
+}
+
+// common counts the rows of each of two sorted sets of fingerprints that are in the other one too.
+func (s *SQLite) common(ctx context.Context, a, b assay.Digest) (inA, inB int64, err error) {
+	rb, err := s.openFingerprints(ctx, b)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer rb.Close()
+	inA, inB, err = s.merge(ctx, a, func() (Fingerprint, bool) {
+		ok := rb.next()
+		return rb.at, ok
+	})
+	return inA, inB, errors.Join(err, rb.err)
+}
+
+// merge counts the common rows of a blob of fingerprints and of a sorted sequence.
+func (s *SQLite) merge(ctx context.Context, d assay.Digest, next func() (Fingerprint, bool)) (inBlob, inNext int64, err error) {
+	r, err := s.openFingerprints(ctx, d)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer r.Close()
+	okR := r.next()
+	f, ok := next()
+	for steps := 0; okR && ok; steps++ {
+		if steps&0xffff == 0 && ctx.Err() != nil {
+			return 0, 0, ctx.Err()
+		}
+		switch bytes.Compare(r.at[:], f[:]) {
+		case -1:
+			okR = r.next()
+		case 1:
+			f, ok = next()
+		default:
+			for at := f; ok && f == at; f, ok = next() {
+				inNext++
+			}
+			for at := r.at; okR && r.at == at; okR = r.next() {
+				inBlob++
+			}
+		}
+	}
+	for okR { // to the end, where the blob is verified
+		okR = r.next()
+	}
+	return inBlob, inNext, r.err
+}
+
+// Overlap implements Seals.
+func (s *SQLite) Overlap(ctx context.Context, rows []Fingerprint, except ...assay.Digest) ([]SealOverlap, error) {
+	held, err := seals(ctx, s.reads, ``)
+	if err != nil {
+		return nil, fault("the seals cannot be read", err)
+	}
+	sorted := slices.Clone(rows)
+	slices.SortFunc(sorted, func(a, b Fingerprint) int { return bytes.Compare(a[:], b[:]) })
+	out := []SealOverlap{}
+	for _, h := range held {
+		if slices.Contains(except, h.Fingerprints) {
+			continue
+		}
+		i := 0
+		sealed, given, err := s.merge(ctx, h.Fingerprints, func() (Fingerprint, bool) {
+			if i == len(sorted) {
+				return Fingerprint{}, false
+			}
+			i++
+			return sorted[i-1], true
+		})
+		if err != nil {
+			return nil, err
+		}
+		if given == 0 || given == int64(len(sorted)) && sealed == h.Count && given == sealed {
+			continue
+		}
+		out = append(out, SealOverlap{h.SealRecord, given, sealed})
+	}
+	return out, nil
+}
+
+// kin returns the sequence numbers of the seals whose rows overlap substantially with those of s, itself included.
+func kin(ctx context.Context, q queryer, s seal) (map[int64]bool, error) {
+	out := map[int64]bool{s.seq: true}
+	err := each(ctx, q, func(scan func(...any) error) error {
+		var other, count, theirs, mine int64
+		if err := scan(&other, &count, &theirs, &mine); err != nil {
+			return err
+		}
+		common, smaller := mine, s.Count
+		if count < s.Count {
+			common, smaller = theirs, count
+		}
+		if float64(common) >= SubstantialOverlap*float64(smaller) {
+			out[other] = true
+		}
+		return nil
+	}, `SELECT s.seq, s.count, o.older_rows, o.newer_rows FROM overlaps o JOIN seals s ON s.seq = o.older WHERE o.newer = ?1
+		UNION ALL SELECT s.seq, s.count, o.newer_rows, o.older_rows FROM overlaps o JOIN seals s ON s.seq = o.newer WHERE o.older = ?1`, s.seq)
+	return out, err
+}
+
+// reads returns the disclosures of the given seals, oldest first, with the fingerprints of the seal that each used.
+func reads(ctx context.Context, q queryer, of map[int64]bool) (out []disclosed, err error) {
+	type row struct {
+		evidence, fingerprints assay.Digest
+	}
+	var rows []row
+	err = each(ctx, q, func(scan func(...any) error) error {
+		var r row
+		var seq int64
+		if err := scan(&r.evidence, &seq, &r.fingerprints); err != nil {
+			return err
+		}
+		if of[seq] {
+			rows = append(rows, r)
+		}
+		return nil
+	}, `SELECT d.evidence, d.seal, s.fingerprints FROM disclosures d JOIN seals s ON s.seq = d.seal ORDER BY d.seq`)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		rec, err := get(ctx, q, r.evidence)
+		if err != nil {
+			return nil, err
+		}
+		p, err := assay.Decode[assay.Disclosure](rec.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, disclosed{rec, p, r.fingerprints})
+	}
+	return out, nil
+}
+
+// disclosed is one read of sealed labels.
+type disclosed struct {
+	record       assay.Record
+	payload      assay.Disclosure
+	fingerprints assay.Digest
+}
+
+func sealOf(ctx context.Context, q queryer, split assay.Digest) (seal, error) {
+	held, err := seals(ctx, q, `WHERE split = ?`, split)
+	if err != nil {
+		return seal{}, err
+	}
+	if len(held) == 0 {
+		return seal{}, assay.Errorf(assay.NotFound, "split %s has no sealed labels", split.Short()).Try("assay split")
+	}
+	return held[0], nil
+}
+
+// Disclose implements Seals.
+func (s *SQLite) Disclose(ctx context.Context, r DisclosureRequest) (assay.Record, bool, error) {
+	alpha := r.Alpha
+	if alpha == 0 {
+		alpha = DefaultAlpha
+	}
+	metrics := slices.Clone(r.Metrics)
+	slices.Sort(metrics)
+	metrics = slices.Compact(metrics)
+	var ps assay.Problems
+	if !(alpha > 0 && alpha < 1) {
+		ps.Add("alpha %v: want a number between 0 and 1", alpha)
+	}
+	if _, err := assay.ParseDigest(string(r.Model)); err != nil {
+		ps.Add("model %s", err)
+	}
+	if len(metrics) == 0 {
+		ps.Add("no metric is named")
+	}
+	if err := ps.Err(assay.Invalid, "sealed labels cannot be disclosed"); err != nil {
+		return assay.Record{}, false, err
+	}
+	var out assay.Record
+	existing := false
+	err := s.write(ctx, "sealed labels cannot be disclosed", func(tx *sql.Tx) error {
+		sl, err := sealOf(ctx, tx, r.Split)
+		if err != nil {
+			return err
+		}
+		if sl.Rows != r.Rows {
+			return assay.Errorf(assay.Refused, "the sealed rows of split %s are %s, not %s", r.Split.Short(), sl.Rows.Short(), r.Rows.Short())
+		}
+		family, err := kin(ctx, tx, sl)
+		if err != nil {
+			return err
+		}
+		before, err := reads(ctx, tx, family)
+		if err != nil {
+			return err
+		}
+		for _, d := range before {
+			if d.record.Subject == r.Model && d.fingerprints == sl.Fingerprints && contains(d.payload.Metrics, metrics) {
+				out, existing = d.record, true
+				return nil
+			}
+		}
+		k := len(before) + 1
+		if k > 1 && r.Reason == "" {
+			return assay.Errorf(assay.Refused, "the sealed rows of split %s were read %s before: a further read needs a reason, and reports at level %.4f",
+				r.Split.Short(), times(len(before)), 1-alpha/float64(k)).Try(`assay eval --final --reason "why"`)
+		}
+		ev, err := Evidence(assay.KindDisclosure, r.Model, []assay.Digest{r.Split}, assay.Disclosure{
+			Split: r.Split, Rows: r.Rows, Read: k, Level: 1 - alpha/float64(k), Metrics: metrics, Reason: r.Reason,
+		})
+		if err != nil {
+			return err
+		}
+		c, err := s.check(ctx, ev)
+		if err != nil {
+			return err
+		}
+		rec, isNew, err := s.append(ctx, tx, r.Context, c)
+		if err != nil {
+			return err
+		}
+		if !isNew {
+			return assay.Errorf(assay.Internal, "disclosure %s is evidence without a line in the ledger", rec.ID.Short()).Try("assay fsck")
+		}
+		out = rec
+		_, err = tx.ExecContext(ctx, `INSERT INTO disclosures (seq, evidence, seal, model) VALUES (?, ?, ?, ?)`, rec.Entry.Seq, rec.ID, sl.seq, r.Model)
+		return err
+	})
+	if err != nil {
+		return assay.Record{}, false, err
+	}
+	return out, existing, nil
+}
+
+func contains(all, some []string) bool {
+	for _, s := range some {
+		if !slices.Contains(all, s) {
+			return false
+		}
+	}
+	return true
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// SealedLabels implements Seals.
+func (s *SQLite) SealedLabels(ctx context.Context, disclosure assay.Digest) (io.ReadCloser, error) {
+	held, err := seals(ctx, s.reads, `WHERE seq = (SELECT seal FROM disclosures WHERE evidence = ?)`, disclosure)
+	if err != nil {
+		return nil, fault("the ledger cannot be read", err)
+	}
+	if len(held) == 0 {
+		return nil, assay.Errorf(assay.Refused, "%s is no recorded disclosure: sealed labels stay sealed", disclosure.Short()).Try("assay eval --final")
+	}
+	return s.blobs.Open(ctx, held[0].Labels)
+}
+
+// Disclosures implements Seals.
+func (s *SQLite) Disclosures(ctx context.Context, split assay.Digest) ([]assay.Record, error) {
+	out := []assay.Record{}
+	err := s.snapshot(ctx, "the ledger cannot be read", func(tx *sql.Tx) error {
+		sl, err := sealOf(ctx, tx, split)
+		if err != nil {
+			return err
+		}
+		family, err := kin(ctx, tx, sl)
+		if err != nil {
+			return err
+		}
+		ds, err := reads(ctx, tx, family)
+		for _, d := range ds {
+			out = append(out, d.record)
+		}
+		return err
+	})
+	return out, err
+}
