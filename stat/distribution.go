@@ -48,7 +48,16 @@ func BetaQuantile(p, a, b float64) float64 {
 	case p == 1:
 		return 1
 	}
-	return mathext.InvRegIncBeta(a, b, p)
+	la, _ := math.Lgamma(a)
+	lb, _ := math.Lgamma(b)
+	lab, _ := math.Lgamma(a + b)
+	start := math.Exp((math.Log(p) + math.Log(a) + la + lb - lab) / a) // the first term of the series: exact as p goes to 0
+	if start > 1e-4 {
+		start = a / (a + b)
+	}
+	return solve(p, start, 1, func(x float64) float64 { return BetaCDF(x, a, b) }, func(x float64) float64 {
+		return math.Exp(lab - la - lb + (a-1)*math.Log(x) + (b-1)*math.Log1p(-x))
+	})
 }
 
 // TCDF returns P(T ≤ x) for Student's t with df > 0 degrees of freedom, not necessarily whole.
@@ -91,14 +100,10 @@ func TQuantile(p, df float64) float64 {
 	case math.IsInf(df, 1):
 		return NormalQuantile(p)
 	}
-	var x float64
-	if v := BetaQuantile(2*p, df/2, 0.5); v < 0.5 {
-		x = -math.Sqrt(df * (1 - v) / v)
-	} else {
-		v = BetaQuantile(1-2*p, 0.5, df/2)
-		x = -math.Sqrt(df * v / (1 - v))
-	}
-	return refine(x, p, func(x float64) float64 { return TCDF(x, df) }, func(x float64) float64 { return tDensity(x, df) })
+	// In the lower half the tail beyond -x is what is known to full relative accuracy: solve for it, downwards.
+	z := -NormalQuantile(p)
+	start := z * (1 + (z*z+1)/(4*df))
+	return -solve(-p, start, math.Inf(1), func(x float64) float64 { return -TCDF(-x, df) }, func(x float64) float64 { return tDensity(x, df) })
 }
 
 func tDensity(x, df float64) float64 {
@@ -107,19 +112,36 @@ func tDensity(x, df float64) float64 {
 	return math.Exp(a-b-(df+1)/2*math.Log1p(x*x/df)) / math.Sqrt(df*math.Pi)
 }
 
-// refine takes Newton steps towards cdf(x) = p while they help.
-func refine(x, p float64, cdf, density func(float64) float64) float64 {
-	last := math.Inf(1)
-	for range 8 {
-		d := density(x)
-		step := (cdf(x) - p) / d
-		if d == 0 || math.IsNaN(step) || math.Abs(step) >= last {
-			break
+// solve returns x ≥ 0 with cdf(x) = p, by Newton's steps from start inside a bracket that only shrinks; hi may be +Inf.
+func solve(p, start, hi float64, cdf, density func(float64) float64) float64 {
+	lo, x := 0.0, start
+	if !(x > 0 && x < hi) {
+		x = math.Min(1, hi/2)
+	}
+	for range 300 {
+		f := cdf(x) - p
+		if f == 0 {
+			return x
 		}
-		x -= step
-		if last = math.Abs(step); last <= 1e-15*math.Abs(x) {
-			break
+		if f > 0 {
+			hi = x
+		} else {
+			lo = x
 		}
+		next := x - f/density(x)
+		switch {
+		case next > lo && next < hi:
+		case math.IsInf(hi, 1):
+			next = 2 * x
+		case hi > 16*lo:
+			next = math.Max(math.Sqrt(lo*hi), hi/16)
+		default:
+			next = lo + (hi-lo)/2
+		}
+		if math.Abs(next-x) <= 2e-16*x || next == lo || next == hi {
+			return next
+		}
+		x = next
 	}
 	return x
 }
@@ -160,7 +182,14 @@ func ChiSquaredQuantile(p, df float64) float64 {
 	case p == 1:
 		return math.Inf(1)
 	}
-	return 2 * mathext.GammaIncRegInv(df/2, p)
+	lg, _ := math.Lgamma(df / 2)
+	start := math.Exp((math.Log(p) + math.Log(df/2) + lg) / (df / 2)) // the first term of the series: exact as p goes to 0
+	if start > 1e-4 {
+		start = df / 2
+	}
+	return 2 * solve(p, start, math.Inf(1), func(x float64) float64 { return mathext.GammaIncReg(df/2, x) }, func(x float64) float64 {
+		return math.Exp((df/2-1)*math.Log(x) - x - lg)
+	})
 }
 
 // FSF returns P(X > x) for the F distribution with d1 and d2 degrees of freedom, both positive.
