@@ -1,0 +1,211 @@
+package metric
+
+import "github.com/assay-ml/assay"
+
+func sklearn(name, since string) string   { return name + "@sklearn>=" + since }
+func fairlearn(name, since string) string { return name + "@fairlearn>=" + since }
+func own(name string) string              { return name + "@assay/1" }
+
+func binaryOnly() []assay.Task { return []assay.Task{assay.Binary} }
+func singleLabel() []assay.Task {
+	return []assay.Task{assay.Binary, assay.Multiclass}
+}
+func severalClasses() []assay.Task { return []assay.Task{assay.Multiclass, assay.Multilabel} }
+func multilabelOnly() []assay.Task { return []assay.Task{assay.Multilabel} }
+func everyClassification() []assay.Task {
+	return []assay.Task{assay.Binary, assay.Multiclass, assay.Multilabel}
+}
+
+type labelScore func(truth, pred []int32, o LabelOptions) (Value, error)
+
+func fromLabels(f labelScore, a Average) func(*Input) (Value, error) {
+	return func(in *Input) (Value, error) { return f(in.Truth, in.Labels, in.labelOptions(a)) }
+}
+
+// whole is a label metric that has no average.
+func whole(f labelScore) func(*Input) (Value, error) { return fromLabels(f, Macro) }
+
+func fromCounts(f countScore) func(*Input) (Value, error) {
+	return fromLabels(func(truth, pred []int32, o LabelOptions) (Value, error) { return setScore(truth, pred, o, f) }, Positive)
+}
+
+func labelDefinitions() []Definition {
+	kappa := func(w KappaWeight) func(*Input) (Value, error) {
+		return whole(func(a, b []int32, o LabelOptions) (Value, error) { return CohenKappaScore(a, b, w, o) })
+	}
+	likelihood := func(negative bool) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) {
+			o := in.labelOptions(Macro)
+			truth, pred := in.Truth, in.Labels
+			if in.Positive == 0 {
+				c, err := countLabels(truth, pred, o)
+				if err != nil {
+					return Value{}, err
+				}
+				pos, neg := c.Select([]int{1, 0}).likelihoodRatios()
+				if negative {
+					return neg, nil
+				}
+				return pos, nil
+			}
+			pos, neg, err := ClassLikelihoodRatios(truth, pred, o)
+			if negative {
+				return neg, err
+			}
+			return pos, err
+		}
+	}
+	defs := []Definition{
+		{"accuracy_score", sklearn("accuracy_score", "1.8"), true, everyClassification(), NeedLabels,
+			"Share of rows whose label is right; of a multilabel row, every label. In [0,1].", whole(AccuracyScore)},
+		{"balanced_accuracy_score", sklearn("balanced_accuracy_score", "1.8"), true, singleLabel(), NeedLabels,
+			"Mean recall over the classes of the truth. In [0,1].", whole(BalancedAccuracyScore)},
+		{"matthews_corrcoef", sklearn("matthews_corrcoef", "1.8"), true, singleLabel(), NeedLabels,
+			"Correlation of truth and prediction. In [-1,1]; 0 for a constant prediction.", whole(MatthewsCorrcoef)},
+		{"cohen_kappa_score", sklearn("cohen_kappa_score", "1.8"), true, singleLabel(), NeedLabels,
+			"Agreement beyond chance. At most 1; undefined when both columns hold one same class.", kappa(KappaUnweighted)},
+		{"cohen_kappa_score_linear", sklearn("cohen_kappa_score_linear", "1.8"), true, []assay.Task{assay.Multiclass}, NeedLabels,
+			"Kappa with linear weights: the classes are in order. At most 1.", kappa(KappaLinear)},
+		{"cohen_kappa_score_quadratic", sklearn("cohen_kappa_score_quadratic", "1.8"), true, []assay.Task{assay.Multiclass}, NeedLabels,
+			"Kappa with quadratic weights: the classes are in order. At most 1.", kappa(KappaQuadratic)},
+		{"hamming_loss", sklearn("hamming_loss", "1.8"), false, everyClassification(), NeedLabels,
+			"Share of labels that are wrong. In [0,1].", whole(HammingLoss)},
+		{"zero_one_loss", sklearn("zero_one_loss", "1.8"), false, everyClassification(), NeedLabels,
+			"Share of rows whose label is wrong; of a multilabel row, any label. In [0,1].", whole(ZeroOneLoss)},
+		{"positive_likelihood_ratio", sklearn("class_likelihood_ratios[0]", "1.8"), true, binaryOnly(), NeedLabels,
+			"Sensitivity / (1 - specificity). At least 0; undefined without a false positive.", likelihood(false)},
+		{"negative_likelihood_ratio", sklearn("class_likelihood_ratios[1]", "1.8"), false, binaryOnly(), NeedLabels,
+			"(1 - sensitivity) / specificity. At least 0; undefined without a true negative.", likelihood(true)},
+		{"false_positive_rate", fairlearn("false_positive_rate", "0.12"), false, binaryOnly(), NeedLabels,
+			"Share of the negatives that are predicted positive. In [0,1].", fromCounts(Counts.FalsePositiveRate)},
+		{"false_negative_rate", fairlearn("false_negative_rate", "0.12"), false, binaryOnly(), NeedLabels,
+			"Share of the positives that are predicted negative. In [0,1].", fromCounts(Counts.FalseNegativeRate)},
+		{"true_negative_rate", fairlearn("true_negative_rate", "0.12"), true, binaryOnly(), NeedLabels,
+			"Share of the negatives that are predicted negative: specificity. In [0,1].", fromCounts(Counts.TrueNegativeRate)},
+	}
+	for _, m := range []struct {
+		name, doc string
+		f         labelScore
+	}{
+		{"precision_score", "Share of the predicted positives that are positive. In [0,1].", PrecisionScore},
+		{"recall_score", "Share of the positives that are predicted positive. In [0,1].", RecallScore},
+		{"f1_score", "Harmonic mean of precision and recall. In [0,1].", F1Score},
+		{"jaccard_score", "Intersection over union of true and predicted positives. In [0,1].", JaccardScore},
+	} {
+		for _, a := range []struct {
+			suffix, doc string
+			tasks       []assay.Task
+			average     Average
+		}{
+			{"", "", binaryOnly(), Positive},
+			{"_macro", " Mean over the classes.", everyClassification(), Macro},
+			{"_micro", " Of the counts of all classes.", everyClassification(), Micro},
+			{"_weighted", " Mean over the classes, weighted by how often each is true.", everyClassification(), Weighted},
+			{"_samples", " Mean over the rows.", multilabelOnly(), Samples},
+		} {
+			name := m.name + a.suffix
+			defs = append(defs, Definition{name, sklearn(name, "1.8"), true, a.tasks, NeedLabels, m.doc + a.doc, fromLabels(m.f, a.average)})
+		}
+	}
+	return defs
+}
+
+func scoreDefinitions() []Definition {
+	type rankScore func([]int32, []float64, RankOptions) (Value, error)
+	two := func(f rankScore) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) {
+			truth, p, err := in.binary()
+			if err != nil {
+				return Value{}, err
+			}
+			return f(truth, p, RankOptions{Weights: in.Weights})
+		}
+	}
+	many := func(f rankScore, a Average, m Multiclass) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) { return f(in.Truth, in.Proba, in.rankOptions(a, m)) }
+	}
+	perRow := func(f func([]int32, []float64, int, []float64) (Value, error)) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) { return f(in.Truth, in.Proba, len(in.Classes), in.Weights) }
+	}
+	multiclass := []assay.Task{assay.Multiclass}
+	const auc = "Probability that a positive row scores higher than a negative one. In [0,1], 0.5 is chance; undefined when a class is missing."
+	const ap = "Mean precision over the recall gained at each threshold: a step sum. In [0,1], the share of positives is chance."
+	return []Definition{
+		{"roc_auc_score", sklearn("roc_auc_score", "1.6"), true, binaryOnly(), NeedScores, auc, two(RocAucScore)},
+		{"roc_auc_score_ovr", sklearn("roc_auc_score_ovr", "1.6"), true, multiclass, NeedScores,
+			auc + " Each class against the rest, plain mean.", many(RocAucScore, Macro, OneVsRestMean)},
+		{"roc_auc_score_ovr_weighted", sklearn("roc_auc_score_ovr_weighted", "1.6"), true, multiclass, NeedScores,
+			auc + " Each class against the rest, weighted by how often it is true.", many(RocAucScore, Weighted, OneVsRestMean)},
+		{"roc_auc_score_ovo", sklearn("roc_auc_score_ovo", "1.6"), true, multiclass, NeedScores,
+			auc + " Each pair of classes both ways, plain mean; takes no weights.", many(RocAucScore, Macro, OneVsOneMean)},
+		{"roc_auc_score_ovo_weighted", sklearn("roc_auc_score_ovo_weighted", "1.6"), true, multiclass, NeedScores,
+			auc + " Each pair of classes both ways, weighted by their rows; takes no weights.", many(RocAucScore, Weighted, OneVsOneMean)},
+		{"roc_auc_score_macro", sklearn("roc_auc_score_macro", "1.6"), true, multilabelOnly(), NeedScores,
+			auc + " Mean over the labels.", many(RocAucScore, Macro, "")},
+		{"roc_auc_score_micro", sklearn("roc_auc_score_micro", "1.6"), true, multilabelOnly(), NeedScores,
+			auc + " Over all cells.", many(RocAucScore, Micro, "")},
+		{"roc_auc_score_weighted", sklearn("roc_auc_score_weighted", "1.6"), true, multilabelOnly(), NeedScores,
+			auc + " Mean over the labels, weighted by how often each is true.", many(RocAucScore, Weighted, "")},
+		{"average_precision_score", sklearn("average_precision_score", "1.6"), true, binaryOnly(), NeedScores, ap, two(AveragePrecisionScore)},
+		{"average_precision_score_macro", sklearn("average_precision_score_macro", "1.6"), true, severalClasses(), NeedScores,
+			ap + " Mean over the classes.", many(AveragePrecisionScore, Macro, "")},
+		{"average_precision_score_micro", sklearn("average_precision_score_micro", "1.6"), true, severalClasses(), NeedScores,
+			ap + " Over all cells.", many(AveragePrecisionScore, Micro, "")},
+		{"average_precision_score_weighted", sklearn("average_precision_score_weighted", "1.6"), true, severalClasses(), NeedScores,
+			ap + " Mean over the classes, weighted by how often each is true.", many(AveragePrecisionScore, Weighted, "")},
+		{"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores,
+			"Share of rows whose true class is among the two that score highest. In [0,1].",
+			func(in *Input) (Value, error) {
+				return TopKAccuracyScore(in.Truth, in.Proba, 2, ProbaOptions{in.Weights, len(in.Classes)})
+			}},
+		{"label_ranking_average_precision_score", sklearn("label_ranking_average_precision_score", "1.8"), true, multilabelOnly(), NeedScores,
+			"Share of true labels among those that score at least as high, mean over true labels and rows. In (0,1].", perRow(LabelRankingAveragePrecisionScore)},
+		{"coverage_error", sklearn("coverage_error", "1.8"), false, multilabelOnly(), NeedScores,
+			"How many labels must be taken, in order of score, to hold all true ones; mean over the rows.", perRow(CoverageError)},
+		{"label_ranking_loss", sklearn("label_ranking_loss", "1.8"), false, multilabelOnly(), NeedScores,
+			"Share of pairs of a true and a false label in the wrong order; mean over the rows. In [0,1].", perRow(LabelRankingLoss)},
+	}
+}
+
+func probabilityDefinitions() []Definition {
+	from := func(f func([]int32, []float64, ProbaOptions) (Value, error)) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) {
+			truth, p, o, err := in.proba()
+			if err != nil {
+				return Value{}, err
+			}
+			return f(truth, p, o)
+		}
+	}
+	calibration := func(f func(CalibrationCurve) float64) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) {
+			truth, p, err := in.binary()
+			if err != nil {
+				return Value{}, err
+			}
+			c, err := NewCalibrationCurve(truth, p, in.Weights, DefaultBins, UniformBins)
+			if err != nil {
+				return Value{}, err
+			}
+			return defined(f(c)), nil
+		}
+	}
+	return []Definition{
+		{"log_loss", sklearn("log_loss", "1.7"), false, singleLabel(), NeedProbabilities,
+			"Mean of -ln of the probability of the true class, clipped at 2^-52. At least 0.", from(LogLoss)},
+		{"brier_score_loss", sklearn("brier_score_loss", "1.7"), false, singleLabel(), NeedProbabilities,
+			"Mean squared distance of the probabilities from the truth. In [0,1] for two classes, in [0,2] for more.",
+			from(func(t []int32, p []float64, o ProbaOptions) (Value, error) { return BrierScoreLoss(t, p, BrierAuto, o) })},
+		{"d2_log_loss_score", sklearn("d2_log_loss_score", "1.7"), true, singleLabel(), NeedProbabilities,
+			"Share of the log loss of the class shares that is saved. At most 1, 0 for the class shares.", from(D2LogLossScore)},
+		{"d2_brier_score", sklearn("d2_brier_score", "1.8"), true, singleLabel(), NeedProbabilities,
+			"Share of the Brier score of the class shares that is saved. At most 1, 0 for the class shares.", from(D2BrierScore)},
+		{"expected_calibration_error", own("expected_calibration_error"), false, binaryOnly(), NeedProbabilities,
+			"Mean distance of probability and share of positives over 10 bins of equal width. In [0,1].", calibration(CalibrationCurve.ECE)},
+		{"maximum_calibration_error", own("maximum_calibration_error"), false, binaryOnly(), NeedProbabilities,
+			"Greatest distance of probability and share of positives over 10 bins of equal width. In [0,1].", calibration(CalibrationCurve.MCE)},
+	}
+}
+
+func valueDefinitions() []Definition { return nil }
+func groupDefinitions() []Definition { return nil }
