@@ -1,0 +1,494 @@
+package learn
+
+import (
+	"fmt"
+	"math"
+)
+
+type number interface{ float32 | float64 | int64 }
+
+func arithmeticOperators() []operator {
+	ops := []operator{
+		{name: "Cast", least: 1, most: 1, rowwise: true, compile: compileCast},
+		{name: "IsNaN", least: 1, most: 1, rowwise: true, compile: compileIsNaN},
+		{name: "Where", least: 3, most: 3, rowwise: true, compile: compileWhere},
+		{name: "Clip", least: 1, most: 3, rowwise: true, compile: compileClip},
+		{name: "LeakyRelu", least: 1, most: 1, rowwise: true, compile: func(c *nodeContext) (kernel, error) {
+			alpha := float64(c.float("alpha", 0.01))
+			return mapFloats(func(x float64) float64 {
+				if x < 0 {
+					return alpha * x
+				}
+				return x
+			}), nil
+		}},
+		{name: "Not", least: 1, most: 1, rowwise: true, compile: func(*nodeContext) (kernel, error) {
+			return unary(func(t *Tensor) (*Tensor, error) {
+				if t.Type != Bool {
+					return nil, fmt.Errorf("%s tensor where bool is needed", t.Type)
+				}
+				out := newTensor(Bool, t.Shape...)
+				for i, v := range t.Ints {
+					out.Ints[i] = 1 - v
+				}
+				return out, nil
+			}), nil
+		}},
+	}
+	for _, u := range []struct {
+		name string
+		f    func(float64) float64
+	}{
+		{"Abs", math.Abs}, {"Exp", math.Exp}, {"Log", math.Log}, {"Sqrt", math.Sqrt}, {"Tanh", math.Tanh}, {"Erf", math.Erf},
+		{"Floor", math.Floor}, {"Ceil", math.Ceil}, {"Round", math.RoundToEven}, {"Sigmoid", logistic},
+		{"Neg", func(x float64) float64 { return -x }}, {"Reciprocal", func(x float64) float64 { return 1 / x }},
+		{"Relu", func(x float64) float64 {
+			if x < 0 {
+				return 0
+			}
+			return x
+		}},
+	} {
+		f := u.f
+		ops = append(ops, operator{name: u.name, least: 1, most: 1, rowwise: true, compile: func(*nodeContext) (kernel, error) {
+			return mapFloats(f), nil
+		}})
+	}
+	ops = append(ops,
+		binary("Add", add[float32], add[float64], add[int64]), binary("Sub", sub[float32], sub[float64], sub[int64]),
+		binary("Mul", mul[float32], mul[float64], mul[int64]), binary("Div", div[float32], div[float64], divInt),
+		binary("Pow", pow[float32], pow[float64], pow[int64]), binary("PRelu", prelu[float32], prelu[float64], prelu[int64]),
+		compare("Equal", equal[float32], equal[float64], equal[int64]), compare("Less", less[float32], less[float64], less[int64]),
+		compare("LessOrEqual", atMost[float32], atMost[float64], atMost[int64]),
+		compare("Greater", flip(less[float32]), flip(less[float64]), flip(less[int64])),
+		compare("GreaterOrEqual", flip(atMost[float32]), flip(atMost[float64]), flip(atMost[int64])),
+		compare("And", nil, nil, func(a, b int64) bool { return a&b != 0 }), compare("Or", nil, nil, func(a, b int64) bool { return a|b != 0 }),
+		variadic("Sum", add[float32], add[float64], add[int64]), variadic("Min", least[float32], least[float64], least[int64]),
+		variadic("Max", most[float32], most[float64], most[int64]),
+	)
+	return ops
+}
+
+func add[T number](a, b T) T       { return a + b }
+func sub[T number](a, b T) T       { return a - b }
+func mul[T number](a, b T) T       { return a * b }
+func div[T number](a, b T) T       { return a / b }
+func pow[T number](a, b T) T       { return T(math.Pow(float64(a), float64(b))) }
+func equal[T number](a, b T) bool  { return a == b }
+func less[T number](a, b T) bool   { return a < b }
+func atMost[T number](a, b T) bool { return a <= b }
+func flip[T number](f func(a, b T) bool) func(a, b T) bool {
+	return func(a, b T) bool { return f(b, a) }
+}
+
+func prelu[T number](x, slope T) T {
+	if x < 0 {
+		return x * slope
+	}
+	return x
+}
+
+// divInt answers 0 for a division by zero, which ONNX leaves open, rather than stop the program.
+func divInt(a, b int64) int64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+// least and most hand on NaN from either side.
+func least[T number](a, b T) T {
+	if a != a || b != b {
+		return a + b
+	}
+	return min(a, b)
+}
+
+func most[T number](a, b T) T {
+	if a != a || b != b {
+		return a + b
+	}
+	return max(a, b)
+}
+
+// logistic is 1/(1+exp(-x)) without overflow and without loss of relative precision in the lower tail.
+func logistic(x float64) float64 {
+	if x >= 0 {
+		return 1 / (1 + math.Exp(-x))
+	}
+	e := math.Exp(x)
+	return e / (1 + e)
+}
+
+// mapFloats applies f to each element in float64 and rounds once to the tensor's type.
+func mapFloats(f func(float64) float64) kernel {
+	return unary(func(t *Tensor) (*Tensor, error) {
+		out := newTensor(t.Type, t.Shape...)
+		switch {
+		case t.Type == Float32:
+			for i, v := range t.Floats {
+				out.Floats[i] = float32(f(float64(v)))
+			}
+		case t.Type == Float64:
+			for i, v := range t.Doubles {
+				out.Doubles[i] = f(v)
+			}
+		case t.Type.integral():
+			for i, v := range t.Ints {
+				out.Ints[i] = wrap(t.Type, int64(f(float64(v))))
+			}
+		default:
+			return nil, fmt.Errorf("%s tensor where numbers are needed", t.Type)
+		}
+		return out, nil
+	})
+}
+
+// wrap brings an integer into the range of its type the way two's complement does.
+func wrap(typ ElementType, v int64) int64 {
+	switch typ {
+	case Int8:
+		return int64(int8(v))
+	case Uint8:
+		return int64(uint8(v))
+	case Int16:
+		return int64(int16(v))
+	case Uint16:
+		return int64(uint16(v))
+	case Int32:
+		return int64(int32(v))
+	case Uint32:
+		return int64(uint32(v))
+	}
+	return v
+}
+
+func binary(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
+	return operator{name: name, least: 2, most: 2, rowwise: true, compile: func(*nodeContext) (kernel, error) {
+		return func(in []*Tensor) ([]*Tensor, error) { return one(combine(in[0], in[1], f32, f64, i64)) }, nil
+	}}
+}
+
+func variadic(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
+	return operator{name: name, least: 1, most: 1 << 16, rowwise: true, compile: func(*nodeContext) (kernel, error) {
+		return func(in []*Tensor) ([]*Tensor, error) {
+			out := in[0]
+			for _, t := range in[1:] {
+				var err error
+				if out, err = combine(out, t, f32, f64, i64); err != nil {
+					return nil, err
+				}
+			}
+			return []*Tensor{out}, nil
+		}, nil
+	}}
+}
+
+// combine applies an operation to two tensors of one type, broadcasting their shapes.
+func combine(a, b *Tensor, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) (*Tensor, error) {
+	if a.Type != b.Type {
+		return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
+	}
+	shape, err := broadcastShape(a.Shape, b.Shape)
+	if err != nil {
+		return nil, err
+	}
+	out := newTensor(a.Type, shape...)
+	switch {
+	case a.Type == Float32:
+		broadcast(out.Floats, shape, a.Floats, a.Shape, b.Floats, b.Shape, f32)
+	case a.Type == Float64:
+		broadcast(out.Doubles, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, f64)
+	case a.Type.integral():
+		broadcast(out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, func(x, y int64) int64 { return wrap(a.Type, i64(x, y)) })
+	default:
+		return nil, fmt.Errorf("%s tensors where numbers are needed", a.Type)
+	}
+	return out, nil
+}
+
+func compare(name string, f32 func(a, b float32) bool, f64 func(a, b float64) bool, i64 func(a, b int64) bool) operator {
+	return operator{name: name, least: 2, most: 2, rowwise: true, compile: func(*nodeContext) (kernel, error) {
+		return func(in []*Tensor) ([]*Tensor, error) {
+			a, b := in[0], in[1]
+			if a.Type != b.Type {
+				return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
+			}
+			shape, err := broadcastShape(a.Shape, b.Shape)
+			if err != nil {
+				return nil, err
+			}
+			out := newTensor(Bool, shape...)
+			switch {
+			case a.Type == Float32 && f32 != nil:
+				broadcast(out.Ints, shape, a.Floats, a.Shape, b.Floats, b.Shape, truth(f32))
+			case a.Type == Float64 && f64 != nil:
+				broadcast(out.Ints, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, truth(f64))
+			case a.Type.integral():
+				broadcast(out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, truth(i64))
+			case a.Type == String && name == "Equal":
+				broadcast(out.Ints, shape, a.Strings, a.Shape, b.Strings, b.Shape, truth(func(x, y string) bool { return x == y }))
+			default:
+				return nil, fmt.Errorf("%s tensors cannot be compared so", a.Type)
+			}
+			return []*Tensor{out}, nil
+		}, nil
+	}}
+}
+
+func truth[T any](f func(a, b T) bool) func(a, b T) int64 {
+	return func(a, b T) int64 {
+		if f(a, b) {
+			return 1
+		}
+		return 0
+	}
+}
+
+// broadcastShape is the common shape of two under NumPy's rule.
+func broadcastShape(a, b []int) ([]int, error) {
+	out := make([]int, max(len(a), len(b)))
+	n := 1
+	for i := range out {
+		x, y := 1, 1
+		if j := i - len(out) + len(a); j >= 0 {
+			x = a[j]
+		}
+		if j := i - len(out) + len(b); j >= 0 {
+			y = b[j]
+		}
+		switch {
+		case x == y || y == 1:
+			out[i] = x
+		case x == 1:
+			out[i] = y
+		default:
+			return nil, fmt.Errorf("shapes %s and %s do not fit each other", shapeString(a), shapeString(b))
+		}
+		if out[i] > 0 && n > math.MaxInt32/out[i] {
+			return nil, fmt.Errorf("shapes %s and %s give too many elements", shapeString(a), shapeString(b))
+		}
+		n *= max(out[i], 1)
+	}
+	return out, nil
+}
+
+func broadcast[T, R any](out []R, shape []int, a []T, aShape []int, b []T, bShape []int, f func(a, b T) R) {
+	switch {
+	case len(out) == 0:
+		return
+	case len(a) == len(out) && len(b) == len(out):
+		for i := range out {
+			out[i] = f(a[i], b[i])
+		}
+		return
+	case len(a) == len(out) && len(b) == 1:
+		for i := range out {
+			out[i] = f(a[i], b[0])
+		}
+		return
+	}
+	as, bs := broadcastStrides(aShape, shape), broadcastStrides(bShape, shape)
+	at := make([]int, len(shape))
+	ai, bi := 0, 0
+	for i := range out {
+		out[i] = f(a[ai], b[bi])
+		for d := len(shape) - 1; d >= 0; d-- {
+			at[d]++
+			ai += as[d]
+			bi += bs[d]
+			if at[d] < shape[d] {
+				break
+			}
+			ai -= as[d] * shape[d]
+			bi -= bs[d] * shape[d]
+			at[d] = 0
+		}
+	}
+}
+
+// broadcastStrides returns the step along each axis of shape through a tensor of the given own shape: 0 where it is repeated.
+func broadcastStrides(own, shape []int) []int {
+	out := make([]int, len(shape))
+	step := 1
+	for i := len(own) - 1; i >= 0; i-- {
+		if own[i] != 1 {
+			out[i+len(shape)-len(own)] = step
+		}
+		step *= own[i]
+	}
+	return out
+}
+
+func compileCast(c *nodeContext) (kernel, error) {
+	to := ElementType(c.int("to", 0))
+	c.int("saturate", 1) // means something for 8-bit floats only
+	if to != Float32 && to != Float64 && !to.integral() {
+		return nil, fmt.Errorf("cast to %s is not supported", to)
+	}
+	return unary(func(t *Tensor) (*Tensor, error) { return cast(t, to) }), nil
+}
+
+func cast(t *Tensor, to ElementType) (*Tensor, error) {
+	if t.Type == to {
+		return t, nil
+	}
+	out := newTensor(to, t.Shape...)
+	set := func(i int, v float64) {
+		switch {
+		case to == Float32:
+			out.Floats[i] = float32(v)
+		case to == Float64:
+			out.Doubles[i] = v
+		case to == Bool:
+			if v != 0 {
+				out.Ints[i] = 1
+			}
+		default:
+			out.Ints[i] = wrap(to, truncate(v))
+		}
+	}
+	switch {
+	case t.Type == Float32:
+		for i, v := range t.Floats {
+			set(i, float64(v))
+		}
+	case t.Type == Float64:
+		for i, v := range t.Doubles {
+			set(i, v)
+		}
+	case t.Type.integral() && to.integral():
+		for i, v := range t.Ints {
+			if out.Ints[i] = wrap(to, v); to == Bool && v != 0 {
+				out.Ints[i] = 1
+			}
+		}
+	case t.Type.integral():
+		for i, v := range t.Ints {
+			if to == Float32 {
+				out.Floats[i] = float32(v)
+			} else {
+				out.Doubles[i] = float64(v)
+			}
+		}
+	default:
+		return nil, fmt.Errorf("cast from %s to %s is not supported", t.Type, to)
+	}
+	return out, nil
+}
+
+// truncate gives the smallest integer for NaN and for what does not fit, as x86 does.
+func truncate(v float64) int64 {
+	if !(v > -9.3e18 && v < 9.2e18) {
+		return math.MinInt64
+	}
+	return int64(v)
+}
+
+func compileIsNaN(*nodeContext) (kernel, error) {
+	return unary(func(t *Tensor) (*Tensor, error) {
+		out := newTensor(Bool, t.Shape...)
+		switch t.Type {
+		case Float32:
+			for i, v := range t.Floats {
+				if v != v {
+					out.Ints[i] = 1
+				}
+			}
+		case Float64:
+			for i, v := range t.Doubles {
+				if v != v {
+					out.Ints[i] = 1
+				}
+			}
+		default:
+			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
+		}
+		return out, nil
+	}), nil
+}
+
+func compileWhere(*nodeContext) (kernel, error) {
+	return func(in []*Tensor) ([]*Tensor, error) {
+		cond, a, b := in[0], in[1], in[2]
+		if cond.Type != Bool || a.Type != b.Type {
+			return nil, fmt.Errorf("inputs are %s, %s and %s", cond.Type, a.Type, b.Type)
+		}
+		shape, err := broadcastShape(a.Shape, b.Shape)
+		if err == nil {
+			shape, err = broadcastShape(cond.Shape, shape)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out := newTensor(a.Type, shape...)
+		pick := make([]int64, out.Len())
+		broadcast(pick, shape, cond.Ints, cond.Shape, make([]int64, out.Len()), shape, func(x, _ int64) int64 { return x })
+		as, bs := broadcastStrides(a.Shape, shape), broadcastStrides(b.Shape, shape)
+		for i := range pick {
+			if pick[i] != 0 {
+				out.copyElement(i, a, dot(shape, as, i))
+			} else {
+				out.copyElement(i, b, dot(shape, bs, i))
+			}
+		}
+		return []*Tensor{out}, nil
+	}, nil
+}
+
+// dot returns the position in a tensor with the given strides of the flat position i in shape.
+func dot(shape, strides []int, i int) int {
+	at := 0
+	for d := len(shape) - 1; d >= 0; d-- {
+		at += i % shape[d] * strides[d]
+		i /= shape[d]
+	}
+	return at
+}
+
+func (t *Tensor) copyElement(i int, from *Tensor, j int) {
+	switch {
+	case t.Type == Float32:
+		t.Floats[i] = from.Floats[j]
+	case t.Type == Float64:
+		t.Doubles[i] = from.Doubles[j]
+	case t.Type == String:
+		t.Strings[i] = from.Strings[j]
+	default:
+		t.Ints[i] = from.Ints[j]
+	}
+}
+
+func compileClip(c *nodeContext) (kernel, error) {
+	lo, hi := float64(c.float("min", -math.MaxFloat32)), float64(c.float("max", math.MaxFloat32))
+	old := c.version() < 11
+	return func(in []*Tensor) ([]*Tensor, error) {
+		lo, hi := lo, hi
+		if !old {
+			lo, hi = math.Inf(-1), math.Inf(1)
+			for i, bound := range in[1:] {
+				if bound == nil {
+					continue
+				}
+				v, err := cast(bound, Float64)
+				if err != nil || v.Len() != 1 {
+					return nil, fmt.Errorf("a bound is not one number")
+				}
+				if i == 0 {
+					lo = v.Doubles[0]
+				} else {
+					hi = v.Doubles[0]
+				}
+			}
+		}
+		return mapFloats(func(x float64) float64 {
+			if x < lo {
+				x = lo
+			}
+			if x > hi {
+				x = hi
+			}
+			return x
+		})(in[:1])
+	}, nil
+}

@@ -1,0 +1,273 @@
+package learn
+
+import (
+	"fmt"
+	"math"
+	"sort"
+)
+
+func reduceOperators() []operator {
+	ops := []operator{
+		{name: "ArgMax", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) { return compileArg(c, 1) }},
+		{name: "ArgMin", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) { return compileArg(c, -1) }},
+		{name: "Softmax", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) { return compileSoftmax(c, false) }},
+		{name: "LogSoftmax", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) { return compileSoftmax(c, true) }},
+		{name: "TopK", least: 1, most: 2, compile: compileTopK},
+	}
+	for _, r := range []struct {
+		name string
+		f    func([]float64) float64
+	}{
+		{"ReduceSum", sumOf}, {"ReduceMean", func(x []float64) float64 { return sumOf(x) / float64(len(x)) }},
+		{"ReduceProd", func(x []float64) float64 {
+			p := 1.0
+			for _, v := range x {
+				p *= v
+			}
+			return p
+		}},
+		{"ReduceMax", func(x []float64) float64 { return extreme(x, 1) }}, {"ReduceMin", func(x []float64) float64 { return extreme(x, -1) }},
+		{"ReduceSumSquare", sumSquares}, {"ReduceL2", func(x []float64) float64 { return math.Sqrt(sumSquares(x)) }},
+		{"ReduceL1", func(x []float64) float64 {
+			s := 0.0
+			for _, v := range x {
+				s += math.Abs(v)
+			}
+			return s
+		}},
+		{"ReduceLogSum", func(x []float64) float64 { return math.Log(sumOf(x)) }}, {"ReduceLogSumExp", logSumExp},
+	} {
+		f := r.f
+		ops = append(ops, operator{name: r.name, least: 1, most: 2, compile: func(c *nodeContext) (kernel, error) { return compileReduce(c, f) }})
+	}
+	return ops
+}
+
+func sumOf(x []float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v
+	}
+	return s
+}
+
+func sumSquares(x []float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v * v
+	}
+	return s
+}
+
+// extreme returns the largest (sign 1) or smallest (sign -1) value; NaN wins over everything.
+func extreme(x []float64, sign float64) float64 {
+	m := math.Inf(-int(sign))
+	for _, v := range x {
+		if v != v {
+			return v
+		}
+		if v*sign > m*sign {
+			m = v
+		}
+	}
+	return m
+}
+
+// logSumExp is log(sum(exp(x))) without overflow.
+func logSumExp(x []float64) float64 {
+	m := extreme(x, 1)
+	if math.IsInf(m, 0) || m != m {
+		return m
+	}
+	s := 0.0
+	for _, v := range x {
+		s += math.Exp(v - m)
+	}
+	return m + math.Log(s)
+}
+
+// toDoubles returns the numbers of any numeric tensor.
+func (t *Tensor) toDoubles() ([]float64, error) {
+	d, err := cast(t, Float64)
+	if err != nil {
+		return nil, err
+	}
+	return d.Doubles, nil
+}
+
+// compileReduce folds the named axes (all of them when none is named) in float64 and rounds once.
+func compileReduce(c *nodeContext, f func([]float64) float64) (kernel, error) {
+	attr := c.ints("axes")
+	keep := c.int("keepdims", 1) != 0
+	idle := c.int("noop_with_empty_axes", 0) != 0
+	return func(in []*Tensor) ([]*Tensor, error) {
+		t := in[0]
+		axes, err := axesOf(attr, in, len(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		if len(axes) == 0 {
+			if idle {
+				return []*Tensor{t}, nil
+			}
+			for i := range t.Shape {
+				axes[i] = true
+			}
+		}
+		x, err := t.toDoubles()
+		if err != nil {
+			return nil, err
+		}
+		full, shape := append([]int(nil), t.Shape...), []int{}
+		for i, d := range t.Shape {
+			if axes[i] {
+				full[i] = 1
+				d = 1
+			}
+			if !axes[i] || keep {
+				shape = append(shape, d)
+			}
+		}
+		groups := make([][]float64, (&Tensor{Shape: full}).Len())
+		strides := broadcastStrides(full, t.Shape)
+		for i, v := range x {
+			g := dot(t.Shape, strides, i)
+			groups[g] = append(groups[g], v)
+		}
+		out := newTensor(Float64, shape...)
+		for i, g := range groups {
+			out.Doubles[i] = f(g)
+		}
+		return one(cast(out, t.Type))
+	}, nil
+}
+
+func compileArg(c *nodeContext, sign float64) (kernel, error) {
+	axisAttr := c.int("axis", 0)
+	keep := c.int("keepdims", 1) != 0
+	last := c.int("select_last_index", 0) != 0
+	return unary(func(t *Tensor) (*Tensor, error) {
+		axis, err := axisOf(axisAttr, len(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		x, err := t.toDoubles()
+		if err != nil {
+			return nil, err
+		}
+		size := t.Shape[axis]
+		if size == 0 {
+			return nil, fmt.Errorf("axis %d is empty", axis)
+		}
+		outer, inner := around(t.Shape, axis)
+		shape := append([]int(nil), t.Shape[:axis]...)
+		if keep {
+			shape = append(shape, 1)
+		}
+		out := newTensor(Int64, append(shape, t.Shape[axis+1:]...)...)
+		for o := range outer {
+			for k := range inner {
+				at := o*size*inner + k
+				best := 0
+				for j := 1; j < size; j++ {
+					v, b := x[at+j*inner]*sign, x[at+best*inner]*sign
+					if v > b || last && v == b {
+						best = j
+					}
+				}
+				out.Ints[o*inner+k] = int64(best)
+			}
+		}
+		return out, nil
+	}), nil
+}
+
+// compileSoftmax works along one axis, and before version 13 along all axes from that one on, as one.
+func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
+	axisAttr, coerced := c.int("axis", -1), false
+	if c.version() < 13 {
+		axisAttr, coerced = c.int("axis", 1), true
+	}
+	return unary(func(t *Tensor) (*Tensor, error) {
+		if t.Type != Float32 && t.Type != Float64 {
+			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
+		}
+		axis, err := axisOf(axisAttr, len(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		x, _ := t.toDoubles()
+		outer, inner := around(t.Shape, axis)
+		size := t.Shape[axis]
+		if coerced {
+			size, inner = size*inner, 1
+		}
+		out := newTensor(Float64, t.Shape...)
+		row := make([]float64, size)
+		for o := range outer {
+			for k := range inner {
+				at := o*size*inner + k
+				for j := range row {
+					row[j] = x[at+j*inner]
+				}
+				norm := logSumExp(row)
+				for j, v := range row {
+					if v -= norm; logarithm {
+						out.Doubles[at+j*inner] = v
+					} else {
+						out.Doubles[at+j*inner] = math.Exp(v)
+					}
+				}
+			}
+		}
+		return cast(out, t.Type)
+	}), nil
+}
+
+func compileTopK(c *nodeContext) (kernel, error) {
+	axisAttr := c.int("axis", -1)
+	sign := 1.0
+	if c.int("largest", 1) == 0 {
+		sign = -1
+	}
+	c.int("sorted", 1) // sorted output is a valid answer to an unsorted request
+	kAttr := c.int("k", -1)
+	return func(in []*Tensor) ([]*Tensor, error) {
+		t, k := in[0], kAttr
+		if len(in) > 1 && in[1] != nil && len(in[1].Ints) == 1 {
+			k = in[1].Ints[0]
+		}
+		axis, err := axisOf(axisAttr, len(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		size := t.Shape[axis]
+		if k < 0 || k > int64(size) {
+			return nil, fmt.Errorf("k is %d on an axis of size %d", k, size)
+		}
+		x, err := t.toDoubles()
+		if err != nil {
+			return nil, err
+		}
+		shape := append([]int(nil), t.Shape...)
+		shape[axis] = int(k)
+		values, index := newTensor(t.Type, shape...), newTensor(Int64, shape...)
+		outer, inner := around(t.Shape, axis)
+		order := make([]int, size)
+		for o := range outer {
+			for i := range inner {
+				at := o*size*inner + i
+				for j := range order {
+					order[j] = j
+				}
+				sort.SliceStable(order, func(a, b int) bool { return x[at+order[a]*inner]*sign > x[at+order[b]*inner]*sign })
+				for j := range int(k) {
+					to := (o*int(k)+j)*inner + i
+					values.copyElement(to, t, at+order[j]*inner)
+					index.Ints[to] = int64(order[j])
+				}
+			}
+		}
+		return []*Tensor{values, index}, nil
+	}, nil
+}

@@ -1,0 +1,328 @@
+package learn
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// A Program is an ONNX model ready to run. It is immutable and safe for use by several goroutines.
+type Program struct {
+	model   *onnxModel
+	inputs  []valueInfo // without those that an initializer gives a value
+	steps   []step
+	names   []string  // of the slots
+	preset  []*Tensor // initializers, by slot
+	inSlot  []int     // by input
+	outSlot []int     // by output of the graph
+	about   about
+	rowwise bool // every operator treats rows apart from each other
+}
+
+// A step runs one node. A slot of -1 is an input or output left out.
+type step struct {
+	node *onnxNode
+	in   []int
+	out  []int
+	free []int // slots that nothing reads later
+	run  kernel
+}
+
+// A kernel computes a node's outputs; an input left out is nil. It never changes its inputs.
+type kernel func(in []*Tensor) ([]*Tensor, error)
+
+// LoadONNX reads a model and prepares it to run. It refuses, naming the node and the operator, what the evaluator does not know; it
+// names the tensor that nothing produces, the nodes of a cycle, and the byte at which a damaged file ends making sense.
+func LoadONNX(b []byte) (*Program, error) {
+	m, err := decodeModel(b)
+	if err != nil {
+		return nil, err
+	}
+	return newProgram(m)
+}
+
+func newProgram(m *onnxModel) (*Program, error) {
+	p := &Program{model: m, rowwise: true}
+	slots := map[string]int{}
+	slot := func(name string) int {
+		if name == "" {
+			return -1
+		}
+		s, ok := slots[name]
+		if !ok {
+			s = len(p.names)
+			slots[name] = s
+			p.names = append(p.names, name)
+			p.preset = append(p.preset, nil)
+		}
+		return s
+	}
+	ready := map[string]bool{"": true}
+	for _, t := range m.graph.initializers {
+		p.preset[slot(t.name)] = t.tensor
+		ready[t.name] = true
+	}
+	for _, in := range m.graph.inputs {
+		if ready[in.name] {
+			continue
+		}
+		ready[in.name] = true
+		p.inputs = append(p.inputs, in)
+		p.inSlot = append(p.inSlot, slot(in.name))
+	}
+	order, err := sortNodes(m.graph, ready)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.graph.outputs) == 0 {
+		return nil, assay.Errorf(assay.Invalid, "onnx model has no output")
+	}
+	var problems assay.Problems
+	table := operatorTable()
+	for _, n := range order {
+		s := step{node: n}
+		for _, name := range n.inputs {
+			s.in = append(s.in, slot(name))
+		}
+		for _, name := range n.outputs {
+			s.out = append(s.out, slot(name))
+		}
+		c := &nodeContext{table: table, node: n, opsets: m.opsets, used: map[string]bool{}}
+		for _, in := range s.in {
+			c.constants = append(c.constants, p.constant(in))
+		}
+		op, err := c.compile(&s.run)
+		if err != nil {
+			problems.Add("%s: %v", n.describe(), err)
+		}
+		p.rowwise = p.rowwise && op.rowwise
+		p.steps = append(p.steps, s)
+	}
+	if err := problems.Err(assay.Unimplemented, "onnx model cannot run"); err != nil {
+		return nil, err
+	}
+	for _, out := range m.graph.outputs {
+		if !ready[out.name] {
+			return nil, assay.Errorf(assay.Invalid, "onnx model: nothing produces output %q", out.name)
+		}
+		p.outSlot = append(p.outSlot, slot(out.name))
+	}
+	p.planFrees()
+	p.about = readAbout(m, order)
+	return p, nil
+}
+
+// describe names a node the way its errors do.
+func (n *onnxNode) describe() string {
+	op := n.op
+	if n.domain != "" {
+		op = n.domain + "." + op
+	}
+	return fmt.Sprintf("node %q (%s)", n.name, op)
+}
+
+func (p *Program) constant(slot int) *Tensor {
+	if slot < 0 {
+		return nil
+	}
+	return p.preset[slot]
+}
+
+// sortNodes orders the nodes so that each comes after those that produce its inputs, and adds their outputs to ready.
+func sortNodes(g *onnxGraph, ready map[string]bool) ([]*onnxNode, error) {
+	produced := map[string]bool{}
+	consumers := map[string][]int{}
+	missing := make([]int, len(g.nodes))
+	for _, n := range g.nodes {
+		for _, out := range n.outputs {
+			if out == "" {
+				continue
+			}
+			if produced[out] || ready[out] {
+				return nil, assay.Errorf(assay.Invalid, "onnx model: tensor %q is produced twice, the second time by %s", out, n.describe())
+			}
+			produced[out] = true
+		}
+	}
+	var queue []int
+	for i, n := range g.nodes {
+		for _, in := range n.inputs {
+			if ready[in] {
+				continue
+			}
+			if !produced[in] {
+				return nil, assay.Errorf(assay.Invalid, "onnx model: nothing produces tensor %q, an input of %s", in, n.describe())
+			}
+			consumers[in] = append(consumers[in], i)
+			missing[i]++
+		}
+		if missing[i] == 0 {
+			queue = append(queue, i)
+		}
+	}
+	var order []*onnxNode
+	for len(queue) > 0 {
+		n := g.nodes[queue[0]]
+		queue = queue[1:]
+		order = append(order, n)
+		for _, out := range n.outputs {
+			ready[out] = true
+			for _, c := range consumers[out] {
+				if missing[c]--; missing[c] == 0 {
+					queue = append(queue, c)
+				}
+			}
+		}
+	}
+	if len(order) < len(g.nodes) {
+		var stuck []string
+		for i, n := range g.nodes {
+			if missing[i] > 0 && len(stuck) < 5 {
+				stuck = append(stuck, n.describe())
+			}
+		}
+		return nil, assay.Errorf(assay.Invalid, "onnx model: the graph has a cycle through %s", strings.Join(stuck, ", "))
+	}
+	return order, nil
+}
+
+// planFrees lets each step drop what no later step and no output of the graph reads.
+func (p *Program) planFrees() {
+	last := make([]int, len(p.names))
+	for i := range last {
+		last[i] = -1
+	}
+	for i, s := range p.steps {
+		for _, in := range s.in {
+			if in >= 0 {
+				last[in] = i
+			}
+		}
+	}
+	for _, out := range p.outSlot {
+		last[out] = -1
+	}
+	for v, i := range last {
+		if i >= 0 && p.preset[v] == nil {
+			p.steps[i].free = append(p.steps[i].free, v)
+		}
+	}
+}
+
+// Run computes the outputs of the graph, by name, from its inputs, by name. It refuses a missing or unknown input, and one whose
+// type or shape is not the declared one. The tensors of inputs are not changed and may be shared with the outputs.
+func (p *Program) Run(inputs map[string]*Tensor) (map[string]*Tensor, error) {
+	if err := p.checkInputs(inputs); err != nil {
+		return nil, err
+	}
+	values := append([]*Tensor(nil), p.preset...)
+	for i, in := range p.inputs {
+		values[p.inSlot[i]] = inputs[in.name]
+	}
+	if err := p.run(values); err != nil {
+		return nil, err
+	}
+	out := make(map[string]*Tensor, len(p.outSlot))
+	for i, s := range p.outSlot {
+		out[p.model.graph.outputs[i].name] = values[s]
+	}
+	return out, nil
+}
+
+func (p *Program) run(values []*Tensor) error {
+	for i := range p.steps {
+		s := &p.steps[i]
+		in := make([]*Tensor, len(s.in))
+		for j, v := range s.in {
+			if v >= 0 {
+				in[j] = values[v]
+			}
+		}
+		out, err := s.run(in)
+		if err != nil {
+			return assay.Errorf(assay.Invalid, "onnx model: %s: %w", s.node.describe(), err)
+		}
+		for j, v := range s.out {
+			if v >= 0 && j < len(out) {
+				values[v] = out[j]
+			} else if v >= 0 {
+				return assay.Errorf(assay.Invalid, "onnx model: %s has no output %d", s.node.describe(), j)
+			}
+		}
+		for _, v := range s.free {
+			values[v] = nil
+		}
+	}
+	return nil
+}
+
+func (p *Program) checkInputs(inputs map[string]*Tensor) error {
+	var problems assay.Problems
+	known := map[string]bool{}
+	sizes := map[string]int{}
+	for _, in := range p.inputs {
+		known[in.name] = true
+		t := inputs[in.name]
+		if t == nil {
+			problems.Add("input %q is missing", in.name)
+			continue
+		}
+		if err := t.check(); err != nil {
+			problems.Add("input %q: %v", in.name, err)
+			continue
+		}
+		if in.elem != 0 && t.Type != in.elem {
+			problems.Add("input %q is %s, the model takes %s", in.name, t.Type, in.elem)
+		}
+		if in.hasShape && !shapeFits(in.dims, t.Shape, sizes) {
+			problems.Add("input %q has shape %s, the model takes %s", in.name, shapeString(t.Shape), dimsString(in.dims))
+		}
+	}
+	names := make([]string, 0, len(inputs))
+	for name := range inputs {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if !known[name] {
+			problems.Add("input %q is not one of the model's", name)
+		}
+	}
+	return problems.Err(assay.Invalid, "onnx inputs")
+}
+
+// shapeFits compares a shape with a declaration; a named size must be the same wherever the name occurs.
+func shapeFits(dims []dim, shape []int, sizes map[string]int) bool {
+	if len(dims) != len(shape) {
+		return false
+	}
+	for i, d := range dims {
+		if d.name == "" {
+			if d.size > 0 && int(d.size) != shape[i] {
+				return false
+			}
+			continue
+		}
+		if n, ok := sizes[d.name]; ok && n != shape[i] {
+			return false
+		}
+		sizes[d.name] = shape[i]
+	}
+	return true
+}
+
+func dimsString(dims []dim) string {
+	parts := make([]string, len(dims))
+	for i, d := range dims {
+		parts[i] = d.name
+		if d.name == "" {
+			parts[i] = fmt.Sprint(d.size)
+		}
+		if d.name == "" && d.size <= 0 {
+			parts[i] = "?"
+		}
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}
