@@ -55,9 +55,9 @@ func arithmeticOperators() []operator {
 		}})
 	}
 	ops = append(ops,
-		binary("Add", add[float32], add[float64], add[int64]), binary("Sub", sub[float32], sub[float64], sub[int64]),
-		binary("Mul", mul[float32], mul[float64], mul[int64]), binary("Div", div[float32], div[float64], divInt),
-		binary("Pow", pow[float32], pow[float64], pow[int64]), binary("PRelu", prelu[float32], prelu[float64], prelu[int64]),
+		elementwise("Add", add[float32], add[float64], add[int64]), elementwise("Sub", sub[float32], sub[float64], sub[int64]),
+		elementwise("Mul", mul[float32], mul[float64], mul[int64]), elementwise("Div", div[float32], div[float64], divInt),
+		elementwise("Pow", pow[float32], pow[float64], pow[int64]), elementwise("PRelu", prelu[float32], prelu[float64], prelu[int64]),
 		compare("Equal", equal[float32], equal[float64], equal[int64]), compare("Less", less[float32], less[float64], less[int64]),
 		compare("LessOrEqual", atMost[float32], atMost[float64], atMost[int64]),
 		compare("Greater", flip(less[float32]), flip(less[float64]), flip(less[int64])),
@@ -163,7 +163,7 @@ func wrap(typ ElementType, v int64) int64 {
 	return v
 }
 
-func binary(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
+func elementwise(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
 	return operator{name: name, least: 2, most: 2, rowwise: true, compile: func(*nodeContext) (kernel, error) {
 		return func(in []*Tensor) ([]*Tensor, error) { return one(combine(in[0], in[1], f32, f64, i64)) }, nil
 	}}
