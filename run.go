@@ -14,8 +14,10 @@ type Run struct {
 	Seeded      []string          `json:"seeded"`          // generators that were seeded
 	Unseeded    []string          `json:"unseeded"`        // generators that ran without a seed, or could not be seeded
 	Environment Environment       `json:"environment"`
-	Missing     []string          `json:"missing"` // what stands between this run and its repetition: dirty_tree, unpinned_package, …
-	Score       float64           `json:"score"`   // reproducibility, 0–1: the weighted share of what is not missing
+	Missing     []string          `json:"missing"`            // what stands between this run and its repetition: dirty_tree, unpinned_package, …
+	Score       float64           `json:"score"`              // reproducibility, 0–1: the weighted share of what is not missing
+	Problems    []string          `json:"problems,omitempty"` // what went wrong besides the exit status: an unreadable metrics.json, …
+	Amends      Digest            `json:"amends,omitempty"`   // evidence id of the finished run that this record adds to
 }
 
 // RunSpec is everything that a run was given.
@@ -50,7 +52,7 @@ type Reproduction struct {
 	Run         Digest       `json:"run"`
 	Identical   bool         `json:"identical"`
 	Differences []Difference `json:"differences"`
-	Cause       string       `json:"cause,omitempty"` // threads, unseeded_generator, time, network, input, unknown
+	Cause       string       `json:"cause,omitempty"` // threads, unseeded_generator, time, network, input, environment, unknown
 	Verdict     Verdict      `json:"verdict"`
 }
 

@@ -1,0 +1,337 @@
+package run
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// repeats runs the program twice with one seed and once with another, wants equal and different output, and returns the first.
+func repeats(t *testing.T, interpreter, program string) (result, string) {
+	t.Helper()
+	res, first := script(t, interpreter, program, nil)
+	if res.run.Exit != 0 {
+		t.Fatalf("exit %d:\n%s", res.run.Exit, first)
+	}
+	if _, second := script(t, interpreter, program, nil); second != first {
+		t.Errorf("the same seed gives\n%s\nand then\n%s", first, second)
+	}
+	if _, other := script(t, interpreter, program, func(s *Spec) { s.Seed = 8 }); other == first {
+		t.Errorf("another seed gives the same:\n%s", first)
+	}
+	return res, first
+}
+
+func distinct(t *testing.T, out string, n int) {
+	t.Helper()
+	f := strings.Fields(out)
+	slices.Sort(f)
+	if u := slices.Compact(slices.Clone(f)); len(f) != n || len(u) != n {
+		t.Errorf("want %d different numbers, got %q", n, f)
+	}
+}
+
+func TestPlainPythonIsSeeded(t *testing.T) {
+	res, out := repeats(t, python(t), `
+import random
+print(random.random())
+print(random.Random().random())
+random.seed()
+print(random.random())
+print(hash("a string"))
+`)
+	distinct(t, out, 4)
+	if want := []string{"hash order", "random"}; !slices.Equal(res.run.Seeded, want) || len(res.run.Unseeded) != 0 {
+		t.Errorf("seeded %q, unseeded %q", res.run.Seeded, res.run.Unseeded)
+	}
+}
+
+func TestASeedOfTheProgramIsLeftAlone(t *testing.T) {
+	const program = "import random\nprint(random.Random(1).random()); random.seed(2); print(random.random())"
+	_, out := script(t, python(t), program, nil)
+	plain, err := exec.Command(python(t), "-c", program).Output()
+	if err != nil || out != string(plain) {
+		t.Errorf("got %q, want %q (%v)", out, plain, err)
+	}
+}
+
+func TestEntropyOfTheProgramIsReported(t *testing.T) {
+	for program, want := range map[string][]string{
+		"import uuid; uuid.uuid4()":                     {"uuid.uuid4"},
+		"import secrets; secrets.token_bytes()":         {"secrets"},
+		"import random; random.SystemRandom().random()": {"random.SystemRandom"},
+		"import os; os.urandom(4)":                      {"os.urandom"},
+		"import tempfile; tempfile.mkdtemp()":           {},
+		"import multiprocessing.process":                {},
+	} {
+		res, out := script(t, python(t), program, func(s *Spec) { s.Env = map[string]string{"TMPDIR": t.TempDir()} })
+		if !slices.Equal(res.run.Unseeded, want) {
+			t.Errorf("%s: unseeded %q, want %q\n%s", program, res.run.Unseeded, want, out)
+		}
+	}
+}
+
+func TestNamesOfTemporaryFilesStayRandom(t *testing.T) {
+	const program = "import tempfile, os; print(os.path.basename(tempfile.mktemp()))"
+	_, a := script(t, python(t), program, nil)
+	_, b := script(t, python(t), program, nil)
+	if a == b {
+		t.Errorf("both runs would write %s", a)
+	}
+}
+
+// Three workers must draw different numbers, and the same three each time, however they were started.
+func TestWorkersDrawTheirOwnNumbers(t *testing.T) {
+	for _, method := range []string{"fork", "spawn", "forkserver"} {
+		t.Run(method, func(t *testing.T) {
+			_, out := repeats(t, python(t), `
+import multiprocessing, random
+def draw(barrier, queue, i):
+    queue.put((i, random.random()))
+    barrier.wait()
+if __name__ == "__main__":
+    m = multiprocessing.get_context("`+method+`")
+    queue, barrier = m.SimpleQueue(), m.Barrier(3)
+    workers = [m.Process(target=draw, args=(barrier, queue, i)) for i in range(3)]
+    for w in workers: w.start()
+    for w in workers: w.join()
+    print(*[x for i, x in sorted(queue.get() for w in workers)], random.random())
+`)
+			distinct(t, out, 4)
+		})
+	}
+}
+
+func TestForkedAndStartedProcessesDrawTheirOwnNumbers(t *testing.T) {
+	_, out := repeats(t, python(t), `
+import os, random, subprocess, sys
+for i in range(2):
+    r, w = os.pipe()
+    if os.fork() == 0:
+        os.write(w, str(random.random()).encode())
+        os._exit(0)
+    print(os.read(r, 100).decode())
+    os.wait()
+for i in range(2):
+    print(subprocess.check_output([sys.executable, "-c", "import random; print(random.random())"], text=True).strip())
+print(random.random(), flush=True)
+`)
+	distinct(t, out, 5)
+}
+
+func TestAnIsolatedPythonIsReported(t *testing.T) {
+	for _, opt := range []string{"-I", "-E", "-S", "-sE", "-uI"} {
+		res, out := script(t, python(t), "print(1)", func(s *Spec) { s.Command = []string{s.Command[0], opt, "train.py"} })
+		if len(res.run.Unseeded) != 1 || !strings.HasPrefix(res.run.Unseeded[0], "everything: python -") || !slices.Contains(res.run.Missing, "unseeded_generator") || out != "1\n" {
+			t.Errorf("%s: unseeded %q, missing %q, output %q", opt, res.run.Unseeded, res.run.Missing, out)
+		}
+	}
+	res, _ := script(t, python(t), "import subprocess, sys; subprocess.run([sys.executable, '-I', '-c', '1']); subprocess.run([sys.executable, '-c', '1'], env={})", nil)
+	if want := []string{"python -I", "python without PYTHONPATH"}; !slices.Equal(res.run.Unseeded, want) {
+		t.Errorf("children: unseeded %q, want %q", res.run.Unseeded, want)
+	}
+	res, _ = script(t, python(t), "", func(s *Spec) { s.Command = []string{"true"} })
+	if want := []string{"everything: no Python with the start-up hook ran"}; !slices.Equal(res.run.Unseeded, want) {
+		t.Errorf("another program: unseeded %q, want %q", res.run.Unseeded, want)
+	}
+}
+
+func TestBypassReadsTheCommandLine(t *testing.T) {
+	for command, want := range map[string]string{
+		"python3 train.py -I":         "",
+		"python3 -I train.py":         "-I",
+		"python3.12 -W ignore -S x":   "-S",
+		"python -X dev x.py":          "",
+		"python -Xdev -E x":           "-E",
+		"python -c I":                 "",
+		"python -m IES":               "",
+		"python -mIES":                "",
+		"/opt/venv/bin/python3 -uE x": "-E",
+		"bash -I":                     "",
+		"":                            "",
+	} {
+		if got := bypass(strings.Fields(command)); got != want {
+			t.Errorf("%q: %q, want %q", command, got, want)
+		}
+	}
+}
+
+func TestAnExistingSitecustomizeRuns(t *testing.T) {
+	for name, c := range map[string]struct{ site, want string }{
+		"runs under its own name": {"import sys, random\nprint('site', __name__, sys.modules['sitecustomize'].mark)\n", "site sitecustomize"},
+		"may fail":                {"raise RuntimeError('site')\n", "main"},
+		"may be absent":           {"", "main"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if c.site != "" {
+				write(t, dir, "sitecustomize.py", "mark = 1\n"+c.site)
+			}
+			res, out := script(t, python(t), "import sys, random\nprint('main', [p for p in sys.path if 'assay-run' in p])\n", func(s *Spec) {
+				s.Env = map[string]string{"PYTHONPATH": dir}
+			})
+			if !strings.Contains(out, c.want) || !strings.Contains(out, "main []") || res.run.Exit != 0 {
+				t.Errorf("output %q, want %q; the hook's directory must not stay on sys.path", out, c.want)
+			}
+			if want := []string{"hash order", "random"}; !slices.Equal(res.run.Seeded, want) {
+				t.Errorf("seeded %q, want %q", res.run.Seeded, want)
+			}
+		})
+	}
+}
+
+func TestAUsercustomizeRuns(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "usercustomize.py", "print('user')\n")
+	_, out := script(t, python(t), "print('main')", func(s *Spec) { s.Env = map[string]string{"PYTHONPATH": dir} })
+	// A virtual environment without user packages does not look for it, with or without the hook.
+	cmd := exec.Command(python(t), "-c", "print('main')")
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+dir)
+	want, err := cmd.Output()
+	if err != nil || out != string(want) {
+		t.Errorf("got %q, want %q (%v)", out, want, err)
+	}
+}
+
+func TestAModuleThatOnlyLooksLikeAGeneratorIsNotBroken(t *testing.T) {
+	// A package that shadows torch and has none of its functions: seeding fails, the import does not.
+	res, out := script(t, python(t), "import torch, xgboost; print(torch.here)", func(s *Spec) {
+		write(t, s.Dir, "torch/__init__.py", "here = 'ours'\n")
+		write(t, s.Dir, "xgboost.py", "")
+	})
+	if out != "ours\n" || !slices.Equal(res.run.Unseeded, []string{"torch"}) || !slices.Contains(res.run.Seeded, "xgboost") {
+		t.Errorf("output %q, seeded %q, unseeded %q", out, res.run.Seeded, res.run.Unseeded)
+	}
+}
+
+func TestTorchIsSeededAndToldToBeDeterministic(t *testing.T) {
+	// A stand-in with the functions that the hook calls; the real library is tested where it is installed.
+	const stub = `
+import os
+class _Cudnn: deterministic = False; benchmark = True
+class backends: cudnn = _Cudnn
+seeds, modes = [], []
+def manual_seed(s): seeds.append(s)
+def use_deterministic_algorithms(on, warn_only=False): modes.append((on, warn_only))
+`
+	const program = "import os, torch; print(len(torch.seeds), torch.seeds[0] > 0, torch.modes, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, os.environ['CUBLAS_WORKSPACE_CONFIG'])"
+	for mode, want := range map[string]string{
+		"":     "1 True [(True, False)] True False :4096:8\n",
+		"warn": "1 True [(True, True)] True False :4096:8\n",
+		"off":  "1 True [] False True :4096:8\n",
+	} {
+		res, out := script(t, python(t), program, func(s *Spec) {
+			write(t, s.Dir, "torch/__init__.py", stub)
+			if mode != "" {
+				s.Env = map[string]string{"ASSAY_TORCH_DETERMINISTIC": mode}
+			}
+		})
+		if out != want || !slices.Contains(res.run.Seeded, "torch") || (mode == "off") != (len(res.run.Unseeded) > 0) {
+			t.Errorf("mode %q: %q, want %q; unseeded %q", mode, out, want, res.run.Unseeded)
+		}
+	}
+}
+
+func TestDataLoaderWorkersAreLeftAlone(t *testing.T) {
+	// The loop of a DataLoader worker seeds random itself, from a number that the main process drew.
+	const program = `
+import multiprocessing, sys
+if __name__ == "__main__":
+    from torch.utils.data._utils import worker
+    import random
+    m = multiprocessing.get_context("fork")
+    q = m.SimpleQueue()
+    p = m.Process(target=worker._worker_loop, args=(q,)); p.start(); print(*q.get()); p.join()
+`
+	_, out := script(t, python(t), program, func(s *Spec) {
+		for _, d := range []string{"torch", "torch/utils", "torch/utils/data", "torch/utils/data/_utils"} {
+			write(t, s.Dir, d+"/__init__.py", "def manual_seed(s): pass\n")
+		}
+		write(t, s.Dir, "torch/utils/data/_utils/worker.py", "import random\nseeded = []\n_old = random._inst.seed\ndef _worker_loop(q):\n    random.seed(5)\n    q.put((random.random(),))\n")
+	})
+	want, err := exec.Command(python(t), "-c", "import random; random.seed(5); print(random.random())").Output()
+	if err != nil || out != string(want) {
+		t.Errorf("got %q, want %q", out, want)
+	}
+}
+
+func TestNumPyIsSeeded(t *testing.T) {
+	res, out := repeats(t, venv(t), `
+import numpy as np
+print(np.random.rand())
+print(np.random.default_rng().random())
+print(np.random.default_rng().random())
+print(np.random.RandomState().rand())
+print(np.random.Generator(np.random.PCG64()).random())
+`)
+	distinct(t, out, 5)
+	for _, want := range []string{"numpy.random", "numpy.random.default_rng"} {
+		if !slices.Contains(res.run.Seeded, want) {
+			t.Errorf("seeded %q, without %s", res.run.Seeded, want)
+		}
+	}
+	if len(res.run.Unseeded) != 0 || res.run.Environment.Packages["numpy"] == "" {
+		t.Errorf("unseeded %q, packages %v", res.run.Unseeded, res.run.Environment.Packages)
+	}
+}
+
+func TestNumPyWorkersDrawTheirOwnNumbers(t *testing.T) {
+	for _, method := range []string{"fork", "spawn"} {
+		_, out := repeats(t, venv(t), `
+import multiprocessing
+import numpy as np
+def draw(barrier, queue, i):
+    queue.put((i, np.random.rand(), np.random.default_rng().random()))
+    barrier.wait()
+if __name__ == "__main__":
+    m = multiprocessing.get_context("`+method+`")
+    queue, barrier = m.SimpleQueue(), m.Barrier(3)
+    workers = [m.Process(target=draw, args=(barrier, queue, i)) for i in range(3)]
+    for w in workers: w.start()
+    for w in workers: w.join()
+    for i, a, b in sorted(queue.get() for w in workers): print(a, b)
+`)
+		distinct(t, out, 6)
+	}
+}
+
+func TestScikitLearnIsReproducible(t *testing.T) {
+	res, _ := repeats(t, venv(t), `
+import json, os
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import train_test_split, cross_val_score
+rng = np.random.default_rng()
+X = rng.normal(size=(200, 5)); y = (X[:, 0] + rng.normal(size=200) > 0).astype(int)
+a, b, ya, yb = train_test_split(X, y)
+m = RandomForestClassifier(n_estimators=20, n_jobs=2).fit(a, ya)
+print(m.predict_proba(b).tobytes().hex()[:400])
+json.dump({"accuracy_score": m.score(b, yb)}, open(os.path.join(os.environ["ASSAY_OUT"], "metrics.json"), "w"))
+`)
+	if len(res.run.Unseeded) != 0 || len(res.run.Metrics) != 1 {
+		t.Errorf("unseeded %q, metrics %v, problems %q", res.run.Unseeded, res.run.Metrics, res.run.Problems)
+	}
+}
+
+func TestPackagesAreReadFromTheirMetadata(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	write(t, first, "Foo_Bar-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: Foo-Bar\nVersion: 1.0\n\nVersion: 9\n")
+	write(t, second, "foo.bar-2.0.dist-info/METADATA", "Name: foo.bar\nVersion: 2.0\n")
+	write(t, second, "mine-0.1.dist-info/METADATA", "Name: mine\nVersion: 0.1\n")
+	write(t, second, "mine-0.1.dist-info/direct_url.json", `{"url":"file:///home/someone/mine","dir_info":{"editable":true}}`)
+	write(t, second, "vcs-3.dist-info/METADATA", "Name: vcs\nVersion: 3\n")
+	write(t, second, "vcs-3.dist-info/direct_url.json", `{"url":"https://example.org/vcs.git","vcs_info":{"vcs":"git","commit_id":"abc"}}`)
+	write(t, second, "old.egg-info/PKG-INFO", "Name: old\nVersion: 4\n")
+	write(t, second, "broken-1.dist-info/METADATA", "nothing\n")
+	ds := distributions([]string{first, filepath.Join(first, "absent"), second})
+	const want = "Foo-Bar==1.0\n# not pinned: mine==0.1\nold==4\nvcs @ git+https://example.org/vcs.git@abc\n"
+	if got := string(lockFile(ds)); got != want {
+		t.Errorf("lock file\n%s, want\n%s", got, want)
+	}
+	if got := unpinned(ds); !slices.Equal(got, []string{"mine"}) {
+		t.Errorf("unpinned %q", got)
+	}
+}
