@@ -69,7 +69,7 @@ func variables(env []string, extra map[string]string) map[string]string {
 		if _, set := extra[name]; !set && !matches(recorded, name) || matches([]string{"MLFLOW_*", "PATH", "PYTHONPATH"}, name) {
 			continue
 		}
-		out[name] = pathless(redact(name, value))
+		out[name] = strings.ToValidUTF8(pathless(redact(name, value)), "\uFFFD")
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/assay-ml/assay"
 )
@@ -26,6 +27,7 @@ const (
 	MaxParams      = 10000
 	maxNameBytes   = 250
 	maxParamBytes  = 64 << 10 // of one value
+	maxParamsBytes = 4 << 20  // of all values
 	maxDocument    = 16 << 20 // metrics.json and params.json
 	maxMetricsLine = 1 << 20
 	maxDepth       = 32
@@ -68,6 +70,8 @@ func collect(ctx context.Context, dir string, blobs putter) (outputs, error) {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case d.IsDir():
+		case !utf8.ValidString(name):
+			o.problem("%q is no name in UTF-8 and was not kept", name)
 		case !d.Type().IsRegular():
 			o.problem("%s is not a regular file and was not kept", name)
 		default:
@@ -119,7 +123,7 @@ func collect(ctx context.Context, dir string, blobs putter) (outputs, error) {
 }
 
 func (o *outputs) problem(format string, args ...any) {
-	o.problems = append(o.problems, fmt.Sprintf(format, args...))
+	o.problems = append(o.problems, strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
 }
 
 // parseMetrics reads one JSON object of numbers into out. NaN and infinities, as Python writes them, are undefined numbers.
@@ -176,6 +180,7 @@ func parseParams(r io.Reader, out map[string]string) error {
 	if len(flat)+len(out) > MaxParams {
 		return fmt.Errorf("%d params, at most %d are kept", len(flat)+len(out), MaxParams)
 	}
+	total := 0
 	for _, name := range slices.Sorted(maps.Keys(flat)) {
 		text, ok := flat[name].(string)
 		if !ok {
@@ -187,6 +192,9 @@ func parseParams(r io.Reader, out map[string]string) error {
 		}
 		if len(text) > maxParamBytes {
 			return fmt.Errorf("%q has %d bytes, more than %d", name, len(text), maxParamBytes)
+		}
+		if total += len(text); total > maxParamsBytes {
+			return fmt.Errorf("the values have more than %d bytes together", maxParamsBytes)
 		}
 		out[name] = pathless(redact(name, text))
 	}
