@@ -207,5 +207,66 @@ func probabilityDefinitions() []Definition {
 	}
 }
 
-func valueDefinitions() []Definition { return nil }
-func groupDefinitions() []Definition { return nil }
+func valueDefinitions() []Definition {
+	regression := []assay.Task{assay.Regression}
+	from := func(f func([]float64, []float64, ValueOptions) (Value, error)) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) { return f(in.Target, in.Values, ValueOptions{Weights: in.Weights}) }
+	}
+	var defs []Definition
+	for _, d := range []struct {
+		name, since string
+		higher      bool
+		doc         string
+		f           func([]float64, []float64, ValueOptions) (Value, error)
+	}{
+		{"mean_squared_error", "1.8", false, "Mean squared error, in the squared unit of the truth.", MeanSquaredError},
+		{"root_mean_squared_error", "1.8", false, "Root of the mean squared error, in the unit of the truth.", RootMeanSquaredError},
+		{"mean_absolute_error", "1.8", false, "Mean absolute error, in the unit of the truth.", MeanAbsoluteError},
+		{"median_absolute_error", "1.8", false, "Median absolute error, in the unit of the truth.", MedianAbsoluteError},
+		{"max_error", "1.8", false, "Greatest absolute error, in the unit of the truth; weights do not count.", MaxError},
+		{"mean_absolute_percentage_error", "1.8", false, "Mean of |error| / |truth|, a fraction; a zero in the truth makes it about 1e15.", MeanAbsolutePercentageError},
+		{"mean_squared_log_error", "1.8", false, "Mean squared error of ln(1 + value); values above -1.", MeanSquaredLogError},
+		{"root_mean_squared_log_error", "1.8", false, "Root of the mean squared error of ln(1 + value); values above -1.", RootMeanSquaredLogError},
+		{"mean_poisson_deviance", "1.8", false, "Mean Poisson deviance; truth at least 0, predictions above 0.", MeanPoissonDeviance},
+		{"mean_gamma_deviance", "1.8", false, "Mean gamma deviance; truth and predictions above 0.", MeanGammaDeviance},
+		{"r2_score", "1.8", true, "Share of the variance that is explained. At most 1, 0 for the mean; undefined for one row.", R2Score},
+		{"explained_variance_score", "1.8", true, "Share of the variance that is explained, not counting a constant error. At most 1.", ExplainedVarianceScore},
+		{"d2_absolute_error_score", "1.8", true, "Share of the absolute error of the median that is saved. At most 1, 0 for the median.", D2AbsoluteErrorScore},
+	} {
+		defs = append(defs, Definition{d.name, sklearn(d.name, d.since), d.higher, regression, NeedValues, d.doc, from(d.f)})
+	}
+	return defs
+}
+
+func groupDefinitions() []Definition {
+	from := func(f func(truth, pred, groups []int32, o FairnessOptions) (Value, error)) func(*Input) (Value, error) {
+		return func(in *Input) (Value, error) {
+			var p assay.Problems
+			checkBinary(&p, in.Truth)
+			checkClasses(&p, "the prediction of row", in.Labels, 2)
+			if err := p.Err(assay.Invalid, "two classes"); err != nil {
+				return Value{}, err
+			}
+			truth, pred := in.Truth, in.Labels
+			if in.Positive == 0 {
+				truth, pred = OneVsRest(truth, 0), OneVsRest(pred, 0)
+			}
+			return f(truth, pred, in.Groups, FairnessOptions{Weights: in.Weights})
+		}
+	}
+	const worse = " The worse of the two is taken."
+	return []Definition{
+		{"demographic_parity_difference", fairlearn("demographic_parity_difference", "0.12"), false, binaryOnly(), NeedGroups,
+			"Greatest less smallest selection rate over the groups. In [0,1], 0 is equal.", from(DemographicParityDifference)},
+		{"demographic_parity_ratio", fairlearn("demographic_parity_ratio", "0.12"), true, binaryOnly(), NeedGroups,
+			"Smallest by greatest selection rate over the groups. In [0,1], 1 is equal.", from(DemographicParityRatio)},
+		{"equal_opportunity_difference", fairlearn("equal_opportunity_difference", "0.12"), false, binaryOnly(), NeedGroups,
+			"Greatest less smallest true positive rate over the groups. In [0,1], 0 is equal.", from(EqualOpportunityDifference)},
+		{"equal_opportunity_ratio", fairlearn("equal_opportunity_ratio", "0.12"), true, binaryOnly(), NeedGroups,
+			"Smallest by greatest true positive rate over the groups. In [0,1], 1 is equal.", from(EqualOpportunityRatio)},
+		{"equalized_odds_difference", fairlearn("equalized_odds_difference", "0.12"), false, binaryOnly(), NeedGroups,
+			"Greatest less smallest true and false positive rate over the groups. In [0,1], 0 is equal." + worse, from(EqualizedOddsDifference)},
+		{"equalized_odds_ratio", fairlearn("equalized_odds_ratio", "0.12"), true, binaryOnly(), NeedGroups,
+			"Smallest by greatest true and false positive rate over the groups. In [0,1], 1 is equal." + worse, from(EqualizedOddsRatio)},
+	}
+}
