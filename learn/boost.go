@@ -330,7 +330,7 @@ func (b *booster) finish() {
 
 // addTree adds the tree's values to the scores of the frame's rows.
 func addTree(t *Tree, f assay.Frame, scores []float64, threads int) {
-	parallel(threads, len(scores), 4096, func(_, lo, hi int) {
+	inParts(threads, len(scores), 4096, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			n := &t.Nodes[0]
 			for n.Left >= 0 {

@@ -56,7 +56,7 @@ func binFrame(frame assay.Frame, maxBins, threads int) *binnedFrame {
 	n := frame.Rows()
 	f := &binnedFrame{features: make([]binnedFeature, len(frame))}
 	columns := make([][]uint8, len(frame))
-	parallel(threads, len(frame), 1, func(_, lo, hi int) {
+	inParts(threads, len(frame), 1, func(_, lo, hi int) {
 		var s binScratch
 		for j := lo; j < hi; j++ {
 			columns[j] = make([]uint8, n)
@@ -72,7 +72,7 @@ func binFrame(frame assay.Frame, maxBins, threads int) *binnedFrame {
 	for k := range f.words {
 		f.words[k] = make([]uint64, n)
 	}
-	parallel(threads, n, 16384, func(_, lo, hi int) {
+	inParts(threads, n, 16384, func(_, lo, hi int) {
 		for g := range f.groups {
 			w, shift := f.words[g/groupsPerWord][lo:hi], uint(g%groupsPerWord*8)
 			for _, j := range f.groups[g].features {
@@ -375,9 +375,9 @@ func threshold(a, b float32) float64 {
 	return t
 }
 
-// parallel calls do with consecutive parts of 0..n-1, each of at least grain but for the last, on up to threads goroutines, and
+// inParts calls do with consecutive parts of 0..n-1, each of at least grain but for the last, on up to threads goroutines, and
 // waits. The first argument numbers the parts.
-func parallel(threads, n, grain int, do func(part, lo, hi int)) {
+func inParts(threads, n, grain int, do func(part, lo, hi int)) {
 	parts := min(threads, (n+grain-1)/grain)
 	if parts <= 1 {
 		if n > 0 {

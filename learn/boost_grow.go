@@ -365,7 +365,7 @@ func (g *grower) partition(start, end int, r *route) int {
 	words, rows, scratch := g.bins.words[r.word], g.rows[start:end], g.scratch[start:end]
 	type part struct{ lo, hi, left int }
 	parts := make([]part, g.p.Threads)
-	parallel(g.p.Threads, len(rows), smallLeaf, func(k, lo, hi int) {
+	inParts(g.p.Threads, len(rows), smallLeaf, func(k, lo, hi int) {
 		parts[k] = part{lo, hi, divideRows(rows[lo:hi], scratch[lo:hi], words, r)}
 	})
 	left := parts[0].left
@@ -395,7 +395,7 @@ func divideRows(rows, scratch []int32, words []uint64, r *route) int {
 
 // addScores adds the leaves' values to the scores: through the ranges for the rows of the draw, through the routes for the others.
 func (g *grower) addScores(scores []float64) {
-	parallel(g.p.Threads, len(g.leaves), 1, func(_, lo, hi int) {
+	inParts(g.p.Threads, len(g.leaves), 1, func(_, lo, hi int) {
 		for _, l := range g.leaves[lo:hi] {
 			v := g.nodes[l.node].Value
 			for _, i := range g.rows[l.start:l.end] {
@@ -403,7 +403,7 @@ func (g *grower) addScores(scores []float64) {
 			}
 		}
 	})
-	parallel(g.p.Threads, len(g.rows)-g.inBag, smallLeaf, func(_, lo, hi int) {
+	inParts(g.p.Threads, len(g.rows)-g.inBag, smallLeaf, func(_, lo, hi int) {
 		for _, i := range g.rows[g.inBag+lo : g.inBag+hi] {
 			n := int32(0)
 			for g.nodes[n].Left >= 0 {
@@ -456,7 +456,7 @@ func (g *grower) renew(loss *boostLoss, scores []float64) {
 			}
 		}
 	}
-	parallel(g.p.Threads, len(g.leaves), 1, func(_, from, to int) {
+	inParts(g.p.Threads, len(g.leaves), 1, func(_, from, to int) {
 		for _, l := range g.leaves[from:to] {
 			g.nodes[l.node].Value = g.p.LearningRate * min(max(value(l.node), lo[l.node]), hi[l.node])
 		}

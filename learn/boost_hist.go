@@ -105,7 +105,7 @@ func (g *grower) histogram(rows []int32, hist []cell) {
 		if len(rows) < smallLeaf {
 			grain = blocks
 		}
-		parallel(g.p.Threads, blocks, grain, func(part, lo, hi int) {
+		inParts(g.p.Threads, blocks, grain, func(part, lo, hi int) {
 			for k := lo; k < hi; k++ {
 				g.countBlock(part, k, rows)
 				g.addBlock(part, k, hist)
@@ -115,7 +115,7 @@ func (g *grower) histogram(rows []int32, hist []cell) {
 	}
 	for k := range blocks {
 		parts := 1
-		parallel(g.p.Threads, len(rows), smallLeaf/2, func(part, lo, hi int) { g.countBlock(part, k, rows[lo:hi]) })
+		inParts(g.p.Threads, len(rows), smallLeaf/2, func(part, lo, hi int) { g.countBlock(part, k, rows[lo:hi]) })
 		if p := (len(rows) + smallLeaf/2 - 1) / (smallLeaf / 2); p > 1 {
 			parts = min(g.p.Threads, p)
 		}

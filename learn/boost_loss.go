@@ -120,7 +120,7 @@ func (l *boostLoss) prepare(scores [][]float64, threads int) {
 				l.proba[k] = make([]float64, len(l.y))
 			}
 		}
-		parallel(threads, len(l.y), 2048, func(_, lo, hi int) { softmax(scores, l.proba, lo, hi) })
+		inParts(threads, len(l.y), 2048, func(_, lo, hi int) { softmax(scores, l.proba, lo, hi) })
 	}
 }
 
@@ -146,7 +146,7 @@ func softmax(scores, proba [][]float64, lo, hi int) {
 // fill gives the grower the rounded derivatives of output k in every row.
 func (l *boostLoss) fill(g *grower, scores [][]float64, k, threads int) {
 	g.scale(l.bound, l.curve)
-	parallel(threads, len(l.y), 2048, func(_, lo, hi int) {
+	inParts(threads, len(l.y), 2048, func(_, lo, hi int) {
 		const block = 512
 		var first, second [block]float64
 		for ; lo < hi; lo += block {
@@ -215,7 +215,7 @@ func (l *boostLoss) mean(scores [][]float64) float64 {
 			}
 			v = math.Max(s, 0) + math.Log1p(math.Exp(-math.Abs(s)))
 		case ObjectiveMulticlass:
-			v = logSumExp(scores, i) - scores[int(y)][i]
+			v = rowLogSumExp(scores, i) - scores[int(y)][i]
 		case ObjectiveSquared:
 			v = (y - s) * (y - s) / 2
 		case ObjectiveAbsolute, ObjectiveQuantile:
@@ -234,7 +234,7 @@ func (l *boostLoss) mean(scores [][]float64) float64 {
 	return sum / l.sumWeight
 }
 
-func logSumExp(scores [][]float64, i int) float64 {
+func rowLogSumExp(scores [][]float64, i int) float64 {
 	top := math.Inf(-1)
 	for k := range scores {
 		top = max(top, scores[k][i])

@@ -63,7 +63,7 @@ func (g *grower) findSplit(l *leaf) split {
 		}
 		return best
 	}
-	parallel(g.p.Threads, len(g.drawn), 4, func(_, lo, hi int) {
+	inParts(g.p.Threads, len(g.drawn), 4, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			g.candidates[i] = g.findIn(l, g.drawn[i])
 		}
