@@ -3,7 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -108,10 +110,13 @@ func canonical(e assay.Evidence) (canon, error) {
 	return canon{assay.DigestOf(b.Bytes()), payload}, nil
 }
 
-// canonicalObject returns the RFC 8785 form of a JSON object that keeps all that it says.
-func canonicalObject(raw []byte) ([]byte, error) {
-	if len(raw) > MaxPayloadBytes {
-		return nil, assay.Errorf(assay.Invalid, "%d bytes, more than the limit of %d", len(raw), MaxPayloadBytes)
+// canonicalObject returns the RFC 8785 form of a payload.
+func canonicalObject(raw []byte) ([]byte, error) { return canonicalJSON(raw, MaxPayloadBytes) }
+
+// canonicalJSON returns the RFC 8785 form of a JSON object of at most limit bytes, if that keeps all that it says.
+func canonicalJSON(raw []byte, limit int) ([]byte, error) {
+	if len(raw) > limit {
+		return nil, assay.Errorf(assay.Invalid, "%d bytes, more than the limit of %d", len(raw), limit)
 	}
 	if !utf8.Valid(raw) {
 		return nil, assay.Errorf(assay.Invalid, "not UTF-8")
@@ -123,8 +128,8 @@ func canonicalObject(raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, assay.Errorf(assay.Invalid, "not canonical JSON: %s", err)
 	}
-	if len(out) > MaxPayloadBytes {
-		return nil, assay.Errorf(assay.Invalid, "%d bytes in canonical form, more than the limit of %d", len(out), MaxPayloadBytes)
+	if len(out) > limit {
+		return nil, assay.Errorf(assay.Invalid, "%d bytes in canonical form, more than the limit of %d", len(out), limit)
 	}
 	return out, nil
 }
@@ -211,4 +216,51 @@ func decimal(s string) (digits string, exp int) {
 		t = "-" + t
 	}
 	return t, exp
+}
+
+// Parse reads the JSON of one evidence or of a Record, as `assay evidence show --json` writes it. It returns Invalid for what is not
+// evidence of a kind that this build knows, and Rejected when it carries an id that is not that of its content.
+func Parse(raw []byte) (assay.Evidence, error) {
+	const envelope = 1 << 20 // for what surrounds the payload: parents and the journal entry
+	if len(raw) > MaxPayloadBytes+envelope {
+		return assay.Evidence{}, assay.Errorf(assay.Invalid, "%d bytes, more than evidence has", len(raw))
+	}
+	doc, err := canonicalJSON(raw, MaxPayloadBytes+envelope)
+	if err != nil {
+		return assay.Evidence{}, assay.Errorf(assay.Invalid, "the document is no evidence: %w", err)
+	}
+	var fields map[string]json.RawMessage
+	var r assay.Record
+	if err := errors.Join(json.Unmarshal(doc, &fields), json.Unmarshal(doc, &r)); err != nil {
+		return assay.Evidence{}, assay.Errorf(assay.Invalid, "the document is no evidence: %s", err)
+	}
+	var ps assay.Problems
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains([]string{"id", "kind", "version", "subject", "parents", "payload", "entry"}, name) {
+			ps.Add("unknown field %.80q", name)
+		}
+	}
+	if err := ps.Err(assay.Invalid, "the document is no evidence"); err != nil {
+		return assay.Evidence{}, err
+	}
+	e := r.Evidence
+	if e.Parents == nil {
+		e.Parents = []assay.Digest{}
+	}
+	c, err := canonical(e)
+	if err != nil {
+		return assay.Evidence{}, err
+	}
+	k, err := lookupKind(e.Kind, e.Version)
+	if err != nil {
+		return assay.Evidence{}, err
+	}
+	if _, err := k.decode(c.payload); err != nil {
+		return assay.Evidence{}, err
+	}
+	if r.ID != "" && r.ID != c.id {
+		return assay.Evidence{}, assay.Errorf(assay.Rejected, "the evidence calls itself %.80s, and its content has the id %s", r.ID, c.id)
+	}
+	e.Payload = c.payload
+	return e, nil
 }

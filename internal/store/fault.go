@@ -55,4 +55,10 @@ func sqliteFault(no sqlite3.Error) (code assay.Code, why, hint string) {
 	return assay.Internal, "an unexpected error of the database", ""
 }
 
+// corrupt reports whether err says that the database file is damaged.
+func corrupt(err error) bool {
+	var no sqlite3.Error
+	return errors.As(err, &no) && (no.Code == sqlite3.ErrCorrupt || no.Code == sqlite3.ErrNotADB)
+}
+
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -3,13 +3,16 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/assay-ml/assay"
 )
@@ -26,10 +29,22 @@ func (r SealRecord) same(o SealRecord) bool {
 	return r.Split == o.Split && r.Data == o.Data && r.Rows == o.Rows && r.Count == o.Count && r.Fingerprints == o.Fingerprints && r.Labels == o.Labels
 }
 
-// context is what the journal repeats of a seal, so that altering it shows.
-func (r SealRecord) context() map[string]string {
+// An overlap is what a seal has in common with an older one: a row of the overlaps.
+type overlap struct {
+	seq         int64 // of the older seal
+	older, mine int64 // rows of each that the other has too
+}
+
+// context is what the journal repeats of a seal and its overlaps, so that altering them shows.
+func (r SealRecord) context(overlaps []overlap) map[string]string {
+	slices.SortFunc(overlaps, func(a, b overlap) int { return cmp.Compare(a.seq, b.seq) })
+	common := make([]string, len(overlaps))
+	for i, o := range overlaps {
+		common[i] = fmt.Sprintf("%d:%d:%d", o.seq, o.older, o.mine)
+	}
 	return map[string]string{
-		"seal_data": string(r.Data), "seal_rows": string(r.Rows), "seal_count": strconv.FormatInt(r.Count, 10),
+		"seal_overlaps": strings.Join(common, " "),
+		"seal_data":     string(r.Data), "seal_rows": string(r.Rows), "seal_count": strconv.FormatInt(r.Count, 10),
 		"seal_fingerprints": string(r.Fingerprints), "seal_labels": string(r.Labels),
 	}
 }
@@ -64,8 +79,8 @@ func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
 		return err
 	}
 	// Sets are compared outside the transaction, for that may take a while; a seal that came meanwhile is compared in the next round.
-	type pair struct{ older, newer int64 }
-	compared := map[int64]pair{}
+	compared := map[int64]bool{}
+	var overlaps []overlap
 	for {
 		held, err := seals(ctx, s.reads, ``)
 		if err != nil {
@@ -78,14 +93,17 @@ func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
 				}
 				return assay.Errorf(assay.Exists, "split %s is sealed already, with other rows or labels", r.Split.Short()).Try("assay split with another seed makes another split")
 			}
-			if _, ok := compared[h.seq]; ok {
+			if compared[h.seq] {
 				continue
 			}
-			a, b, err := s.common(ctx, h.Fingerprints, r.Fingerprints)
+			older, mine, err := s.common(ctx, h.Fingerprints, r.Fingerprints)
 			if err != nil {
 				return err
 			}
-			compared[h.seq] = pair{a, b}
+			compared[h.seq] = true
+			if older > 0 {
+				overlaps = append(overlaps, overlap{h.seq, older, mine})
+			}
 		}
 		done := false
 		err = s.write(ctx, "the test labels cannot be sealed", func(tx *sql.Tx) error {
@@ -97,9 +115,7 @@ func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
 				return nil
 			}
 			c := texts(r.Context)
-			for k, v := range r.context() {
-				c[k] = v
-			}
+			maps.Copy(c, r.context(overlaps))
 			entry, err := s.note(ctx, tx, r.Split, c)
 			if err != nil {
 				return err
@@ -108,12 +124,9 @@ func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
 				entry.Seq, r.Split, r.Data, r.Rows, r.Count, r.Fingerprints, r.Labels); err != nil {
 				return err
 			}
-			for older, p := range compared {
-				if p.older == 0 && p.newer == 0 {
-					continue
-				}
+			for _, o := range overlaps {
 				if _, err := tx.ExecContext(ctx, `INSERT INTO overlaps (older, newer, older_rows, newer_rows) VALUES (?, ?, ?, ?)`,
-					older, entry.Seq, p.older, p.newer); err != nil {
+					o.seq, entry.Seq, o.older, o.mine); err != nil {
 					return err
 				}
 			}

@@ -26,6 +26,8 @@ type Store interface {
 	// Export returns a DSSE envelope around an in-toto statement that holds the evidence of the given ids and everything they were
 	// derived from, signed with the store's key, which is made on first use.
 	Export(ctx context.Context, ids ...assay.Digest) ([]byte, error)
+	// PublicKey returns the PEM form of the key that verifies the store's exports, which is made on first use.
+	PublicKey(ctx context.Context) ([]byte, error)
 	// Fsck looks at everything and names what is missing, altered or orphaned. It returns an error only when it could not look.
 	Fsck(ctx context.Context) (Report, error)
 	Close() error
