@@ -547,8 +547,7 @@ func environment(s Spec, hook, report, config, out string, files map[string]stri
 func portable(command []string, dir, out string, files map[string]string) []string {
 	home, _ := os.UserHomeDir()
 	words := make([]string, len(command))
-	hide := false
-	for i, w := range command {
+	for i, w := range hideSecrets(command) {
 		if i == 0 && filepath.IsAbs(w) {
 			words[i] = filepath.Base(w)
 			continue
@@ -563,18 +562,27 @@ func portable(command []string, dir, out string, files map[string]string) []stri
 		if home != "" && home != "/" {
 			w = strings.ReplaceAll(w, home+"/", "~/")
 		}
+		words[i] = strings.ToValidUTF8(pathless(w), "\uFFFD")
+	}
+	return words
+}
+
+// hideSecrets redacts the words of a command that are secrets by their form, or by the name of the option before them.
+func hideSecrets(command []string) []string {
+	words := slices.Clone(command)
+	hide := false
+	for i, w := range words {
 		flag, value, assigned := strings.Cut(w, "=")
 		name := strings.TrimLeft(flag, "-")
 		switch {
 		case hide && !strings.HasPrefix(w, "-"):
-			w = redacted
+			words[i] = redacted
 		case assigned && secret(name, value):
-			w = flag + "=" + redacted
+			words[i] = flag + "=" + redacted
 		default:
-			w = redact("", w)
+			words[i] = redact("", w)
 		}
 		hide = !assigned && strings.HasPrefix(flag, "-") && secret(name, "x")
-		words[i] = strings.ToValidUTF8(pathless(w), "\uFFFD")
 	}
 	return words
 }
@@ -591,6 +599,14 @@ func circumstances(s Spec, dir, out string, end ended) map[string]string {
 	}
 	if s.Out != "" {
 		c["out"] = out
+	}
+	// What Recall needs to run the same again. Secrets are not kept, so a run that was given one asks for it again.
+	given := recall{Command: hideSecrets(s.Command), Files: s.Files, Inputs: s.Inputs, Env: map[string]string{}}
+	for name, value := range s.Env {
+		given.Env[name] = redact(name, value)
+	}
+	if b, err := json.Marshal(given); err == nil {
+		c["spec"] = string(b)
 	}
 	if h, err := os.Hostname(); err == nil {
 		c["host"] = h
