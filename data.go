@@ -63,8 +63,9 @@ type Violation struct {
 	Rule     string  `json:"rule"`             // type, required, range, set, length, pattern, unique, key, presence, condition, …
 	Detail   string  `json:"detail"`           // the limit in words: "between 0 and 120"
 	Count    int64   `json:"count"`
-	Fraction float64 `json:"fraction"` // of the rows that were checked
-	Rows     []int64 `json:"rows"`     // the first row numbers, counted from 1
+	Fraction float64 `json:"fraction"`           // of the rows that were checked
+	Rows     []int64 `json:"rows"`               // the first row numbers, counted from 1
+	Severity string  `json:"severity,omitempty"` // warning: reported, and the verdict stays; empty: the check fails
 }
 
 // Profile is the payload of KindProfile: that a data set was looked at, and what deserves attention. The full report is a blob.
