@@ -77,21 +77,18 @@ func (s *Schema) compileConditions() ([]condition, error) {
 		return nil, err
 	}
 	var out []condition
-	r := &reader{}
+	var bad assay.Problems
 	for i := range s.Conditions {
 		c := &s.Conditions[i]
 		root, err := s.compileCondition(env, c.Expression)
 		if err != nil {
-			r.fault("condition "+strconv.Quote(c.Name), "%s", err)
+			bad.Add("condition %q: %s", c.Name, err)
 			continue
 		}
 		k := constraint{column: -1, rule: RuleCondition, name: c.Name, detail: "must hold: " + c.Expression, terms: c.Terms}
 		out = append(out, condition{root: root, source: c, violation: k.violation()})
 	}
-	if len(r.faults) > 0 {
-		return nil, assay.Errorf(assay.Invalid, "%s", strings.Join(r.faults, "; "))
-	}
-	return out, nil
+	return out, bad.Err(assay.Invalid, "the conditions")
 }
 
 // environment declares every column whose name is an identifier, and the row.

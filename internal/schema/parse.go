@@ -23,7 +23,7 @@ func Parse(b []byte) (*Schema, error) {
 	if len(r.faults) == 0 {
 		r.faults = s.normalize()
 	}
-	if err := r.err("the schema"); err != nil {
+	if err := r.faults.Err(assay.Invalid, "the schema"); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -223,7 +223,7 @@ func typeNames() []string {
 }
 
 // normalize brings s into canonical form and returns what is wrong with it.
-func (s *Schema) normalize() []string {
+func (s *Schema) normalize() assay.Problems {
 	r := &reader{}
 	names := map[string]bool{}
 	for i := range s.Columns {
@@ -277,7 +277,7 @@ func (s *Schema) normalize() []string {
 	}
 	if len(r.faults) == 0 {
 		if _, err := s.compileConditions(); err != nil {
-			r.faults = append(r.faults, err.Error())
+			r.faults.Add("%s", err)
 		}
 	}
 	return r.faults

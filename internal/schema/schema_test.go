@@ -96,7 +96,7 @@ func TestParseRefuses(t *testing.T) {
 		{"mostly", `{"schema": "assay.schema/1", "columns": [{"name": "a", "not_null": {"mostly": 0}}]}`, "columns[0].not_null.mostly: want a fraction above 0 and at most 1"},
 		{"severity", `{"schema": "assay.schema/1", "columns": [{"name": "a", "not_null": {"severity": "bad"}}]}`, `want error or warning, not "bad"`},
 		{"key of no column", `{"schema": "assay.schema/1", "columns": [{"name": "id"}], "keys": [{"columns": ["idd"]}]}`, `keys[0]: there is no column "idd", did you mean id?`},
-		{"several faults", `{"schema": "assay.schema/1", "x": 1, "y": 2}`, "x: unknown key; y: unknown key"},
+		{"several faults", `{"schema": "assay.schema/1", "x": 1, "y": 2}`, "2 problems\n  - x: unknown key\n  - y: unknown key"},
 		{"trailing text", `{"schema": "assay.schema/1", "columns": []} x`, "more after the end"},
 		{"NaN", `{"schema": "assay.schema/1", "columns": NaN}`, "not JSON"},
 		{"deep", strings.Repeat("[", 1000), "nested too deep"},

@@ -134,18 +134,10 @@ func (n *tree) value() (Value, bool) {
 }
 
 // A reader walks trees and gathers everything that is wrong with them.
-type reader struct{ faults []string }
+type reader struct{ faults assay.Problems }
 
 func (r *reader) fault(path, format string, args ...any) {
-	r.faults = append(r.faults, pick(path == "", "the document", path)+": "+fmt.Sprintf(format, args...))
-}
-
-// err returns one error that names every fault, or nil.
-func (r *reader) err(what string) error {
-	if len(r.faults) == 0 {
-		return nil
-	}
-	return assay.Errorf(assay.Invalid, "%s: %s", what, strings.Join(r.faults, "; "))
+	r.faults.Add("%s: %s", pick(path == "", "the document", path), fmt.Sprintf(format, args...))
 }
 
 // object calls read for every key of n, and names unknown keys with the nearest known one.

@@ -1,0 +1,309 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// DefaultFirstRows is how many row numbers a violation lists when CheckOptions.FirstRows is 0.
+const DefaultFirstRows = 10
+
+// CheckOptions say how to check a table.
+type CheckOptions struct {
+	Boundary   string // which boundary is checked, for the record: data, train, validation, test, predictions
+	Quarantine string // a file to which all failing rows go, with _row and _reasons; "": none
+	FirstRows  int    // how many row numbers a violation lists; 0: DefaultFirstRows
+}
+
+// Check holds a table against the schema and reports every constraint that does not hold. One scan decides; a second one, only when
+// something is violated, finds the rows.
+//
+// A row fails when it breaks a constraint of severity error that does not hold. The verdict is Fail when such a constraint exists,
+// Undetermined for a table without rows that breaks nothing, and Pass otherwise. The payload's violations hold no value of the data.
+func (s *Schema) Check(ctx context.Context, t *table.Table, o CheckOptions) (assay.Validation, error) {
+	s, err := s.canonical()
+	if err != nil {
+		return assay.Validation{}, err
+	}
+	digest, err := s.Digest()
+	if err != nil {
+		return assay.Validation{}, err
+	}
+	rules, err := s.rules(t)
+	if err != nil {
+		return assay.Validation{}, err
+	}
+	c := &checking{table: t, rules: rules, first: o.FirstRows}
+	if c.first <= 0 {
+		c.first = DefaultFirstRows
+	}
+	out := assay.Validation{
+		Schema: digest, Boundary: o.Boundary, Rows: t.Rows(), Constraints: len(s.constraints()),
+		Violations: []assay.Violation{}, Verdict: assay.Pass,
+	}
+	if err := c.count(ctx); err != nil {
+		return assay.Validation{}, err
+	}
+	if err := c.locate(ctx); err != nil {
+		return assay.Validation{}, err
+	}
+	if o.Quarantine != "" {
+		if err := c.quarantine(ctx, o.Quarantine); err != nil {
+			return assay.Validation{}, err
+		}
+	}
+	out.Failing = c.failing
+	out.Violations = append(out.Violations, c.violations...)
+	sort.SliceStable(out.Violations, func(i, j int) bool { return out.Violations[i].Count > out.Violations[j].Count })
+	switch {
+	case c.failed:
+		out.Verdict = assay.Fail
+	case t.Rows() == 0:
+		out.Verdict = assay.Undetermined
+	}
+	return out, nil
+}
+
+// checking is one check of one table.
+type checking struct {
+	table      *table.Table
+	rules      []tableRule
+	first      int
+	violated   []broken
+	violations []assay.Violation
+	failing    int64
+	failed     bool
+}
+
+// broken is a rule that does not hold.
+type broken struct {
+	rule      *tableRule
+	violation int    // index into violations
+	bad       string // SQL that is true for a row that fails; "" for none
+}
+
+// A tally gathers counts over one relation, each expression once.
+type tally struct {
+	sums []string
+	at   map[string]int
+}
+
+// add returns the index of the count of rows for which where is true.
+func (y *tally) add(where string) int {
+	i, ok := y.at[where]
+	if !ok {
+		i = len(y.sums)
+		y.at[where] = i
+		if value, ok := strings.CutSuffix(where, " IS NOT NULL"); ok {
+			y.sums = append(y.sums, "count("+value+")")
+		} else {
+			y.sums = append(y.sums, "count(*) FILTER (WHERE "+where+")")
+		}
+	}
+	return i
+}
+
+// run returns the counts.
+func (c *checking) run(ctx context.Context, y *tally) ([]int64, error) {
+	counts := make([]int64, len(y.sums))
+	if len(counts) == 0 {
+		return counts, nil
+	}
+	return counts, c.row(ctx, "SELECT "+strings.Join(y.sums, ", ")+" FROM "+c.table.Relation()+" AS t", counts)
+}
+
+// count runs the first scan, and one grouping per rule of uniqueness, and notes the rules that do not hold. How many rows a rule
+// speaks of is counted only where some of them break it.
+func (c *checking) count(ctx context.Context) error {
+	first, second := &tally{at: map[string]int{}}, &tally{at: map[string]int{}}
+	slots := make([]int, len(c.rules))
+	for i := range c.rules {
+		if r := &c.rules[i]; r.bad != "" && r.bad != "true" {
+			slots[i] = first.add(r.bad)
+		}
+	}
+	counts, err := c.run(ctx, first)
+	if err != nil {
+		return err
+	}
+	bad := make([]int64, len(c.rules))
+	for i := range c.rules {
+		switch r := &c.rules[i]; {
+		case r.keys != nil:
+			if bad[i], err = c.repeated(ctx, r); err != nil {
+				return err
+			}
+		case r.whole():
+			bad[i] = c.table.Rows()
+		case r.bad != "":
+			bad[i] = counts[slots[i]]
+		}
+		if bad[i] > 0 && c.rules[i].checked != "" {
+			slots[i] = second.add(c.rules[i].checked)
+		}
+	}
+	if counts, err = c.run(ctx, second); err != nil {
+		return err
+	}
+	for i := range c.rules {
+		checked := c.table.Rows()
+		if bad[i] > 0 && c.rules[i].checked != "" {
+			checked = counts[slots[i]]
+		}
+		c.judge(&c.rules[i], bad[i], checked)
+	}
+	return nil
+}
+
+// whole reports whether r is violated by the table as a whole, and so by every row of it.
+func (r *tableRule) whole() bool {
+	return r.keys == nil && (r.bad == "true" || r.bad == "" && !r.holds)
+}
+
+// judge notes a violation unless enough of the checked rows satisfy the rule.
+func (c *checking) judge(r *tableRule, bad, checked int64) {
+	if !r.whole() && (bad == 0 || float64(checked-bad)/float64(checked) >= r.terms.required()) {
+		return
+	}
+	v := assay.Violation{Column: r.name, Rule: r.rule, Detail: r.detail, Count: bad, Fraction: 1, Rows: []int64{}}
+	if r.column < 0 && r.rule != RuleUnknown {
+		v.Column, v.Detail = "", pick(r.name == "", "", r.name+": ")+r.detail
+	}
+	if checked > 0 {
+		v.Fraction = float64(bad) / float64(checked)
+	}
+	if p := r.terms.required(); p < 1 {
+		v.Detail += fmt.Sprintf(" in at least %v of the rows", p)
+	}
+	if r.terms.Severity == Warning {
+		v.Severity = string(Warning)
+	} else {
+		c.failed = true
+	}
+	c.violated = append(c.violated, broken{rule: r, violation: len(c.violations), bad: r.bad})
+	c.violations = append(c.violations, v)
+}
+
+// repeated counts the rows whose key occurs more than once, and for a compound or stated key those in which a part is missing.
+func (c *checking) repeated(ctx context.Context, r *tableRule) (int64, error) {
+	n := make([]int64, 1)
+	err := c.row(ctx, "SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM (SELECT count(*) AS n FROM "+c.table.Relation()+" AS t WHERE "+
+		present(r.keys)+" GROUP BY "+strings.Join(r.keys, ", ")+" HAVING count(*) > 1)", n)
+	if err != nil || r.rule != RuleKey {
+		return n[0], err
+	}
+	missing := make([]int64, 1)
+	err = c.row(ctx, "SELECT count(*) FROM "+c.table.Relation()+" AS t WHERE NOT ("+present(r.keys)+")", missing)
+	return n[0] + missing[0], err
+}
+
+// present is true for a row that has every part of a key.
+func present(keys []string) string { return strings.Join(keys, " IS NOT NULL AND ") + " IS NOT NULL" }
+
+// source returns what to select from so that every violated rule has its SQL, repeated keys included, and fills in the latter.
+func (c *checking) source() string {
+	from := c.table.Relation() + " AS t"
+	for i := range c.violated {
+		b := &c.violated[i]
+		if b.rule.keys == nil {
+			continue
+		}
+		d := "d" + strconv.Itoa(i)
+		var parts, on []string
+		for j, k := range b.rule.keys {
+			part := "k" + strconv.Itoa(j)
+			parts = append(parts, k+" AS "+part)
+			on = append(on, k+" = "+d+"."+part)
+		}
+		from += " LEFT JOIN (SELECT " + strings.Join(parts, ", ") + " FROM " + c.table.Relation() + " AS t WHERE " + present(b.rule.keys) +
+			" GROUP BY " + strings.Join(b.rule.keys, ", ") + " HAVING count(*) > 1) AS " + d + " ON " + strings.Join(on, " AND ")
+		b.bad = d + ".k0 IS NOT NULL"
+		if b.rule.rule == RuleKey {
+			b.bad += " OR NOT (" + present(b.rule.keys) + ")"
+		}
+	}
+	return from
+}
+
+// locate runs the second scan: the first rows of each violated rule, and how many rows fail.
+func (c *checking) locate(ctx context.Context) error {
+	from := c.source()
+	var sums, bads []string
+	var which []int
+	for _, b := range c.violated {
+		if b.bad == "" {
+			continue
+		}
+		which = append(which, b.violation)
+		sums = append(sums, fmt.Sprintf("array_to_string(min(t._row, %d) FILTER (WHERE %s), ',')", c.first, b.bad))
+		if b.rule.terms.Severity != Warning {
+			bads = append(bads, "("+b.bad+")")
+		}
+	}
+	if len(sums) == 0 {
+		return nil
+	}
+	failing := "0"
+	if len(bads) > 0 {
+		failing = "count(*) FILTER (WHERE " + strings.Join(bads, " OR ") + ")"
+	}
+	rows, err := c.table.Query(ctx, "SELECT CAST("+failing+" AS BIGINT), "+strings.Join(sums, ", ")+" FROM "+from)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	texts := make([]*string, len(sums))
+	dest := []any{&c.failing}
+	for i := range texts {
+		dest = append(dest, &texts[i])
+	}
+	if !rows.Next() {
+		return rows.Err()
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return err
+	}
+	for i, text := range texts {
+		if text == nil {
+			continue
+		}
+		v := &c.violations[which[i]]
+		for _, n := range strings.Split(*text, ",") {
+			row, err := strconv.ParseInt(n, 10, 64)
+			if err != nil {
+				return assay.Errorf(assay.Internal, "row numbers cannot be read: %w", err)
+			}
+			v.Rows = append(v.Rows, row+1)
+		}
+	}
+	return rows.Close()
+}
+
+// row runs a query that answers one row of integers.
+func (c *checking) row(ctx context.Context, query string, dest []int64) error {
+	rows, err := c.table.Query(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return assay.Errorf(assay.Internal, "an aggregate answered no row")
+	}
+	to := make([]any, len(dest))
+	for i := range dest {
+		to[i] = &dest[i]
+	}
+	if err := rows.Scan(to...); err != nil {
+		return err
+	}
+	return rows.Close()
+}

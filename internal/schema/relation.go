@@ -1,0 +1,309 @@
+package schema
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// A tableRule is one constraint compiled for a relation, whose alias is t.
+type tableRule struct {
+	constraint
+	bad     string // SQL that is true for a row that fails; "" when the rule speaks of the table as a whole
+	checked string // SQL of the rows that the rule speaks of; "" for all of them
+	holds   bool   // of a rule about the table: whether it holds
+	keys    []string
+}
+
+// A compiler turns a schema into rules over the columns of one table.
+type compiler struct {
+	schema *Schema
+	fields map[string]assay.Field
+	order  []string
+	values []string // SQL of each column in the form that rules see, NULL for what is missing or of another type
+}
+
+// rules compiles every constraint that speaks of something the table has.
+func (s *Schema) rules(t *table.Table) ([]tableRule, error) {
+	k := &compiler{schema: s, fields: map[string]assay.Field{}}
+	for _, f := range t.Fields() {
+		k.fields[f.Name] = f
+		k.order = append(k.order, f.Name)
+	}
+	for i := range s.Columns {
+		k.values = append(k.values, k.value(&s.Columns[i]))
+	}
+	conditions, err := s.compileConditions()
+	if err != nil {
+		return nil, err
+	}
+	var out []tableRule
+	for _, c := range s.constraints() {
+		switch {
+		case c.column >= 0:
+			out = append(out, k.column(c)...)
+		case c.rule == RuleUnknown:
+			for _, name := range k.order {
+				if s.Column(name) == nil {
+					r := tableRule{constraint: c, bad: "true"}
+					r.name = name
+					out = append(out, r)
+				}
+			}
+		case c.rule == RuleOrder:
+			out = append(out, tableRule{constraint: c, holds: k.inOrder()})
+		case c.rule == RuleRows:
+			n := t.Rows()
+			out = append(out, tableRule{constraint: c, holds: (s.Rows.Min == nil || n >= *s.Rows.Min) && (s.Rows.Max == nil || n <= *s.Rows.Max)})
+		case c.rule == RuleKey:
+			out = append(out, k.key(c)...)
+		case c.rule == RuleCondition:
+			e := conditions[c.index].root.sql(k.operand)
+			out = append(out, tableRule{constraint: c, bad: "NOT " + e, checked: e + " IS NOT NULL"})
+		}
+	}
+	return out, nil
+}
+
+// inOrder reports whether the columns of the schema that the table has come in the order of the schema.
+func (k *compiler) inOrder() bool {
+	at := 0
+	for _, name := range k.order {
+		for i := range k.schema.Columns {
+			if k.schema.Columns[i].Name == name {
+				if i < at {
+					return false
+				}
+				at = i
+			}
+		}
+	}
+	return true
+}
+
+func ident(name string) string { return "t." + table.Ident(name) }
+
+// fit says how the values of a table's column stand to the type that the schema wants.
+type fit uint8
+
+const (
+	fitAbsent fit = iota
+	fitNone       // of another type altogether
+	fitSame       // or any type is wanted
+	fitWiden      // integers where numbers are wanted
+	fitWhole      // numbers where integers are wanted: those without a fraction will do
+)
+
+func (k *compiler) fit(c *Column) fit {
+	f, ok := k.fields[c.Name]
+	switch {
+	case !ok:
+		return fitAbsent
+	case c.Type == "" || c.Type == assay.TypeJSON || c.Type == f.Type:
+		return fitSame
+	case c.Type == assay.TypeNumber && f.Type == assay.TypeInteger:
+		return fitWiden
+	case c.Type == assay.TypeInteger && f.Type == assay.TypeNumber:
+		return fitWhole
+	}
+	return fitNone
+}
+
+// value returns the SQL of a column as rules see it.
+func (k *compiler) value(c *Column) string {
+	id := ident(c.Name)
+	switch k.fit(c) {
+	case fitSame:
+		if c.Type == assay.TypeNumber {
+			return "CAST(" + id + " AS DOUBLE)"
+		}
+		return id
+	case fitWiden:
+		return "CAST(" + id + " AS DOUBLE)"
+	case fitWhole:
+		x := "CAST(" + id + " AS DOUBLE)"
+		return "(CASE WHEN isfinite(" + x + ") AND " + x + " = trunc(" + x + ") THEN TRY_CAST(" + x + " AS HUGEINT) END)"
+	}
+	return "NULL"
+}
+
+// operand returns the SQL of a column as conditions see it; see term.sql.
+func (k *compiler) operand(i int) string {
+	v, c := k.values[i], &k.schema.Columns[i]
+	kind := kindOf(c.Type)
+	if v == "NULL" {
+		return "CAST(NULL AS " + [...]string{"BOOLEAN", "BOOLEAN", "BIGINT", "DOUBLE", "VARCHAR", "TIMESTAMP", "BOOLEAN"}[kind] + ")"
+	}
+	switch kind {
+	case termInt:
+		return "TRY_CAST(" + v + " AS BIGINT)"
+	case termFloat:
+		return notNaN(v)
+	case termTime:
+		return "CAST(" + v + " AS TIMESTAMP)"
+	}
+	return v
+}
+
+// column compiles one constraint on one column.
+func (k *compiler) column(c constraint) []tableRule {
+	col := &k.schema.Columns[c.column]
+	fit, v := k.fit(col), k.values[c.column]
+	if c.rule == RuleRequired {
+		if fit == fitAbsent {
+			return []tableRule{{constraint: c, bad: "true"}}
+		}
+		return nil
+	}
+	if fit == fitAbsent {
+		return nil
+	}
+	id := ident(col.Name)
+	rule := tableRule{constraint: c, checked: id + " IS NOT NULL"}
+	if c.rule == RuleNotNull {
+		rule.bad, rule.checked = id+" IS NULL", ""
+		return []tableRule{rule}
+	}
+	if c.rule == RuleType {
+		switch fit {
+		case fitNone:
+			rule.bad = id + " IS NOT NULL"
+			rule.detail += ", not " + string(k.fields[col.Name].Type)
+		case fitWhole:
+			rule.bad = id + " IS NOT NULL AND " + v + " IS NULL"
+		default:
+			return nil
+		}
+		return []tableRule{rule}
+	}
+	if fit == fitNone {
+		return nil // the violated type says it all
+	}
+	rule.checked = v + " IS NOT NULL"
+	switch c.rule {
+	case RuleFinite:
+		if fit != fitSame {
+			return nil
+		}
+		nan, inf := "isnan("+v+")", "isinf("+v+")"
+		switch {
+		case col.Finite.allows("nan") && col.Finite.allows("infinity"):
+			return nil
+		case col.Finite.allows("nan"):
+			rule.bad = inf
+		case col.Finite.allows("infinity"):
+			rule.bad = nan
+		default:
+			rule.bad = "NOT isfinite(" + v + ")"
+		}
+	case RuleRange:
+		rule.bad = outside(col, v)
+	case RuleSet:
+		rule.bad = notIn(col, v)
+	case RuleLength:
+		n := pick(col.Type == assay.TypeBinary, "octet_length("+v+")", "length("+v+")")
+		var or []string
+		if col.Length.Min != nil {
+			or = append(or, n+" < "+strconv.FormatInt(*col.Length.Min, 10))
+		}
+		if col.Length.Max != nil {
+			or = append(or, n+" > "+strconv.FormatInt(*col.Length.Max, 10))
+		}
+		rule.bad = strings.Join(or, " OR ")
+	case RulePattern:
+		rule.bad = "NOT " + matches(v, col.Pattern.Regexp)
+	case RuleUnique:
+		rule.keys = []string{v}
+		if col.Type == assay.TypeNumber {
+			rule.keys[0] = notNaN(v)
+		}
+	default:
+		panic("BUG: no SQL for the rule " + c.rule)
+	}
+	return []tableRule{rule}
+}
+
+// limitLiteral writes a limit as a literal of the column's type.
+func limitLiteral(v Value, t assay.Type) string {
+	switch t {
+	case assay.TypeInteger:
+		if len(v.text) > 18 {
+			return "CAST(" + quote(v.text) + " AS HUGEINT)"
+		}
+		return v.text
+	case assay.TypeNumber:
+		c := v.cell(t)
+		return floatLiteral(c.f)
+	case assay.TypeBoolean:
+		return v.text
+	case assay.TypeDate:
+		return "CAST(" + quote(v.text) + " AS DATE)"
+	case assay.TypeTime:
+		return "CAST(" + quote(v.text) + " AS TIME)"
+	case assay.TypeTimestamp:
+		c := v.cell(t)
+		return timestampLiteral(c.i)
+	}
+	return quote(v.text)
+}
+
+// outside writes what is true for a value outside the range, and not for NaN, which the engine puts above every number.
+func outside(c *Column, v string) string {
+	r := c.Range
+	var or []string
+	if r.Min != nil {
+		or = append(or, v+pick(r.ExclusiveMin, " <= ", " < ")+limitLiteral(*r.Min, c.Type))
+	}
+	if r.Max != nil {
+		or = append(or, v+pick(r.ExclusiveMax, " >= ", " > ")+limitLiteral(*r.Max, c.Type))
+	}
+	bad := strings.Join(or, " OR ")
+	if c.Type == assay.TypeNumber && r.Max != nil {
+		return "(" + bad + ") AND NOT isnan(" + v + ")"
+	}
+	return bad
+}
+
+// notIn writes what is true for a value outside the set. Integers without a gap are a range, which is cheaper.
+func notIn(c *Column, v string) string {
+	values := c.Set.Values
+	if c.Type == assay.TypeInteger {
+		lo, hi := values[0].cell(c.Type), values[len(values)-1].cell(c.Type)
+		if lo.kind == cellInt && hi.kind == cellInt && uint64(hi.i)-uint64(lo.i) == uint64(len(values)-1) {
+			return v + " NOT BETWEEN " + values[0].text + " AND " + values[len(values)-1].text
+		}
+	}
+	list := make([]string, len(values))
+	for i, x := range values {
+		list[i] = limitLiteral(x, c.Type)
+	}
+	bad := v + " NOT IN (" + strings.Join(list, ", ") + ")"
+	if c.Type == assay.TypeNumber {
+		return bad + " AND NOT isnan(" + v + ")"
+	}
+	return bad
+}
+
+// key compiles a key. A column that the table does not have is reported as such.
+func (k *compiler) key(c constraint) []tableRule {
+	r := tableRule{constraint: c}
+	for _, name := range k.schema.Keys[c.index].Columns {
+		for i := range k.schema.Columns {
+			col := &k.schema.Columns[i]
+			if col.Name != name {
+				continue
+			}
+			if f := k.fit(col); f == fitAbsent || f == fitNone {
+				return nil
+			}
+			v := k.values[i]
+			if col.Type == assay.TypeNumber {
+				v = notNaN(v)
+			}
+			r.keys = append(r.keys, v)
+		}
+	}
+	return []tableRule{r}
+}
