@@ -103,7 +103,7 @@ func (y *tally) add(where string) int {
 		if value, ok := strings.CutSuffix(where, " IS NOT NULL"); ok {
 			y.sums = append(y.sums, "count("+value+")")
 		} else {
-			y.sums = append(y.sums, "count(*) FILTER (WHERE "+where+")")
+			y.sums = append(y.sums, "count_if("+where+")")
 		}
 	}
 	return i
@@ -112,11 +112,18 @@ func (y *tally) add(where string) int {
 // run returns the counts.
 func (c *checking) run(ctx context.Context, y *tally) ([]int64, error) {
 	counts := make([]int64, len(y.sums))
-	if len(counts) == 0 {
-		return counts, nil
+	for from := 0; from < len(counts); from += maxSums {
+		to := min(from+maxSums, len(counts))
+		if err := c.row(ctx, "SELECT "+strings.Join(y.sums[from:to], ", ")+" FROM "+c.table.Relation()+" AS t", counts[from:to]); err != nil {
+			return nil, err
+		}
 	}
-	return counts, c.row(ctx, "SELECT "+strings.Join(y.sums, ", ")+" FROM "+c.table.Relation()+" AS t", counts)
+	return counts, nil
 }
+
+// maxSums is how many aggregates one statement holds. The engine plans a statement in time that grows with the square of them, while a
+// further statement over other columns reads nothing twice.
+const maxSums = 128
 
 // count runs the first scan, and one grouping per rule of uniqueness, and notes the rules that do not hold. How many rows a rule
 // speaks of is counted only where some of them break it.
@@ -241,27 +248,44 @@ func (c *checking) locate(ctx context.Context) error {
 			continue
 		}
 		which = append(which, b.violation)
-		sums = append(sums, fmt.Sprintf("array_to_string(min(t._row, %d) FILTER (WHERE %s), ',')", c.first, b.bad))
+		sums = append(sums, fmt.Sprintf("array_to_string(min(CASE WHEN %s THEN t._row END, %d), ',')", b.bad, c.first))
 		if b.rule.terms.Severity != Warning {
 			bads = append(bads, "("+b.bad+")")
 		}
 	}
-	if len(sums) == 0 {
+	for at := 0; at < len(sums); at += maxSums {
+		to := min(at+maxSums, len(sums))
+		if err := c.rows(ctx, "SELECT "+strings.Join(sums[at:to], ", ")+" FROM "+from, which[at:to]); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(bads) == 1: // the violation has counted them
+		for _, b := range c.violated {
+			if b.bad != "" && b.rule.terms.Severity != Warning {
+				c.failing = c.violations[b.violation].Count
+			}
+		}
+		return nil
+	case len(bads) == 0:
 		return nil
 	}
-	failing := "0"
-	if len(bads) > 0 {
-		failing = "count(*) FILTER (WHERE " + strings.Join(bads, " OR ") + ")"
-	}
-	rows, err := c.table.Query(ctx, "SELECT CAST("+failing+" AS BIGINT), "+strings.Join(sums, ", ")+" FROM "+from)
+	n := make([]int64, 1)
+	err := c.row(ctx, "SELECT count_if("+strings.Join(bads, " OR ")+") FROM "+from, n)
+	c.failing = n[0]
+	return err
+}
+
+// rows runs a query that answers lists of row numbers, and adds them to the violations.
+func (c *checking) rows(ctx context.Context, query string, which []int) error {
+	rows, err := c.table.Query(ctx, query)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	texts := make([]*string, len(sums))
-	dest := []any{&c.failing}
+	texts, dest := make([]*string, len(which)), make([]any, len(which))
 	for i := range texts {
-		dest = append(dest, &texts[i])
+		dest[i] = &texts[i]
 	}
 	if !rows.Next() {
 		return rows.Err()
@@ -270,7 +294,7 @@ func (c *checking) locate(ctx context.Context) error {
 		return err
 	}
 	for i, text := range texts {
-		if text == nil {
+		if text == nil || *text == "" {
 			continue
 		}
 		v := &c.violations[which[i]]
