@@ -43,13 +43,6 @@ func checkWeights(p *assay.Problems, n int, w []float64) {
 
 // checkFinite adds a problem for the first value that is NaN or infinite.
 func checkFinite(p *assay.Problems, name string, v []float64) {
-	var poison float64
-	for _, x := range v {
-		poison += x - x
-	}
-	if poison == 0 {
-		return
-	}
 	for i, x := range v {
 		if x-x != 0 {
 			p.Add("%s %d is %v", name, i, x)
@@ -90,11 +83,54 @@ func weightSum(n int, w []float64) float64 {
 	return sum(w)
 }
 
-// sum adds with Neumaier's compensation, so that the error does not grow with the number of terms.
+// block is how many terms are added plainly before a compensated addition.
+const block = 128
+
+// sum adds blocks with Neumaier's compensation, so that the error stays that of one block.
 func sum(v []float64) float64 {
 	var a accumulator
-	for _, x := range v {
-		a.add(x)
+	for len(v) > 0 {
+		b := v[:min(block, len(v))]
+		v = v[len(b):]
+		var s [4]float64 // four chains, because one waits for itself
+		i := 0
+		for ; i+4 <= len(b); i += 4 {
+			c := b[i : i+4 : i+4]
+			s[0] += c[0]
+			s[1] += c[1]
+			s[2] += c[2]
+			s[3] += c[3]
+		}
+		for ; i < len(b); i++ {
+			s[0] += b[i]
+		}
+		a.add(s[0] + s[1] + (s[2] + s[3]))
+	}
+	return a.value()
+}
+
+// weightedSum is Σ f(v)·w, or Σ f(v) without weights, added like sum.
+func weightedSum(v, w []float64, f func(float64) float64) float64 {
+	return blockSum(len(v), func(from, to int) float64 {
+		var s float64
+		if w == nil {
+			for _, x := range v[from:to] {
+				s += f(x)
+			}
+			return s
+		}
+		for i, x := range v[from:to] {
+			s += f(x) * w[from+i]
+		}
+		return s
+	})
+}
+
+// blockSum adds the sums of blocks of rows, with compensation between the blocks.
+func blockSum(n int, f func(from, to int) float64) float64 {
+	var a accumulator
+	for from := 0; from < n; from += block {
+		a.add(f(from, min(n, from+block)))
 	}
 	return a.value()
 }
@@ -124,10 +160,5 @@ func mean(v, w []float64) float64 {
 	if w == nil {
 		return sum(v) / float64(len(v))
 	}
-	var num, den accumulator
-	for i, x := range v {
-		num.add(x * w[i])
-		den.add(w[i])
-	}
-	return num.value() / den.value()
+	return weightedSum(v, w, func(x float64) float64 { return x }) / sum(w)
 }

@@ -19,8 +19,8 @@ const (
 	NeedGroups        Need = "group"       // predicted classes, and the group of each row
 )
 
-// A Definition is one metric of the registry. ID pins the definition: the name, whose definition it is and from which version on the
-// values are these, edge cases included; a stored score carries it.
+// A Definition is one metric of the registry. ID pins the definition: the name, whose definition it is and from which version on, by
+// its release notes, the values are these, edge cases included; a stored score carries it.
 type Definition struct {
 	Name   string // "roc_auc_score"
 	ID     string // "roc_auc_score@sklearn>=1.6"
@@ -144,6 +144,11 @@ func synonyms(name string) []string {
 		return []string{"root_mean_squared_log_error"}
 	case "mape":
 		return []string{"mean_absolute_percentage_error"}
+	}
+	for _, suffix := range []string{"_macro", "_micro", "_weighted", "_samples"} {
+		if base, ok := strings.CutSuffix(name, suffix); ok {
+			return []string{base + "_score" + suffix}
+		}
 	}
 	return []string{name}
 }

@@ -33,13 +33,47 @@ func spread(v, w []float64) float64 {
 	if constant(v, w) {
 		return 0
 	}
-	m, weight := mean(v, w), rowWeight(w)
-	return blockSum(len(v), func(from, to int) float64 {
-		var s float64
-		for i := from; i < to; i++ {
-			s += squared(v[i], m) * weight(i)
+	m := mean(v, w)
+	if w == nil {
+		return squaredSum(v, nil, m)
+	}
+	return weightedSum(v, w, func(x float64) float64 { return (x - m) * (x - m) })
+}
+
+// squaredLoss is the weighted sum of (y−p)².
+func squaredLoss(y, p, w []float64) float64 {
+	if w == nil {
+		return squaredSum(y, p, 0)
+	}
+	return lossSum(y, p, w, squared)
+}
+
+// squaredSum is Σ (y−p)², where p may be nil and m is used instead.
+func squaredSum(y, p []float64, m float64) float64 {
+	return blockSum(len(y), func(from, to int) float64 {
+		a := y[from:to]
+		var s, t float64
+		if p == nil {
+			i := 0
+			for ; i+2 <= len(a); i += 2 {
+				s += (a[i] - m) * (a[i] - m)
+				t += (a[i+1] - m) * (a[i+1] - m)
+			}
+			for ; i < len(a); i++ {
+				s += (a[i] - m) * (a[i] - m)
+			}
+			return s + t
 		}
-		return s
+		b := p[from:to:to]
+		i := 0
+		for ; i+2 <= len(a) && i+2 <= len(b); i += 2 {
+			s += (a[i] - b[i]) * (a[i] - b[i])
+			t += (a[i+1] - b[i+1]) * (a[i+1] - b[i+1])
+		}
+		for ; i < len(a) && i < len(b); i++ {
+			s += (a[i] - b[i]) * (a[i] - b[i])
+		}
+		return s + t
 	})
 }
 
@@ -63,18 +97,12 @@ func constant(v, w []float64) bool {
 func R2Score(truth, pred []float64, o ValueOptions) (Value, error) {
 	var nulls []float64
 	vs, err := o.outputs("R²", truth, pred, func(y, p []float64) Value {
-		null, weight := spread(y, o.Weights), rowWeight(o.Weights)
+		null := spread(y, o.Weights)
 		nulls = append(nulls, null)
 		if len(y) < 2 {
 			return undefined("fewer than two rows")
 		}
-		loss := blockSum(len(y), func(from, to int) float64 {
-			var s float64
-			for i := from; i < to; i++ {
-				s += squared(y[i], p[i]) * weight(i)
-			}
-			return s
-		})
+		loss := squaredLoss(y, p, o.Weights)
 		return o.explain(loss, null)
 	})
 	if err != nil {
@@ -168,26 +196,39 @@ func D2TweedieScore(truth, pred []float64, power float64, o ValueOptions) (Value
 	return settled(1 - num.value()/den.value()), nil
 }
 
-// sorted is v in ascending order.
-func sorted(v []float64) []float64 {
-	keys := make([]uint64, len(v))
-	for i, x := range v {
-		keys[i] = sortKey(x)
-	}
-	out := make([]float64, len(v))
-	for i, k := range sortKeys(keys) {
-		out[i] = keyScore(k)
-	}
-	return out
-}
-
+// median is the middle value, or the mean of the two middle ones. It counts the leading 16 bits of the ordered values and sorts only
+// those that share them with the middle.
 func median(v []float64) float64 {
-	s := sorted(v)
-	if h := len(s) / 2; len(s)%2 == 1 {
-		return s[h]
-	} else {
-		return s[h-1]/2 + s[h]/2
+	const shift = 48
+	counts := make([]uint32, 1<<16)
+	for _, x := range v {
+		counts[sortKey(x)>>shift]++
 	}
+	low, high := (len(v)-1)/2, len(v)/2
+	before, first, last := 0, -1, 0
+	for b, at := 0, 0; ; b++ {
+		next := at + int(counts[b])
+		if first < 0 && next > low {
+			first, before = b, at
+		}
+		if next > high {
+			last = b
+			break
+		}
+		at = next
+	}
+	var keys []uint64
+	for _, x := range v {
+		if k := sortKey(x); k>>shift >= uint64(first) && k>>shift <= uint64(last) {
+			keys = append(keys, k)
+		}
+	}
+	keys = sortKeys(keys)
+	a, b := keyScore(keys[low-before]), keyScore(keys[high-before])
+	if low == high {
+		return a
+	}
+	return a/2 + b/2
 }
 
 // quantile is the averaged inverted distribution function: the value at which the running weight reaches q of the total, or the mean

@@ -172,16 +172,6 @@ func (m proba) logLoss(truth []int32, w []float64) float64 {
 	})
 }
 
-// blockSum adds the sums of blocks of rows with compensation, so that the error stays that of one block.
-func blockSum(n int, f func(from, to int) float64) float64 {
-	const block = 256
-	var a accumulator
-	for from := 0; from < n; from += block {
-		a.add(f(from, min(n, from+block)))
-	}
-	return a.value()
-}
-
 // A BrierScale says whether the Brier score is halved. The zero value halves it for two classes only, so that it is in [0,1] there
 // and in [0,2] for more.
 type BrierScale uint8

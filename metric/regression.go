@@ -61,20 +61,15 @@ func (o ValueOptions) outputs(name string, truth, pred []float64, f func(y, p []
 	return out, nil
 }
 
-// loss is the mean over outputs of the weighted mean of a loss a row, after a last step.
+// loss is the mean over outputs of the weighted mean of a loss a row (nil: the squared error), after a last step.
 func (o ValueOptions) loss(name string, truth, pred []float64, row func(y, p float64) float64, last func(float64) float64) (Value, error) {
 	vs, err := o.outputs(name, truth, pred, func(y, p []float64) Value {
-		num := blockSum(len(y), func(from, to int) float64 {
-			var s float64
-			for i := from; i < to; i++ {
-				l := row(y[i], p[i])
-				if o.Weights != nil {
-					l *= o.Weights[i]
-				}
-				s += l
-			}
-			return s
-		})
+		num := 0.0
+		if row == nil {
+			num = squaredLoss(y, p, o.Weights)
+		} else {
+			num = lossSum(y, p, o.Weights, row)
+		}
 		m := num / weightSum(len(y), o.Weights)
 		if last != nil {
 			m = last(m)
@@ -85,6 +80,23 @@ func (o ValueOptions) loss(name string, truth, pred []float64, row func(y, p flo
 		return Value{}, err
 	}
 	return averageOf(vs, func(int) float64 { return 1 }, false), nil
+}
+
+// lossSum is the weighted sum of a loss a row.
+func lossSum(y, p, w []float64, row func(y, p float64) float64) float64 {
+	return blockSum(len(y), func(from, to int) float64 {
+		var s float64
+		if w == nil {
+			for i, v := range y[from:to] {
+				s += row(v, p[from+i])
+			}
+			return s
+		}
+		for i, v := range y[from:to] {
+			s += row(v, p[from+i]) * w[from+i]
+		}
+		return s
+	})
 }
 
 // settled marks a number that left the range of a float64.
@@ -115,13 +127,13 @@ func PerOutput(f func(truth, pred []float64, o ValueOptions) (Value, error), tru
 
 // MeanSquaredError is the mean of (truth−prediction)², in the squared unit of the truth; lower is better.
 func MeanSquaredError(truth, pred []float64, o ValueOptions) (Value, error) {
-	return o.loss("mean squared error", truth, pred, squared, nil)
+	return o.loss("mean squared error", truth, pred, nil, nil)
 }
 
 // RootMeanSquaredError is the root of the mean of (truth−prediction)², in the unit of the truth; lower is better. Of several outputs
 // the root is taken before the mean.
 func RootMeanSquaredError(truth, pred []float64, o ValueOptions) (Value, error) {
-	return o.loss("root mean squared error", truth, pred, squared, math.Sqrt)
+	return o.loss("root mean squared error", truth, pred, nil, math.Sqrt)
 }
 
 // MeanAbsoluteError is the mean of |truth−prediction|, in the unit of the truth; lower is better.
