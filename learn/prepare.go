@@ -358,13 +358,24 @@ func (p *preparation) emitImputed(b *graphBuilder, numbers string) string {
 // emitPlaces writes the place of each row's category in column i as an int64 matrix [rows, 1].
 func (p *preparation) emitPlaces(b *graphBuilder, i int) string {
 	c := &p.categorical[i]
-	if len(c.place) == 0 {
-		c.place = []int64{-1}
-		if c.words, c.codes = []string{""}, []float32{c.gap}; c.text {
-			c.codes = nil
-		}
+	return c.emitLookup(b, intsAttr("values_int64s", c.place), intAttr("default_int64", c.unknown))
+}
+
+// emitCodes writes the same as a float matrix, NaN for a category without a place.
+func (p *preparation) emitCodes(b *graphBuilder, i int) string {
+	c := &p.categorical[i]
+	values := make([]float32, len(c.place))
+	for k, v := range c.place {
+		values[k] = float32(v)
 	}
-	values, fallback := intsAttr("values_int64s", c.place), intAttr("default_int64", c.unknown)
+	fallback := float32(math.NaN())
+	if c.unknown >= 0 {
+		fallback = float32(c.unknown)
+	}
+	return c.emitLookup(b, floatsAttr("values_floats", values), floatAttr("default_float", fallback))
+}
+
+func (c *categoricalColumn) emitLookup(b *graphBuilder, values, fallback *attribute) string {
 	if c.text {
 		return b.node("category", domainML, "LabelEncoder", []string{c.name}, stringsAttr("keys_strings", c.words), values, fallback)
 	}

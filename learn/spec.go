@@ -190,6 +190,17 @@ func contains(list []string, s string) bool {
 	return false
 }
 
+// splitNames splits a list at commas and drops spaces around the names.
+func splitNames(list string) []string {
+	var out []string
+	for _, name := range strings.Split(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // didYouMean names the nearest known name, when one is near.
 func didYouMean(name string, known []string) string {
 	best, bestAt := 3, -1
