@@ -246,7 +246,7 @@ func standardise(dense [][]float64, w []float64) scaling {
 			top = max(top, math.Abs(v))
 		}
 		sd := math.Sqrt(square / total)
-		if !(sd > 1e-7*top) { // float32 cannot tell such values apart
+		if !(sd > 1e-7*top && sd > 1e-30) { // float32 cannot tell such values apart, or cannot hold 1/sd
 			sd = 1
 			for i := range col {
 				col[i] = mean

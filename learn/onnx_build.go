@@ -126,7 +126,13 @@ func (b *graphBuilder) valueOutput() string {
 }
 
 func (b *graphBuilder) model(spec Spec) (*onnxModel, error) {
-	a := about{Learner: spec.Learner, Task: spec.Task, Target: spec.Target.Name, Classes: spec.Target.Classes, Positive: spec.Target.Positive}
+	a := about{Learner: spec.Learner, Task: spec.Task, Target: spec.Target.Name}
+	if spec.Task.Classifies() {
+		a.Classes, a.Positive = spec.Target.Classes, spec.Target.Positive
+	}
+	if spec.Task == assay.Binary && a.Positive == "" {
+		a.Positive = a.Classes[1]
+	}
 	meta, err := json.Marshal(a)
 	if err != nil {
 		return nil, fmt.Errorf("describe the model: %w", err)

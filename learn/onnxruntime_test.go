@@ -20,6 +20,14 @@ func equalityCases() map[string]Spec {
 	text := Target{Name: "y", Type: assay.TypeString, Classes: []string{"no", "yes"}}
 	value := Target{Name: "y", Type: assay.TypeNumber}
 	coded := []string{"code"}
+	three := Target{Name: "y", Type: assay.TypeString, Classes: []string{"a", "b", "c"}}
+	small := func(extra ...any) map[string]any {
+		p := map[string]any{"trees": 20, "max_leaf_nodes": 8}
+		for i := 0; i < len(extra); i += 2 {
+			p[extra[i].(string)] = extra[i+1]
+		}
+		return p
+	}
 	return map[string]Spec{
 		"prior":              {Learner: "prior", Task: assay.Binary, Target: binary},
 		"majority_text":      {Learner: "majority", Task: assay.Binary, Target: text},
@@ -27,6 +35,15 @@ func equalityCases() map[string]Spec {
 		"logistic":           {Learner: "logistic_regression", Task: assay.Binary, Target: binary, Categorical: coded},
 		"logistic_text":      {Learner: "logistic_regression", Task: assay.Binary, Target: text},
 		"logistic_indicator": {Learner: "logistic_regression", Task: assay.Binary, Target: binary, Categorical: coded, Prepare: Prepare{Indicator: true, RareBelow: 50, Unknown: "rare"}},
+		"logistic_classes":   {Learner: "logistic_regression", Task: assay.Multiclass, Target: three, Categorical: coded},
+		"linear":             {Learner: "linear_regression", Task: assay.Regression, Target: value, Categorical: coded},
+		"ridge":              {Learner: "ridge", Task: assay.Regression, Target: value},
+		"elastic_net":        {Learner: "elastic_net", Task: assay.Regression, Target: value, Params: map[string]any{"alpha": 0.01}},
+		"boosting":           {Learner: "gradient_boosting", Task: assay.Binary, Target: binary, Categorical: coded, Params: small()},
+		"boosting_rare":      {Learner: "gradient_boosting", Task: assay.Binary, Target: text, Categorical: coded, Params: small(), Prepare: Prepare{RareBelow: 50, Unknown: "rare"}},
+		"boosting_classes":   {Learner: "gradient_boosting", Task: assay.Multiclass, Target: three, Params: small()},
+		"boosting_value":     {Learner: "gradient_boosting", Task: assay.Regression, Target: value, Categorical: coded, Params: small()},
+		"boosting_poisson":   {Learner: "gradient_boosting", Task: assay.Regression, Target: value, Categorical: coded, Params: small("objective", "poisson")},
 	}
 }
 
@@ -40,7 +57,7 @@ func TestONNXRuntimeGivesTheSame(t *testing.T) {
 	train, y, v := mixed(2000)
 	score := unseen(300)
 	for name, spec := range equalityCases() {
-		m, err := Fit(context.Background(), spec, Data{X: train, Labels: y, Values: v})
+		m, err := Fit(context.Background(), spec, Data{X: train, Labels: labelsFor(spec, y), Values: v})
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -53,10 +70,21 @@ func TestONNXRuntimeGivesTheSame(t *testing.T) {
 	}
 }
 
+// labelsFor spreads two classes over as many as the specification has.
+func labelsFor(spec Spec, y []int32) []int32 {
+	out := make([]int32, len(y))
+	for i, v := range y {
+		if out[i] = v; len(spec.Target.Classes) > 2 && i%5 == 0 {
+			out[i] = 2
+		}
+	}
+	return out
+}
+
 // unseen is the mixed table with categories that training did not have.
 func unseen(n int) assay.Frame {
 	x, _, _ := mixed(n)
-	x.Column("colour").Levels = []string{"", "blue", "green", "never", "rust"}
+	x.Column("colour").Levels = []string{"", "blue", "grey", "red", "rust"}
 	for i := 0; i < n; i += 7 {
 		x.Column("code").Floats[i] = 99
 	}

@@ -135,6 +135,49 @@ func TestLogisticOracle(t *testing.T) {
 	}
 }
 
+func TestLinearOracle(t *testing.T) {
+	cases, tol := assaytest.Oracle(t, "learn/linear.json")
+	ran := 0
+	for _, c := range cases {
+		if c.Fn != "linear" && c.Fn != "ridge" {
+			continue
+		}
+		ran++
+		a := argsOf(t, c)
+		want := decode[struct {
+			Coef      []float64 `json:"coef"`
+			Intercept float64   `json:"intercept"`
+		}](t, c.Value)
+		y := make([]float64, len(a.Y))
+		for i, v := range a.Y {
+			y[i] = v.(float64)
+		}
+		intercept := a.FitIntercept == nil || *a.FitIntercept
+		p := newLinearProblem(newFeatures(len(y), columnsOf(a.X), nil, nil, intercept, 2), y, a.Weights, intercept)
+		var beta []float64
+		var err error
+		if c.Fn == "ridge" {
+			beta, err = p.ridge(context.Background(), *a.Alpha, 2)
+		} else {
+			beta, err = p.leastSquares(0)
+		}
+		if err != nil {
+			t.Fatal(c.ID, err)
+		}
+		for j, v := range want.Coef {
+			if !tol.Near(beta[j], v) {
+				t.Errorf("%s: coefficient %d is %v, want %v", c.ID, j, beta[j], v)
+			}
+		}
+		if intercept && !tol.Near(beta[len(want.Coef)], want.Intercept) {
+			t.Errorf("%s: intercept is %v, want %v", c.ID, beta[len(want.Coef)], want.Intercept)
+		}
+	}
+	if ran != 10 {
+		t.Errorf("ran %d cases", ran)
+	}
+}
+
 func TestBaselineOracle(t *testing.T) {
 	cases, tol := assaytest.Oracle(t, "learn/linear.json")
 	names := map[string]string{"prior": "prior", "most_frequent": "majority", "uniform": "uniform", "mean": "mean", "median": "median", "quantile": "quantile"}

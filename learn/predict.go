@@ -37,7 +37,7 @@ const aboutKey = "assay"
 func readAbout(m *onnxModel, nodes []*onnxNode) about {
 	var a about
 	for _, kv := range m.metadata {
-		if kv.key == aboutKey && json.Unmarshal([]byte(kv.value), &a) == nil && len(a.Classes) > 0 {
+		if kv.key == aboutKey && json.Unmarshal([]byte(kv.value), &a) == nil && a.Learner != "" {
 			return a
 		}
 	}
