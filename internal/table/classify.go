@@ -41,6 +41,7 @@ const (
 	kindStamp                 // 2020-01-31 13:45:00, at most microseconds
 	kindStampZone             // the same with Z or an offset
 	kindText
+	kindNested // a JSON object or array
 	kinds
 )
 
@@ -169,6 +170,9 @@ const (
 	maxInt128 = "170141183460469231731687303715884105727"
 )
 
+// longestNumber is how many characters a number may have; a float64 holds none with more than 309 digits before the point.
+const longestNumber = 300
+
 // classifyDigits is for texts that begin with a digit.
 func classifyDigits(b []byte, negative bool) kind {
 	i := 1
@@ -191,6 +195,9 @@ func classifyDigits(b []byte, negative bool) kind {
 			return kindInt
 		case len(b) < len(maxInt128) || len(b) == len(maxInt128) && string(b) <= maxInt128:
 			return kindHuge
+		}
+		if len(b) > longestNumber {
+			return kindText
 		}
 		return kindVast
 	}
@@ -246,7 +253,7 @@ func classifyNumber(b []byte) kind {
 			return kindText
 		}
 	}
-	if i != len(b) {
+	if i != len(b) || len(b) > longestNumber {
 		return kindText
 	}
 	if code {
@@ -359,6 +366,17 @@ func (t *tally) add(k kind, padded bool, line int64) {
 	}
 }
 
+// merge adds the texts of u, which come after those of t.
+func (t *tally) merge(u *tally) {
+	for k := range kinds {
+		if t.count[k] == 0 {
+			t.first[k] = u.first[k]
+		}
+		t.count[k] += u.count[k]
+	}
+	t.padded += u.padded
+}
+
 // fits returns how many texts the type can hold, nulls included, and the line of the first that it cannot (0: none).
 func (t *tally) fits(typ assay.Type) (ok, firstBad int64) {
 	can := func(k kind) bool {
@@ -427,6 +445,8 @@ func (t *tally) infer() (assay.Type, string) {
 		return assay.TypeTimestamp, "TIMESTAMP"
 	case c[kindStampZone] == n:
 		return assay.TypeTimestamp, "TIMESTAMPTZ"
+	case c[kindNested] == n:
+		return assay.TypeJSON, "VARCHAR"
 	}
 	return assay.TypeString, "VARCHAR"
 }

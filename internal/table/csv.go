@@ -21,6 +21,7 @@ type csvFile struct {
 	header  bool
 	records int64 // data records, without header and empty lines
 	longest int
+	crlf    bool // lines end in \r\n
 	own     bool // path is ours to remove
 }
 
@@ -34,13 +35,13 @@ type csvReader struct {
 	reading assay.Reading
 	files   []csvFile
 	rows    int64
-	exact   bool // missing is an unquoted empty field only, as in files that we wrote ourselves
-	text    []bool
+	exact   bool   // missing is plainNull, unquoted, and nothing else
+	unit    string // what errors count: line or record
 }
 
 // readCSV reads delimited text in two passes: the first looks at every record and decides the types, the second loads.
 func (e *Engine) readCSV(ctx context.Context, sources []source, o *ReadOptions) (*Table, error) {
-	c := &csvReader{e: e, o: o}
+	c := &csvReader{e: e, o: o, unit: "line"}
 	c.reading.Nulls = o.nulls()
 	c.null = newTokens(c.reading.Nulls)
 	defer c.clean()
@@ -92,17 +93,20 @@ func (c *csvReader) scan(ctx context.Context, src *source, first bool) error {
 	if err == nil && copied != nil {
 		err = copied.Flush()
 	}
-	if err != nil {
-		if f.own {
+	kept := false
+	defer func() {
+		if f.own && !kept {
 			os.Remove(f.path)
 		}
+	}()
+	if err != nil {
 		var known *assay.Error
 		if ctx.Err() != nil || errors.As(err, &known) {
 			return err
 		}
 		return assay.Errorf(assay.Unavailable, "%s cannot be read: %w", src.name, err)
 	}
-	f.header, f.records, f.longest = c.reading.Header, cells, s.longest
+	f.header, f.records, f.longest, f.crlf = c.reading.Header, cells, s.longest, s.crlf > 0
 	encoding := t.encoding
 	if encoding == "" || encoding == UTF8 {
 		if encoding, err = u.decide(src.name, c.o.Encoding); err != nil {
@@ -113,6 +117,7 @@ func (c *csvReader) scan(ctx context.Context, src *source, first bool) error {
 		c.reading.Encoding, c.reading.Compression = encoding, t.compression
 	}
 	c.files = append(c.files, f)
+	kept = true
 	c.rows += f.records
 	if s.plain() && encoding != Latin1 || s.plain() && t.encoding == Latin1 {
 		return nil
@@ -163,6 +168,7 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 		head    []string // texts of the first record
 		kinds   []kind
 		tallies []tally
+		held    []tally // of the first record
 		n       int64
 		ragged  places
 		widths  []int // of the first ragged records
@@ -179,14 +185,14 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 			continue
 		}
 		if head == nil {
-			tallies = make([]tally, len(s.cells))
+			tallies, held = make([]tally, len(s.cells)), make([]tally, len(s.cells))
 			for i, cell := range s.cells {
 				b := s.text(cell)
 				u.check(b, s.line)
 				head = append(head, string(b))
 				k, padded := classify(b, c.null)
 				kinds = append(kinds, k)
-				tallies[i].add(k, padded, s.line)
+				held[i].add(k, padded, s.line)
 			}
 			continue
 		}
@@ -232,12 +238,12 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 	if err != nil {
 		return 0, err
 	}
-	if header {
-		for i, k := range kinds {
-			tallies[i].remove(k, head[i])
-		}
-	} else {
+	if !header {
 		n++
+		for i := range tallies {
+			held[i].merge(&tallies[i])
+			tallies[i] = held[i]
+		}
 	}
 	if first {
 		c.names, c.tallies = names, tallies
@@ -258,29 +264,16 @@ func raggedError(name string, ragged *places, widths []int, want int, d dialect)
 		name, want, string(d.delimiter), ragged.count, b.String()).Try("repair these lines, or state --delimiter")
 }
 
-// remove takes back one text of the kind: the header's.
-func (t *tally) remove(k kind, head string) {
-	t.count[k]--
-	if b := []byte(head); len(trimSpaces(b)) != len(b) {
-		t.padded--
-	}
-	if t.count[k] > 0 && t.first[k] == 1 {
-		t.first[k] = 2
-	}
-}
-
 // hasHeader decides whether the first record names the columns. It does if some name stands over values that are not text. It does
 // not if it holds a number, a date or a boolean itself, unless these are two or more consecutive years beside a text.
 func hasHeader(head []string, first []kind, all []tally) bool {
 	typed, words := false, false
 	years := 0
 	for i, k := range first {
-		t := all[i]
-		t.remove(k, head[i])
 		switch k {
 		case kindText:
 			words = true
-			if rest, _ := t.infer(); rest != assay.TypeString {
+			if rest, _ := all[i].infer(); rest != assay.TypeString {
 				return true
 			}
 		case kindNull, kindBlank:
@@ -352,14 +345,7 @@ func (c *csvReader) merge(file string, names []string, tallies []tally) error {
 			return assay.Errorf(assay.Rejected, "%s and %s have the same columns in another order, first at column %d (%s and %s)",
 				c.files[0].name, file, i+1, c.names[i], names[i]).Try("write the files with one column order")
 		}
-		t := &c.tallies[i]
-		for k := range kinds {
-			if t.count[k] == 0 {
-				t.first[k] = tallies[i].first[k]
-			}
-			t.count[k] += tallies[i].count[k]
-		}
-		t.padded += tallies[i].padded
+		c.tallies[i].merge(&tallies[i])
 	}
 	return nil
 }
@@ -429,7 +415,10 @@ func (c *csvReader) rewrite(ctx context.Context, f *csvFile, recode string) erro
 			continue
 		}
 		for i, cell := range s.cells {
-			w.field(s.text(cell), i == 0, len(s.cells) == 1)
+			w.field(s.text(cell), i == 0, c.exact && cell.quoted || !c.exact && len(s.cells) == 1)
+		}
+		for i := len(s.cells); c.exact && i < len(c.names); i++ {
+			w.field([]byte(plainNull), false, false)
 		}
 		w.end()
 	}
@@ -440,7 +429,7 @@ func (c *csvReader) rewrite(ctx context.Context, f *csvFile, recode string) erro
 	if f.own {
 		os.Remove(f.path)
 	}
-	f.path, f.own, f.d = out.Name(), true, dialect{',', '"'}
+	f.path, f.own, f.crlf, f.d = out.Name(), true, false, dialect{',', '"'}
 	f.longest = max(f.longest, w.longest)
 	return nil
 }

@@ -115,13 +115,20 @@ func (c *csvReader) options(f *csvFile) string {
 	for i, n := range c.reading.Nulls {
 		nulls[i] = Literal(n)
 	}
-	if len(nulls) == 0 {
-		nulls = []string{Literal("\x01assay:nothing\x01")}
+	switch {
+	case c.exact:
+		nulls = []string{Literal(plainNull)}
+	case len(nulls) == 0:
+		nulls = []string{Literal("\x01\x01")} // the list may not be empty
+	}
+	newline := `, new_line='\n'`
+	if f.crlf {
+		newline = "" // DuckDB loads nothing when it is told; without being told it finds out
 	}
 	// DuckDB wants room for at least one record in a buffer.
 	line := max(f.longest+64, 2<<20)
-	o := fmt.Sprintf("auto_detect=false, header=%t, delim=%s, quote=%s, escape=%s, nullstr=[%s], max_line_size=%d, buffer_size=%d, strict_mode=true, null_padding=false, ignore_errors=false",
-		f.header, Literal(string(f.d.delimiter)), Literal(quote), Literal(quote), strings.Join(nulls, ", "), line, max(16*line, 32<<20))
+	o := fmt.Sprintf("auto_detect=false, header=%t, delim=%s, quote=%s, escape=%s%s, nullstr=[%s], max_line_size=%d, buffer_size=%d, strict_mode=true, null_padding=false, ignore_errors=false",
+		f.header, Literal(string(f.d.delimiter)), Literal(quote), Literal(quote), newline, strings.Join(nulls, ", "), line, max(2*line, 32<<20))
 	if c.exact {
 		o += ", allow_quoted_nulls=false"
 	}
@@ -150,9 +157,6 @@ func (c *csvReader) types() ([]columnType, error) {
 	for i, name := range c.names {
 		t := &c.tallies[i]
 		typ, store := t.infer()
-		if c.text != nil && c.text[i] {
-			typ, store = assay.TypeString, "VARCHAR"
-		}
 		if stated, ok := c.o.Types[name]; ok {
 			fit, line := t.fits(stated)
 			var total int64
@@ -164,7 +168,7 @@ func (c *csvReader) types() ([]columnType, error) {
 				bad.Add("column %q: %q is not a type that text can be read as", name, stated)
 				continue
 			case fit < total:
-				bad.Add("column %q cannot be read as %s: %d of %d values are not, the first on line %d", name, stated, total-fit, total, line)
+				bad.Add("column %q cannot be read as %s: %d of %d values are not, the first on %s %d", name, stated, total-fit, total, c.unit, line)
 				continue
 			}
 			typ, store = stated, duckType(stated)
@@ -244,18 +248,18 @@ func (c *csvReader) notes(types []columnType) []Note {
 		dates := t.count[kindDate] + t.count[kindStamp] + t.count[kindStampZone]
 		switch {
 		case types[i].typ == assay.TypeString && t.count[kindVast] > 0 && t.count[kindVast]+numeric == n:
-			add("kept as text: %d integers are beyond 128 bits, the first on line %d", t.count[kindVast], t.first[kindVast])
+			add("kept as text: %d integers are beyond 128 bits, the first on %s %d", t.count[kindVast], c.unit, t.first[kindVast])
 		case types[i].typ == assay.TypeString && t.count[kindCode] > 0 && t.count[kindCode]+numeric == n:
-			add("kept as text: %d values have leading zeros or a plus sign, the first on line %d", t.count[kindCode], t.first[kindCode])
+			add("kept as text: %d values have leading zeros or a plus sign, the first on %s %d", t.count[kindCode], c.unit, t.first[kindCode])
 		case types[i].typ == assay.TypeString && numeric*10 >= n*9 && numeric > 0 && numeric < n:
 			_, line := t.fits(assay.TypeNumber)
-			add("kept as text: %d of %d values are not numbers, the first on line %d", n-numeric, n, line)
+			add("kept as text: %d of %d values are not numbers, the first on %s %d", n-numeric, n, c.unit, line)
 		case types[i].typ == assay.TypeString && dates*10 >= n*9 && dates > 0:
 			if dates == n {
 				add("kept as text: some timestamps have an offset from UTC and some have none")
 			} else {
 				_, line := t.fits(assay.TypeTimestamp)
-				add("kept as text: %d of %d values are not ISO 8601 dates, the first on line %d", n-dates, n, line)
+				add("kept as text: %d of %d values are not ISO 8601 dates, the first on %s %d", n-dates, n, c.unit, line)
 			}
 		case types[i].typ == assay.TypeNumber && t.count[kindHuge]+t.count[kindVast] > 0:
 			add("%d integers beyond 64 bits are rounded to float64, because other values have decimals", t.count[kindHuge]+t.count[kindVast])

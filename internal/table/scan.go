@@ -41,6 +41,7 @@ type scanner struct {
 
 	lf, crlf, cr int64 // record ends by kind
 	blank        int64 // empty lines; in a file of one column they are records
+	folded       int64 // quoted fields with line ends inside
 	loose        int64 // unquoted fields with a quote inside
 	stray        places
 	nul          places
@@ -131,7 +132,7 @@ func (s *scanner) cut() (done, ok bool) {
 		return false, false
 	}
 	delimiter, quote := s.d.delimiter, s.d.quote
-	loose, stray := 0, false
+	loose, folded, stray := 0, 0, false
 	for {
 		c := cell{start: p}
 		if p < limit && quote != 0 && b[p] == quote {
@@ -162,7 +163,10 @@ func (s *scanner) cut() (done, ok bool) {
 				break
 			}
 			c.end = p - 1
-			line += int64(bytes.Count(b[c.start:c.end], []byte{'\n'}))
+			if n := bytes.Count(b[c.start:c.end], []byte{'\n'}); n > 0 || bytes.IndexByte(b[c.start:c.end], '\r') >= 0 {
+				line += int64(n)
+				folded++
+			}
 			if p < limit && b[p] != delimiter && b[p] != '\n' && b[p] != '\r' {
 				stray = true
 				for p < limit && b[p] != delimiter && b[p] != '\n' && b[p] != '\r' {
@@ -212,6 +216,7 @@ func (s *scanner) cut() (done, ok bool) {
 	if len(s.cells) == 1 && !s.cells[0].quoted && s.cells[0].start == s.cells[0].end {
 		s.blank++
 	}
+	s.folded += int64(folded)
 	if loose > 0 {
 		s.loose++
 	}
@@ -238,9 +243,9 @@ func (s *scanner) isBlank() bool {
 }
 
 // plain reports whether DuckDB reads the text as this scanner does without help: one kind of newline, no empty lines, no quotes inside
-// unquoted fields.
+// unquoted fields, no line ends inside fields where lines end in two characters.
 func (s *scanner) plain() bool {
-	return s.cr == 0 && (s.lf == 0 || s.crlf == 0) && s.blank == 0 && s.loose == 0
+	return (s.crlf == 0 || s.folded == 0) && s.cr == 0 && (s.lf == 0 || s.crlf == 0) && s.blank == 0 && s.loose == 0
 }
 
 // delimiters are tried in this order.

@@ -69,7 +69,8 @@ func locate(uri string) ([]source, error) {
 		base := filepath.Dir(uri[:strings.IndexAny(uri, "*?[")] + "x")
 		var out []source
 		for _, p := range paths {
-			if info, err := os.Stat(p); err != nil || info.IsDir() {
+			hidden := strings.HasPrefix(filepath.Base(p), ".") && !strings.HasPrefix(filepath.Base(uri), ".")
+			if info, err := os.Stat(p); err != nil || info.IsDir() || hidden {
 				continue
 			}
 			name, err := filepath.Rel(base, p)

@@ -12,6 +12,7 @@ import (
 // A Table is a relation with typed columns. It does not change. Goroutines may share it.
 type Table struct {
 	engine   *Engine
+	store    string // the stored rows; "" in a view
 	relation string
 	fields   []assay.Field
 	rows     int64
@@ -40,7 +41,17 @@ func (t *Table) adopt(ctx context.Context, store string, fields []assay.Field) e
 	}
 	t.relation = t.engine.name("v")
 	t.fields = fields
+	t.store = store
 	return t.engine.exec(ctx, "CREATE VIEW "+t.relation+" AS SELECT "+strings.Join(columns, ", ")+" FROM "+store)
+}
+
+// Drop gives the table's space back before the engine is closed. Views of it are unusable afterwards, and so is it; a view itself has
+// nothing to give back.
+func (t *Table) Drop(ctx context.Context) error {
+	if t.store == "" {
+		return t.engine.exec(ctx, "DROP VIEW IF EXISTS "+t.relation)
+	}
+	return t.engine.exec(ctx, "DROP VIEW IF EXISTS "+t.relation+"; DROP TABLE IF EXISTS "+t.store)
 }
 
 // Fields returns the columns in the order of the source. The caller owns the slice.
@@ -114,6 +125,7 @@ func (t *Table) Query(ctx context.Context, sql string, args ...any) (*Rows, erro
 // must not hold text from a user unless Condition has accepted it.
 func (t *Table) Where(ctx context.Context, cond string) (*Table, error) {
 	v := *t
+	v.store = ""
 	v.relation = t.engine.name("v")
 	if err := t.engine.exec(ctx, "CREATE VIEW "+v.relation+" AS SELECT * FROM "+t.relation+where(cond)); err != nil {
 		return nil, err

@@ -13,7 +13,8 @@ import (
 
 // Write writes columns (nil: all) of the rows for which the SQL expression cond is true ("": all), in the order of _row, to a file whose
 // extension says the format: .parquet, .csv, .tsv, .jsonl, and .csv.gz, .tsv.gz, .jsonl.gz. The file appears whole or not at all, and
-// replaces an existing one. In CSV a missing value is an empty field and an empty text a quoted empty one.
+// replaces an existing one. In CSV a missing value is an empty field and an empty text a quoted empty one, which
+// Read takes for missing too. JSON cannot hold NaN and infinities, so rows with them are rejected there.
 func (t *Table) Write(ctx context.Context, path string, columns []string, cond string) error {
 	fields, err := t.columns(columns)
 	if err != nil {
@@ -45,6 +46,11 @@ func (t *Table) Write(ctx context.Context, path string, columns []string, cond s
 	for i, f := range fields {
 		selects[i] = Ident(f.Name)
 	}
+	if strings.Contains(format, "json") {
+		if err := t.finite(ctx, fields, cond); err != nil {
+			return err
+		}
+	}
 	made := filepath.Join(t.engine.dir, t.engine.name("out"))
 	defer os.Remove(made)
 	query := fmt.Sprintf("COPY (SELECT %s FROM %s%s) TO %s (%s)", strings.Join(selects, ", "), t.relation, where(cond), Literal(made), format)
@@ -52,6 +58,29 @@ func (t *Table) Write(ctx context.Context, path string, columns []string, cond s
 		return err
 	}
 	return move(made, path)
+}
+
+// finite refuses numbers that JSON cannot hold.
+func (t *Table) finite(ctx context.Context, fields []assay.Field, cond string) error {
+	var bad assay.Problems
+	for _, f := range fields {
+		if f.Type != assay.TypeNumber {
+			continue
+		}
+		var n int64
+		query := "SELECT count(*) FILTER (NOT isfinite(CAST(" + Ident(f.Name) + " AS DOUBLE))) FROM " + t.relation + where(cond)
+		if err := t.engine.queryRow(ctx, query, &n); err != nil {
+			return err
+		}
+		if n > 0 {
+			bad.Add("column %q has %d values that are NaN or infinite", f.Name, n)
+		}
+	}
+	err := bad.Err(assay.Rejected, "JSON cannot hold the rows")
+	if e := (&assay.Error{}); asError(err, &e) {
+		return e.Try("write .parquet or .csv")
+	}
+	return err
 }
 
 // move puts a finished file in place: synced, then renamed within the target's directory.
