@@ -156,6 +156,9 @@ func (j *jsonReader) records(r io.Reader, name string, f *csvFile, w *plainWrite
 				w.field(v.raw, i == 0, v.quoted)
 			}
 		}
+		if len(values) == 0 {
+			w.field([]byte(plainNull), true, false)
+		}
 		w.end()
 		switch n := len(values); {
 		case f.records == 1:

@@ -21,6 +21,7 @@ func TestReadJSON(t *testing.T) {
 			"true|1|1.5|x|2020-01-31|2020-01-31 10:20:30|{\"k\":[1,2]}\nfalse|-2|1000.0||2020-02-29|~|[]"},
 		{"absent keys", "{\"a\":1}\n{\"b\":\"x\"}\n{\"b\":\"y\",\"a\":2}\n{}\n", ReadOptions{}, "a:integer b:string", "1|~\n~|x\n2|y\n~|~"},
 		{"one column with null and empty", "{\"a\":\"\"}\n{\"a\":null}\n{\"a\":\"x\"}\n{\"a\":\"\\\\N\"}\n", ReadOptions{}, "a:string", "\n~\nx\n\\N"},
+		{"no keys at first", "{}{\"a\":\"\"}{}", ReadOptions{}, "a:string", "~\n\n~"},
 		{"texts stay text", `[{"a":"1","b":"true","c":"NA"},{"a":"2","b":"false","c":"nan"}]`, ReadOptions{}, "a:string b:string c:string", "1|true|NA\n2|false|nan"},
 		{"stated nulls", `[{"a":"NA"},{"a":"x"}]`, ReadOptions{Nulls: []string{"NA"}}, "a:string", "~\nx"},
 		{"large integers", `[{"a":9223372036854775808,"b":170141183460469231731687303715884105728}]`, ReadOptions{}, "a:integer b:string", "9223372036854775808|170141183460469231731687303715884105728"},
