@@ -96,21 +96,20 @@ func (r *Ranking) Areas(counts []uint8) (auc, averagePrecision float64) {
 	if counts == nil {
 		return r.unweighted()
 	}
-	var tp, all, tp0, all0, twice uint64
+	// Signed, for the processor converts signed integers to floats in one instruction.
+	var tp, all, tp0, all0, twice int64
 	var ap float64
 	for _, e := range r.rows {
-		w := uint64(counts[e>>2])
+		w := int64(counts[e>>2])
 		all += w
-		tp += w & -uint64(e>>1&1)
+		tp += w & -int64(e>>1&1)
 		if e&1 != 0 {
 			twice += (all - tp - (all0 - tp0)) * (tp + tp0)
-			if tp != tp0 {
-				ap += float64(tp-tp0) * float64(tp) / float64(all)
-			}
+			ap += float64((tp-tp0)*tp) / float64(max(all, 1)) // never 0/0
 			tp0, all0 = tp, all
 		}
 	}
-	return area(twice, tp, all), ap / float64(tp)
+	return area(uint64(twice), uint64(tp), uint64(all)), ap / float64(tp)
 }
 
 func (r *Ranking) unweighted() (auc, averagePrecision float64) {
