@@ -10,7 +10,8 @@ import (
 // A Ranking is the rows of one score in descending order, sorted once, so that the area under the ROC curve and the average
 // precision of any weights of the rows are one pass without a sort. It is immutable.
 type Ranking struct {
-	rows []uint32 // row<<2 | positive<<1 | last of its ties
+	rows    []uint32  // row<<2 | positive<<1 | last of its ties
+	inverse []float64 // 1/k, for a division takes as long as the rest of a pass; 0 at 0, where nothing is divided
 }
 
 // MaxRankingRows is the number of rows that a Ranking can hold.
@@ -26,7 +27,10 @@ func NewRanking(positive []bool, score []float64) (*Ranking, error) {
 	case hasNaN(score):
 		return nil, assay.Errorf(assay.Invalid, "cannot rank: the score has undefined values")
 	}
-	r := &Ranking{rows: make([]uint32, len(score))}
+	r := &Ranking{rows: make([]uint32, len(score)), inverse: make([]float64, len(score)+len(score)/8+64)}
+	for k := 1; k < len(r.inverse); k++ {
+		r.inverse[k] = 1 / float64(k)
+	}
 	order := ascending(score)
 	for i := range order {
 		j := len(order) - 1 - i
@@ -45,7 +49,7 @@ func NewRanking(positive []bool, score []float64) (*Ranking, error) {
 
 // Subset returns the ranking of the rows that keep holds; it has one value a row of the whole.
 func (r *Ranking) Subset(keep []bool) *Ranking {
-	s := &Ranking{}
+	s := &Ranking{inverse: r.inverse}
 	tied := false
 	for _, e := range r.rows {
 		if keep[e>>2] {
@@ -105,7 +109,11 @@ func (r *Ranking) Areas(counts []uint8) (auc, averagePrecision float64) {
 		tp += w & -int64(e>>1&1)
 		if e&1 != 0 {
 			twice += (all - tp - (all0 - tp0)) * (tp + tp0)
-			ap += float64((tp-tp0)*tp) / float64(max(all, 1)) // never 0/0
+			if uint64(all) < uint64(len(r.inverse)) {
+				ap += float64((tp-tp0)*tp) * r.inverse[all]
+			} else {
+				ap += float64((tp-tp0)*tp) / float64(all)
+			}
 			tp0, all0 = tp, all
 		}
 	}
