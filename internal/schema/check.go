@@ -103,7 +103,7 @@ func (y *tally) add(where string) int {
 		if value, ok := strings.CutSuffix(where, " IS NOT NULL"); ok {
 			y.sums = append(y.sums, "count("+value+")")
 		} else {
-			y.sums = append(y.sums, "count_if("+where+")")
+			y.sums = append(y.sums, "coalesce(count_if("+where+"), 0)")
 		}
 	}
 	return i
@@ -271,7 +271,7 @@ func (c *checking) locate(ctx context.Context) error {
 		return nil
 	}
 	n := make([]int64, 1)
-	err := c.row(ctx, "SELECT count_if("+strings.Join(bads, " OR ")+") FROM "+from, n)
+	err := c.row(ctx, "SELECT coalesce(count_if("+strings.Join(bads, " OR ")+"), 0) FROM "+from, n)
 	c.failing = n[0]
 	return err
 }

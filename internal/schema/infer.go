@@ -123,7 +123,7 @@ func (in *inferring) batch(ctx context.Context, fields []assay.Field) error {
 		case assay.TypeNumber:
 			x := "CAST(" + id + " AS DOUBLE)"
 			value, distinct = "CASE WHEN isfinite("+x+") THEN "+x+" END", "0"
-			nan, inf = "count_if(isnan("+x+"))", "count_if(isinf("+x+"))"
+			nan, inf = "coalesce(count_if(isnan("+x+")), 0)", "coalesce(count_if(isinf("+x+")), 0)"
 		case assay.TypeString:
 			value, shortest = "NULL", "length("+id+")"
 		case assay.TypeBoolean, assay.TypeBinary, assay.TypeJSON:
