@@ -3,6 +3,7 @@ package metric
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // Thresholds is the two-by-two table at each distinct score, from the highest down: rows that score at least Threshold[i] count as
@@ -80,6 +81,56 @@ func (t Thresholds) prepend() Thresholds {
 type Curve struct {
 	X, Y, Threshold []float64
 	Undefined       string
+}
+
+// Count is the number of thresholds.
+func (t Thresholds) Count() int { return len(t.Threshold) }
+
+// Counts is the two-by-two table at threshold i.
+func (t Thresholds) Counts(i int) Counts {
+	return Counts{TP: t.TP[i], FP: t.FP[i], FN: t.FN[i], TN: t.TN[i]}
+}
+
+// At is the two-by-two table of the rule "positive when the score is at least threshold".
+func (t Thresholds) At(threshold float64) Counts {
+	i := sort.Search(len(t.Threshold), func(i int) bool { return t.Threshold[i] < threshold }) - 1
+	if i < 0 {
+		pos, neg := t.totals()
+		return Counts{FN: pos, TN: neg}
+	}
+	return t.Counts(i)
+}
+
+// Thin keeps at most the given number of thresholds (at least 2), evenly spread over their order, the first and the last among them,
+// so that a table of many rows can be shown or stored.
+func (t Thresholds) Thin(most int) Thresholds {
+	n, most := len(t.Threshold), max(2, most)
+	if n <= most {
+		return t
+	}
+	chosen := make([]bool, n)
+	for j := range most {
+		chosen[j*(n-1)/(most-1)] = true
+	}
+	return t.keep(func(i int) bool { return chosen[i] })
+}
+
+// Thin keeps at most the given number of points (at least 2), evenly spread over their order, the first and the last among them. A
+// precision-recall curve keeps its end point without a threshold.
+func (c Curve) Thin(most int) Curve {
+	n, most := len(c.X), max(2, most)
+	if n <= most {
+		return c
+	}
+	thin := Curve{Undefined: c.Undefined}
+	for j := range most {
+		i := j * (n - 1) / (most - 1)
+		thin.X, thin.Y = append(thin.X, c.X[i]), append(thin.Y, c.Y[i])
+		if i < len(c.Threshold) {
+			thin.Threshold = append(thin.Threshold, c.Threshold[i])
+		}
+	}
+	return thin
 }
 
 // RocCurve is the false positive rate (X) and the true positive rate (Y) from (0,0), at threshold +∞, to (1,1). Unless all is set,

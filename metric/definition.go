@@ -29,7 +29,26 @@ type Definition struct {
 	Input  Need
 	Doc    string // one sentence, with the range
 
-	score func(*Input) (Value, error)
+	compute computation
+}
+
+// A computation is how a metric is had from an input, and, where it can be, from less.
+type computation struct {
+	score  func(*Input) (Value, error)
+	counts confusionScore         // nil when the metric is not a function of the confusion matrix
+	perRow func(*Input) []float64 // nil when it is not a mean over the rows
+}
+
+func by(score func(*Input) (Value, error)) computation { return computation{score: score} }
+
+func (c computation) counted(f confusionScore) computation {
+	c.counts = f
+	return c
+}
+
+func (c computation) rows(f func(*Input) []float64) computation {
+	c.perRow = f
+	return c
 }
 
 // Fits reports whether the metric is defined for the task.

@@ -18,50 +18,44 @@ func everyClassification() []assay.Task {
 
 type labelScore func(truth, pred []int32, o LabelOptions) (Value, error)
 
-func fromLabels(f labelScore, a Average) func(*Input) (Value, error) {
-	return func(in *Input) (Value, error) { return f(in.Truth, in.Labels, in.labelOptions(a)) }
+func fromLabels(f labelScore, a Average) computation {
+	return by(func(in *Input) (Value, error) { return f(in.Truth, in.Labels, in.labelOptions(a)) })
 }
 
 // whole is a label metric that has no average.
-func whole(f labelScore) func(*Input) (Value, error) { return fromLabels(f, Macro) }
+func whole(f labelScore) computation { return fromLabels(f, Macro) }
 
-func fromCounts(f countScore) func(*Input) (Value, error) {
-	return fromLabels(func(truth, pred []int32, o LabelOptions) (Value, error) { return setScore(truth, pred, o, f) }, Positive)
+// fromCounts is a score of two-by-two tables under an average.
+func fromCounts(f countScore, a Average) computation {
+	c := fromLabels(func(truth, pred []int32, o LabelOptions) (Value, error) { return setScore(truth, pred, o, f) }, a)
+	if a == Samples {
+		return c
+	}
+	return c.counted(averaged(f, a))
 }
 
 func labelDefinitions() []Definition {
-	kappa := func(w KappaWeight) func(*Input) (Value, error) {
-		return whole(func(a, b []int32, o LabelOptions) (Value, error) { return CohenKappaScore(a, b, w, o) })
+	kappa := func(w KappaWeight) computation {
+		return whole(func(a, b []int32, o LabelOptions) (Value, error) { return CohenKappaScore(a, b, w, o) }).
+			counted(plainly(func(c Confusion) Value { return c.Select(c.present()).kappa(w) }))
 	}
-	likelihood := func(negative bool) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) {
-			o := in.labelOptions(Macro)
-			truth, pred := in.Truth, in.Labels
-			if in.Positive == 0 {
-				c, err := countLabels(truth, pred, o)
-				if err != nil {
-					return Value{}, err
-				}
-				pos, neg := c.Select([]int{1, 0}).likelihoodRatios()
-				if negative {
-					return neg, nil
-				}
-				return pos, nil
+	likelihood := func(negative bool) computation {
+		f := likelihoodOf(negative)
+		return by(func(in *Input) (Value, error) {
+			c, err := countLabels(in.Truth, in.Labels, in.labelOptions(Macro))
+			if err != nil {
+				return Value{}, err
 			}
-			pos, neg, err := ClassLikelihoodRatios(truth, pred, o)
-			if negative {
-				return neg, err
-			}
-			return pos, err
-		}
+			return f(c, in.Positive)
+		}).counted(f)
 	}
 	defs := []Definition{
 		{"accuracy_score", sklearn("accuracy_score", "1.8"), true, everyClassification(), NeedLabels,
-			"Share of rows whose label is right; of a multilabel row, every label. In [0,1].", whole(AccuracyScore)},
+			"Share of rows whose label is right; of a multilabel row, every label. In [0,1].", whole(AccuracyScore).counted(plainly(Confusion.accuracy)).rows(hits(false))},
 		{"balanced_accuracy_score", sklearn("balanced_accuracy_score", "1.8"), true, singleLabel(), NeedLabels,
-			"Mean recall over the classes of the truth. In [0,1].", whole(BalancedAccuracyScore)},
+			"Mean recall over the classes of the truth. In [0,1].", whole(BalancedAccuracyScore).counted(plainly(Confusion.balanced))},
 		{"matthews_corrcoef", sklearn("matthews_corrcoef", "1.8"), true, singleLabel(), NeedLabels,
-			"Correlation of truth and prediction. In [-1,1]; 0 for a constant prediction.", whole(MatthewsCorrcoef)},
+			"Correlation of truth and prediction. In [-1,1]; 0 for a constant prediction.", whole(MatthewsCorrcoef).counted(plainly(Confusion.matthews))},
 		{"cohen_kappa_score", sklearn("cohen_kappa_score", "1.8"), true, singleLabel(), NeedLabels,
 			"Agreement beyond chance. At most 1; undefined when both columns hold one same class.", kappa(KappaUnweighted)},
 		{"cohen_kappa_score_linear", sklearn("cohen_kappa_score_linear", "1.8"), true, []assay.Task{assay.Multiclass}, NeedLabels,
@@ -69,28 +63,28 @@ func labelDefinitions() []Definition {
 		{"cohen_kappa_score_quadratic", sklearn("cohen_kappa_score_quadratic", "1.8"), true, []assay.Task{assay.Multiclass}, NeedLabels,
 			"Kappa with quadratic weights: the classes are in order. At most 1.", kappa(KappaQuadratic)},
 		{"hamming_loss", sklearn("hamming_loss", "1.8"), false, everyClassification(), NeedLabels,
-			"Share of labels that are wrong. In [0,1].", whole(HammingLoss)},
+			"Share of labels that are wrong. In [0,1].", whole(HammingLoss).counted(plainly(Confusion.zeroOneLoss)).rows(wrongShare)},
 		{"zero_one_loss", sklearn("zero_one_loss", "1.8"), false, everyClassification(), NeedLabels,
-			"Share of rows whose label is wrong; of a multilabel row, any label. In [0,1].", whole(ZeroOneLoss)},
+			"Share of rows whose label is wrong; of a multilabel row, any label. In [0,1].", whole(ZeroOneLoss).counted(plainly(Confusion.zeroOneLoss)).rows(hits(true))},
 		{"positive_likelihood_ratio", sklearn("class_likelihood_ratios[0]", "1.8"), true, binaryOnly(), NeedLabels,
 			"Sensitivity / (1 - specificity). At least 0; undefined without a false positive.", likelihood(false)},
 		{"negative_likelihood_ratio", sklearn("class_likelihood_ratios[1]", "1.8"), false, binaryOnly(), NeedLabels,
 			"(1 - sensitivity) / specificity. At least 0; undefined without a true negative.", likelihood(true)},
 		{"false_positive_rate", fairlearn("false_positive_rate", "0.12"), false, binaryOnly(), NeedLabels,
-			"Share of the negatives that are predicted positive. In [0,1].", fromCounts(Counts.FalsePositiveRate)},
+			"Share of the negatives that are predicted positive. In [0,1].", fromCounts(Counts.FalsePositiveRate, Positive)},
 		{"false_negative_rate", fairlearn("false_negative_rate", "0.12"), false, binaryOnly(), NeedLabels,
-			"Share of the positives that are predicted negative. In [0,1].", fromCounts(Counts.FalseNegativeRate)},
+			"Share of the positives that are predicted negative. In [0,1].", fromCounts(Counts.FalseNegativeRate, Positive)},
 		{"true_negative_rate", fairlearn("true_negative_rate", "0.12"), true, binaryOnly(), NeedLabels,
-			"Share of the negatives that are predicted negative: specificity. In [0,1].", fromCounts(Counts.TrueNegativeRate)},
+			"Share of the negatives that are predicted negative: specificity. In [0,1].", fromCounts(Counts.TrueNegativeRate, Positive)},
 	}
 	for _, m := range []struct {
 		name, doc string
-		f         labelScore
+		f         countScore
 	}{
-		{"precision_score", "Share of the predicted positives that are positive. In [0,1].", PrecisionScore},
-		{"recall_score", "Share of the positives that are predicted positive. In [0,1].", RecallScore},
-		{"f1_score", "Harmonic mean of precision and recall. In [0,1].", F1Score},
-		{"jaccard_score", "Intersection over union of true and predicted positives. In [0,1].", JaccardScore},
+		{"precision_score", "Share of the predicted positives that are positive. In [0,1].", Counts.Precision},
+		{"recall_score", "Share of the positives that are predicted positive. In [0,1].", Counts.Recall},
+		{"f1_score", "Harmonic mean of precision and recall. In [0,1].", func(n Counts, z ZeroDivision) Value { return n.Fbeta(1, z) }},
+		{"jaccard_score", "Intersection over union of true and predicted positives. In [0,1].", Counts.Jaccard},
 	} {
 		for _, a := range []struct {
 			suffix, doc string
@@ -104,7 +98,7 @@ func labelDefinitions() []Definition {
 			{"_samples", " Mean over the rows.", multilabelOnly(), Samples},
 		} {
 			name := m.name + a.suffix
-			defs = append(defs, Definition{name, sklearn(name, "1.8"), true, a.tasks, NeedLabels, m.doc + a.doc, fromLabels(m.f, a.average)})
+			defs = append(defs, Definition{name, sklearn(name, "1.8"), true, a.tasks, NeedLabels, m.doc + a.doc, fromCounts(m.f, a.average)})
 		}
 	}
 	return defs
@@ -112,20 +106,20 @@ func labelDefinitions() []Definition {
 
 func scoreDefinitions() []Definition {
 	type rankScore func([]int32, []float64, RankOptions) (Value, error)
-	two := func(f rankScore) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) {
+	two := func(f rankScore) computation {
+		return by(func(in *Input) (Value, error) {
 			truth, p, err := in.binary()
 			if err != nil {
 				return Value{}, err
 			}
 			return f(truth, p, RankOptions{Weights: in.Weights})
-		}
+		})
 	}
-	many := func(f rankScore, a Average, m Multiclass) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) { return f(in.Truth, in.Proba, in.rankOptions(a, m)) }
+	many := func(f rankScore, a Average, m Multiclass) computation {
+		return by(func(in *Input) (Value, error) { return f(in.Truth, in.Proba, in.rankOptions(a, m)) })
 	}
-	perRow := func(f func([]int32, []float64, int, []float64) (Value, error)) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) { return f(in.Truth, in.Proba, len(in.Classes), in.Weights) }
+	labels := func(f func([]int32, []float64, int, []float64) (Value, error)) computation {
+		return by(func(in *Input) (Value, error) { return f(in.Truth, in.Proba, len(in.Classes), in.Weights) })
 	}
 	multiclass := []assay.Task{assay.Multiclass}
 	const auc = "Probability that a positive row scores higher than a negative one. In [0,1], 0.5 is chance; undefined when a class is missing."
@@ -155,30 +149,30 @@ func scoreDefinitions() []Definition {
 			ap + " Mean over the classes, weighted by how often each is true.", many(AveragePrecisionScore, Weighted, "")},
 		{"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores,
 			"Share of rows whose true class is among the two that score highest. In [0,1].",
-			func(in *Input) (Value, error) {
+			by(func(in *Input) (Value, error) {
 				return TopKAccuracyScore(in.Truth, in.Proba, 2, ProbaOptions{in.Weights, len(in.Classes)})
-			}},
+			})},
 		{"label_ranking_average_precision_score", sklearn("label_ranking_average_precision_score", "1.8"), true, multilabelOnly(), NeedScores,
-			"Share of true labels among those that score at least as high, mean over true labels and rows. In (0,1].", perRow(LabelRankingAveragePrecisionScore)},
+			"Share of true labels among those that score at least as high, mean over true labels and rows. In (0,1].", labels(LabelRankingAveragePrecisionScore)},
 		{"coverage_error", sklearn("coverage_error", "1.8"), false, multilabelOnly(), NeedScores,
-			"How many labels must be taken, in order of score, to hold all true ones; mean over the rows.", perRow(CoverageError)},
+			"How many labels must be taken, in order of score, to hold all true ones; mean over the rows.", labels(CoverageError)},
 		{"label_ranking_loss", sklearn("label_ranking_loss", "1.8"), false, multilabelOnly(), NeedScores,
-			"Share of pairs of a true and a false label in the wrong order; mean over the rows. In [0,1].", perRow(LabelRankingLoss)},
+			"Share of pairs of a true and a false label in the wrong order; mean over the rows. In [0,1].", labels(LabelRankingLoss)},
 	}
 }
 
 func probabilityDefinitions() []Definition {
-	from := func(f func([]int32, []float64, ProbaOptions) (Value, error)) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) {
+	from := func(f func([]int32, []float64, ProbaOptions) (Value, error)) computation {
+		return by(func(in *Input) (Value, error) {
 			truth, p, o, err := in.proba()
 			if err != nil {
 				return Value{}, err
 			}
 			return f(truth, p, o)
-		}
+		})
 	}
-	calibration := func(f func(CalibrationCurve) float64) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) {
+	calibration := func(f func(CalibrationCurve) float64) computation {
+		return by(func(in *Input) (Value, error) {
 			truth, p, err := in.binary()
 			if err != nil {
 				return Value{}, err
@@ -188,14 +182,15 @@ func probabilityDefinitions() []Definition {
 				return Value{}, err
 			}
 			return defined(f(c)), nil
-		}
+		})
 	}
 	return []Definition{
 		{"log_loss", sklearn("log_loss", "1.7"), false, singleLabel(), NeedProbabilities,
-			"Mean of -ln of the probability of the true class, clipped at 2^-52. At least 0.", from(LogLoss)},
+			"Mean of -ln of the probability of the true class, clipped at 2^-52. At least 0.", from(LogLoss).rows(rowLosses(proba.rowLogLoss))},
 		{"brier_score_loss", sklearn("brier_score_loss", "1.7"), false, singleLabel(), NeedProbabilities,
 			"Mean squared distance of the probabilities from the truth. In [0,1] for two classes, in [0,2] for more.",
-			from(func(t []int32, p []float64, o ProbaOptions) (Value, error) { return BrierScoreLoss(t, p, BrierAuto, o) })},
+			from(func(t []int32, p []float64, o ProbaOptions) (Value, error) { return BrierScoreLoss(t, p, BrierAuto, o) }).
+				rows(rowLosses(proba.rowBrier))},
 		{"d2_log_loss_score", sklearn("d2_log_loss_score", "1.7"), true, singleLabel(), NeedProbabilities,
 			"Share of the log loss of the class shares that is saved. At most 1, 0 for the class shares.", from(D2LogLossScore)},
 		{"d2_brier_score", sklearn("d2_brier_score", "1.8"), true, singleLabel(), NeedProbabilities,
@@ -209,8 +204,8 @@ func probabilityDefinitions() []Definition {
 
 func valueDefinitions() []Definition {
 	regression := []assay.Task{assay.Regression}
-	from := func(f func([]float64, []float64, ValueOptions) (Value, error)) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) { return f(in.Target, in.Values, ValueOptions{Weights: in.Weights}) }
+	from := func(f func([]float64, []float64, ValueOptions) (Value, error)) computation {
+		return by(func(in *Input) (Value, error) { return f(in.Target, in.Values, ValueOptions{Weights: in.Weights}) })
 	}
 	var defs []Definition
 	for _, d := range []struct {
@@ -218,29 +213,34 @@ func valueDefinitions() []Definition {
 		higher      bool
 		doc         string
 		f           func([]float64, []float64, ValueOptions) (Value, error)
+		row         func(y, p float64) float64
 	}{
-		{"mean_squared_error", "1.8", false, "Mean squared error, in the squared unit of the truth.", MeanSquaredError},
-		{"root_mean_squared_error", "1.8", false, "Root of the mean squared error, in the unit of the truth.", RootMeanSquaredError},
-		{"mean_absolute_error", "1.8", false, "Mean absolute error, in the unit of the truth.", MeanAbsoluteError},
-		{"median_absolute_error", "1.8", false, "Median absolute error, in the unit of the truth.", MedianAbsoluteError},
-		{"max_error", "1.8", false, "Greatest absolute error, in the unit of the truth; weights do not count.", MaxError},
-		{"mean_absolute_percentage_error", "1.8", false, "Mean of |error| / |truth|, a fraction; a zero in the truth makes it about 1e15.", MeanAbsolutePercentageError},
-		{"mean_squared_log_error", "1.8", false, "Mean squared error of ln(1 + value); values above -1.", MeanSquaredLogError},
-		{"root_mean_squared_log_error", "1.8", false, "Root of the mean squared error of ln(1 + value); values above -1.", RootMeanSquaredLogError},
-		{"mean_poisson_deviance", "1.8", false, "Mean Poisson deviance; truth at least 0, predictions above 0.", MeanPoissonDeviance},
-		{"mean_gamma_deviance", "1.8", false, "Mean gamma deviance; truth and predictions above 0.", MeanGammaDeviance},
-		{"r2_score", "1.8", true, "Share of the variance that is explained. At most 1, 0 for the mean; undefined for one row.", R2Score},
-		{"explained_variance_score", "1.8", true, "Share of the variance that is explained, not counting a constant error. At most 1.", ExplainedVarianceScore},
-		{"d2_absolute_error_score", "1.8", true, "Share of the absolute error of the median that is saved. At most 1, 0 for the median.", D2AbsoluteErrorScore},
+		{"mean_squared_error", "1.8", false, "Mean squared error, in the squared unit of the truth.", MeanSquaredError, squared},
+		{"root_mean_squared_error", "1.8", false, "Root of the mean squared error, in the unit of the truth.", RootMeanSquaredError, nil},
+		{"mean_absolute_error", "1.8", false, "Mean absolute error, in the unit of the truth.", MeanAbsoluteError, absolute},
+		{"median_absolute_error", "1.8", false, "Median absolute error, in the unit of the truth.", MedianAbsoluteError, nil},
+		{"max_error", "1.8", false, "Greatest absolute error, in the unit of the truth; weights do not count.", MaxError, nil},
+		{"mean_absolute_percentage_error", "1.8", false, "Mean of |error| / |truth|, a fraction; a zero in the truth makes it about 1e15.", MeanAbsolutePercentageError, percentage},
+		{"mean_squared_log_error", "1.8", false, "Mean squared error of ln(1 + value); values above -1.", MeanSquaredLogError, squaredLogs},
+		{"root_mean_squared_log_error", "1.8", false, "Root of the mean squared error of ln(1 + value); values above -1.", RootMeanSquaredLogError, nil},
+		{"mean_poisson_deviance", "1.8", false, "Mean Poisson deviance; truth at least 0, predictions above 0.", MeanPoissonDeviance, tweedie(1)},
+		{"mean_gamma_deviance", "1.8", false, "Mean gamma deviance; truth and predictions above 0.", MeanGammaDeviance, tweedie(2)},
+		{"r2_score", "1.8", true, "Share of the variance that is explained. At most 1, 0 for the mean; undefined for one row.", R2Score, nil},
+		{"explained_variance_score", "1.8", true, "Share of the variance that is explained, not counting a constant error. At most 1.", ExplainedVarianceScore, nil},
+		{"d2_absolute_error_score", "1.8", true, "Share of the absolute error of the median that is saved. At most 1, 0 for the median.", D2AbsoluteErrorScore, nil},
 	} {
-		defs = append(defs, Definition{d.name, sklearn(d.name, d.since), d.higher, regression, NeedValues, d.doc, from(d.f)})
+		c := from(d.f)
+		if d.row != nil {
+			c = c.rows(rowErrors(d.row))
+		}
+		defs = append(defs, Definition{d.name, sklearn(d.name, d.since), d.higher, regression, NeedValues, d.doc, c})
 	}
 	return defs
 }
 
 func groupDefinitions() []Definition {
-	from := func(f func(truth, pred, groups []int32, o FairnessOptions) (Value, error)) func(*Input) (Value, error) {
-		return func(in *Input) (Value, error) {
+	from := func(f func(truth, pred, groups []int32, o FairnessOptions) (Value, error)) computation {
+		return by(func(in *Input) (Value, error) {
 			var p assay.Problems
 			checkBinary(&p, in.Truth)
 			checkClasses(&p, "the prediction of row", in.Labels, 2)
@@ -252,7 +252,7 @@ func groupDefinitions() []Definition {
 				truth, pred = OneVsRest(truth, 0), OneVsRest(pred, 0)
 			}
 			return f(truth, pred, in.Groups, FairnessOptions{Weights: in.Weights})
-		}
+		})
 	}
 	const worse = " The worse of the two is taken."
 	return []Definition{

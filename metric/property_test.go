@@ -369,6 +369,67 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestResamplesAgree: a metric from the confusion matrix, and the weighted mean of its numbers a row, are what Score gives.
+func TestResamplesAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t, drawTask(t))
+		if rapid.Bool().Draw(t, "weighted") {
+			in.Weights = rapid.SliceOfN(rapid.Float64Range(0.125, 4), in.rows(), in.rows()).Draw(t, "weights")
+		}
+		counted, means := 0, 0
+		for _, d := range For(in.Task) {
+			want, err := d.Score(in)
+			if err != nil {
+				continue
+			}
+			if d.IsCounted() && in.Task != assay.Multilabel {
+				c, err := ConfusionMatrix(in.Truth, in.Labels, LabelOptions{Classes: len(in.Classes), Weights: in.Weights})
+				if err != nil {
+					t.Fatal(err)
+				}
+				bare := Confusion{Classes: c.Classes, Counts: c.Counts}
+				for _, m := range []Confusion{c, bare} {
+					got, err := d.FromConfusion(m, in.Positive)
+					if err != nil || !near(got.Value, want.Value) || got.Defined() != want.Defined() {
+						t.Fatalf("%s: %v, from the matrix %v, %v", d.Name, want, got, err)
+					}
+				}
+				counted++
+			}
+			if d.IsMean() {
+				rows, err := d.PerRow(in)
+				if err != nil || len(rows) != in.rows() || !near(mean(rows, in.Weights), want.Value) {
+					t.Fatalf("%s: %v, from the rows %v, %v", d.Name, want, rows, err)
+				}
+				means++
+			}
+		}
+		if want := map[assay.Task][2]int{assay.Binary: {27, 5}, assay.Multiclass: {20, 5}, assay.Multilabel: {0, 3}, assay.Regression: {0, 6}}[in.Task]; counted != want[0] || means != want[1] {
+			t.Fatalf("%s: %d metrics from the matrix, %d means", in.Task, counted, means)
+		}
+	})
+}
+
+func TestFromConfusionRefuses(t *testing.T) {
+	d, _ := Lookup("f1_score")
+	for name, c := range map[string]Confusion{
+		"empty": {Classes: 2, Counts: make([]float64, 4)}, "ragged": {Classes: 2, Counts: make([]float64, 3)}, "no class": {},
+		"negative": {Classes: 2, Counts: []float64{1, -1, 1, 1}}, "NaN": {Classes: 2, Counts: []float64{1, math.NaN(), 1, 1}}, "three classes": {Classes: 3, Counts: make([]float64, 9)},
+		"marks": {Classes: 2, Counts: []float64{1, 1, 1, 1}, Rows: []bool{true}},
+	} {
+		if v, err := d.FromConfusion(c, 1); assay.CodeOf(err) != assay.Invalid {
+			t.Errorf("%s: got %v, %v", name, v, err)
+		}
+	}
+	auc, _ := Lookup("roc_auc_score")
+	if _, err := auc.FromConfusion(Confusion{Classes: 2, Counts: []float64{1, 1, 1, 1}}, 1); assay.CodeOf(err) != assay.Invalid {
+		t.Errorf("the ROC AUC has no confusion matrix: %v", err)
+	}
+	if _, err := auc.PerRow(Input{}); assay.CodeOf(err) != assay.Invalid {
+		t.Errorf("the ROC AUC is no mean: %v", err)
+	}
+}
+
 func FuzzScore(f *testing.F) {
 	f.Add(uint8(0), uint8(3), []byte{0, 1, 1, 0, 200, 13, 7, 255, 90})
 	f.Add(uint8(31), uint8(1), []byte{})

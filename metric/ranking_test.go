@@ -1,6 +1,9 @@
 package metric
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 func (r row) average() Average {
 	switch r.text("average") {
@@ -117,4 +120,46 @@ func TestRankingOracle(t *testing.T) {
 func portableTies(id string) (float64, bool) {
 	v, ok := map[string]float64{"dcg_score-02": 8.525273377875214, "ndcg_score-02": 0.8195901342045548}[id]
 	return v, ok
+}
+
+func TestThresholds(t *testing.T) {
+	truth, _, scores, weights := sample(5000, true)
+	table, err := ConfusionMatrixAtThresholds(truth, scores, weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []float64{-1, 0.25, 0.255, 0.5, 2} {
+		pred := make([]int32, len(scores))
+		for i, s := range scores {
+			if s >= at {
+				pred[i] = 1
+			}
+		}
+		c, err := ConfusionMatrix(truth, pred, LabelOptions{Weights: weights})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := c.Class(1)
+		if got := table.At(at); !near(got.TP, want.TP) || !near(got.FP, want.FP) || !near(got.FN, want.FN) || !near(got.TN, want.TN) {
+			t.Errorf("at %v: %+v, want %+v", at, got, want)
+		}
+	}
+	thin := table.Thin(10)
+	if n := table.Count(); thin.Count() != 10 || thin.Threshold[0] != table.Threshold[0] || thin.Counts(9) != table.Counts(n-1) {
+		t.Errorf("%d of %d thresholds are kept: %v", thin.Count(), n, thin.Threshold)
+	}
+	pr, err := PrecisionRecallCurve(truth, scores, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := pr.Thin(7); len(c.X) != 7 || len(c.Threshold) != 6 || c.Y[6] != 1 || c.X[0] != pr.X[0] {
+		t.Errorf("thinned to %+v", c)
+	}
+	lift, err := LiftCurve([]int32{1, 0, 1, 0}, []float64{0.9, 0.8, 0.7, 0.6}, nil)
+	if err != nil || lift.Y[0] != 2 || lift.Y[3] != 1 || lift.X[1] != 0.5 {
+		t.Errorf("lift %+v, %v", lift, err)
+	}
+	if none, err := LiftCurve([]int32{0}, []float64{1}, nil); err != nil || none.Undefined == "" || !math.IsNaN(none.Y[0]) {
+		t.Errorf("lift without a positive: %+v, %v", none, err)
+	}
 }

@@ -138,15 +138,13 @@ func RootMeanSquaredError(truth, pred []float64, o ValueOptions) (Value, error) 
 
 // MeanAbsoluteError is the mean of |truth−prediction|, in the unit of the truth; lower is better.
 func MeanAbsoluteError(truth, pred []float64, o ValueOptions) (Value, error) {
-	return o.loss("mean absolute error", truth, pred, func(y, p float64) float64 { return math.Abs(y - p) }, nil)
+	return o.loss("mean absolute error", truth, pred, absolute, nil)
 }
 
 // MeanAbsolutePercentageError is the mean of |truth−prediction| / max(|truth|, 2⁻⁵²), a fraction; lower is better. One zero in the
 // truth makes it about 1e15.
 func MeanAbsolutePercentageError(truth, pred []float64, o ValueOptions) (Value, error) {
-	return o.loss("mean absolute percentage error", truth, pred, func(y, p float64) float64 {
-		return math.Abs(y-p) / max(math.Abs(y), epsilon)
-	}, nil)
+	return o.loss("mean absolute percentage error", truth, pred, percentage, nil)
 }
 
 // MeanSquaredLogError is the mean of (ln(1+truth)−ln(1+prediction))²; lower is better. Values must be above −1.
@@ -166,7 +164,7 @@ func squaredLog(name string, truth, pred []float64, o ValueOptions, last func(fl
 	if err := p.Err(assay.Invalid, name); err != nil {
 		return Value{}, err
 	}
-	return o.loss(name, truth, pred, func(y, p float64) float64 { return squared(math.Log1p(y), math.Log1p(p)) }, last)
+	return o.loss(name, truth, pred, squaredLogs, last)
 }
 
 // checkAbove adds a problem for the first value that is not above a limit (or at least it, with orEqual).
@@ -183,7 +181,10 @@ func checkAbove(p *assay.Problems, name string, v []float64, limit float64, orEq
 	}
 }
 
-func squared(y, p float64) float64 { return (y - p) * (y - p) }
+func squared(y, p float64) float64     { return (y - p) * (y - p) }
+func absolute(y, p float64) float64    { return math.Abs(y - p) }
+func percentage(y, p float64) float64  { return math.Abs(y-p) / max(math.Abs(y), epsilon) }
+func squaredLogs(y, p float64) float64 { return squared(math.Log1p(y), math.Log1p(p)) }
 
 // MedianAbsoluteError is the median of |truth−prediction|, in the unit of the truth; lower is better. With weights it is the averaged
 // inverted distribution function (Hyndman and Fan, 1996, type 2).

@@ -37,7 +37,7 @@ func Score(name string, in Input) (Value, error) {
 
 // Score computes the metric.
 func (d Definition) Score(in Input) (Value, error) {
-	if d.score == nil {
+	if d.compute.score == nil {
 		return Value{}, invalid("a metric comes from Lookup, Find, For or All")
 	}
 	if !d.Fits(in.Task) {
@@ -46,7 +46,7 @@ func (d Definition) Score(in Input) (Value, error) {
 	if err := d.check(&in); err != nil {
 		return Value{}, err
 	}
-	v, err := d.score(&in)
+	v, err := d.compute.score(&in)
 	if err != nil {
 		return Value{}, assay.Errorf(assay.CodeOf(err), "%s: %w", d.Name, err)
 	}

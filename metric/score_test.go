@@ -106,7 +106,7 @@ func TestRegistry(t *testing.T) {
 		switch {
 		case strings.HasSuffix(base, "_score") && !d.Higher, (strings.HasSuffix(base, "_loss") || strings.HasSuffix(base, "_error") || strings.HasSuffix(base, "_deviance")) && d.Higher:
 			t.Errorf("%s: the name and the direction disagree", d.Name)
-		case d.Name == "" || !strings.Contains(d.ID, "@") || len(d.Tasks) == 0 || d.Doc == "" || d.score == nil:
+		case d.Name == "" || !strings.Contains(d.ID, "@") || len(d.Tasks) == 0 || d.Doc == "" || d.compute.score == nil:
 			t.Errorf("%+v is incomplete", d)
 		}
 	}
