@@ -140,7 +140,11 @@ func (r *Ranking) unweighted() (auc, averagePrecision float64) {
 // what remains has no row of a class.
 func (r *Ranking) Jackknife() (auc, averagePrecision []float64) {
 	type group struct{ p, n, tp, all float64 } // of the ties, and cumulated up to and with them
-	var groups []group
+	distinct := 0
+	for _, e := range r.rows {
+		distinct += int(e & 1)
+	}
+	groups := make([]group, 0, distinct)
 	var g, total group
 	for _, e := range r.rows {
 		y := float64(e >> 1 & 1)
@@ -202,6 +206,7 @@ func (r *Ranking) Jackknife() (auc, averagePrecision []float64) {
 			k++
 		}
 	}
+	auc, averagePrecision = make([]float64, 0, len(r.rows)), make([]float64, 0, len(r.rows))
 	for row, ok := range seen {
 		if ok {
 			auc, averagePrecision = append(auc, aucs[row]), append(averagePrecision, aps[row])

@@ -3,6 +3,8 @@ package stat
 import (
 	"math"
 	"slices"
+
+	"github.com/assay-ml/assay"
 )
 
 // Welch tests that two samples have one mean, without assuming one variance, with Welch's degrees of freedom. Undefined for fewer
@@ -21,6 +23,23 @@ func Welch(x, y []float64) Test {
 		return Test{math.NaN(), df, math.NaN()}
 	}
 	return Test{t, df, 2 * TCDF(-math.Abs(t), df)}
+}
+
+// Mean estimates the mean of independent values with Student's interval. Undefined without a defined value, no interval below two.
+// For per-row losses of two models, take the mean of the differences.
+func Mean(values []float64, level float64) assay.Estimate {
+	n := int64(len(values))
+	m, v := meanVariance(values)
+	switch {
+	case math.IsNaN(m) || math.IsInf(m, 0):
+		return assay.Undefined("no mean: no values or undefined ones", n)
+	case badLevel(level):
+		return assay.Undefined("level outside 0 and 1", n)
+	case n < 2:
+		return assay.Point(m, "no interval: one value", n)
+	}
+	h := TQuantile((1+level)/2, float64(n-1)) * math.Sqrt(v/float64(n))
+	return assay.Estimate{Value: m, Lo: m - h, Hi: m + h, Level: level, Method: "t", N: n}
 }
 
 // PairedT tests that paired differences have mean zero.
