@@ -38,7 +38,11 @@ func fitBoosted(j *job) (*Model, error) {
 	}
 	j.notes = append(j.notes, fmt.Sprintf("%d of %d trees kept, stopped by %s", report.Iterations, report.Grown, report.Stopped))
 	b := newGraphBuilder("gradient_boosting")
-	e.write(b, prep, j.spec.Target)
+	c, err := j.fitCalibrator()
+	if err != nil {
+		return nil, err
+	}
+	e.write(b, prep, j.spec.Target, c)
 	return j.finish(b)
 }
 
@@ -129,7 +133,7 @@ func (j *job) monotone(prep *preparation, out *BoostParams) error {
 }
 
 // write ends the graph of an ensemble: preprocessing, trees, link.
-func (e *Ensemble) write(b *graphBuilder, prep *preparation, target Target) {
+func (e *Ensemble) write(b *graphBuilder, prep *preparation, target Target, c *calibrator) {
 	prep.declare(b)
 	var parts []string
 	if numbers := prep.emitNumeric(b); numbers != "" {
@@ -143,7 +147,7 @@ func (e *Ensemble) write(b *graphBuilder, prep *preparation, target Target) {
 	case LinkLogit:
 		// Scores of 0 and s give softmax the probabilities without loss in the tails.
 		both := b.node("both", "", "Mul", []string{scores, b.constant("sides", floatTensor([]int{1, 2}, []float32{0, 1}))})
-		b.classOutputs(target, func(out string) { b.nodeTo(out, "", "Softmax", []string{both}, intAttr("axis", 1)) })
+		b.classOutputs(target, func(out string) { c.emit(b, both, out) })
 	case LinkSoftmax:
 		b.classOutputs(target, func(out string) { b.nodeTo(out, "", "Softmax", []string{scores}, intAttr("axis", 1)) })
 	case LinkLog:

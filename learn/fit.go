@@ -110,6 +110,9 @@ func (j *job) check(l Learner, problems *assay.Problems) {
 		problems.Add("it does not do task %q", s.Task)
 	}
 	checkPrepare(s.Prepare, problems)
+	if s.Calibrate != "" && (!contains([]string{"sigmoid", "isotonic"}, s.Calibrate) || s.Task != assay.Binary || l.Baseline()) {
+		problems.Add("calibrate is %q; it must be sigmoid or isotonic, and is for binary learners only", s.Calibrate)
+	}
 	n := j.data.X.Rows()
 	if n == 0 {
 		n = max(len(j.data.Labels), len(j.data.Values))

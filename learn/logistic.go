@@ -372,10 +372,12 @@ func fitLogistic(j *job) (*Model, error) {
 	if classes == 2 { // scores of 0 and s give softmax the probabilities without loss in the tails
 		beta = append(make([]float64, in.x.size), beta...)
 	}
+	c, err := j.fitCalibrator()
+	if err != nil {
+		return nil, err
+	}
 	b := newGraphBuilder("logistic_regression")
 	scores := in.emitScores(b, beta, classes, intercept)
-	b.classOutputs(j.spec.Target, func(out string) {
-		b.nodeTo(out, "", "Softmax", []string{scores}, intAttr("axis", 1))
-	})
+	b.classOutputs(j.spec.Target, func(out string) { c.emit(b, scores, out) })
 	return j.finish(b)
 }

@@ -40,6 +40,8 @@ func equalityCases() map[string]Spec {
 		"ridge":              {Learner: "ridge", Task: assay.Regression, Target: value},
 		"elastic_net":        {Learner: "elastic_net", Task: assay.Regression, Target: value, Params: map[string]any{"alpha": 0.01}},
 		"boosting":           {Learner: "gradient_boosting", Task: assay.Binary, Target: binary, Categorical: coded, Params: small()},
+		"logistic_sigmoid":   {Learner: "logistic_regression", Task: assay.Binary, Target: binary, Calibrate: "sigmoid"},
+		"boosting_isotonic":  {Learner: "gradient_boosting", Task: assay.Binary, Target: binary, Params: small(), Calibrate: "isotonic"},
 		"boosting_rare":      {Learner: "gradient_boosting", Task: assay.Binary, Target: text, Categorical: coded, Params: small(), Prepare: Prepare{RareBelow: 50, Unknown: "rare"}},
 		"boosting_classes":   {Learner: "gradient_boosting", Task: assay.Multiclass, Target: three, Params: small()},
 		"boosting_value":     {Learner: "gradient_boosting", Task: assay.Regression, Target: value, Categorical: coded, Params: small()},

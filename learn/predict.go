@@ -251,6 +251,24 @@ func keyStrings(t *Tensor) []string {
 	return out
 }
 
+// normalise makes probabilities that were rounded to float32 sum to 1 in float64, which metrics insist on. A row that is not one of
+// probabilities stays as it is.
+func normalise(row []float64) {
+	sum := 0.0
+	for _, v := range row {
+		if !(v >= 0) {
+			return
+		}
+		sum += v
+	}
+	if math.Abs(sum-1) > 1e-5 {
+		return
+	}
+	for i := range row {
+		row[i] /= sum
+	}
+}
+
 // classified makes a classifier's prediction; classes that the model does not name are its labels sorted, or 0 to k-1.
 func classified(classes []string, label *Tensor, proba []float64, n int) (Prediction, error) {
 	pred := Prediction{Classes: append([]string(nil), classes...), Labels: make([]int32, n), Proba: proba}
@@ -262,6 +280,9 @@ func classified(classes []string, label *Tensor, proba []float64, n int) (Predic
 	}
 	if proba != nil && k != len(pred.Classes) {
 		return pred, assay.Errorf(assay.Invalid, "onnx model: %d scores a row for %d classes", k, len(pred.Classes))
+	}
+	for i := range n {
+		normalise(proba[i*k : (i+1)*k])
 	}
 	if label == nil {
 		for i := range n {

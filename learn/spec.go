@@ -18,6 +18,7 @@ type Spec struct {
 	Params      map[string]any // of the learner; strict
 	Prepare     Prepare
 	ClassWeight ClassWeight
+	Calibrate   string // binary learners: sigmoid or isotonic, learned from five folds of the training rows; empty: none
 	Seed        uint64
 	Threads     int // 0: one a processor; the result does not depend on it
 }
