@@ -91,7 +91,13 @@ func TestQuarantine(t *testing.T) {
 	s.Closed, s.Columns[6].Optional = false, true
 	e := engine(t)
 	tab := csv(t, e, people)
-	for _, ext := range []string{"csv", "jsonl", "parquet"} {
+	// JSON has no word for NaN and infinity, so that a file of JSON Lines would not hold the rows as they are.
+	_, err := s.Check(context.Background(), tab, CheckOptions{Quarantine: filepath.Join(t.TempDir(), "bad.jsonl")})
+	if assay.CodeOf(err) != assay.Rejected {
+		t.Error(err)
+	}
+	finite := csv(t, e, strings.NewReplacer("nan", "-1", "inf", "-2").Replace(people))
+	for ext, tab := range map[string]*table.Table{"csv": tab, "jsonl": finite, "parquet": tab} {
 		p := filepath.Join(t.TempDir(), "bad."+ext)
 		check(t, s, tab, CheckOptions{Quarantine: p})
 		if ext != "parquet" {
@@ -108,7 +114,7 @@ func TestQuarantine(t *testing.T) {
 	if b, err := os.ReadFile(p); err != nil || string(b) != "id,age,income,sex,zip,born,extra,_row,_reasons\n" {
 		t.Errorf("%q %v", b, err)
 	}
-	_, err := s.Check(context.Background(), tab, CheckOptions{Quarantine: "bad.xlsx"})
+	_, err = s.Check(context.Background(), tab, CheckOptions{Quarantine: "bad.xlsx"})
 	if assay.CodeOf(err) != assay.Invalid {
 		t.Error(err)
 	}

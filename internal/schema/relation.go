@@ -11,10 +11,11 @@ import (
 // A tableRule is one constraint compiled for a relation, whose alias is t.
 type tableRule struct {
 	constraint
-	bad     string // SQL that is true for a row that fails; "" when the rule speaks of the table as a whole
-	checked string // SQL of the rows that the rule speaks of; "" for all of them
-	holds   bool   // of a rule about the table: whether it holds
-	keys    []string
+	bad      string // SQL that is true for a row that fails; "" when the rule speaks of the table as a whole
+	checked  string // SQL of the rows that the rule speaks of; "" for all of them
+	holds    bool   // of a rule about the table: whether it holds
+	keys     []string
+	integers bool // keys is one column of integers
 }
 
 // A compiler turns a schema into rules over the columns of one table.
@@ -216,6 +217,7 @@ func (k *compiler) column(c constraint) []tableRule {
 		rule.bad = "NOT " + matches(v, col.Pattern.Regexp)
 	case RuleUnique:
 		rule.keys = []string{v}
+		rule.integers = col.Type == assay.TypeInteger && fit == fitSame
 		if col.Type == assay.TypeNumber {
 			rule.keys[0] = notNaN(v)
 		}
@@ -303,6 +305,7 @@ func (k *compiler) key(c constraint) []tableRule {
 				v = notNaN(v)
 			}
 			r.keys = append(r.keys, v)
+			r.integers = len(r.keys) == 1 && col.Type == assay.TypeInteger && k.fit(col) == fitSame
 		}
 	}
 	return []tableRule{r}
