@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/assay-ml/assay"
@@ -274,8 +275,97 @@ func conformance(t *testing.T, open func(t testing.TB, name string) Store) {
 		wants(t, s.SetTags(ctx, "pay", 1, map[string]string{"": "b"}), assay.Invalid)
 	})
 
+	t.Run("a stopped request", func(t *testing.T) {
+		s := open(t, "stopped")
+		stopped, cancel := context.WithCancel(ctx)
+		cancel()
+		e := evidence(t, assay.KindDatasheet, digest("data"), nil, assay.Datasheet{})
+		_, err := s.Append(stopped, nil, e)
+		wants(t, err, assay.Unavailable)
+		_, err = s.Find(stopped, Query{})
+		wants(t, err, assay.Unavailable)
+		if n := len(must(s.Find(ctx, Query{}))(t)); n != 0 {
+			t.Errorf("%d pieces of evidence from a stopped request", n)
+		}
+		must(s.Append(ctx, nil, e))(t)
+	})
+
+	t.Run("large", func(t *testing.T) {
+		s := open(t, "large")
+		big := assay.Datasheet{Fields: map[string]string{"sources": strings.Repeat("x", MaxPayloadBytes-1000)}}
+		var parents []assay.Digest
+		for i := range 200 {
+			parents = append(parents, add(t, s, assay.KindCI, digest("data"), nil, assay.CI{Checks: []assay.CICheck{{Name: fmt.Sprint(i)}}}).ID)
+		}
+		r := add(t, s, assay.KindDatasheet, digest("data"), parents, big)
+		got := must(s.Get(ctx, r.ID))(t)
+		if len(got.Parents) != 200 || len(got.Payload) < MaxPayloadBytes-1000 {
+			t.Errorf("%d parents, %d bytes", len(got.Parents), len(got.Payload))
+		}
+	})
+
+	t.Run("contention", func(t *testing.T) { contention(t, open(t, "contention"), open(t, "contention")) })
 	t.Run("promotion", func(t *testing.T) { promotion(t, open(t, "promotion")) })
 	t.Run("seal", func(t *testing.T) { sealing(t, open(t, "seal")) })
+}
+
+// contention has two openings of one store do the same things at once.
+func contention(t *testing.T, stores ...Store) {
+	ctx := t.Context()
+	const n = 8
+	models, pass := make([]assay.Record, n), make([]assay.Digest, n)
+	for i := range n {
+		models[i] = model(t, stores[0], fmt.Sprint(i))
+		pass[i] = verdict(t, stores[0], models[i].Subject, assay.Judgement{Policy: digest("p"), Stage: assay.StageProduction, Verdict: assay.Pass})
+	}
+	rows := sealed(t, stores[0], "rows", prints(0, 100))
+	numbers, reads, promoted, refused := make([]int, n), make([]int, n), make([]bool, n), make([]bool, n)
+	var registered, done sync.WaitGroup
+	registered.Add(n)
+	for i := range n {
+		done.Go(func() {
+			s := stores[i%len(stores)]
+			v, _, err := s.Register(ctx, Registration{Name: "pay", Evidence: models[i].ID})
+			if err != nil {
+				t.Error(err)
+			}
+			numbers[i] = v.Number
+			registered.Done()
+			registered.Wait()
+			_, err = s.Promote(ctx, Move{Name: "pay", Number: v.Number, Stage: assay.StageProduction, Verdict: pass[i], Policy: digest("p"), Expect: ptr(0)})
+			promoted[i], refused[i] = err == nil, assay.CodeOf(err) == assay.Refused
+			r, _, err := s.Disclose(ctx, DisclosureRequest{Model: models[i].Subject, Split: rows.Split, Rows: rows.Rows, Metrics: []string{"m"}, Reason: "a race"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if d, err := assay.Decode[assay.Disclosure](r.Evidence); err == nil {
+				reads[i] = d.Read
+			}
+		})
+	}
+	done.Wait()
+	slices.Sort(numbers)
+	slices.Sort(reads)
+	for i := range n {
+		if numbers[i] != i+1 || reads[i] != i+1 {
+			t.Fatalf("versions %v, reads %v", numbers, reads)
+		}
+	}
+	won := 0
+	for i := range n {
+		if promoted[i] {
+			won++
+		} else if !refused[i] {
+			t.Error("a promotion that lost the race was not refused")
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d promotions expected an empty stage and got it", won)
+	}
+	if r := must(stores[0].Fsck(ctx))(t); !r.Clean() {
+		t.Errorf("%+v", r.Problems)
+	}
 }
 
 func promotion(t *testing.T, s Store) {

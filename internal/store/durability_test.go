@@ -32,7 +32,8 @@ const (
 	childName  = "ASSAY_TEST_NAME" // makes what the child writes different from what others write
 	childStep  = "ASSAY_TEST_STEP" // die at the step of this number, from 1
 	childCount = "ASSAY_TEST_COUNT"
-	fullTest   = "ASSAY_TEST_FULL" // in the parent: as many kills as the durability claim needs
+	childFills = "ASSAY_TEST_FILLS" // a file on a small disk: removing it makes room
+	fullTest   = "ASSAY_TEST_FULL"  // in the parent: as many kills as the durability claim needs
 )
 
 func TestMain(m *testing.M) {
@@ -209,7 +210,7 @@ func killed(err error) bool {
 // TestKillAtCommitPoints kills a writer at every step of one life: each step of each blob, before and after each commit.
 func TestKillAtCommitPoints(t *testing.T) {
 	t.Parallel()
-	out, err := child(t, "write", t.TempDir(), childCount+"=1", childName+"=dry").Output()
+	out, err := child(t, "write", scratch(t), childCount+"=1", childName+"=dry").Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -218,7 +219,7 @@ func TestKillAtCommitPoints(t *testing.T) {
 	if err != nil || steps < 30 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	dir, acked := t.TempDir(), 0
+	dir, acked := scratch(t), 0
 	for n := 1; n <= steps; n++ {
 		out, err := child(t, "write", dir, childCount+"=1", childName+"="+strconv.Itoa(n), childStep+"="+strconv.Itoa(n)).Output()
 		if !killed(err) {
@@ -240,7 +241,7 @@ func TestKillAtRandom(t *testing.T) {
 	acked, dir := 0, ""
 	for n := range kills {
 		if n%10 == 0 {
-			dir = filepath.Join(t.TempDir(), strconv.Itoa(n))
+			dir = filepath.Join(scratch(t), strconv.Itoa(n))
 		}
 		var out bytes.Buffer
 		c := child(t, "write", dir, childName+"="+strconv.Itoa(n))
@@ -263,7 +264,7 @@ func TestKillAtRandom(t *testing.T) {
 // TestManyProcesses: several processes write to one new store at once, and two of them are killed meanwhile.
 func TestManyProcesses(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(scratch(t), "store")
 	var wg sync.WaitGroup
 	outs := make([]bytes.Buffer, 5)
 	for i := range outs {
@@ -289,7 +290,7 @@ func TestManyProcesses(t *testing.T) {
 	}
 }
 
-// childFull writes under a limit on the size of files until that fails, then once more without it.
+// childFull writes until there is no room, under a limit on the size of files or on a small disk, then once more with room.
 func childFull() error {
 	ctx := context.Background()
 	signal.Ignore(syscall.SIGXFSZ)
@@ -297,15 +298,16 @@ func childFull() error {
 	if err != nil {
 		return err
 	}
-	var before syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
-		return err
-	}
-	limit := func(n uint64) error {
-		return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: before.Max})
-	}
-	if err := limit(1 << 20); err != nil {
-		return err
+	makeRoom := func() error { return os.Remove(os.Getenv(childFills)) }
+	if os.Getenv(childFills) == "" {
+		var before syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			return err
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 20, Max: before.Max}); err != nil {
+			return err
+		}
+		makeRoom = func() error { return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before) }
 	}
 	failed := 0
 	for i := 0; i < 2000 && failed < 3; i++ {
@@ -323,7 +325,7 @@ func childFull() error {
 	}
 	_, _, err = s.Blobs().Put(ctx, io.LimitReader(zeros{}, 4<<20))
 	fmt.Printf("failed %s: %s\n", assay.CodeOf(err), err)
-	if err := limit(before.Cur); err != nil {
+	if err := makeRoom(); err != nil {
 		return err
 	}
 	r, err := s.Fsck(ctx)
@@ -348,28 +350,44 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // TestDiskFull: a write that finds no room fails clearly, leaves nothing behind, and the store goes on once there is room.
 func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	out, err := child(t, "full", dir).Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	var failures []string
-	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "failed") {
-			failures = append(failures, line)
+	check := func(t *testing.T, dir string, why string, env ...string) {
+		out, err := child(t, "full", dir, env...).Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		var failures []string
+		for line := range strings.Lines(string(out)) {
+			if strings.HasPrefix(line, "failed") {
+				failures = append(failures, line)
+			}
+		}
+		if len(failures) != 4 {
+			t.Fatalf("%q", failures)
+		}
+		for i, want := range []string{"evidence cannot be stored", "evidence cannot be stored", "evidence cannot be stored", "a blob cannot be written: " + why} {
+			if !strings.HasPrefix(failures[i], "failed unavailable: "+want) || strings.Contains(failures[i], dir) {
+				t.Errorf("%s", failures[i])
+			}
+		}
+		if n := verifyAcks(t, dir, out); n < 10 {
+			t.Errorf("only %d acknowledged", n)
 		}
 	}
-	if len(failures) != 4 {
-		t.Fatalf("%q", failures)
-	}
-	for i, want := range []string{"evidence cannot be stored", "evidence cannot be stored", "evidence cannot be stored", "a blob cannot be written"} {
-		if !strings.HasPrefix(failures[i], "failed unavailable: "+want) || strings.Contains(failures[i], dir) {
-			t.Errorf("%s", failures[i])
+	t.Run("limit on the size of files", func(t *testing.T) {
+		check(t, t.TempDir(), "it exceeds the limit")
+	})
+	t.Run("small disk", func(t *testing.T) {
+		disk := t.TempDir()
+		if err := syscall.Mount("none", disk, "tmpfs", 0, "size=3m"); err != nil {
+			t.Skipf("a small disk cannot be mounted: %v", err)
 		}
-	}
-	if n := verifyAcks(t, dir, out); n < 10 {
-		t.Errorf("only %d acknowledged", n)
-	}
+		defer syscall.Unmount(disk, 0)
+		filler := filepath.Join(disk, "filler")
+		if err := os.WriteFile(filler, make([]byte, 1<<20), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		check(t, filepath.Join(disk, "store"), "no space is left", childFills+"="+filler)
+	})
 }
 
 // childReadonly opens a store as somebody who may read it and not write it, and then one where nothing may be made.

@@ -82,7 +82,7 @@ func tamper(t testing.TB, dir string, statements ...string) {
 }
 
 func TestFsckClean(t *testing.T) {
-	s := openDir(t, t.TempDir())
+	s := openDir(t, scratch(t))
 	checkClean(t, s)
 	populate(t, s)
 	r := checkClean(t, s)
@@ -140,7 +140,7 @@ func TestFsckNames(t *testing.T) {
 		"dangling foreign key": {`UPDATE tags SET name = 'ghost'`, "dangling database"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := scratch(t)
 			s := openDir(t, dir)
 			populate(t, s)
 			tamper(t, dir, strings.Split(c.sql, "; ")...)
@@ -154,7 +154,7 @@ func TestFsckNames(t *testing.T) {
 		})
 	}
 	t.Run("trigger gone", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := scratch(t)
 		s := openDir(t, dir)
 		db := must(sql.Open("sqlite3", "file:"+filepath.Join(dir, databaseName)))(t)
 		defer db.Close()
@@ -182,7 +182,7 @@ func TestFsckBlobs(t *testing.T) {
 		}, "altered blob"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openDir(t, t.TempDir())
+			s := openDir(t, scratch(t))
 			m := model(t, s, "one")
 			h := m.Subject.Hex()
 			p := filepath.Join(s.dir, blobsName, "sha256", h[:2], h[2:])
@@ -202,7 +202,7 @@ func TestFsckBlobs(t *testing.T) {
 
 // TestImmutable: the database itself refuses to change what must not change.
 func TestImmutable(t *testing.T) {
-	s := openDir(t, t.TempDir())
+	s := openDir(t, scratch(t))
 	populate(t, s)
 	for _, table := range []string{"journal", "evidence", "parents", "history", "seals", "overlaps", "disclosures"} {
 		var column string
@@ -228,7 +228,7 @@ func TestImmutable(t *testing.T) {
 
 // TestJournalByte: a change of any single byte of the journal shows.
 func TestJournalByte(t *testing.T) {
-	dir := t.TempDir()
+	dir := scratch(t)
 	s := openDir(t, dir)
 	populate(t, s)
 	type row struct {
@@ -245,7 +245,7 @@ func TestJournalByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := openDir(t, t.TempDir()).dir
+	broken := openDir(t, scratch(t)).dir
 	tamper(t, broken, fmt.Sprintf(`ATTACH '%s' AS good`, filepath.Join(dir, databaseName)), `INSERT INTO journal SELECT * FROM good.journal`,
 		`INSERT INTO evidence SELECT * FROM good.evidence`, `INSERT INTO parents SELECT * FROM good.parents`, `INSERT INTO models SELECT * FROM good.models`,
 		`INSERT INTO versions SELECT * FROM good.versions`, `INSERT INTO history SELECT * FROM good.history`, `INSERT INTO stages SELECT * FROM good.stages`)
@@ -285,7 +285,7 @@ func TestJournalByte(t *testing.T) {
 
 // TestVerifyJournal: the exported check finds every change of a field, and every gap.
 func TestVerifyJournal(t *testing.T) {
-	s := openDir(t, t.TempDir())
+	s := openDir(t, scratch(t))
 	populate(t, s)
 	es := must(s.Journal(t.Context(), 0, 0))(t)
 	if ps := VerifyJournal("", es); len(ps) > 0 {
@@ -323,7 +323,7 @@ func TestOpenRefuses(t *testing.T) {
 		return err
 	}
 	filled := func(t *testing.T) string {
-		dir := t.TempDir()
+		dir := scratch(t)
 		s := must(OpenSQLite(t.Context(), Options{Dir: dir, Clock: assaytest.Clock(), Producer: "assay test"}))(t)
 		populate(t, s)
 		if err := s.Close(); err != nil {
@@ -341,14 +341,14 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	})
 	t.Run("foreign", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := scratch(t)
 		db := must(sql.Open("sqlite3", "file:"+filepath.Join(dir, databaseName)))(t)
 		must(db.Exec(`CREATE TABLE theirs (x)`))(t)
 		db.Close()
 		wants(t, open(dir), assay.Invalid, "of another program")
 	})
 	t.Run("not a database", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := scratch(t)
 		if err := os.WriteFile(filepath.Join(dir, databaseName), bytes.Repeat([]byte("not a database "), 1000), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -382,7 +382,7 @@ func TestOpenRefuses(t *testing.T) {
 		wants(t, err, assay.Unavailable, "damaged")
 	})
 	t.Run("a file", func(t *testing.T) {
-		p := filepath.Join(t.TempDir(), "file")
+		p := filepath.Join(scratch(t), "file")
 		if err := os.WriteFile(p, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -393,7 +393,7 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("options", func(t *testing.T) { wants(t, open(""), assay.Internal) })
 	t.Run("odd names", func(t *testing.T) {
 		for _, name := range []string{"with blank", "50%", "a?b", "a#b", "ä", "a%20b", "a&b=c"} {
-			dir := filepath.Join(t.TempDir(), name)
+			dir := filepath.Join(scratch(t), name)
 			if err := open(dir); err != nil {
 				t.Errorf("%q: %v", name, err)
 			}
