@@ -116,6 +116,9 @@ func (o RankOptions) multiclass(name string, truth []int32, scores []float64) (p
 	if m.single {
 		return m, invalid("%s: %d classes need a matrix of scores, one column a class", name, o.Classes)
 	}
+	if m.k == 2 {
+		return m, invalid("%s: two classes take one score a row, that of class 1, not two", name)
+	}
 	var p assay.Problems
 	checkFinite(&p, "score", scores)
 	return m, p.Err(assay.Invalid, name)

@@ -84,3 +84,18 @@ func BenchmarkMillion(b *testing.B) {
 	}
 	runtime.KeepAlive(target)
 }
+
+func BenchmarkFromConfusion(b *testing.B) {
+	c := Confusion{Classes: 2, Counts: []float64{500, 40, 30, 200}}
+	for _, name := range []string{"accuracy_score", "f1_score", "f1_score_macro", "matthews_corrcoef", "false_positive_rate"} {
+		d, _ := Lookup(name)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.FromConfusion(c, 1); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -398,9 +398,9 @@ func CohenKappaScore(a, b []int32, weight KappaWeight, o LabelOptions) (Value, e
 		if err := c.checkLabels(o.Labels); err != nil {
 			return Value{}, err
 		}
-		return c.Select(o.Labels).kappa(weight), nil
+		return c.choose(o.Labels).kappa(weight), nil
 	}
-	return c.Select(c.present()).kappa(weight), nil
+	return c.choose(c.present()).kappa(weight), nil
 }
 
 func (c Confusion) kappa(weight KappaWeight) Value {

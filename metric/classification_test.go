@@ -155,3 +155,22 @@ func TestClassificationOracle(t *testing.T) {
 		return nil, "", nil
 	})
 }
+
+func TestSelect(t *testing.T) {
+	c, err := ConfusionMatrix([]int32{0, 1, 2, 2}, []int32{0, 2, 2, 1}, LabelOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Select([]int{2, 1})
+	if err != nil || !slices.Equal(s.Counts, []float64{1, 1, 1, 0}) {
+		t.Errorf("got %v, %v", s.Counts, err)
+	}
+	for _, bad := range [][]int{{}, {3}, {-1}, {1, 1}} {
+		if _, err := c.Select(bad); err == nil {
+			t.Errorf("labels %v are taken", bad)
+		}
+	}
+	if _, err := ConfusionMatrix([]int32{maxClasses}, []int32{0}, LabelOptions{}); err == nil {
+		t.Error("a table of any size is made")
+	}
+}

@@ -38,7 +38,7 @@ func ConfusionMatrix(truth, pred []int32, o LabelOptions) (Confusion, error) {
 	if !slices.ContainsFunc(o.Labels, func(l int) bool { return c.Rows[l] }) {
 		return Confusion{}, invalid("none of the %d labels occurs in the truth", len(o.Labels))
 	}
-	return c.Select(o.Labels), nil
+	return c.choose(o.Labels), nil
 }
 
 // countLabels makes the table of all classes.
@@ -100,8 +100,8 @@ func countLabels(truth, pred []int32, o LabelOptions) (Confusion, error) {
 	return c, nil
 }
 
-// maxClasses bounds a confusion matrix to 128 MB.
-const maxClasses = 4096
+// maxClasses bounds a confusion matrix to 32 MB.
+const maxClasses = 2048
 
 // At is the count of rows of class truth that were predicted to be of class pred.
 func (c Confusion) At(truth, pred int) float64 { return c.Counts[truth*c.Classes+pred] }
@@ -117,8 +117,15 @@ func (c Confusion) Undefined() string {
 	return ""
 }
 
-// Select is the table of the given classes, in that order; rows of other classes are left out. It panics on a class out of range.
-func (c Confusion) Select(labels []int) Confusion {
+// Select is the table of the given classes, in that order; rows of other classes are left out.
+func (c Confusion) Select(labels []int) (Confusion, error) {
+	if err := c.checkLabels(labels); err != nil {
+		return Confusion{}, err
+	}
+	return c.choose(labels), nil
+}
+
+func (c Confusion) choose(labels []int) Confusion {
 	k := len(labels)
 	s := Confusion{k, make([]float64, k*k), make([]bool, k), make([]bool, k)}
 	for i, t := range labels {

@@ -37,7 +37,7 @@ func fromCounts(f countScore, a Average) computation {
 func labelDefinitions() []Definition {
 	kappa := func(w KappaWeight) computation {
 		return whole(func(a, b []int32, o LabelOptions) (Value, error) { return CohenKappaScore(a, b, w, o) }).
-			counted(plainly(func(c Confusion) Value { return c.Select(c.present()).kappa(w) }))
+			counted(plainly(func(c Confusion) Value { return c.choose(c.present()).kappa(w) }))
 	}
 	likelihood := func(negative bool) computation {
 		f := likelihoodOf(negative)

@@ -3,6 +3,8 @@ package metric
 import (
 	"math"
 	"testing"
+
+	"github.com/assay-ml/assay/stat"
 )
 
 func (r row) average() Average {
@@ -161,5 +163,21 @@ func TestThresholds(t *testing.T) {
 	}
 	if none, err := LiftCurve([]int32{0}, []float64{1}, nil); err != nil || none.Undefined == "" || !math.IsNaN(none.Y[0]) {
 		t.Errorf("lift without a positive: %+v, %v", none, err)
+	}
+}
+
+// TestAucIsDeLongs holds the value against the one that package stat puts its intervals around.
+func TestAucIsDeLongs(t *testing.T) {
+	for _, ties := range []bool{false, true} {
+		truth, _, scores, _ := sample(20_000, ties)
+		positive := make([]bool, len(truth))
+		for i, y := range truth {
+			positive[i] = y == 1
+		}
+		d, err := stat.NewDeLong(positive, scores)
+		v, errV := RocAucScore(truth, scores, RankOptions{})
+		if err != nil || errV != nil || math.Abs(d.AUC(0)-v.Value) > 1e-14 {
+			t.Errorf("AUC %v, %v and DeLong's %v, %v", v, errV, d.AUC(0), err)
+		}
 	}
 }

@@ -72,7 +72,7 @@ func (c Confusion) balanced() Value {
 
 func likelihoodOf(negative bool) confusionScore {
 	return func(c Confusion, positive int) (Value, error) {
-		pos, neg := c.Select([]int{1 - positive, positive}).likelihoodRatios()
+		pos, neg := c.choose([]int{1 - positive, positive}).likelihoodRatios()
 		if negative {
 			return neg, nil
 		}
