@@ -75,7 +75,7 @@ func KolmogorovSmirnov(x, y []float64, alt Alternative, method NullMethod) Test 
 	case method == Exact:
 		t.P = pathsReaching(n, m, a, b, h, two)
 	case two:
-		t.P = KolmogorovSmirnovSF(d, int(math.RoundToEven(float64(n)*float64(m)/float64(n+m))))
+		t.P = KolmogorovSmirnovSF(d, max(1, int(math.RoundToEven(float64(n)*float64(m)/float64(n+m)))))
 	default:
 		big, small := float64(max(n, m)), float64(min(n, m))
 		z := math.Sqrt(big*small/(big+small)) * d
