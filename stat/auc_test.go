@@ -190,7 +190,7 @@ func ExampleNewDeLong() {
 	fmt.Println(d.Estimate(0, 0.95, ""))
 	fmt.Printf("%v, p = %.2f\n", diff, test.P)
 	// Output:
-	// 0.94 [0.44, 1.00]
+	// 0.94 [0.51, 0.99]
 	// 0.31 [-0.12, 0.75], p = 0.16
 }
 

@@ -105,7 +105,8 @@ func (p population) simulate(t *testing.T, r stat.Rand, n, replicates int) map[c
 		return nil
 	}
 	out[covered{"AUC", "delong"}] = d.Estimate(0, level, stat.AUCWald)
-	out[covered{"AUC", "delong-logit (default)"}] = d.Estimate(0, level, "")
+	out[covered{"AUC", "delong-logit"}] = d.Estimate(0, level, stat.AUCLogit)
+	out[covered{"AUC", "default"}] = d.Estimate(0, level, "")
 	out[covered{"AUC", "newcombe-area"}] = d.Estimate(0, level, stat.AUCNewcombe)
 	out[covered{"AUC difference", "delong"}], _ = d.Difference(0, 1, level)
 	out[covered{"log loss", "t"}] = stat.Mean(losses, level)
@@ -198,7 +199,7 @@ func (p population) study(t *testing.T, n, sets, replicates int) map[covered]cov
 // coverageRows are the lines of the study's table, in order.
 var coverageRows = []covered{
 	{"accuracy", "wilson"}, {"recall", "wilson"}, {"accuracy difference", "tango"},
-	{"AUC", "delong-logit (default)"}, {"AUC", "delong"}, {"AUC", "newcombe-area"}, {"AUC", "bca"}, {"AUC", "percentile"}, {"AUC difference", "delong"},
+	{"AUC", "default"}, {"AUC", "delong-logit"}, {"AUC", "delong"}, {"AUC", "newcombe-area"}, {"AUC", "bca"}, {"AUC", "percentile"}, {"AUC difference", "delong"},
 	{"AP", "bca"}, {"AP", "percentile"}, {"F1", "bca"}, {"F1", "percentile"},
 	{"log loss", "t"}, {"log loss", "bca"}, {"log loss", "percentile"}, {"Brier", "t"},
 }
@@ -226,7 +227,8 @@ func TestCoverage(t *testing.T) {
 	fmt.Fprintf(&b, "A cell outside 95 ± 2 is marked `!`: there the method does not hold what it says. `(n %%)` is the share of sets in which the\n")
 	fmt.Fprintf(&b, "method gave an interval at all, where that is below 99.5 %%; the others say why they have none, and are not counted.\n\n")
 	fmt.Fprintf(&b, "Population: scores N(1, 1) of positive and N(0, 1) of negative rows (AUC 0.760), labels drawn with the given prevalence;\n")
-	fmt.Fprintf(&b, "bootstrap with %d multinomial replicates. Command: `ASSAY_COVERAGE=docs go test ./stat -run TestCoverage -timeout 60m`.\n", replicates)
+	fmt.Fprintf(&b, "bootstrap with %d multinomial replicates. The default interval of\n", replicates)
+	fmt.Fprintf(&b, "an AUC is newcombe-area with fewer than %d rows of a class, else delong-logit. Command:\n`ASSAY_COVERAGE=docs go test ./stat -run TestCoverage -timeout 60m`.\n", stat.FewOfClass)
 	for _, prevalence := range []float64{0.05, 0.2, 0.5} {
 		sizes := []int{30, 100, 300, 1000}
 		fmt.Fprintf(&b, "\n## Prevalence %g\n\n| metric | method |", prevalence)

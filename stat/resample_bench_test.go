@@ -79,7 +79,7 @@ func BenchmarkEvaluation(b *testing.B) {
 				rankings = append(rankings, all.Subset(k))
 			}
 		}
-		_, err = stat.Resampler{Seed: 1, Replicates: 200}.Run(b.Context(), n, 2*len(rankings)+cells, func() stat.Evaluator {
+		_, err = stat.Resampler{Seed: 1}.Run(b.Context(), n, 2*len(rankings)+cells, func() stat.Evaluator {
 			weights, sums := make([]float64, cells), make([]float64, cells*len(loss))
 			return func(counts []uint8, out []float64) {
 				for i, r := range rankings {
