@@ -1,9 +1,12 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 func TestDiff(t *testing.T) {
@@ -68,5 +71,17 @@ func TestDiff(t *testing.T) {
 		if x, y := Breaks(back); len(back) != len(changes) || c.old != `, {"name": "f"` && !strings.HasPrefix(c.old, `, {"name"`) && (x != q || y != p) {
 			t.Errorf("%s → %s: back %+v", c.old, c.new, back)
 		}
+	}
+}
+
+func TestDiffJSON(t *testing.T) {
+	changes := Diff(parse(t, full), parse(t, peopleSchema))
+	b, err := json.MarshalIndent(changes, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	assaytest.Golden(t, "full_people.diff.json", append(b, '\n'))
+	if back, _ := json.Marshal(Diff(parse(t, full), parse(t, full))); string(back) != "[]" {
+		t.Errorf("no changes are %s", back)
 	}
 }

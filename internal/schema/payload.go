@@ -15,6 +15,8 @@ import (
 const (
 	DefaultPayloadBytes = 1 << 20
 	DefaultPayloadDepth = 32
+
+	maxFieldName = 100 // bytes of an unknown field's name that a violation repeats
 )
 
 // PayloadOptions bound what a Validator reads.
@@ -222,7 +224,7 @@ func (v *Validator) read(st *state) (out []FieldViolation, ok bool) {
 		switch {
 		case !known:
 			if v.closed {
-				out = append(out, FieldViolation{Field: string(key), Rule: RuleUnknown, Detail: "is not a field of the schema", Severity: Error})
+				out = append(out, FieldViolation{Field: string(key[:min(len(key), maxFieldName)]), Rule: RuleUnknown, Detail: "is not a field of the schema", Severity: Error})
 			}
 			if !t.skip(v.options.MaxDepth) {
 				return nil, false
@@ -265,16 +267,16 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 				c.i = 1
 			}
 		}
-		f.any(c)
+		f.anything(c)
 		return t.word(pick(b == 't', "true", "false"))
 	case '"':
 		s, ok := t.str()
 		if ok {
-			f.text1(c, s)
+			f.decodeText(c, s)
 		}
 		return ok
 	case '{', '[':
-		f.any(c)
+		f.anything(c)
 		return t.skip(depth)
 	}
 	s, whole, ok := t.num()
@@ -293,12 +295,12 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 			c.kind, c.f = cellFloat, x
 		}
 	}
-	f.any(c)
+	f.anything(c)
 	return true
 }
 
-// any accepts every value where the column has no type to speak of.
-func (f *field) any(c *cell) {
+// anything accepts every value where the column has no type to speak of.
+func (f *field) anything(c *cell) {
 	if f.kind == assay.TypeJSON || f.kind == "" {
 		c.kind = cellOther
 	}
@@ -320,8 +322,8 @@ func small(s []byte) int64 {
 	return n
 }
 
-// text1 decodes a string.
-func (f *field) text1(c *cell, s []byte) {
+// decodeText decodes a string.
+func (f *field) decodeText(c *cell, s []byte) {
 	ok := false
 	switch f.kind {
 	case assay.TypeString:
@@ -340,7 +342,7 @@ func (f *field) text1(c *cell, s []byte) {
 	if ok {
 		c.kind = cellTime
 	}
-	f.any(c)
+	f.anything(c)
 }
 
 // base64Len returns the number of bytes that s stands for in standard base64 with padding.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/assay-ml/assay"
@@ -128,6 +129,27 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: %v %v", doc, vs, err)
 		}
 	}
+}
+
+// A Validator is shared; what one goroutine decodes must not show in another's answer.
+func TestPayloadConcurrently(t *testing.T) {
+	v := compile(t, full)
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			doc, want := good, ""
+			if i%2 == 1 {
+				doc, want = strings.Replace(good, `"f"`, `"\u0078"`, 1), "sex set"
+			}
+			for range 500 {
+				if vs, err := v.Payload([]byte(doc)); err != nil || said(vs) != want {
+					t.Errorf("got %q, %v; want %q", said(vs), err, want)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
 }
 
 // No message about a payload may hold what was in it.

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -107,6 +109,41 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("got %v (%s)\nwant %s", err, assay.CodeOf(err), c.want)
 			}
 		})
+	}
+}
+
+// The example of the documentation is a schema, and it means what the page says.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(assaytest.Root(), "docs", "schema.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n")
+	doc, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the page has no example")
+	}
+	v := compile(t, doc)
+	for payload, want := range map[string]string{
+		`{"age": 30, "income": 5, "sex": "f", "zip": "01234"}`:        "",
+		`{"age": 3, "sex": null, "zip": null}`:                        "",
+		`{"age": 3, "income": -1, "sex": "x", "zip": "1", "more": 0}`: "more unknown, income range, sex set, zip pattern, adults earn condition",
+	} {
+		if vs, err := v.Payload([]byte(payload)); err != nil || said(vs) != want {
+			t.Errorf("%s: %q, %v; want %q", payload, said(vs), err, want)
+		}
+	}
+	for _, c := range v.TableOnly() {
+		if c != "key zip, age" {
+			t.Error(c)
+		}
+	}
+	rules, _, _ := strings.Cut(string(page), "## Conditions")
+	for _, name := range []string{RuleRequired, RuleType, RuleNotNull, RuleFinite, RuleRange, RuleSet, RuleLength, RulePattern, RuleUnique, RuleUnknown,
+		RuleOrder, RuleRows, RuleKey, RuleCondition, RuleDuplicate} {
+		if !strings.Contains(rules, "| `"+name+"` |") {
+			t.Errorf("the page does not explain the rule %s", name)
+		}
 	}
 }
 

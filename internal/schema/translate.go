@@ -107,8 +107,8 @@ func (t *term) sql(column func(int) string) string {
 func notNaN(s string) string { return "nullif(" + s + ", 'NaN'::DOUBLE)" }
 func narrow(s string) string { return "TRY_CAST(" + s + " AS BIGINT)" }
 
-// matches searches for a pattern. The option c and s are stated because the defaults of an engine are not ours to trust: case
-// matters, and a dot does not match the end of a line unless the pattern says so.
+// matches searches for a pattern. That a dot does not match the end of a line unless the pattern says so is stated, because the engine's
+// default is another.
 func matches(text, pattern string) string {
 	return "regexp_matches(" + text + ", " + quote("(?-s:"+pattern+")") + ")"
 }
