@@ -17,6 +17,7 @@ type Run struct {
 	Missing     []string          `json:"missing"`            // what stands between this run and its repetition: dirty_tree, unpinned_package, …
 	Score       float64           `json:"score"`              // reproducibility, 0–1: the weighted share of what is not missing
 	Problems    []string          `json:"problems,omitempty"` // what went wrong besides the exit status: an unreadable metrics.json, …
+	SealedRows  int64             `json:"sealed_rows"`        // of the rows it was given, how many an earlier split had sealed
 	Amends      Digest            `json:"amends,omitempty"`   // evidence id of the finished run that this record adds to
 }
 

@@ -19,16 +19,17 @@ import (
 
 // A TrainSpec says which built-in learner to fit on what.
 type TrainSpec struct {
-	Learn   learn.Spec
-	Data    learn.Data              // training rows, with validation rows as Data.Valid
-	Config  []byte                  // the experiment's part of assay.yaml as YAML or JSON
-	Inputs  map[string]assay.Digest // content of each input by name
-	Metrics []string                // to compute on the validation rows; nil: those of the task's probabilities or values
-	Dataset assay.Digest            // content of the data set
-	Split   assay.Digest            // evidence id of the split
-	Parents []assay.Digest          // evidence that the run builds on: snapshot, split
-	Version string                  // of this build of Assay, which is the code that runs
-	Clock   func() time.Time        // nil: the journal says nothing of the duration
+	Learn      learn.Spec
+	Data       learn.Data              // training rows, with validation rows as Data.Valid
+	Config     []byte                  // the experiment's part of assay.yaml as YAML or JSON
+	Inputs     map[string]assay.Digest // content of each input by name
+	Metrics    []string                // to compute on the validation rows; nil: those of the task's probabilities or values
+	Dataset    assay.Digest            // content of the data set
+	Split      assay.Digest            // evidence id of the split
+	Parents    []assay.Digest          // evidence that the run builds on: snapshot, split
+	Version    string                  // of this build of Assay, which is the code that runs
+	SealedRows int64                   // of the training rows, how many an earlier split had sealed
+	Clock      func() time.Time        // nil: the journal says nothing of the duration
 }
 
 // Trained is what training gave. Model is the zero Record for a baseline that has no ONNX form.
@@ -70,7 +71,7 @@ func Train(ctx context.Context, s TrainSpec, st store.Store) (Trained, error) {
 	r := assay.Run{
 		Spec: spec, Status: Finished, Params: parameters(m.Spec()), Outputs: []assay.File{}, Seeded: []string{"learner"}, Unseeded: []string{},
 		Environment: assay.Environment{Platform: machine.Platform, CPU: machine.CPU, Threads: machine.Threads, Interpreter: "assay " + s.Version},
-		Missing:     []string{},
+		Missing:     []string{}, SealedRows: s.SealedRows,
 	}
 	if r.Metrics, err = validate(m, s); err != nil {
 		return out, err

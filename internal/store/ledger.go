@@ -300,7 +300,7 @@ func (s *SQLite) Overlap(ctx context.Context, rows []Fingerprint, except ...assa
 		if err != nil {
 			return nil, err
 		}
-		if given == 0 || given == int64(len(sorted)) && sealed == h.Count && given == sealed {
+		if given == 0 {
 			continue
 		}
 		out = append(out, SealOverlap{h.SealRecord, given, sealed})

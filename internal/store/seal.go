@@ -28,7 +28,7 @@ type Seals interface {
 	// Sealed returns every seal, oldest first.
 	Sealed(ctx context.Context) ([]SealRecord, error)
 	// Overlap returns the sealed sets that hold some of the given rows, which may come in any order. Sets whose Fingerprints are in
-	// except, and sets that are exactly the given rows, are left out.
+	// except are left out.
 	Overlap(ctx context.Context, rows []Fingerprint, except ...assay.Digest) ([]SealOverlap, error)
 	// Disclose records that sealed labels are about to be used, and returns the record of an assay.Disclosure: the k-th read of rows
 	// that overlap substantially, whatever their name, reports at level 1 − α/k. A request that was answered before (same model, same

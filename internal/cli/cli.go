@@ -1,0 +1,255 @@
+// Package cli is the command tree, assay.yaml, and the stages that strings of commands are made of. It is the only package that
+// knows the command line, the working directory and the wall clock; everything below takes them as arguments.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/assay-ml/assay"
+)
+
+// Version of Assay, as evidence producers and pages state it.
+const Version = "0.1.0"
+
+// A World is everything that the commands touch of the process they run in.
+type World struct {
+	Dir      string
+	Stdin    io.Reader
+	Stdout   io.Writer
+	Stderr   io.Writer
+	Env      func(string) string
+	Now      func() time.Time
+	Terminal bool // progress and colour are welcome on Stderr
+}
+
+// System is the world of a real process.
+func System() World {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "."
+	}
+	return World{
+		Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Now: time.Now,
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+	}
+}
+
+// app is one run of the binary: the world and the global flags.
+type app struct {
+	World
+	config  string // path of assay.yaml, or empty
+	json    bool
+	quiet   bool
+	memory  string
+	threads int
+}
+
+// errAnswerNo ends a command that worked and whose answer, already printed, is no.
+var errAnswerNo = &assay.Error{Code: assay.Rejected}
+
+// Main runs the command line and returns the status that the process should exit with.
+func Main(ctx context.Context, args []string, w World) int {
+	a := &app{World: w}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(w.Stdin)
+	root.SetOut(w.Stdout)
+	root.SetErr(w.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		fmt.Fprintln(w.Stderr, "assay: stopped")
+		return 130
+	}
+	var exit exitStatus
+	if errors.As(err, &exit) {
+		return int(exit)
+	}
+	if err != error(errAnswerNo) {
+		a.report(err)
+	}
+	return assay.ExitStatus(err)
+}
+
+// exitStatus passes the status of a child through.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// report writes an error for a person, or as one JSON document with --json.
+func (a *app) report(err error) {
+	code := assay.CodeOf(err)
+	hint := assay.HintOf(err)
+	if a.json {
+		enc := json.NewEncoder(a.Stderr)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(map[string]any{"schema": "assay.error/1", "code": code, "message": err.Error(), "try": hint})
+		return
+	}
+	fmt.Fprintf(a.Stderr, "assay: %s\n", err)
+	if code == assay.Internal {
+		fmt.Fprintf(a.Stderr, "This is a fault of Assay %s, not of yours.\n", Version)
+	}
+	if hint != "" {
+		fmt.Fprintf(a.Stderr, "Try: %s\n", hint)
+	}
+}
+
+const longHelp = `Assay carries a model through its whole life and proves each step: know the data, say what must hold, version it, split it and
+seal the test set, train reproducibly, evaluate with intervals and slices, compare with production, promote through a gate of
+evidence, write the model card.
+
+Start:   assay init DATA --target COLUMN    writes a commented assay.yaml
+         assay make                         brings every stage up to date
+         assay done                         says what is missing before the model may ship
+
+Exit status: 0 yes · 1 could not answer · 2 asked wrongly · 3 worked, and the answer is no · 128+n signal n`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "assay",
+		Short:         "Carry a model through its whole life, and prove each step",
+		Long:          longHelp,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetVersionTemplate("assay {{.Version}}\n")
+	f := root.PersistentFlags()
+	f.StringVarP(&a.config, "config", "c", "", "`file` to use instead of the nearest assay.yaml")
+	f.BoolVar(&a.json, "json", false, "print one JSON document")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print no progress and no explanation")
+	f.StringVar(&a.memory, "memory", "", "memory limit of the table engine, such as 1GiB")
+	f.IntVar(&a.threads, "threads", 0, "threads to use; 0 means all")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return assay.Errorf(assay.Invalid, "%s", err).Try("%s --help", c.CommandPath())
+	})
+	root.AddGroup(
+		&cobra.Group{ID: "life", Title: "The life of a model:"},
+		&cobra.Group{ID: "way", Title: "The short way:"},
+		&cobra.Group{ID: "proof", Title: "Proof:"},
+	)
+	a.commands(root)
+	for _, c := range root.Commands() {
+		strictArgs(c)
+	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// strictArgs turns the library's argument errors into errors of Assay, with the usage line as the hint.
+func strictArgs(c *cobra.Command) {
+	check := c.Args
+	if check == nil && c.Runnable() {
+		check = cobra.NoArgs
+	}
+	if check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return assay.Errorf(assay.Invalid, "%s: %s", c.CommandPath(), err).Try("%s --help", c.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		strictArgs(sub)
+	}
+	if c.HasSubCommands() && !c.Runnable() {
+		c.Args = func(c *cobra.Command, args []string) error { return nil }
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			var names []string
+			for _, sub := range c.Commands() {
+				names = append(names, sub.Name())
+			}
+			return assay.Errorf(assay.Invalid, "%s has no command %q%s", c.CommandPath(), args[0], didYouMean(args[0], names)).Try("%s --help", c.CommandPath())
+		}
+	}
+}
+
+func version() string {
+	v := Version
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v += " (" + s.Value[:min(12, len(s.Value))] + ")"
+			}
+		}
+	}
+	return v
+}
+
+// print writes the answer: v as one JSON document with --json, and otherwise what text writes.
+func (a *app) print(schema string, v any, text func(w io.Writer)) error {
+	if !a.json {
+		text(a.Stdout)
+		return nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return assay.Errorf(assay.Internal, "the answer cannot be written as JSON: %w", err)
+	}
+	head, _ := json.Marshal(schema)
+	doc := append([]byte(`{"schema":`), head...)
+	if body := strings.TrimPrefix(string(b), "{"); body != "}" {
+		doc = append(doc, ',')
+		doc = append(doc, body...)
+	} else {
+		doc = append(doc, '}')
+	}
+	var out strings.Builder
+	if err := indent(&out, doc); err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.Stdout, out.String())
+	return err
+}
+
+func indent(w io.Writer, doc []byte) error {
+	var v json.RawMessage = doc
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// say explains a step on the error stream, where it disturbs no answer.
+func (a *app) say(format string, args ...any) {
+	if !a.quiet && !a.json {
+		fmt.Fprintf(a.Stderr, format+"\n", args...)
+	}
+}
+
+// bytesFlag reads a size such as 1GiB, 500MB or 1048576.
+func bytesFlag(name, s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	num := strings.TrimRight(s, "KMGTiBkb ")
+	unit := strings.TrimSpace(strings.TrimPrefix(s, num))
+	scale, ok := map[string]float64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[unit]
+	var v float64
+	if _, err := fmt.Sscanf(num, "%g", &v); err != nil || !ok || v <= 0 {
+		return 0, assay.Errorf(assay.Invalid, "%s %q is not a size; want a number and KiB, MiB or GiB", name, s).Try("%s 1GiB", name)
+	}
+	return int64(v * scale), nil
+}

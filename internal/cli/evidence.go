@@ -1,0 +1,319 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/store"
+)
+
+func (a *app) evidenceCommand() *cobra.Command {
+	c := &cobra.Command{Use: "evidence", Short: "Look at what was proven: list, show, graph, export, verify"}
+	var kind, subject string
+	var limit int
+	var ids bool
+	list := &cobra.Command{
+		Use: "list", Short: "List evidence, newest first",
+		RunE: a.withStore("evidence", func(ctx context.Context, s *session, _ []string) error {
+			q := store.Query{Kind: assay.Kind(kind), Limit: limit}
+			if ids {
+				q.Limit = 0
+			}
+			if subject != "" {
+				d, err := s.subject(ctx, subject)
+				if err != nil {
+					return err
+				}
+				q.Subject = d
+			}
+			rs, err := s.st.Find(ctx, q)
+			if err != nil {
+				return err
+			}
+			if ids {
+				for _, r := range rs {
+					fmt.Fprintln(s.Stdout, r.ID)
+				}
+				return nil
+			}
+			return s.print("assay.evidence.list/1", map[string]any{"evidence": rs}, func(w io.Writer) {
+				grid(w, func(tw *tabwriter.Writer) {
+					for _, r := range rs {
+						fmt.Fprintf(tw, "%s\t%s\tabout %s\t%s\t%s\n", r.ID.Short(), r.Kind, r.Subject.Short(), r.Entry.At.UTC().Format(time.RFC3339), r.Entry.Producer)
+					}
+				})
+			})
+		}),
+	}
+	list.Flags().StringVar(&kind, "kind", "", "only this `kind`: snapshot, split, run, evaluation, …")
+	list.Flags().StringVar(&subject, "subject", "", "only about this `digest` (or its beginning)")
+	list.Flags().IntVar(&limit, "limit", 100, "at most so many")
+	list.Flags().BoolVar(&ids, "ids", false, "print full ids only, all of them")
+	show := &cobra.Command{
+		Use: "show ID", Short: "Print one evidence with its payload and journal entry",
+		Args: cobra.ExactArgs(1),
+		RunE: a.withStore("evidence", func(ctx context.Context, s *session, args []string) error {
+			r, err := s.evidence(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			b, err := json.Marshal(r)
+			if err != nil {
+				return assay.Errorf(assay.Internal, "evidence %s cannot be written: %w", r.ID.Short(), err)
+			}
+			return indent(s.Stdout, b)
+		}),
+	}
+	graph := &cobra.Command{
+		Use: "graph ID|MODEL", Short: "Draw everything that an evidence or a model was derived from",
+		Args: cobra.ExactArgs(1),
+		RunE: a.withStore("evidence", func(ctx context.Context, s *session, args []string) error {
+			r, err := s.evidence(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return s.graph(ctx, r)
+		}),
+	}
+	var out string
+	export := &cobra.Command{
+		Use: "export ID...", Short: "Write evidence and all that it was derived from as a signed in-toto statement",
+		Args: cobra.MinimumNArgs(1),
+		RunE: a.withStore("evidence", func(ctx context.Context, s *session, args []string) error {
+			var ids []assay.Digest
+			for _, x := range args {
+				r, err := s.evidence(ctx, x)
+				if err != nil {
+					return err
+				}
+				ids = append(ids, r.ID)
+			}
+			b, err := s.st.Export(ctx, ids...)
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				_, err = s.Stdout.Write(append(b, '\n'))
+				return err
+			}
+			if err := os.WriteFile(s.path(out), b, 0o644); err != nil {
+				return assay.Errorf(assay.Unavailable, "the envelope cannot be written: %w", err)
+			}
+			return nil
+		}),
+	}
+	export.Flags().StringVarP(&out, "out", "o", "", "write to this `file`")
+	c.AddCommand(list, show, graph, export, a.verifyCommand())
+	return c
+}
+
+// evidence finds one evidence by its id or its beginning, or the newest about a model, named by version or digest.
+func (s *session) evidence(ctx context.Context, ref string) (assay.Record, error) {
+	id, err := s.st.Resolve(ctx, ref)
+	if err == nil {
+		return s.st.Get(ctx, id)
+	}
+	if assay.CodeOf(err) == assay.Invalid {
+		return assay.Record{}, err
+	}
+	d, serr := s.subject(ctx, ref)
+	if serr != nil {
+		return assay.Record{}, err
+	}
+	r, lerr := s.latest(ctx, "", d)
+	if lerr != nil || r == nil {
+		return assay.Record{}, err
+	}
+	return *r, nil
+}
+
+// subject finds a subject by its digest, the beginning of one, or a registered version.
+func (s *session) subject(ctx context.Context, ref string) (assay.Digest, error) {
+	if d, err := assay.ParseDigest(ref); err == nil {
+		return d, nil
+	}
+	if v, err := s.version(ctx, ref); err == nil {
+		return v.Model, nil
+	}
+	rs, err := s.st.Find(ctx, store.Query{})
+	if err != nil {
+		return "", err
+	}
+	var found []assay.Digest
+	for _, r := range rs {
+		if matches(r.Subject, ref) && !slices.Contains(found, r.Subject) {
+			found = append(found, r.Subject)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", assay.Errorf(assay.NotFound, "nothing is known about %q", ref).Try("assay evidence list")
+	case 1:
+		return found[0], nil
+	}
+	return "", assay.Errorf(assay.Invalid, "%q is the beginning of %d subjects", ref, len(found)).Try("assay evidence list")
+}
+
+// graph prints the ancestry of an evidence as a tree; what was printed before is not expanded again.
+func (s *session) graph(ctx context.Context, root assay.Record) error {
+	type node struct {
+		ID      assay.Digest   `json:"id"`
+		Kind    assay.Kind     `json:"kind"`
+		Subject assay.Digest   `json:"subject"`
+		Parents []assay.Digest `json:"parents"`
+	}
+	seen := map[assay.Digest]bool{}
+	var nodes []node
+	var lines []string
+	var walk func(r assay.Record, depth int) error
+	walk = func(r assay.Record, depth int) error {
+		mark := ""
+		if seen[r.ID] && len(r.Parents) > 0 {
+			mark = "  (above)"
+		}
+		lines = append(lines, fmt.Sprintf("%s%s %s about %s%s", strings.Repeat("  ", depth), r.ID.Short(), r.Kind, r.Subject.Short(), mark))
+		if seen[r.ID] {
+			return nil
+		}
+		seen[r.ID] = true
+		nodes = append(nodes, node{r.ID, r.Kind, r.Subject, r.Parents})
+		for _, p := range r.Parents {
+			pr, err := s.st.Get(ctx, p)
+			if err != nil {
+				return err
+			}
+			if err := walk(pr, depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := walk(root, 0); err != nil {
+		return err
+	}
+	return s.print("assay.evidence.graph/1", map[string]any{"nodes": nodes}, func(w io.Writer) { fmt.Fprintln(w, strings.Join(lines, "\n")) })
+}
+
+func (a *app) fsckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "fsck", Short: "Look at the whole store and name what is missing, altered or orphaned",
+		RunE: a.withStore("fsck", func(ctx context.Context, s *session, _ []string) error {
+			r, err := s.st.Fsck(ctx)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.fsck/1", r, func(w io.Writer) {
+				for _, p := range r.Problems {
+					fmt.Fprintf(w, "✕ %s\n", p)
+				}
+				if r.Clean() {
+					fmt.Fprintf(w, "● clean: %d evidence, %d journal entries, %d blobs\n", r.Evidence, r.Entries, r.Blobs)
+				}
+			}); err != nil {
+				return err
+			}
+			if !r.Clean() {
+				return errAnswerNo
+			}
+			return nil
+		}),
+	}
+}
+
+func (a *app) modelCommand() *cobra.Command {
+	c := &cobra.Command{Use: "model", Short: "Look at models and versions: list, history"}
+	list := &cobra.Command{
+		Use: "list", Short: "List registered versions, newest first, then models without a version",
+		RunE: a.withStore("model", func(ctx context.Context, s *session, _ []string) error {
+			models, err := s.st.Models(ctx)
+			if err != nil {
+				return err
+			}
+			var versions []store.Version
+			known := map[assay.Digest]bool{}
+			for _, m := range models {
+				vs, err := s.st.Versions(ctx, m.Name)
+				if err != nil {
+					return err
+				}
+				versions = append(versions, vs...)
+				for _, v := range vs {
+					known[v.Model] = true
+				}
+			}
+			rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindModel})
+			if err != nil {
+				return err
+			}
+			var loose []assay.Digest
+			for _, r := range rs {
+				if !known[r.Subject] && !slices.Contains(loose, r.Subject) {
+					loose = append(loose, r.Subject)
+				}
+			}
+			return s.print("assay.models/1", map[string]any{"versions": versions, "unregistered": loose}, func(w io.Writer) {
+				grid(w, func(tw *tabwriter.Writer) {
+					for _, v := range versions {
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", versionName(v), v.Model.Short(), v.Stage, strings.Join(v.Aliases, ", "))
+					}
+					for _, d := range loose {
+						fmt.Fprintf(tw, "(no version)\t%s\t\t\n", d.Short())
+					}
+				})
+			})
+		}),
+	}
+	history := &cobra.Command{
+		Use: "history [NAME]", Short: "What happened to a model's versions, newest first",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.withStore("model", func(ctx context.Context, s *session, args []string) error {
+			name := first(args)
+			if name == "" {
+				name = s.p.Name
+			}
+			events, err := s.st.History(ctx, name, 0)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.history/1", map[string]any{"events": events}, func(w io.Writer) {
+				grid(w, func(tw *tabwriter.Writer) {
+					for _, e := range events {
+						fmt.Fprintf(tw, "%s\t%s:%d\t%s\t%s\t%s\n", e.Entry.At.UTC().Format(time.RFC3339), e.Name, e.Number, e.Action, e.Stage, e.Detail)
+					}
+				})
+			})
+		}),
+	}
+	c.AddCommand(list, history)
+	return c
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "verify FILE", Short: "Check the signature of an exported statement and the ids of its evidence",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := os.ReadFile(a.path(args[0]))
+			if err != nil {
+				return assay.Errorf(assay.NotFound, "no file %s", args[0])
+			}
+			st, err := store.VerifyEnvelope(c.Context(), b)
+			if err != nil {
+				return err
+			}
+			return a.print("assay.evidence.verify/1", map[string]any{"statement": st}, func(w io.Writer) {
+				fmt.Fprintf(w, "● the signature and every id are right\n")
+			})
+		},
+	}
+}

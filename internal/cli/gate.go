@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/gate"
+	"github.com/assay-ml/assay/internal/registry"
+)
+
+func (a *app) gateCommand() *cobra.Command {
+	c := &cobra.Command{Use: "gate", Short: "Look at the policy and at what it says of a version: explain, show, test"}
+	var to string
+	explain := &cobra.Command{
+		Use: "explain [VERSION]", Short: "Judge a version rule by rule, moving nothing",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("gate", func(ctx context.Context, s *session, args []string) error {
+			stage, err := stageFlag(to)
+			if err != nil {
+				return err
+			}
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			_, j, err := s.judge(ctx, v, stage)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.gate/1", j, func(w io.Writer) { printJudgement(w, versionName(v), j, true) }); err != nil {
+				return err
+			}
+			return answer(j.Verdict)
+		}),
+	}
+	explain.Flags().StringVar(&to, "to", "staging", "staging or production")
+	show := &cobra.Command{
+		Use: "show", Short: "Print the built-in policy, to start one's own from",
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.Stdout.Write(gate.DefaultSource())
+			return err
+		},
+	}
+	test := &cobra.Command{
+		Use: "test POLICY", Short: "Check a policy file: syntax, rules, stages; with examples when the file POLICY.test.yaml is there",
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			src, err := os.ReadFile(a.path(args[0]))
+			if err != nil {
+				return assay.Errorf(assay.NotFound, "no policy file %s", args[0]).Try("assay gate show > %s", args[0])
+			}
+			p, err := gate.Parse(src)
+			if err != nil {
+				return err
+			}
+			results, err := gate.Test(p, a.path(args[0]))
+			if err != nil {
+				return err
+			}
+			failed := 0
+			for _, r := range results {
+				if !r.OK {
+					failed++
+				}
+			}
+			if err := a.print("assay.gate.test/1", map[string]any{"policy": p.Digest(), "examples": results}, func(w io.Writer) {
+				fmt.Fprintf(w, "policy %s, %d rules, digest %s\n", p.Name, len(p.Rules), p.Digest().Short())
+				for _, r := range results {
+					mark := "●"
+					if !r.OK {
+						mark = "✕"
+					}
+					fmt.Fprintf(w, "  %s %s: %s\n", mark, r.Name, r.Message)
+				}
+			}); err != nil {
+				return err
+			}
+			if failed > 0 {
+				return errAnswerNo
+			}
+			return nil
+		},
+	}
+	c.AddCommand(explain, show, test)
+	return c
+}
+
+func (a *app) waiveCommand() *cobra.Command {
+	var by, reason, to string
+	c := &cobra.Command{
+		Use: "waive RULE [VERSION]", Short: "Answer for one rule of the gate by name and reason; it is printed on the card",
+		Args: cobra.RangeArgs(1, 2),
+		RunE: a.with("waive", func(ctx context.Context, s *session, args []string) error {
+			stage, err := stageFlag(to)
+			if err != nil {
+				return err
+			}
+			var bad assay.Problems
+			if strings.TrimSpace(by) == "" {
+				bad.Add("--by is empty: a waiver needs a name")
+			}
+			if len(strings.TrimSpace(reason)) < 10 {
+				bad.Add("--reason is shorter than 10 characters: a waiver needs a reason")
+			}
+			p, err := s.policy()
+			if err != nil {
+				return err
+			}
+			known := false
+			var ids []string
+			for _, r := range p.Rules {
+				ids = append(ids, r.ID)
+				known = known || r.ID == args[0]
+			}
+			if !known {
+				bad.Add("rule %q is not in policy %s%s", args[0], p.Name, didYouMean(args[0], ids))
+			}
+			if err := bad.Err(assay.Invalid, "cannot waive"); err != nil {
+				return err
+			}
+			v, err := s.version(ctx, first(args[1:]))
+			if err != nil {
+				return err
+			}
+			r, err := s.write(ctx, assay.KindWaiver, v.Model, []assay.Digest{v.Evidence}, assay.Waiver{Rule: args[0], Stage: stage, By: strings.TrimSpace(by), Reason: strings.TrimSpace(reason), Policy: p.Digest()})
+			if err != nil {
+				return err
+			}
+			return s.print("assay.waiver/1", map[string]any{"evidence": r.ID}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s answers for rule %s of %s in %s; evidence %s\nwrite the card again: it names the waiver\n", by, args[0], versionName(v), stage, r.ID.Short())
+			})
+		}),
+	}
+	c.Flags().StringVar(&by, "by", "", "`name` of the person who answers for it")
+	c.Flags().StringVar(&reason, "reason", "", "why the rule does not matter here")
+	c.Flags().StringVar(&to, "to", "", "the stage: staging or production")
+	return c
+}
+
+func (a *app) cardCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check [VERSION]", Short: "Name the missing sections and stale figures of a card",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("card", func(ctx context.Context, s *session, args []string) error {
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			r, err := s.need(ctx, assay.KindCard, v.Model, "assay card")
+			if err != nil {
+				return err
+			}
+			card, err := assay.Decode[assay.Card](r.Evidence)
+			if err != nil {
+				return err
+			}
+			d, err := s.dossier(ctx, v)
+			if err != nil {
+				return err
+			}
+			stale := registry.Stale(card, d)
+			if err := s.print("assay.card.check/1", map[string]any{"complete": card.Complete, "missing": card.Missing, "stale": stale}, func(w io.Writer) {
+				for _, m := range card.Missing {
+					fmt.Fprintf(w, "✕ missing: %s\n", m)
+				}
+				for _, m := range stale {
+					fmt.Fprintf(w, "✕ stale: the card does not know %s\n", m)
+				}
+				if card.Complete && len(stale) == 0 {
+					fmt.Fprintf(w, "● the card of %s is complete and not stale\n", versionName(v))
+				}
+			}); err != nil {
+				return err
+			}
+			if !card.Complete || len(stale) > 0 {
+				return errAnswerNo
+			}
+			return nil
+		}),
+	}
+}

@@ -1,0 +1,297 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/dataset"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var target, name string
+	var force bool
+	c := &cobra.Command{
+		Use: "init DATA --target COLUMN", Short: "Write a commented assay.yaml and a schema for a data set, by looking at it",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.initProject(c.Context(), args[0], target, name, force)
+		},
+	}
+	c.Flags().StringVar(&target, "target", "", "the `column` to predict")
+	c.Flags().StringVar(&name, "name", "", "`name` of the project; the data file's without it")
+	c.Flags().BoolVar(&force, "force", false, "write over an assay.yaml that is there")
+	return c
+}
+
+func (a *app) initProject(ctx context.Context, data, target, name string, force bool) error {
+	file := filepath.Join(a.Dir, ProjectFile)
+	if _, err := os.Stat(file); err == nil && !force {
+		return assay.Errorf(assay.Exists, "%s is there already", ProjectFile).Try("assay init %s --target %s --force", data, target)
+	}
+	e, err := a.tableEngine(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	t, err := e.Read(ctx, a.path(data), table.ReadOptions{Stdin: a.Stdin})
+	if err != nil {
+		return err
+	}
+	cols := fieldNames(t.Fields())
+	if target == "" {
+		return assay.Errorf(assay.Invalid, "--target is missing: which column is to be predicted? The data has %s", strings.Join(cols, ", ")).Try("assay init %s --target %s", data, cols[len(cols)-1])
+	}
+	if !slices.Contains(cols, target) {
+		return assay.Errorf(assay.Invalid, "the data has no column %q%s", target, didYouMean(target, cols))
+	}
+	if name == "" {
+		name = projectName(data)
+	}
+	g, err := a.look(ctx, t, target)
+	if err != nil {
+		return err
+	}
+	g.Name, g.Data, g.Target = name, filepath.ToSlash(a.relative(data)), target
+	text := g.yaml()
+	p, err := ParseProject([]byte(text))
+	if err != nil {
+		return assay.Errorf(assay.Internal, "the %s that was written cannot be read back: %w", ProjectFile, err)
+	}
+	p.dir = a.Dir
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return assay.Errorf(assay.Unavailable, "%s cannot be written: %w", ProjectFile, err)
+	}
+	schemaFile := p.Path(p.Schema)
+	if _, err := os.Stat(schemaFile); errors.Is(err, fs.ErrNotExist) || force {
+		if err := writeSchema(ctx, t, p.inferOptions(), schemaFile); err != nil {
+			return err
+		}
+	}
+	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s rows, %d columns; %s is %s", thousands(t.Rows()), len(cols), target, g.Task)
+		if g.Positive != "" {
+			fmt.Fprintf(w, ", %q counts as positive", g.Positive)
+		}
+		fmt.Fprintf(w, "\n")
+		for _, n := range g.Notes {
+			fmt.Fprintf(w, "  %s\n", n)
+		}
+		fmt.Fprintf(w, "wrote %s and %s\nTry: assay make\n", ProjectFile, a.shown(schemaFile))
+	})
+}
+
+func writeSchema(ctx context.Context, t *table.Table, o schema.InferOptions, path string) error {
+	sc, err := schema.Infer(ctx, t, o)
+	if err != nil {
+		return err
+	}
+	b, err := sc.JSON()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		return assay.Errorf(assay.Unavailable, "the schema cannot be written: %w", err)
+	}
+	return nil
+}
+
+// writeInferred writes the project's schema as its data shows it, for a project that has none yet.
+func (s *session) writeInferred(ctx context.Context) error {
+	t, err := s.table(ctx)
+	if err != nil {
+		return err
+	}
+	s.say("No %s yet: it is inferred from the data. Read it before you rely on it.", s.p.Schema)
+	return writeSchema(ctx, t, s.p.inferOptions(), s.p.Path(s.p.Schema))
+}
+
+func projectName(data string) string {
+	base := filepath.Base(data)
+	base, _, _ = strings.Cut(base, ".")
+	out := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, base)
+	if out = strings.Trim(out, "-"); out == "" {
+		return "project"
+	}
+	return out
+}
+
+func (a *app) relative(data string) string {
+	if !filepath.IsAbs(data) {
+		return data
+	}
+	if rel, err := filepath.Rel(a.Dir, data); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return data
+}
+
+// A guess is what looking at the data suggests for assay.yaml.
+type guess struct {
+	Name, Data, Target string
+	Task               assay.Task
+	Positive           string
+	Key                string
+	Exclude, Category  []string
+	Notes              []string
+}
+
+// look decides task, key and the columns to leave out.
+func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, error) {
+	g := &guess{}
+	var exprs []string
+	fields := t.Fields()
+	for _, f := range fields {
+		q := table.Ident(f.Name)
+		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s)", q, q))
+	}
+	rows, err := t.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+t.Relation())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	counts := make([]int64, 2*len(fields))
+	dest := make([]any, len(counts))
+	for i := range counts {
+		dest[i] = &counts[i]
+	}
+	if !rows.Next() {
+		return nil, errors.Join(rows.Err(), assay.Errorf(assay.Rejected, "the data has no rows"))
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return nil, err
+	}
+	n := t.Rows()
+	for i, f := range fields {
+		distinct, present := counts[2*i], counts[2*i+1]
+		switch {
+		case f.Name == target:
+			if present < n {
+				return nil, assay.Errorf(assay.Rejected, "target %q has no value in %d of %d rows", target, n-present, n).Try("leave those rows out, and say so in data.documentation.exclusions")
+			}
+			if err := g.task(ctx, t, f, distinct); err != nil {
+				return nil, err
+			}
+		case distinct == n && present == n && n > 20 && f.Type != assay.TypeNumber:
+			if g.Key == "" && identifier(f.Name) {
+				g.Key = f.Name
+				g.Notes = append(g.Notes, fmt.Sprintf("%s is different in every row and becomes the key", f.Name))
+			} else {
+				g.Exclude = append(g.Exclude, f.Name)
+				g.Notes = append(g.Notes, fmt.Sprintf("%s is different in every row and is left out as a feature", f.Name))
+			}
+		case distinct <= 1:
+			g.Exclude = append(g.Exclude, f.Name)
+			g.Notes = append(g.Notes, fmt.Sprintf("%s has one value and is left out", f.Name))
+		case f.Type == assay.TypeString && distinct > 50 && distinct*2 > present:
+			g.Exclude = append(g.Exclude, f.Name)
+			g.Notes = append(g.Notes, fmt.Sprintf("%s is text that hardly repeats (%s values) and is left out", f.Name, thousands(distinct)))
+		case f.Type == assay.TypeJSON || f.Type == assay.TypeBinary || f.Type == assay.TypeTime:
+			g.Exclude = append(g.Exclude, f.Name)
+			g.Notes = append(g.Notes, fmt.Sprintf("%s is a %s and is left out", f.Name, f.Type))
+		}
+	}
+	return g, nil
+}
+
+// identifier reports whether a name is one that keys have.
+func identifier(name string) bool {
+	l := strings.ToLower(name)
+	return l == "id" || l == "key" || l == "uuid" || strings.HasSuffix(l, "_id") || strings.HasSuffix(l, "id") || strings.HasPrefix(l, "id_")
+}
+
+func (g *guess) task(ctx context.Context, t *table.Table, f assay.Field, distinct int64) error {
+	switch {
+	case distinct < 2:
+		return assay.Errorf(assay.Rejected, "target %q has one value: there is nothing to learn", f.Name)
+	case distinct == 2:
+		g.Task = assay.Binary
+	case f.Type == assay.TypeString || f.Type == assay.TypeBoolean || f.Type == assay.TypeInteger && distinct <= 20:
+		if distinct > 1000 {
+			return assay.Errorf(assay.Rejected, "target %q is text with %d values: neither classes nor a number", f.Name, distinct)
+		}
+		g.Task = assay.Multiclass
+	case f.Type.Numeric():
+		g.Task = assay.Regression
+	default:
+		return assay.Errorf(assay.Rejected, "target %q is a %s, which no task predicts", f.Name, f.Type)
+	}
+	if g.Task != assay.Binary {
+		return nil
+	}
+	frame, err := t.Frame(ctx, []string{f.Name}, "")
+	if err != nil {
+		return err
+	}
+	_, classes := dataset.Classes(&frame[0])
+	g.Positive = classes[1]
+	return nil
+}
+
+// yaml writes the commented file.
+func (g *guess) yaml() string {
+	var b strings.Builder
+	q := strconv.Quote
+	list := func(xs []string) string {
+		out := make([]string, len(xs))
+		for i, x := range xs {
+			out[i] = q(x)
+		}
+		return "[" + strings.Join(out, ", ") + "]"
+	}
+	fmt.Fprintf(&b, "# Every parameter of the experiment is in this file. Written by assay init; read it and change what is wrong.\nproject: %s\ndata:\n  uri: %s\n", q(g.Name), q(g.Data))
+	if g.Key != "" {
+		fmt.Fprintf(&b, "  key: %s                  # what identifies a row\n", q(g.Key))
+	} else {
+		fmt.Fprintf(&b, "  # key: ID                 # what identifies a row; without it, its content\n")
+	}
+	fmt.Fprintf(&b, "  # entity: PERSON          # what may not straddle the split: a person, a session, a patient\n  # time: DATE              # when a row happened; then split.by: time\n")
+	fmt.Fprintf(&b, "  target: {column: %s, task: %s", q(g.Target), g.Task)
+	if g.Positive != "" {
+		fmt.Fprintf(&b, ", positive: %s", q(g.Positive))
+	}
+	fmt.Fprintf(&b, "}\n  exclude: %s               # columns that are never features\n", list(g.Exclude))
+	fmt.Fprintf(&b, "  # categorical: [CODE]     # numeric columns whose numbers are codes\n  # sensitive: [SEX]        # groups that must be treated fairly\n  documentation:            # the datasheet; the gate asks for all of it\n")
+	for _, qu := range dataset.Questions {
+		fmt.Fprintf(&b, "    %s: \"\"  # %s\n", qu.Field, qu.Asks)
+	}
+	by := "stratified"
+	metrics, baseline := "", "prior"
+	switch g.Task {
+	case assay.Regression:
+		by, baseline = "random", "mean"
+		metrics = "[mean_absolute_error, root_mean_squared_error, r2_score]"
+	case assay.Multiclass:
+		metrics = "[log_loss, accuracy_score, balanced_accuracy_score]"
+	default:
+		metrics = "[roc_auc_score, average_precision_score, log_loss, brier_score_loss, f1_score]"
+	}
+	fmt.Fprintf(&b, "schema: schema.json         # inferred from the data; edit it, then assay check\nsplit: {by: %s, validation: 0.2, test: 0.2, seed: 7}\n", by)
+	fmt.Fprintf(&b, "train:\n  learner: gradient_boosting  # or: command: [python, train.py]\n  params: {}\n  seed: 7\n")
+	fmt.Fprintf(&b, "evaluate:\n  metrics: %s\n  baseline: %s\n  slices: []                # a column, \"AGE: 0-17, 18+\", or \"SEX & AGE: 0-17, 18+\"\n  seed: 7\n", metrics, baseline)
+	if g.Task == assay.Binary {
+		fmt.Fprintf(&b, "  # what a mistake costs; the gate asks for it\n  business: {name: cost_per_1000, expr: \"1000.0 * (fp * 1.0 + fn * 1.0) / n\", direction: lower}\n")
+	}
+	fmt.Fprintf(&b, "gate: {policy: default, margin: 0.0}\ncard:                       # what only people can say; the gate asks for it\n  description: \"\"\n  licence: \"\"\n  intended_use: \"\"\n  limitations: \"\"\n  out_of_distribution: \"\"\n  ethical_considerations: \"\"\n")
+	return b.String()
+}

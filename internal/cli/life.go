@@ -1,0 +1,453 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/web"
+)
+
+// grid writes aligned columns.
+func grid(w io.Writer, rows func(tw *tabwriter.Writer)) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	rows(tw)
+	tw.Flush()
+}
+
+func (a *app) snapshotCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "snapshot", Short: "Version the data set: digests of its bytes and of its rows, and its datasheet",
+		Args: cobra.NoArgs,
+		RunE: a.with("snapshot", func(ctx context.Context, s *session, _ []string) error {
+			r, snap, sheet, err := s.snapshotStage(ctx)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.snapshot/1", map[string]any{"evidence": r.ID, "snapshot": snap, "datasheet": sheet}, func(w io.Writer) {
+				printSnapshot(w, r, snap, sheet)
+			})
+		}),
+	}
+}
+
+func printSnapshot(w io.Writer, r assay.Record, snap assay.Snapshot, sheet assay.Datasheet) {
+	fmt.Fprintf(w, "%s: %s rows, %d columns, %d file(s) of %s\n", snap.Name, thousands(snap.Rows), len(snap.Fields), len(snap.Files), snap.Format)
+	fmt.Fprintf(w, "content   %s\nevidence  %s\n", snap.Content, r.ID.Short())
+	if sheet.Complete {
+		fmt.Fprintln(w, "datasheet complete")
+	} else {
+		fmt.Fprintf(w, "datasheet lacks %s: fill data.documentation in %s\n", strings.Join(sheet.Missing, ", "), ProjectFile)
+	}
+}
+
+func (a *app) splitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "split", Short: "Divide the rows into train, validation and test, and seal the test labels",
+		Long: `Divide the rows into train, validation and test as assay.yaml says, run the leakage checks, write the part files and seal the
+labels of the test part. On your own disk the seal is tamper-evident, not secret: the data file that you started from still holds them.`,
+		Args: cobra.NoArgs,
+		RunE: a.with("split", func(ctx context.Context, s *session, _ []string) error {
+			r, split, err := s.splitStage(ctx)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.split/1", map[string]any{"evidence": r.ID, "split": split}, func(w io.Writer) { printSplit(w, s, r, split) }); err != nil {
+				return err
+			}
+			return answer(leakageVerdict(split))
+		}),
+	}
+}
+
+// leakageVerdict fails when a leakage check fails; a check that cannot decide does not stop the life of a model.
+func leakageVerdict(split assay.Split) assay.Verdict {
+	for _, f := range split.Findings {
+		if f.Verdict == assay.Fail {
+			return assay.Fail
+		}
+	}
+	return assay.Pass
+}
+
+func printSplit(w io.Writer, s *session, r assay.Record, split assay.Split) {
+	fmt.Fprintf(w, "split by %s, seed %d, evidence %s\n", split.By, split.Seed, r.ID.Short())
+	grid(w, func(tw *tabwriter.Writer) {
+		for _, p := range split.Parts {
+			sealed := ""
+			if p.Name == split.Sealed {
+				sealed = "labels sealed"
+			}
+			fmt.Fprintf(tw, "  %s\t%10s rows\t%s\n", p.Name, thousands(p.Rows), sealed)
+		}
+	})
+	for _, f := range split.Findings {
+		fmt.Fprintf(w, "  %s %s: %s\n", f.Verdict.Glyph(), f.Check, f.Message)
+	}
+	fmt.Fprintf(w, "parts in %s\n", s.shown(s.splitDir(r.ID)))
+}
+
+func (a *app) trainCommand() *cobra.Command {
+	var learner, file string
+	c := &cobra.Command{
+		Use: "train", Short: "Train a built-in learner on the training part, seeded, into an ONNX model",
+		Args: cobra.NoArgs,
+		RunE: a.with("train", func(ctx context.Context, s *session, _ []string) error {
+			params := s.p.Train.Params
+			if learner != "" && learner != s.p.Train.Learner {
+				params = nil
+			} else {
+				learner = s.p.Train.Learner
+			}
+			r, m, err := s.trainStage(ctx, learner, params, file)
+			if err != nil {
+				return err
+			}
+			return s.printTrained(ctx, r, m)
+		}),
+	}
+	c.Flags().StringVar(&learner, "learner", "", "a built-in `learner` instead of the one in assay.yaml, with its default parameters")
+	c.Flags().StringVar(&file, "data", "", "train on this `file` instead of the training part; rows that are sealed are counted and the gate will say so")
+	return c
+}
+
+func (s *session) printTrained(ctx context.Context, r assay.Record, m assay.Model) error {
+	runRec, err := s.st.Get(ctx, m.Run)
+	if err != nil {
+		return err
+	}
+	run, err := assay.Decode[assay.Run](runRec.Evidence)
+	if err != nil {
+		return err
+	}
+	return s.print("assay.model/1", map[string]any{"evidence": r.ID, "model": r.Subject, "run": m.Run, "metrics": run.Metrics, "learner": m.Learner}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: model %s, %d bytes of ONNX, run %s\n", m.Learner, r.Subject.Short(), m.File.Bytes, m.Run.Short())
+		for _, name := range s.p.Evaluate.Metrics {
+			fmt.Fprintf(w, "  %s on validation: %s\n", name, assay.FormatNumber(float64(run.Metrics["validation."+name]), 0.001))
+		}
+		if run.SealedRows > 0 {
+			fmt.Fprintf(w, "  ✕ %s rows of the training data are sealed test rows: the gate will refuse this model\n", thousands(run.SealedRows))
+		}
+	})
+}
+
+func (a *app) evalCommand() *cobra.Command {
+	var final bool
+	var reason, html string
+	c := &cobra.Command{
+		Use: "eval [MODEL]", Short: "Evaluate a model with intervals, slices and its baseline; --final reads the sealed test set",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("eval", func(ctx context.Context, s *session, args []string) error {
+			r, e, err := s.evalStage(ctx, first(args), final, reason)
+			if err != nil {
+				return err
+			}
+			path, err := s.evaluationReport(r, e, html)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.eval/1", map[string]any{"evidence": r.ID, "evaluation": e}, func(w io.Writer) { printEvaluation(w, r, e); fmt.Fprintf(w, "report %s\n", s.shown(path)) }); err != nil {
+				return err
+			}
+			for _, m := range e.Metrics {
+				if m.Name == e.Primary && m.Verdict == assay.Fail {
+					return errAnswerNo
+				}
+			}
+			return nil
+		}),
+	}
+	c.Flags().BoolVar(&final, "final", false, "evaluate on the sealed test set, once; every read is in the ledger")
+	c.Flags().StringVar(&reason, "reason", "", "why the test set is read again; required from the second read on")
+	c.Flags().StringVar(&html, "html", "", "write the report to this `file`")
+	return c
+}
+
+// evaluationReport writes the page of an evaluation and returns its path.
+func (s *session) evaluationReport(r assay.Record, e assay.Evaluation, path string) (string, error) {
+	if path == "" {
+		dir, err := s.reports()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, "evaluation-"+r.ID.Short()+".html")
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return "", assay.Errorf(assay.Unavailable, "the report cannot be written: %w", err)
+	}
+	err = web.EvaluationReport(f, s.p.Name, e, nil, web.Footer{Version: Version, Evidence: r.ID, Data: e.Data, At: s.Now().UTC().Format(time.RFC3339)})
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return path, err
+}
+
+func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
+	which := "the " + e.Part + " part"
+	if e.Final {
+		which = fmt.Sprintf("the sealed test part, read %d", e.Read)
+	}
+	fmt.Fprintf(w, "%s rows of %s, level %s, evidence %s\n", thousands(e.Count), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
+	grid(w, func(tw *tabwriter.Writer) {
+		fmt.Fprintf(tw, "  metric\tmodel\tbaseline: %s\tgain\t\n", e.Baseline)
+		row := func(m assay.Metric) {
+			fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s %s\n", m.Name, m.Estimate, m.Baseline, m.Gain, m.Verdict.Glyph(), m.Verdict)
+		}
+		for _, m := range e.Metrics {
+			row(m)
+		}
+		if e.Business != nil {
+			row(*e.Business)
+		}
+	})
+	worse, doubt := []string{}, 0
+	for _, sl := range e.Slices {
+		switch sl.Verdict {
+		case assay.Fail:
+			worse = append(worse, sl.Name)
+		case assay.Undetermined:
+			doubt++
+		}
+	}
+	if len(e.Slices) > 0 {
+		fmt.Fprintf(w, "%d slices: %d worse than the rest on %s (%s), %d with too few rows to say\n", len(e.Slices), len(worse), e.Primary, orNone(worse), doubt)
+	}
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	if len(names) > 6 {
+		return strings.Join(names[:6], "; ") + fmt.Sprintf("; and %d more", len(names)-6)
+	}
+	return strings.Join(names, "; ")
+}
+
+func (a *app) compareCommand() *cobra.Command {
+	var with string
+	c := &cobra.Command{
+		Use: "compare [MODEL]", Short: "Compare a model with the one in production on the same rows, paired",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("compare", func(ctx context.Context, s *session, args []string) error {
+			r, c, err := s.compareStage(ctx, first(args), with)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.compare/1", map[string]any{"evidence": r.ID, "comparison": c}, func(w io.Writer) { printComparison(w, r, c) }); err != nil {
+				return err
+			}
+			return answer(c.Verdict)
+		}),
+	}
+	c.Flags().StringVar(&with, "with", "", "the `model` to compare with, instead of the one in production")
+	return c
+}
+
+func printComparison(w io.Writer, r assay.Record, c assay.Comparison) {
+	fmt.Fprintf(w, "against %s on the same %s rows, evidence %s\n", c.Name, thousands(c.Count), r.ID.Short())
+	grid(w, func(tw *tabwriter.Writer) {
+		fmt.Fprintf(tw, "  metric\tthis model\t%s\tdifference\t\n", c.Name)
+		for _, m := range c.Metrics {
+			fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s %s\n", m.Name, m.Candidate, m.Reference, m.Difference, m.Verdict.Glyph(), m.Verdict)
+		}
+	})
+	fmt.Fprintf(w, "%s %s: not worse by more than %v in %s\n", c.Verdict.Glyph(), c.Verdict, c.Margin, c.Primary)
+}
+
+func (a *app) registerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "register [MODEL]", Short: "Give a model a version number under the project's name",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("register", func(ctx context.Context, s *session, args []string) error {
+			v, made, err := s.registerStage(ctx, first(args), "")
+			if err != nil {
+				return err
+			}
+			return s.print("assay.version/1", v, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is model %s%s\n", versionName(v), v.Model.Short(), map[bool]string{true: "", false: ", as before"}[made])
+			})
+		}),
+	}
+}
+
+func stageFlag(to string) (assay.Stage, error) {
+	switch st := assay.Stage(to); st {
+	case assay.StageStaging, assay.StageProduction:
+		return st, nil
+	}
+	return "", assay.Errorf(assay.Invalid, "--to %q is none of staging, production", to).Try("--to staging")
+}
+
+func (a *app) promoteCommand() *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use: "promote [VERSION]", Short: "Move a version to a stage, if the gate opens",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("promote", func(ctx context.Context, s *session, args []string) error {
+			stage, err := stageFlag(to)
+			if err != nil {
+				return err
+			}
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			j, p, err := s.promoteStage(ctx, v, stage)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.promotion/1", map[string]any{"judgement": j, "promotion": p}, func(w io.Writer) { printJudgement(w, versionName(v), j, false); printPromotion(w, v, p, stage) }); err != nil {
+				return err
+			}
+			return answer(j.Verdict)
+		}),
+	}
+	c.Flags().StringVar(&to, "to", "", "staging or production")
+	return c
+}
+
+func printPromotion(w io.Writer, v store.Version, p *assay.Promotion, stage assay.Stage) {
+	if p == nil {
+		fmt.Fprintf(w, "%s stays where it is.\n", versionName(v))
+		return
+	}
+	fmt.Fprintf(w, "%s is in %s now", versionName(v), stage)
+	if p.Previous > 0 {
+		fmt.Fprintf(w, "; version %d was there before", p.Previous)
+	}
+	fmt.Fprintln(w, ".")
+}
+
+// printJudgement writes a verdict rule by rule; all shows the rules that the stage does not require too.
+func printJudgement(w io.Writer, name string, j assay.Judgement, all bool) {
+	fmt.Fprintf(w, "%s %s: %s for %s under policy %s\n", j.Verdict.Glyph(), j.Verdict, name, j.Stage, j.Name)
+	for _, r := range j.Rules {
+		if !r.Required && !all {
+			continue
+		}
+		note := ""
+		if !r.Required {
+			note = " (not required for " + string(j.Stage) + ")"
+		}
+		if r.Waived != "" {
+			note += " (waived " + r.Waived.Short() + ")"
+		}
+		fmt.Fprintf(w, "  %s %s: %s%s\n      %s\n", r.Verdict.Glyph(), r.ID, r.Title, note, r.Reason)
+		if r.Hint != "" && r.Verdict != assay.Pass {
+			fmt.Fprintf(w, "      Try: %s\n", r.Hint)
+		}
+	}
+}
+
+func (a *app) rollbackCommand() *cobra.Command {
+	var stage string
+	c := &cobra.Command{
+		Use: "rollback", Short: "Give a stage back to the version that held it before",
+		Args: cobra.NoArgs,
+		RunE: a.with("rollback", func(ctx context.Context, s *session, _ []string) error {
+			st, err := stageFlag(stage)
+			if err != nil {
+				return err
+			}
+			r, err := s.st.Rollback(ctx, store.Back{Name: s.p.Name, Stage: st, Context: s.circumstances()})
+			if err != nil {
+				return err
+			}
+			p, err := assay.Decode[assay.Promotion](r.Evidence)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.rollback/1", p, func(w io.Writer) {
+				fmt.Fprintf(w, "%s:%d is in %s again; version %d was rolled back\n", p.Name, p.Version, p.Stage, p.Previous)
+			})
+		}),
+	}
+	c.Flags().StringVar(&stage, "stage", "production", "staging or production")
+	return c
+}
+
+func (a *app) cardCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use: "card [VERSION]", Short: "Write the model card; every figure names its evidence",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("card", func(ctx context.Context, s *session, args []string) error {
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			r, card, doc, err := s.cardStage(ctx, v)
+			if err != nil {
+				return err
+			}
+			path, err := s.writeCard(v, doc, out)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.card/1", map[string]any{"evidence": r.ID, "card": card, "file": s.shown(path)}, func(w io.Writer) {
+				fmt.Fprintf(w, "card of %s in %s, evidence %s\n", versionName(v), s.shown(path), r.ID.Short())
+				if !card.Complete {
+					fmt.Fprintf(w, "  ✕ it lacks %s\n", strings.Join(card.Missing, ", "))
+				}
+			})
+		}),
+	}
+	c.Flags().StringVar(&out, "out", "", "write the Markdown to this `file`")
+	c.AddCommand(a.cardCheckCommand())
+	return c
+}
+
+func (s *session) writeCard(v store.Version, doc []byte, out string) (string, error) {
+	if out == "" {
+		dir, err := s.reports()
+		if err != nil {
+			return "", err
+		}
+		out = filepath.Join(dir, fmt.Sprintf("card-%s-%d.md", v.Name, v.Number))
+	}
+	if err := os.WriteFile(out, doc, 0o644); err != nil {
+		return "", assay.Errorf(assay.Unavailable, "the card cannot be written: %w", err)
+	}
+	return out, nil
+}
+
+// thousands writes a count with separators.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	digits := strings.TrimPrefix(s, "-")
+	sign := s[:len(s)-len(digits)]
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// seconds reads a duration such as 36h or 14d.
+func seconds(text string) (float64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseFloat(days, 64)
+		if err == nil && n >= 0 {
+			return n * 86400, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, assay.Errorf(assay.Invalid, "%q is no duration; want a number and h, m, s or d", text).Try("purge: 14d")
+	}
+	return d.Seconds(), nil
+}

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+)
+
+func (a *app) predictCommand() *cobra.Command {
+	var ref, out string
+	c := &cobra.Command{
+		Use: "predict DATA", Short: "Score a table with a model",
+		Args: cobra.ExactArgs(1),
+		RunE: a.with("predict", func(ctx context.Context, s *session, args []string) error {
+			return s.predict(ctx, args[0], ref, out)
+		}),
+	}
+	c.Flags().StringVar(&ref, "model", "", "`model` to use; the newest without it")
+	c.Flags().StringVarP(&out, "out", "o", "predictions.csv", "write to this `file` (.csv, .jsonl, .parquet)")
+	return c
+}
+
+// predict writes key, prediction and probabilities of each row of a table, in its order.
+func (s *session) predict(ctx context.Context, data, ref, out string) error {
+	_, m, err := s.model(ctx, ref)
+	if err != nil {
+		return err
+	}
+	prog, err := s.program(ctx, m)
+	if err != nil {
+		return err
+	}
+	e, err := s.tables(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := e.Read(ctx, s.path(data), s.p.readOptions(s.app))
+	if err != nil {
+		return err
+	}
+	var want []string
+	for _, f := range m.Inputs {
+		if _, ok := t.Field(f.Name); !ok {
+			return assay.Errorf(assay.Rejected, "the data has no column %q, which the model needs", f.Name)
+		}
+		want = append(want, f.Name)
+	}
+	x, err := t.Frame(ctx, want, "")
+	if err != nil {
+		return err
+	}
+	p, err := prog.Predict(x)
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, k := range s.p.Data.Key {
+		if _, ok := t.Field(k); ok {
+			keys = append(keys, k)
+		}
+	}
+	result := assay.Frame{}
+	if len(keys) > 0 {
+		if result, err = t.Frame(ctx, keys, ""); err != nil {
+			return err
+		}
+	}
+	if len(p.Values) > 0 {
+		result = append(result, assay.Column{Name: "prediction", Type: assay.TypeNumber, Floats: p.Values})
+	} else {
+		result = append(result, labelColumn(p.Labels, p.Classes))
+		k := len(p.Classes)
+		for c, name := range p.Classes {
+			if len(p.Proba) == 0 {
+				break
+			}
+			col := assay.Column{Name: "probability_" + name, Type: assay.TypeNumber, Floats: make([]float64, len(p.Labels))}
+			for i := range col.Floats {
+				col.Floats[i] = p.Proba[i*k+c]
+			}
+			result = append(result, col)
+		}
+	}
+	written, err := e.FromFrame(ctx, result)
+	if err != nil {
+		return err
+	}
+	if err := written.Write(ctx, s.path(out), nil, ""); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Stdout, "%s predictions of model %s in %s\n", thousands(int64(p.Rows())), m.File.Digest.Short(), out)
+	return nil
+}
+
+// labelColumn writes predicted classes as text, with the levels in the order of bytes that a column needs.
+func labelColumn(labels []int32, classes []string) assay.Column {
+	sorted := sortedUnique(classes)
+	at := map[string]int32{}
+	for i, l := range sorted {
+		at[l] = int32(i)
+	}
+	codes := make([]int32, len(labels))
+	for i, l := range labels {
+		codes[i] = at[classes[l]]
+	}
+	return assay.Column{Name: "prediction", Type: assay.TypeString, Codes: codes, Levels: sorted}
+}

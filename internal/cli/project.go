@@ -1,0 +1,474 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/assay-ml/assay"
+)
+
+// ProjectFile is the file that holds every parameter of an experiment.
+const ProjectFile = "assay.yaml"
+
+const maxProjectBytes = 1 << 20
+
+// Project is assay.yaml. It is strict: an unknown key is an error that names the line and the nearest key.
+type Project struct {
+	Name     string         `yaml:"project" jsonschema:"description=name of the project and of its registered model"`
+	Store    string         `yaml:"store,omitempty" jsonschema:"description=directory of the evidence store,default=.assay"`
+	Data     DataConfig     `yaml:"data"`
+	Schema   string         `yaml:"schema,omitempty" jsonschema:"description=file of the schema that every boundary is checked against,default=schema.json"`
+	Split    SplitConfig    `yaml:"split,omitempty"`
+	Train    TrainConfig    `yaml:"train,omitempty"`
+	Search   *SearchConfig  `yaml:"search,omitempty"`
+	Evaluate EvaluateConfig `yaml:"evaluate,omitempty"`
+	Gate     GateConfig     `yaml:"gate,omitempty"`
+	Card     CardConfig     `yaml:"card,omitempty"`
+	Serve    map[string]any `yaml:"serve,omitempty" jsonschema:"description=read by the serving path"`
+	Monitor  map[string]any `yaml:"monitor,omitempty" jsonschema:"description=read by the monitor"`
+
+	dir string // of the file; every relative path is relative to it
+}
+
+// DataConfig says where the data is and what its columns mean.
+type DataConfig struct {
+	URI       string            `yaml:"uri" jsonschema:"description=csv; tsv; json; jsonl or parquet file; a folder or a glob of them"`
+	Key       Columns           `yaml:"key,omitempty" jsonschema:"description=columns that identify a row; absent: its content"`
+	Entity    string            `yaml:"entity,omitempty" jsonschema:"description=column of what may not straddle a split: a person; a session"`
+	Time      string            `yaml:"time,omitempty" jsonschema:"description=column of the time of a row"`
+	Target    TargetConfig      `yaml:"target"`
+	Sensitive []string          `yaml:"sensitive,omitempty" jsonschema:"description=columns of groups that must be treated fairly"`
+	Exclude   []string          `yaml:"exclude,omitempty" jsonschema:"description=columns that are never features"`
+	Category  []string          `yaml:"categorical,omitempty" jsonschema:"description=numeric columns whose numbers are codes"`
+	Nulls     []string          `yaml:"nulls,omitempty" jsonschema:"description=texts that mean missing"`
+	Delimiter string            `yaml:"delimiter,omitempty" jsonschema:"description=of a text file; absent: detected"`
+	Encoding  string            `yaml:"encoding,omitempty" jsonschema:"description=of a text file; absent: detected"`
+	Document  map[string]string `yaml:"documentation,omitempty" jsonschema:"description=the datasheet: sources; time_range; population; known_gaps; exclusions; imputations; licence"`
+}
+
+// TargetConfig names the label.
+type TargetConfig struct {
+	Column   string     `yaml:"column"`
+	Task     assay.Task `yaml:"task" jsonschema:"enum=binary,enum=multiclass,enum=regression"`
+	Positive Scalar     `yaml:"positive,omitempty" jsonschema:"description=the positive class of a binary target"`
+}
+
+// SplitConfig says how rows are divided.
+type SplitConfig struct {
+	By         string  `yaml:"by,omitempty" jsonschema:"enum=stratified,enum=random,enum=group,enum=stratified_group,enum=time,enum=hash,enum=predefined,default=stratified"`
+	Column     string  `yaml:"column,omitempty" jsonschema:"description=column that names the part of each row; for predefined"`
+	Validation float64 `yaml:"validation,omitempty" jsonschema:"default=0.2"`
+	Test       float64 `yaml:"test,omitempty" jsonschema:"default=0.2"`
+	Seed       uint64  `yaml:"seed,omitempty"`
+	Purge      string  `yaml:"purge,omitempty" jsonschema:"description=time between the parts that is dropped; for time"`
+}
+
+// TrainConfig says what makes the model: a built-in learner or a command.
+type TrainConfig struct {
+	Learner string         `yaml:"learner,omitempty" jsonschema:"description=a built-in learner: prior; logistic_regression; linear_regression; ridge; elastic_net; gradient_boosting; …"`
+	Params  map[string]any `yaml:"params,omitempty"`
+	Command []string       `yaml:"command,omitempty" jsonschema:"description=a command that trains; it finds its inputs in the environment"`
+	Seed    uint64         `yaml:"seed,omitempty"`
+	Weight  string         `yaml:"class_weight,omitempty" jsonschema:"enum=,enum=balanced"`
+	Compare []string       `yaml:"candidates,omitempty" jsonschema:"description=learners that cross-validation chooses from"`
+	Folds   int            `yaml:"folds,omitempty" jsonschema:"default=5"`
+}
+
+// SearchConfig is a hyper-parameter search.
+type SearchConfig struct {
+	Sampler string                 `yaml:"sampler,omitempty" jsonschema:"enum=random,enum=tpe,default=tpe"`
+	Pruner  string                 `yaml:"pruner,omitempty" jsonschema:"enum=none,enum=median,enum=halving,default=none"`
+	Trials  int                    `yaml:"trials,omitempty" jsonschema:"default=30"`
+	Seed    uint64                 `yaml:"seed,omitempty"`
+	Space   map[string]SpaceConfig `yaml:"space"`
+}
+
+// SpaceConfig is the range of one parameter.
+type SpaceConfig struct {
+	Low     *float64 `yaml:"low,omitempty"`
+	High    *float64 `yaml:"high,omitempty"`
+	Log     bool     `yaml:"log,omitempty"`
+	Int     bool     `yaml:"int,omitempty"`
+	Choices []any    `yaml:"choices,omitempty"`
+}
+
+// EvaluateConfig says how good is judged.
+type EvaluateConfig struct {
+	Metrics    []string        `yaml:"metrics,omitempty"`
+	Primary    string          `yaml:"primary,omitempty"`
+	Business   *BusinessConfig `yaml:"business,omitempty"`
+	Slices     []string        `yaml:"slices,omitempty" jsonschema:"description=a column; or COLUMN: band; band; or A & B"`
+	Baseline   string          `yaml:"baseline,omitempty"`
+	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"default=0.5"`
+	Replicates int             `yaml:"replicates,omitempty" jsonschema:"default=2000"`
+	Level      float64         `yaml:"level,omitempty" jsonschema:"default=0.95"`
+	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined"`
+	Seed       uint64          `yaml:"seed,omitempty"`
+}
+
+// BusinessConfig is a metric in the user's own terms.
+type BusinessConfig struct {
+	Name      string `yaml:"name"`
+	Expr      string `yaml:"expr" jsonschema:"description=CEL over tp; fp; tn; fn; n as doubles"`
+	Direction string `yaml:"direction" jsonschema:"enum=lower,enum=higher"`
+}
+
+// GateConfig says what a promotion must pass.
+type GateConfig struct {
+	Policy string  `yaml:"policy,omitempty" jsonschema:"description=default; or a policy file,default=default"`
+	Margin float64 `yaml:"margin,omitempty" jsonschema:"description=how much worse than production still counts as not worse"`
+}
+
+// CardConfig holds what only people can say about a model.
+type CardConfig struct {
+	Description string `yaml:"description,omitempty"`
+	Licence     string `yaml:"licence,omitempty"`
+	Owners      string `yaml:"owners,omitempty"`
+	IntendedUse string `yaml:"intended_use,omitempty"`
+	OutOfScope  string `yaml:"out_of_scope,omitempty"`
+	Limitations string `yaml:"limitations,omitempty"`
+	OutOfDist   string `yaml:"out_of_distribution,omitempty"`
+	Ethics      string `yaml:"ethical_considerations,omitempty"`
+	Contact     string `yaml:"contact,omitempty"`
+}
+
+// Columns is one column name or a list of them.
+type Columns []string
+
+// UnmarshalYAML reads a scalar or a sequence.
+func (c *Columns) UnmarshalYAML(b []byte) error {
+	var list []string
+	if err := yaml.Unmarshal(b, &list); err == nil {
+		*c = list
+		return nil
+	}
+	var s Scalar
+	if err := yaml.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	*c = nil
+	if s != "" {
+		*c = Columns{string(s)}
+	}
+	return nil
+}
+
+// Scalar is any YAML scalar, kept as its text: 1, true and "1" are "1", "true" and "1".
+type Scalar string
+
+// UnmarshalYAML reads a scalar of any type.
+func (s *Scalar) UnmarshalYAML(b []byte) error {
+	var v any
+	if err := yaml.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	switch x := v.(type) {
+	case nil:
+		*s = ""
+	case map[string]any, []any:
+		return errors.New("want one value, not a list or a map")
+	default:
+		*s = Scalar(fmt.Sprint(x))
+	}
+	return nil
+}
+
+// LoadProject reads assay.yaml. An empty path means the file in dir or the nearest folder above it.
+func LoadProject(dir, path string) (*Project, error) {
+	if path == "" {
+		p, err := findProject(dir)
+		if err != nil {
+			return nil, err
+		}
+		path = p
+	} else if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	src, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, assay.Errorf(assay.NotFound, "no file %s", filepath.Base(path)).Try("assay init DATA --target COLUMN")
+	case err != nil:
+		return nil, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
+	}
+	p, err := ParseProject(src)
+	if err != nil {
+		return nil, err
+	}
+	p.dir = filepath.Dir(path)
+	return p, nil
+}
+
+func findProject(dir string) (string, error) {
+	for d := dir; ; d = filepath.Dir(d) {
+		p := filepath.Join(d, ProjectFile)
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", assay.Errorf(assay.NotFound, "no %s here or in a folder above", ProjectFile).Try("assay init DATA --target COLUMN")
+		}
+	}
+}
+
+// ParseProject reads the text of assay.yaml, fills in the defaults and reports every problem at once.
+func ParseProject(src []byte) (*Project, error) {
+	if len(src) > maxProjectBytes {
+		return nil, assay.Errorf(assay.Invalid, "%s is %d bytes; the limit is %d", ProjectFile, len(src), maxProjectBytes)
+	}
+	file, err := parser.ParseBytes(src, 0)
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "%s is not valid YAML: %s", ProjectFile, yaml.FormatError(err, false, false))
+	}
+	var bad assay.Problems
+	for _, doc := range file.Docs {
+		unknownKeys(doc.Body, reflect.TypeFor[Project](), "", &bad)
+	}
+	if len(file.Docs) > 1 {
+		bad.Add("%d YAML documents; want one", len(file.Docs))
+	}
+	if err := bad.Err(assay.Invalid, ProjectFile); err != nil {
+		return nil, err
+	}
+	p := &Project{}
+	if err := yaml.Unmarshal(src, p); err != nil {
+		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	p.defaults()
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// unknownKeys walks the YAML beside the Go type that it is decoded into.
+func unknownKeys(n ast.Node, t reflect.Type, path string, bad *assay.Problems) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	var pairs []*ast.MappingValueNode
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		pairs = m.Values
+	case *ast.MappingValueNode:
+		pairs = []*ast.MappingValueNode{m}
+	default:
+		return
+	}
+	if t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct {
+		for _, kv := range pairs {
+			unknownKeys(kv.Value, t.Elem(), path+kv.Key.String()+".", bad)
+		}
+		return
+	}
+	if t.Kind() != reflect.Struct {
+		return
+	}
+	fields := map[string]reflect.Type{}
+	var names []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if name != "" {
+			fields[name] = f.Type
+			names = append(names, name)
+		}
+	}
+	seen := map[string]bool{}
+	for _, kv := range pairs {
+		key := kv.Key.String()
+		line := kv.Key.GetToken().Position.Line
+		ft, ok := fields[key]
+		if !ok {
+			bad.Add("line %d: unknown key %q%s", line, path+key, didYouMean(key, names))
+			continue
+		}
+		if seen[key] {
+			bad.Add("line %d: key %q is given twice", line, path+key)
+		}
+		seen[key] = true
+		unknownKeys(kv.Value, ft, path+key+".", bad)
+	}
+}
+
+// didYouMean names the nearest of names when it is near enough to be meant, and all of them otherwise.
+func didYouMean(got string, names []string) string {
+	best, dist := "", 3
+	for _, n := range names {
+		if d := editDistance(strings.ToLower(got), n); d < dist {
+			best, dist = n, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	return "; the keys here are " + strings.Join(sorted, ", ")
+}
+
+// editDistance is Levenshtein's.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diag := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diag
+			if a[i-1] != b[j-1] {
+				cost = 1 + min(diag, row[j], row[j-1])
+			}
+			diag, row[j] = row[j], cost
+		}
+	}
+	return row[len(b)]
+}
+
+func (p *Project) defaults() {
+	set := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	set(&p.Store, ".assay")
+	set(&p.Schema, "schema.json")
+	set(&p.Gate.Policy, "default")
+	if p.Split.By == "" {
+		switch {
+		case p.Data.Entity != "" && p.Data.Target.Task.Classifies():
+			p.Split.By = "stratified_group"
+		case p.Data.Entity != "":
+			p.Split.By = "group"
+		case p.Data.Target.Task.Classifies():
+			p.Split.By = "stratified"
+		default:
+			p.Split.By = "random"
+		}
+	}
+	if p.Split.Validation == 0 {
+		p.Split.Validation = 0.2
+	}
+	if p.Split.Test == 0 {
+		p.Split.Test = 0.2
+	}
+	if p.Train.Learner == "" && len(p.Train.Command) == 0 {
+		p.Train.Learner = "gradient_boosting"
+	}
+	if p.Train.Folds == 0 {
+		p.Train.Folds = 5
+	}
+	e := &p.Evaluate
+	if len(e.Metrics) == 0 {
+		switch p.Data.Target.Task {
+		case assay.Regression:
+			e.Metrics = []string{"mean_absolute_error", "root_mean_squared_error", "r2_score"}
+		case assay.Multiclass:
+			e.Metrics = []string{"log_loss", "balanced_accuracy_score", "accuracy_score"}
+		default:
+			e.Metrics = []string{"roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss", "f1_score", "balanced_accuracy_score"}
+		}
+	}
+	set(&e.Primary, e.Metrics[0])
+	if e.Baseline == "" {
+		e.Baseline = "prior"
+		if p.Data.Target.Task == assay.Regression {
+			e.Baseline = "mean"
+		}
+	}
+	if e.Threshold == nil {
+		half := 0.5
+		e.Threshold = &half
+	}
+	if e.Replicates == 0 {
+		e.Replicates = 2000
+	}
+	if e.Level == 0 {
+		e.Level = 0.95
+	}
+}
+
+func (p *Project) check() error {
+	var bad assay.Problems
+	if p.Name == "" {
+		bad.Add("project is empty: it names the project and its model")
+	} else if strings.ContainsAny(p.Name, "/\\ \t\n") {
+		bad.Add("project %q holds a space or a slash", p.Name)
+	}
+	if p.Data.URI == "" {
+		bad.Add("data.uri is empty")
+	}
+	if p.Data.Target.Column == "" {
+		bad.Add("data.target.column is empty")
+	}
+	switch p.Data.Target.Task {
+	case assay.Binary, assay.Multiclass, assay.Regression:
+	case "":
+		bad.Add("data.target.task is empty: one of binary, multiclass, regression")
+	default:
+		bad.Add("data.target.task %q is none of binary, multiclass, regression", p.Data.Target.Task)
+	}
+	ways := []string{"stratified", "random", "group", "stratified_group", "time", "hash", "predefined"}
+	if !slices.Contains(ways, p.Split.By) {
+		bad.Add("split.by %q is none of %s", p.Split.By, strings.Join(ways, ", "))
+	}
+	if strings.HasSuffix(p.Split.By, "group") && p.Data.Entity == "" {
+		bad.Add("split.by %s needs data.entity", p.Split.By)
+	}
+	if p.Split.By == "time" && p.Data.Time == "" {
+		bad.Add("split.by time needs data.time")
+	}
+	if p.Split.By == "predefined" && p.Split.Column == "" {
+		bad.Add("split.by predefined needs split.column")
+	}
+	for name, v := range map[string]float64{"validation": p.Split.Validation, "test": p.Split.Test} {
+		if !(v > 0 && v < 1) {
+			bad.Add("split.%s is %v; want a share between 0 and 1", name, v)
+		}
+	}
+	if p.Split.Validation+p.Split.Test >= 1 {
+		bad.Add("split.validation and split.test add up to %v; nothing is left to train on", p.Split.Validation+p.Split.Test)
+	}
+	if p.Train.Learner != "" && len(p.Train.Command) > 0 {
+		bad.Add("train has both a learner and a command; want one")
+	}
+	if !slices.Contains(p.Evaluate.Metrics, p.Evaluate.Primary) {
+		bad.Add("evaluate.primary %q is not in evaluate.metrics", p.Evaluate.Primary)
+	}
+	if !(p.Evaluate.Level > 0.5 && p.Evaluate.Level < 1) {
+		bad.Add("evaluate.level is %v; want a coverage between 0.5 and 1, such as 0.95", p.Evaluate.Level)
+	}
+	if p.Evaluate.Replicates < 200 || p.Evaluate.Replicates > 100_000 {
+		bad.Add("evaluate.replicates is %d; want 200 to 100000", p.Evaluate.Replicates)
+	}
+	if b := p.Evaluate.Business; b != nil {
+		if b.Name == "" || b.Expr == "" {
+			bad.Add("evaluate.business needs name and expr")
+		}
+		if b.Direction != "lower" && b.Direction != "higher" {
+			bad.Add("evaluate.business.direction %q is none of lower, higher", b.Direction)
+		}
+	}
+	if p.Gate.Margin < 0 {
+		bad.Add("gate.margin is %v; want 0 or more", p.Gate.Margin)
+	}
+	return bad.Err(assay.Invalid, ProjectFile)
+}
+
+// Path resolves a path of the file against its folder. A URI with a scheme and "-" stay as they are.
+func (p *Project) Path(s string) string {
+	if s == "-" || filepath.IsAbs(s) || strings.Contains(s, "://") {
+		return s
+	}
+	return filepath.Join(p.dir, s)
+}

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/dataset"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// A session is what the commands of one run share: the project, the store, the table engine and the data set, each opened when first
+// asked for.
+type session struct {
+	*app
+	p      *Project
+	st     *store.SQLite
+	engine *table.Engine
+	sums   *dataset.Sums
+	data   *table.Table
+	parent string // the command that opened it, for the journal
+}
+
+// open starts a session on the project of the working directory.
+func (a *app) open(ctx context.Context, command string) (*session, error) {
+	p, err := LoadProject(a.Dir, a.config)
+	if err != nil {
+		return nil, err
+	}
+	return a.openProject(ctx, p, command)
+}
+
+func (a *app) openProject(ctx context.Context, p *Project, command string) (*session, error) {
+	st, err := store.OpenSQLite(ctx, store.Options{Dir: p.Path(p.Store), Clock: a.Now, Producer: "assay " + command + " " + Version})
+	if err != nil {
+		return nil, err
+	}
+	return &session{app: a, p: p, st: st, sums: dataset.OpenSums(filepath.Join(p.Path(p.Store), "cache", "files.json")), parent: command}, nil
+}
+
+// openStore starts a session on a store alone: for commands that look at evidence and need no assay.yaml.
+func (a *app) openStore(ctx context.Context, command string) (*session, error) {
+	p, err := LoadProject(a.Dir, a.config)
+	if err == nil {
+		return a.openProject(ctx, p, command)
+	}
+	dir := filepath.Join(a.Dir, ".assay")
+	if _, statErr := os.Stat(dir); a.config != "" || statErr != nil || assay.CodeOf(err) != assay.NotFound {
+		return nil, err
+	}
+	p = &Project{Store: ".assay", dir: a.Dir}
+	return a.openProject(ctx, p, command)
+}
+
+// Close ends the session; it returns the first thing that could not be closed.
+func (s *session) Close() error {
+	err := s.sums.Save()
+	if s.engine != nil {
+		err = errors.Join(err, s.engine.Close())
+	}
+	return errors.Join(err, s.st.Close())
+}
+
+// tables returns the table engine.
+func (s *session) tables(ctx context.Context) (*table.Engine, error) {
+	if s.engine != nil {
+		return s.engine, nil
+	}
+	e, err := s.app.tableEngine(ctx)
+	s.engine = e
+	return e, err
+}
+
+func (a *app) tableEngine(ctx context.Context) (*table.Engine, error) {
+	memory, err := bytesFlag("--memory", a.memory)
+	if err != nil {
+		return nil, err
+	}
+	return table.Open(ctx, table.Options{MemoryBytes: memory, Threads: a.threads})
+}
+
+// readOptions are how the project reads its data.
+func (p *Project) readOptions(a *app) table.ReadOptions {
+	return table.ReadOptions{Delimiter: p.Data.Delimiter, Encoding: p.Data.Encoding, Nulls: p.Data.Nulls, Stdin: a.Stdin}
+}
+
+// table reads the project's data set.
+func (s *session) table(ctx context.Context) (*table.Table, error) {
+	if s.data != nil {
+		return s.data, nil
+	}
+	e, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := e.Read(ctx, s.p.Path(s.p.Data.URI), s.p.readOptions(s.app))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.p.checkColumns(t.Fields()); err != nil {
+		return nil, err
+	}
+	s.data = t
+	return t, nil
+}
+
+// checkColumns holds the columns that assay.yaml names against those of the table.
+func (p *Project) checkColumns(fields []assay.Field) error {
+	var have []string
+	for _, f := range fields {
+		have = append(have, f.Name)
+	}
+	var bad assay.Problems
+	need := func(key string, cols ...string) {
+		for _, c := range cols {
+			if c != "" && !slices.Contains(have, c) {
+				bad.Add("%s names column %q, which the data does not have%s", key, c, didYouMean(c, have))
+			}
+		}
+	}
+	need("data.target.column", p.Data.Target.Column)
+	need("data.key", p.Data.Key...)
+	need("data.entity", p.Data.Entity)
+	need("data.time", p.Data.Time)
+	need("data.sensitive", p.Data.Sensitive...)
+	need("data.exclude", p.Data.Exclude...)
+	need("data.categorical", p.Data.Category...)
+	need("split.column", p.Split.Column)
+	return bad.Err(assay.Invalid, ProjectFile)
+}
+
+// features are the columns that a model may learn from.
+func (p *Project) features(fields []assay.Field) []string {
+	drop := append([]string{p.Data.Target.Column, p.Data.Entity, p.Data.Time, p.Split.Column}, p.Data.Key...)
+	drop = append(drop, p.Data.Exclude...)
+	var out []string
+	for _, f := range fields {
+		if !slices.Contains(drop, f.Name) {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}
+
+// write appends evidence and returns its record.
+func (s *session) write(ctx context.Context, kind assay.Kind, subject assay.Digest, parents []assay.Digest, payload any) (assay.Record, error) {
+	e, err := store.Evidence(kind, subject, parents, payload)
+	if err != nil {
+		return assay.Record{}, err
+	}
+	rs, err := s.st.Append(ctx, s.circumstances(), e)
+	if err != nil {
+		return assay.Record{}, err
+	}
+	return rs[0], nil
+}
+
+// circumstances go into the journal beside the evidence.
+func (s *session) circumstances() map[string]string {
+	c := map[string]string{"command": s.parent}
+	if host, err := os.Hostname(); err == nil {
+		c["host"] = host
+	}
+	if u := s.Env("USER"); u != "" {
+		c["user"] = u
+	}
+	return c
+}
+
+// latest returns the newest evidence of a kind about a subject, or nil.
+func (s *session) latest(ctx context.Context, kind assay.Kind, subject assay.Digest) (*assay.Record, error) {
+	rs, err := s.st.Find(ctx, store.Query{Kind: kind, Subject: subject, Limit: 1})
+	if err != nil || len(rs) == 0 {
+		return nil, err
+	}
+	return &rs[0], nil
+}
+
+// need returns the newest evidence of a kind about a subject, or an error that names the command that makes it.
+func (s *session) need(ctx context.Context, kind assay.Kind, subject assay.Digest, command string) (*assay.Record, error) {
+	r, err := s.latest(ctx, kind, subject)
+	if err == nil && r == nil {
+		err = assay.Errorf(assay.NotFound, "no %s evidence about %s yet", kind, short(subject)).Try("%s", command)
+	}
+	return r, err
+}
+
+func short(d assay.Digest) string {
+	if d == "" {
+		return "anything"
+	}
+	return d.Short()
+}
+
+// reports is the folder for the project's pages.
+func (s *session) reports() (string, error) {
+	dir := filepath.Join(s.p.Path(s.p.Store), "reports")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", assay.Errorf(assay.Unavailable, "the folder for reports cannot be made: %w", err)
+	}
+	return dir, nil
+}
+
+// shown makes a path short for a person: relative to the working directory where that is shorter.
+func (a *app) shown(path string) string {
+	if rel, err := filepath.Rel(a.Dir, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
+}

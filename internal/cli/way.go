@@ -1,0 +1,392 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// A stage is one step of assay make: what it depends on, and how it is brought up to date.
+type stage struct {
+	name string
+	says string // what it does, in a few words
+	// inputs are named digests; the stage runs when one of them changes.
+	inputs func(ctx context.Context, m *maker) (map[string]assay.Digest, error)
+	// run does the work and returns the evidence that it leaves; no is set when the work was done and its answer is no.
+	run func(ctx context.Context, s *session) (out []assay.Digest, no string, err error)
+}
+
+// made is what make remembers of a stage.
+type made struct {
+	Inputs  map[string]assay.Digest `json:"inputs"`
+	Outputs []assay.Digest          `json:"outputs"`
+}
+
+// A maker brings stages up to date.
+type maker struct {
+	*session
+	state map[string]made
+	path  string
+}
+
+func (s *session) maker() (*maker, error) {
+	m := &maker{session: s, state: map[string]made{}, path: filepath.Join(s.p.Path(s.p.Store), "make.json")}
+	b, err := os.ReadFile(m.path)
+	if err == nil && json.Unmarshal(b, &m.state) != nil {
+		m.state = map[string]made{}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, assay.Errorf(assay.Unavailable, "the memory of make cannot be read: %w", err)
+	}
+	return m, nil
+}
+
+func (m *maker) save() error {
+	b, err := json.MarshalIndent(m.state, "", "  ")
+	if err != nil {
+		return assay.Errorf(assay.Internal, "the memory of make cannot be written: %w", err)
+	}
+	tmp := m.path + ".new"
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
+		return assay.Errorf(assay.Unavailable, "the memory of make cannot be written: %w", err)
+	}
+	return os.Rename(tmp, m.path)
+}
+
+// section is the digest of a part of assay.yaml.
+func section(v any) assay.Digest {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("BUG: a part of assay.yaml cannot be written as JSON: " + err.Error())
+	}
+	return assay.DigestOf(b)
+}
+
+// dataDigest is the digest of the bytes of the data files, which unchanged files give without being read.
+func (m *maker) dataDigest(ctx context.Context) (assay.Digest, error) {
+	paths, err := table.Locate(m.p.Path(m.p.Data.URI))
+	if err != nil {
+		return "", err
+	}
+	ds, err := m.sums.Digest(ctx, paths)
+	if err != nil {
+		return "", err
+	}
+	return section([]any{paths, ds}), nil
+}
+
+func (m *maker) fileDigest(ctx context.Context, path string) (assay.Digest, error) {
+	ds, err := m.sums.Digest(ctx, []string{path})
+	if assay.CodeOf(err) == assay.NotFound {
+		return "sha256:absent", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return ds[0], nil
+}
+
+// after is the digest of what another stage left.
+func (m *maker) after(name string) assay.Digest { return section(m.state[name].Outputs) }
+
+// stages returns the life of a model in order.
+func stages() []stage {
+	data := func(ctx context.Context, m *maker, more map[string]assay.Digest) (map[string]assay.Digest, error) {
+		d, err := m.dataDigest(ctx)
+		more["the data files"] = d
+		more["data in assay.yaml"] = section([]any{m.p.Data.URI, m.p.Data.Nulls, m.p.Data.Delimiter, m.p.Data.Encoding})
+		return more, err
+	}
+	return []stage{
+		{"snapshot", "version and document the data",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				return data(ctx, m, map[string]assay.Digest{"data.documentation": section(m.p.Data.Document), "project": section(m.p.Name)})
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+				r, snap, sheet, err := s.snapshotStage(ctx)
+				if err != nil {
+					return nil, "", err
+				}
+				printSnapshot(s.Stdout, r, snap, sheet)
+				return []assay.Digest{r.ID}, "", nil
+			}},
+		{"check", "hold the data against the schema",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				sc, err := m.fileDigest(ctx, m.p.Path(m.p.Schema))
+				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "the schema": sc}, err
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+				if _, err := os.Stat(s.p.Path(s.p.Schema)); errors.Is(err, fs.ErrNotExist) {
+					if err := s.writeInferred(ctx); err != nil {
+						return nil, "", err
+					}
+				}
+				r, v, err := s.checkStage(ctx, "")
+				if err != nil {
+					return nil, "", err
+				}
+				printValidation(s.Stdout, v)
+				if v.Verdict != assay.Pass {
+					return []assay.Digest{r.ID}, "the data does not pass its schema", nil
+				}
+				return []assay.Digest{r.ID}, "", nil
+			}},
+		{"split", "divide the rows and seal the test labels",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				d := m.p.Data
+				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "split in assay.yaml": section([]any{m.p.Split, d.Key, d.Entity, d.Time, d.Target, d.Exclude})}, nil
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+				r, split, err := s.splitStage(ctx)
+				if err != nil {
+					return nil, "", err
+				}
+				printSplit(s.Stdout, s, r, split)
+				if leakageVerdict(split) == assay.Fail {
+					return []assay.Digest{r.ID}, "a leakage check failed", nil
+				}
+				return []assay.Digest{r.ID}, "", nil
+			}},
+		{"train", "train the model",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				return map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.Data.Exclude}), "assay": section(Version)}, nil
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+				r, m, err := s.trainProject(ctx)
+				if err != nil {
+					return nil, "", err
+				}
+				return []assay.Digest{r.ID}, "", s.printTrained(ctx, r, m)
+			}},
+		{"eval", "evaluate on the validation part",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) { return s.makeEval(ctx, false) }},
+		{"final", "evaluate on the sealed test part, once",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) { return s.makeEval(ctx, true) }},
+		{"register", "give the model a version",
+			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
+				return map[string]assay.Digest{"the model": m.after("train"), "project": section(m.p.Name)}, nil
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+				v, _, err := s.registerStage(ctx, "", "")
+				if err != nil {
+					return nil, "", err
+				}
+				fmt.Fprintf(s.Stdout, "%s is model %s\n", versionName(v), v.Model.Short())
+				return []assay.Digest{v.Evidence}, "", nil
+			}},
+		{"compare", "hold it against what is in production",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				return map[string]assay.Digest{"the final evaluation": m.after("final"), "gate.margin": section(m.p.Gate.Margin), "what is in production": m.holders(ctx)}, nil
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+				r, c, err := s.compareStage(ctx, "", "")
+				if err != nil {
+					return nil, "", err
+				}
+				printComparison(s.Stdout, r, c)
+				return []assay.Digest{r.ID}, "", nil
+			}},
+		{"card", "write the model card",
+			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
+				return map[string]assay.Digest{"the comparison": m.after("compare"), "the version": m.after("register"), "the check": m.after("check"), "card in assay.yaml": section(m.p.Card)}, nil
+			},
+			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+				v, err := s.version(ctx, "")
+				if err != nil {
+					return nil, "", err
+				}
+				r, card, doc, err := s.cardStage(ctx, v)
+				if err != nil {
+					return nil, "", err
+				}
+				path, err := s.writeCard(v, doc, "")
+				if err != nil {
+					return nil, "", err
+				}
+				fmt.Fprintf(s.Stdout, "card of %s in %s\n", versionName(v), s.shown(path))
+				if !card.Complete {
+					fmt.Fprintf(s.Stdout, "  ✕ it lacks %s\n", strings.Join(card.Missing, ", "))
+				}
+				return []assay.Digest{r.ID}, "", nil
+			}},
+	}
+}
+
+// holders is the digest of what holds the stages now.
+func (m *maker) holders(ctx context.Context) assay.Digest {
+	var out []assay.Digest
+	for _, st := range []assay.Stage{assay.StageProduction, assay.StageStaging} {
+		if v, err := m.st.Holder(ctx, m.p.Name, st); err == nil {
+			out = append(out, v.Model)
+		}
+	}
+	return section(out)
+}
+
+func (s *session) makeEval(ctx context.Context, final bool) ([]assay.Digest, string, error) {
+	r, e, err := s.evalStage(ctx, "", final, "")
+	if err != nil {
+		return nil, "", err
+	}
+	path, err := s.evaluationReport(r, e, "")
+	if err != nil {
+		return nil, "", err
+	}
+	printEvaluation(s.Stdout, r, e)
+	fmt.Fprintf(s.Stdout, "report %s\n", s.shown(path))
+	return []assay.Digest{r.ID}, "", nil
+}
+
+// defaultStage is how far assay make goes by itself: everything that spends nothing.
+const defaultStage = "eval"
+
+func (a *app) makeCommand() *cobra.Command {
+	var names []string
+	for _, st := range stages() {
+		names = append(names, st.name)
+	}
+	return &cobra.Command{
+		Use: "make [STAGE]", Short: "Bring every stage up to date, and say why each runs or is skipped",
+		Long: "Bring every stage up to STAGE up to date; eval when none is given. A stage runs when one of its inputs changed.\n\nStages: " + strings.Join(names, ", ") +
+			".\n\nThe stages from final on use the sealed test labels; they run only when asked for.",
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: names,
+		RunE: a.with("make", func(ctx context.Context, s *session, args []string) error {
+			to := first(args)
+			if to == "" {
+				to = defaultStage
+			}
+			if !slices.Contains(names, to) {
+				return assay.Errorf(assay.Invalid, "no stage %q%s", to, didYouMean(to, names)).Try("assay make --help")
+			}
+			m, err := s.maker()
+			if err != nil {
+				return err
+			}
+			return m.make(ctx, to)
+		}),
+	}
+}
+
+func (m *maker) make(ctx context.Context, to string) error {
+	for _, st := range stages() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		in, err := st.inputs(ctx, m)
+		if err != nil {
+			return err
+		}
+		why := m.why(ctx, st.name, in)
+		if why == "" {
+			fmt.Fprintf(m.Stdout, "%-9s up to date\n", st.name)
+		} else {
+			fmt.Fprintf(m.Stdout, "%-9s %s (%s)\n", st.name, st.says, why)
+			out, no, err := st.run(ctx, m.session)
+			if err != nil {
+				return err
+			}
+			m.state[st.name] = made{in, out}
+			if err := m.save(); err != nil {
+				return err
+			}
+			if no != "" {
+				delete(m.state, st.name)
+				if err := m.save(); err != nil {
+					return err
+				}
+				fmt.Fprintf(m.Stdout, "stopped: %s\n", no)
+				return errAnswerNo
+			}
+		}
+		if st.name == to {
+			break
+		}
+	}
+	return nil
+}
+
+// why says why a stage must run; empty when it need not.
+func (m *maker) why(ctx context.Context, name string, in map[string]assay.Digest) string {
+	old, ok := m.state[name]
+	if !ok {
+		return "it never ran"
+	}
+	for _, k := range slices.Sorted(maps.Keys(in)) {
+		if old.Inputs[k] != in[k] {
+			return k + " changed"
+		}
+	}
+	for _, id := range old.Outputs {
+		if _, err := m.st.Get(ctx, id); err != nil {
+			return "its evidence is gone"
+		}
+	}
+	if name == "split" && len(old.Outputs) == 1 {
+		for _, f := range []string{"train.parquet", "validation.parquet", "test_features.parquet"} {
+			if _, err := os.Stat(filepath.Join(m.splitDir(old.Outputs[0]), f)); err != nil {
+				return f + " is gone"
+			}
+		}
+	}
+	return ""
+}
+
+func (a *app) doneCommand() *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use: "done [VERSION]", Short: "Print the Definition of Done, with the missing command for each item",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("done", func(ctx context.Context, s *session, args []string) error {
+			stage, err := stageFlag(to)
+			if err != nil {
+				return err
+			}
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				if assay.CodeOf(err) == assay.NotFound {
+					return assay.Errorf(assay.NotFound, "%s has no registered version yet", s.p.Name).Try("assay make card")
+				}
+				return err
+			}
+			_, j, err := s.judge(ctx, v, stage)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.done/1", j, func(w io.Writer) {
+				printJudgement(w, versionName(v), j, true)
+				left := 0
+				for _, r := range j.Rules {
+					if r.Required && r.Verdict != assay.Pass && r.Waived == "" {
+						left++
+					}
+				}
+				fmt.Fprintf(w, "%d of %d items are done\n", len(j.Rules)-left, len(j.Rules))
+			}); err != nil {
+				return err
+			}
+			return answer(j.Verdict)
+		}),
+	}
+	c.Flags().StringVar(&to, "to", "production", "staging or production")
+	return c
+}
