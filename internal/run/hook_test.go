@@ -335,3 +335,60 @@ func TestPackagesAreReadFromTheirMetadata(t *testing.T) {
 		t.Errorf("unpinned %q", got)
 	}
 }
+
+func TestGradientBoostingIsReproducible(t *testing.T) {
+	for _, library := range []string{"xgboost", "lightgbm"} {
+		t.Run(library, func(t *testing.T) {
+			res, _ := repeats(t, venv(t), `
+import numpy as np
+`+map[string]string{
+				"xgboost":  "from xgboost import XGBClassifier\nm = XGBClassifier(n_estimators=5, subsample=0.5)",
+				"lightgbm": "from lightgbm import LGBMClassifier\nm = LGBMClassifier(n_estimators=5, subsample=0.5, subsample_freq=1, verbose=-1)",
+			}[library]+`
+rng = np.random.default_rng()
+X = rng.normal(size=(300, 5)); y = (X[:, 0] + rng.normal(size=300) > 0).astype(int)
+print(m.fit(X, y).predict_proba(X).tobytes().hex()[:400])
+`)
+			if !slices.Contains(res.run.Seeded, library) || len(res.run.Unseeded) != 0 {
+				t.Errorf("seeded %q, unseeded %q", res.run.Seeded, res.run.Unseeded)
+			}
+		})
+	}
+}
+
+// BenchmarkStart measures what the start-up hook adds to the start of an interpreter that does nothing.
+func BenchmarkStart(b *testing.B) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		b.Skip("no python3")
+	}
+	if out, err := exec.Command(python, "-c", "import sys; print(sys.executable)").Output(); err == nil {
+		python = strings.TrimSpace(string(out)) // not the script of a version manager
+	}
+	hook := b.TempDir()
+	if err := writeHook(hook); err != nil {
+		b.Fatal(err)
+	}
+	for name, env := range map[string][]string{
+		"plain": nil,
+		"hook":  {"PYTHONPATH=" + hook, "ASSAY_SEED=7", "PYTHONHASHSEED=7", "ASSAY_HOOK_REPORT=" + filepath.Join(b.TempDir(), "report")},
+	} {
+		for module, program := range map[string]string{"nothing": "pass", "random": "import random"} {
+			b.Run(name+"/"+module, func(b *testing.B) {
+				least := 0.0
+				for b.Loop() {
+					cmd := exec.Command(python, "-c", program)
+					cmd.Env = append(os.Environ(), env...)
+					began := b.Elapsed()
+					if err := cmd.Run(); err != nil {
+						b.Fatal(err)
+					}
+					if took := float64(b.Elapsed()-began) / 1e6; least == 0 || took < least {
+						least = took
+					}
+				}
+				b.ReportMetric(least, "min-ms/op")
+			})
+		}
+	}
+}
