@@ -289,8 +289,27 @@ func input(m *learn.Model, s learn.Spec, d learn.Data) (metric.Input, error) {
 	if s.Target.Positive != "" {
 		positive = slices.Index(s.Target.Classes, s.Target.Positive)
 	}
+	p.Proba = slices.Clone(p.Proba) // a baseline shares its own
+	normalize(p.Proba, len(p.Classes))
 	return metric.Input{
 		Task: s.Task, Classes: s.Target.Classes, Positive: positive, Truth: d.Labels, Labels: p.Labels, Proba: p.Proba,
 		Target: d.Values, Values: p.Values, Weights: d.Weights,
 	}, nil
+}
+
+// normalize makes rows of probabilities that sum to 1 in float32, as a model file computes them, sum to 1 in float64. The bound is the one
+// that scikit-learn has for float32; rows beyond it are left for the metric to judge.
+func normalize(proba []float64, classes int) {
+	const float32Root = 3.4526698300124393e-4 // square root of the machine epsilon of float32
+	for i := 0; classes > 0 && i+classes <= len(proba); i += classes {
+		sum := 0.0
+		for _, p := range proba[i : i+classes] {
+			sum += p
+		}
+		if math.Abs(sum-1) <= float32Root {
+			for j := range classes {
+				proba[i+j] /= sum
+			}
+		}
+	}
 }
