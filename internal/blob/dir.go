@@ -189,33 +189,49 @@ func (d *Dir) Strays(ctx context.Context) ([]Stray, error) {
 		if err != nil {
 			return unavailable("the blob directory cannot be read", err)
 		}
-		out = append(out, Stray{name, fi.Size(), fi.ModTime().UTC(), filepath.Dir(name) == temporaryDir})
+		out = append(out, Stray{name, fi.Size(), fi.ModTime().UTC(), false})
 		return nil
 	}
 	if err := d.walk(ctx, func(assay.Digest, int64) error { return nil }, add); err != nil {
 		return nil, err
 	}
-	tmp, err := os.ReadDir(filepath.Join(d.root, temporaryDir))
+	tmp, err := d.temporaries()
+	if err != nil {
+		return nil, err
+	}
+	return append(out, tmp...), nil
+}
+
+// temporaries returns the files of writes in progress, and what interrupted writes left.
+func (d *Dir) temporaries() ([]Stray, error) {
+	files, err := os.ReadDir(filepath.Join(d.root, temporaryDir))
 	if err != nil {
 		return nil, unavailable("the blob directory cannot be read", err)
 	}
-	for _, e := range tmp {
-		if err := add(temporaryDir + "/" + e.Name()); err != nil {
-			return nil, err
+	var out []Stray
+	for _, f := range files {
+		fi, err := f.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		if err != nil {
+			return nil, unavailable("the blob directory cannot be read", err)
+		}
+		out = append(out, Stray{temporaryDir + "/" + f.Name(), fi.Size(), fi.ModTime().UTC(), true})
 	}
 	return out, nil
 }
 
-// Sweep removes temporary files that have not changed since before and returns how many: what interrupted writes left behind.
-func (d *Dir) Sweep(ctx context.Context, before time.Time) (int, error) {
-	strays, err := d.Strays(ctx)
-	if err != nil {
+// Sweep removes temporary files that have not changed for the given time, and returns how many: what interrupted writes left behind.
+// It asks the clock only when there are any.
+func (d *Dir) Sweep(age time.Duration, clock func() time.Time) (int, error) {
+	tmp, err := d.temporaries()
+	if err != nil || len(tmp) == 0 {
 		return 0, err
 	}
-	n := 0
-	for _, s := range strays {
-		if !s.Temporary || !s.ChangedAt.Before(before) {
+	before, n := clock().Add(-age), 0
+	for _, s := range tmp {
+		if !s.ChangedAt.Before(before) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(d.root, filepath.FromSlash(s.Name))); err != nil && !errors.Is(err, fs.ErrNotExist) {

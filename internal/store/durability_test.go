@@ -1,3 +1,5 @@
+//go:build linux
+
 package store
 
 import (
@@ -33,7 +35,6 @@ const (
 	childStep  = "ASSAY_TEST_STEP" // die at the step of this number, from 1
 	childCount = "ASSAY_TEST_COUNT"
 	childFills = "ASSAY_TEST_FILLS" // a file on a small disk: removing it makes room
-	fullTest   = "ASSAY_TEST_FULL"  // in the parent: as many kills as the durability claim needs
 )
 
 func TestMain(m *testing.M) {

@@ -30,6 +30,9 @@ const (
 	// busyTimeout is how long a write waits for another process.
 	busyTimeout = 15 * time.Second
 	readers     = 4
+
+	// leftoverAge is how old a temporary file of the blobs must be to be certain that nobody writes it any more.
+	leftoverAge = 7 * 24 * time.Hour
 )
 
 // SQLite is a Store in a directory of the local file system.
@@ -64,6 +67,8 @@ func OpenSQLite(ctx context.Context, o Options) (*SQLite, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	// What interrupted writes left is in nobody's way: that it cannot be removed is no reason not to open the store.
+	_, _ = s.blobs.Sweep(leftoverAge, s.clock)
 	return s, nil
 }
 

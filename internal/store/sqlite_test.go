@@ -4,10 +4,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/assay-ml/assay/internal/assaytest"
 )
+
+// fullTest names the variable that asks for the full test: on the disk, with as many kills as the durability claim needs.
+const fullTest = "ASSAY_TEST_FULL"
 
 func openDir(t testing.TB, dir string) *SQLite {
 	t.Helper()
@@ -47,4 +52,21 @@ func brief(t testing.TB, dir string) (*SQLite, func()) {
 func TestSQLite(t *testing.T) {
 	dir := scratch(t)
 	conformance(t, func(t testing.TB, name string) Store { return openDir(t, filepath.Join(dir, name)) })
+}
+
+// TestOpenSweeps: opening removes what interrupted writes left a week ago, and nothing younger.
+func TestOpenSweeps(t *testing.T) {
+	dir := scratch(t)
+	openDir(t, dir)
+	now := assaytest.Clock()()
+	for name, age := range map[string]time.Duration{"put-old": 8 * 24 * time.Hour, "put-new": time.Hour} {
+		p := filepath.Join(dir, blobsName, "tmp", name)
+		if err := errors.Join(os.WriteFile(p, nil, 0o644), os.Chtimes(p, now.Add(-age), now.Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := checkClean(t, openDir(t, dir))
+	if len(r.Orphans) != 1 || !strings.Contains(r.Orphans[0].Detail, "put-new") {
+		t.Errorf("%+v", r.Orphans)
+	}
 }

@@ -37,8 +37,8 @@ type Store interface {
 type Archive interface {
 	// Append stores evidence in one transaction and returns its records in the given order. Evidence that is there already is
 	// returned as it is and adds no journal entry. The payload must be what the kind's type writes, parents must be there or come
-	// earlier in evs, and blobs that the payload stands on must be written before. circumstances go into the journal: host, user,
-	// durations, paths.
+	// earlier in evs, and blobs that the payload stands on must be written before. Promotions and disclosures are refused: Promote,
+	// Rollback and Disclose write them. circumstances go into the journal: host, user, durations, paths.
 	Append(ctx context.Context, circumstances map[string]string, evs ...assay.Evidence) ([]assay.Record, error)
 	// Get returns the evidence of that id, or NotFound.
 	Get(ctx context.Context, id assay.Digest) (assay.Record, error)
