@@ -74,7 +74,7 @@ type Case struct {
 		Type    string `json:"type"`
 		Message string `json:"message"`
 	} `json:"error"`
-	Warnings []string `json:"warnings"`
+	Warnings []json.RawMessage `json:"warnings"` // their form differs from table to table
 }
 
 // Tolerance is how close is close enough, as the table's header states it.

@@ -47,7 +47,7 @@ func TestOverlapProperty(t *testing.T) {
 		var want, got []string
 		for i, set := range sets {
 			a, b := in(rows, set), in(set, rows)
-			if a == 0 || a == int64(len(rows)) && b == a && len(set) == len(rows) {
+			if a == 0 {
 				continue
 			}
 			want = append(want, fmt.Sprint(i, a, b))
