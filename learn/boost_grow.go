@@ -31,8 +31,7 @@ type leaf struct {
 
 // A route takes a training row from a node to its left child if table holds 1 for the row's group code.
 type route struct {
-	word  int
-	shift uint
+	codes []uint8 // of every row, for the split feature's group
 	table [256]uint8
 }
 
@@ -43,7 +42,6 @@ type grower struct {
 	monotone []int // of every feature
 	bounded  bool  // any constraint is set
 
-	d                     []derivative
 	countBits             uint
 	firstUnit, secondUnit float64 // what 1 of a rounded derivative is worth
 
@@ -69,7 +67,7 @@ type leafRange struct {
 
 func newGrower(p *BoostParams, bins *binnedFrame, n int) *grower {
 	g := &grower{
-		p: p, bins: bins, monotone: p.Monotone, d: make([]derivative, n), rows: make([]int32, n), scratch: make([]int32, n),
+		p: p, bins: bins, monotone: p.Monotone, rows: make([]int32, n), scratch: make([]int32, n),
 		countBits: uint(bits.Len(uint(n))), tables: make([]groupTables, p.Threads), candidates: make([]split, len(bins.features)),
 	}
 	if g.monotone == nil {
@@ -146,11 +144,13 @@ func (g *grower) round(lo int, first, second []float64) {
 	// Adding 1.5 * 2^52 leaves the nearest integer in the low bits.
 	const magic = 3 << 51
 	a, b := 1/g.firstUnit, 1/g.secondUnit
-	out := g.d[lo : lo+len(first)]
 	second = second[:len(first)]
-	for i := range out {
-		out[i].first = int32(math.Float64bits(first[i]*a + magic))
-		out[i].second = int32(math.Float64bits(second[i]*b + magic))
+	for _, block := range g.bins.blocks {
+		out := block[lo : lo+len(first)]
+		for i := range out {
+			out[i].first = int32(math.Float64bits(first[i]*a + magic))
+			out[i].second = int32(math.Float64bits(second[i]*b + magic))
+		}
 	}
 }
 
@@ -263,7 +263,7 @@ func (g *grower) divide(l *leaf, more bool) (left, right *leaf) {
 	node := &g.nodes[l.node]
 	node.Feature, node.Left, node.Right, node.MissingLeft = int32(s.feature), at, at+1, s.missingLeft
 	g.describe(node, s, f)
-	g.routes[l.node] = newRoute(f, g.bins.groups[f.group].codes, s)
+	g.routes[l.node] = newRoute(g.bins, f, s)
 	g.gains = append(g.gains, struct {
 		feature int
 		gain    float64
@@ -340,9 +340,9 @@ func (g *grower) describe(node *Node, s *split, f *binnedFeature) {
 	}
 }
 
-func newRoute(f *binnedFeature, codes int, s *split) route {
-	r := route{word: f.group / groupsPerWord, shift: uint(f.group % groupsPerWord * 8)}
-	for c := range codes {
+func newRoute(bins *binnedFrame, f *binnedFeature, s *split) route {
+	r := route{codes: bins.codes[f.group]}
+	for c := range bins.groups[f.group].codes {
 		b := c / f.stride % f.bins
 		var left bool
 		switch {
@@ -362,11 +362,11 @@ func newRoute(f *binnedFeature, codes int, s *split) route {
 
 // partition reorders rows start..end, those that go left first, each side in its old order, and returns how many go left.
 func (g *grower) partition(start, end int, r *route) int {
-	words, rows, scratch := g.bins.words[r.word], g.rows[start:end], g.scratch[start:end]
+	rows, scratch := g.rows[start:end], g.scratch[start:end]
 	type part struct{ lo, hi, left int }
 	parts := make([]part, g.p.Threads)
 	inParts(g.p.Threads, len(rows), smallLeaf, func(k, lo, hi int) {
-		parts[k] = part{lo, hi, divideRows(rows[lo:hi], scratch[lo:hi], words, r)}
+		parts[k] = part{lo, hi, divideRows(rows[lo:hi], scratch[lo:hi], r)}
 	})
 	left := parts[0].left
 	for _, p := range parts[1:] {
@@ -380,11 +380,11 @@ func (g *grower) partition(start, end int, r *route) int {
 }
 
 // divideRows moves the rows that go left to the front of rows, and copies the others to scratch.
-func divideRows(rows, scratch []int32, words []uint64, r *route) int {
-	left, right := 0, 0
+func divideRows(rows, scratch []int32, r *route) int {
+	left, right, codes := 0, 0, r.codes
 	scratch = scratch[:len(rows)]
 	for _, i := range rows {
-		l := int(r.table[uint8(words[i]>>(r.shift&63))])
+		l := int(r.table[codes[i]])
 		rows[left] = i
 		scratch[right] = i
 		left += l
@@ -409,7 +409,7 @@ func (g *grower) addScores(scores []float64) {
 			for g.nodes[n].Left >= 0 {
 				r := &g.routes[n]
 				next := g.nodes[n].Right
-				if r.table[uint8(g.bins.words[r.word][i]>>(r.shift&63))] == 1 {
+				if r.table[r.codes[i]] == 1 {
 					next = g.nodes[n].Left
 				}
 				n = next

@@ -8,39 +8,94 @@ type cell struct {
 	second int64
 }
 
-// A derivative is a row's first and second, rounded.
-type derivative struct {
-	first  int32
-	second int32
-}
+// groupTables are the histograms of the groups of one block.
+type groupTables [groupsPerBlock][256]cell
 
-// groupTables are the histograms of the groups of one word.
-type groupTables [groupsPerWord][256]cell
-
-// count adds the rows to the tables of the first groups of the word.
-func (t *groupTables) count(groups int, words []uint64, rows []int32, d []derivative, countBits uint) {
+// count adds the rows to the tables of the block's first groups.
+func (t *groupTables) count(groups int, block []binnedRow, rows []int32, countBits uint) {
 	at := 0
-	for ; groups-at >= 4; at += 4 {
-		count4((*[4][256]cell)(t[at:]), words, uint(at*8), rows, d, countBits)
+	switch groups {
+	case 8:
+		count8((*[8][256]cell)(t), block, rows, countBits)
+		return
+	case 6, 7:
+		count6((*[6][256]cell)(t[:]), block, rows, countBits)
+		at = 6
+	case 4, 5:
+		count4((*[4][256]cell)(t[:]), block, rows, countBits)
+		at = 4
+	case 2, 3:
+		count2((*[2][256]cell)(t[:]), block, rows, countBits)
+		at = 2
 	}
-	switch groups - at {
-	case 3:
-		count3((*[3][256]cell)(t[at:]), words, uint(at*8), rows, d, countBits)
-	case 2:
-		count2((*[2][256]cell)(t[at:]), words, uint(at*8), rows, d, countBits)
-	case 1:
-		count1(&t[at], words, uint(at*8), rows, d, countBits)
+	if at < groups {
+		count1(&t[at], block, uint(at*8), rows, countBits)
 	}
 }
 
-// The four loops below are one: written out by number of tables, since the additions to different tables overlap in the processor
-// and those to one table, for a feature of few bins, wait for each other.
+// The five loops below are one, written out by number of tables: additions to different tables overlap in the processor, while those
+// to one table wait for each other where neighbouring rows share a bin, and a pass over the rows costs its fetches.
 
-func count4(t *[4][256]cell, words []uint64, shift uint, rows []int32, d []derivative, countBits uint) {
-	words = words[:len(d)]
-	for _, r := range rows {
-		first, second := int64(d[r].first), int64(d[r].second)<<(countBits&63)|1
-		w := words[r] >> (shift & 63)
+func count8(t *[8][256]cell, block []binnedRow, rows []int32, countBits uint) {
+	for _, i := range rows {
+		r := &block[i]
+		first, second, w := int64(r.first), int64(r.second)<<(countBits&63)|1, r.codes
+		c := &t[0][uint8(w)]
+		c.first += first
+		c.second += second
+		c = &t[1][uint8(w>>8)]
+		c.first += first
+		c.second += second
+		c = &t[2][uint8(w>>16)]
+		c.first += first
+		c.second += second
+		c = &t[3][uint8(w>>24)]
+		c.first += first
+		c.second += second
+		c = &t[4][uint8(w>>32)]
+		c.first += first
+		c.second += second
+		c = &t[5][uint8(w>>40)]
+		c.first += first
+		c.second += second
+		c = &t[6][uint8(w>>48)]
+		c.first += first
+		c.second += second
+		c = &t[7][uint8(w>>56)]
+		c.first += first
+		c.second += second
+	}
+}
+
+func count6(t *[6][256]cell, block []binnedRow, rows []int32, countBits uint) {
+	for _, i := range rows {
+		r := &block[i]
+		first, second, w := int64(r.first), int64(r.second)<<(countBits&63)|1, r.codes
+		c := &t[0][uint8(w)]
+		c.first += first
+		c.second += second
+		c = &t[1][uint8(w>>8)]
+		c.first += first
+		c.second += second
+		c = &t[2][uint8(w>>16)]
+		c.first += first
+		c.second += second
+		c = &t[3][uint8(w>>24)]
+		c.first += first
+		c.second += second
+		c = &t[4][uint8(w>>32)]
+		c.first += first
+		c.second += second
+		c = &t[5][uint8(w>>40)]
+		c.first += first
+		c.second += second
+	}
+}
+
+func count4(t *[4][256]cell, block []binnedRow, rows []int32, countBits uint) {
+	for _, i := range rows {
+		r := &block[i]
+		first, second, w := int64(r.first), int64(r.second)<<(countBits&63)|1, r.codes
 		c := &t[0][uint8(w)]
 		c.first += first
 		c.second += second
@@ -56,28 +111,10 @@ func count4(t *[4][256]cell, words []uint64, shift uint, rows []int32, d []deriv
 	}
 }
 
-func count3(t *[3][256]cell, words []uint64, shift uint, rows []int32, d []derivative, countBits uint) {
-	words = words[:len(d)]
-	for _, r := range rows {
-		first, second := int64(d[r].first), int64(d[r].second)<<(countBits&63)|1
-		w := words[r] >> (shift & 63)
-		c := &t[0][uint8(w)]
-		c.first += first
-		c.second += second
-		c = &t[1][uint8(w>>8)]
-		c.first += first
-		c.second += second
-		c = &t[2][uint8(w>>16)]
-		c.first += first
-		c.second += second
-	}
-}
-
-func count2(t *[2][256]cell, words []uint64, shift uint, rows []int32, d []derivative, countBits uint) {
-	words = words[:len(d)]
-	for _, r := range rows {
-		first, second := int64(d[r].first), int64(d[r].second)<<(countBits&63)|1
-		w := words[r] >> (shift & 63)
+func count2(t *[2][256]cell, block []binnedRow, rows []int32, countBits uint) {
+	for _, i := range rows {
+		r := &block[i]
+		first, second, w := int64(r.first), int64(r.second)<<(countBits&63)|1, r.codes
 		c := &t[0][uint8(w)]
 		c.first += first
 		c.second += second
@@ -87,19 +124,19 @@ func count2(t *[2][256]cell, words []uint64, shift uint, rows []int32, d []deriv
 	}
 }
 
-func count1(t *[256]cell, words []uint64, shift uint, rows []int32, d []derivative, countBits uint) {
-	words = words[:len(d)]
-	for _, r := range rows {
-		c := &t[uint8(words[r]>>(shift&63))]
-		c.first += int64(d[r].first)
-		c.second += int64(d[r].second)<<(countBits&63) | 1
+func count1(t *[256]cell, block []binnedRow, shift uint, rows []int32, countBits uint) {
+	for _, i := range rows {
+		r := &block[i]
+		c := &t[uint8(r.codes>>(shift&63))]
+		c.first += int64(r.first)
+		c.second += int64(r.second)<<(countBits&63) | 1
 	}
 }
 
 // histogram sets hist to the histogram of the rows.
 func (g *grower) histogram(rows []int32, hist []cell) {
 	clear(hist)
-	blocks := len(g.bins.words)
+	blocks := len(g.bins.blocks)
 	if blocks >= g.p.Threads {
 		grain := 1
 		if len(rows) < smallLeaf {
@@ -129,17 +166,17 @@ func (g *grower) histogram(rows []int32, hist []cell) {
 const smallLeaf = 8192
 
 func (g *grower) blockGroups(k int) []binGroup {
-	return g.bins.groups[k*groupsPerWord : min((k+1)*groupsPerWord, len(g.bins.groups))]
+	return g.bins.groups[k*groupsPerBlock : min((k+1)*groupsPerBlock, len(g.bins.groups))]
 }
 
-// countBlock counts the rows in the tables of one goroutine's part, for the groups of word k.
+// countBlock counts the rows in the tables of one goroutine's part, for the groups of block k.
 func (g *grower) countBlock(part, k int, rows []int32) {
 	t := &g.tables[part]
 	groups := g.blockGroups(k)
 	for i := range groups {
 		clear(t[i][:groups[i].codes])
 	}
-	t.count(len(groups), g.bins.words[k], rows, g.d, g.countBits)
+	t.count(len(groups), g.bins.blocks[k], rows, g.countBits)
 }
 
 // addBlock adds the part's tables to the features' histograms: a feature's bin is the sum of all codes that hold it.
