@@ -16,13 +16,14 @@ type boostLoss struct {
 	maxWeight float64
 	sumWeight float64
 
+	exp   expTable
 	proba [][]float64 // multiclass: of this iteration
 	bound float64     // largest absolute first derivative this iteration can have
 	curve float64     // largest second derivative
 }
 
 func newBoostLoss(p *BoostParams, y, w []float64) *boostLoss {
-	l := &boostLoss{objective: p.Objective, classes: p.Classes, quantile: p.Quantile, y: y, w: w, maxWeight: 1, sumWeight: float64(len(y))}
+	l := &boostLoss{objective: p.Objective, classes: p.Classes, quantile: p.Quantile, y: y, w: w, maxWeight: 1, sumWeight: float64(len(y)), exp: newExpTable()}
 	if p.Objective == ObjectiveAbsolute {
 		l.quantile = 0.5
 	}
@@ -120,12 +121,13 @@ func (l *boostLoss) prepare(scores [][]float64, threads int) {
 				l.proba[k] = make([]float64, len(l.y))
 			}
 		}
-		inParts(threads, len(l.y), 2048, func(_, lo, hi int) { softmax(scores, l.proba, lo, hi) })
+		inParts(threads, len(l.y), 2048, func(_, lo, hi int) { l.softmax(scores, lo, hi) })
 	}
 }
 
 // softmax sets the class probabilities of rows lo to hi, by class.
-func softmax(scores, proba [][]float64, lo, hi int) {
+func (l *boostLoss) softmax(scores [][]float64, lo, hi int) {
+	proba := l.proba
 	for i := lo; i < hi; i++ {
 		top := math.Inf(-1)
 		for k := range scores {
@@ -133,7 +135,7 @@ func softmax(scores, proba [][]float64, lo, hi int) {
 		}
 		sum := 0.0
 		for k := range scores {
-			e := math.Exp(scores[k][i] - top)
+			e := l.exp.of(scores[k][i] - top)
 			proba[k][i] = e
 			sum += e
 		}
@@ -141,6 +143,30 @@ func softmax(scores, proba [][]float64, lo, hi int) {
 			proba[k][i] /= sum
 		}
 	}
+}
+
+// expTable holds 2^(i/64): the exponential function of gradients, which are rounded to 30 bits, without a call.
+type expTable [64]float64
+
+func newExpTable() (t expTable) {
+	for i := range t {
+		t[i] = math.Exp2(float64(i) / 64)
+	}
+	return t
+}
+
+// of returns e^x to 5e-11, relative; beyond ±690 what it is there. It must stay small enough to be inlined.
+func (t *expTable) of(x float64) float64 {
+	const (
+		magic = 3 << 51 // adding it leaves the nearest integer in the low bits
+		step  = math.Ln2 / 64
+	)
+	x = min(max(x, -690), 690)
+	n := x*(1/step) + magic
+	r := x - (n-magic)*step
+	k := math.Float64bits(n)
+	p := 1 + r*(1+r*(0.5+r*(1.0/6)))
+	return math.Float64frombits(math.Float64bits(t[k&63]*p) + k>>6<<52)
 }
 
 // fill gives the grower the rounded derivatives of output k in every row.
@@ -171,7 +197,7 @@ func (l *boostLoss) derivatives(scores [][]float64, k, lo int, first, second []f
 	switch l.objective {
 	case ObjectiveBinary:
 		for i := range first {
-			p := 1 / (1 + math.Exp(-s[i]))
+			p := 1 / (1 + l.exp.of(-s[i]))
 			first[i], second[i] = p-y[i], p*(1-p)
 		}
 	case ObjectiveMulticlass:

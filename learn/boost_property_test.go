@@ -372,3 +372,15 @@ func TestBoostingBinsAgreeWithRules(t *testing.T) {
 		}
 	})
 }
+
+func TestExpTable(t *testing.T) {
+	table := newExpTable()
+	for x := -690.0; x <= 690; x += 0.01037 {
+		if got, want := table.of(x), math.Exp(x); math.Abs(got-want) > 5e-11*want {
+			t.Fatalf("exp(%v) = %v, want %v", x, got, want)
+		}
+	}
+	if table.of(-1e300) > 1e-299 || table.of(1e300) < 1e299 || table.of(0) != 1 {
+		t.Error("outside the range, or at 0")
+	}
+}
