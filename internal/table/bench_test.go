@@ -146,6 +146,14 @@ func BenchmarkRead(b *testing.B) {
 					}
 				}
 			})
+			b.Run("summary", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := tab.Summarize(ctx, nil, SummaryOptions{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 			b.Run("duckdb", func(b *testing.B) {
 				e := open(b)
 				link, err := e.link(ctx, p)

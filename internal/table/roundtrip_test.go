@@ -128,7 +128,7 @@ func TestWriteThenReadIsIdentity(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		for _, name := range []string{"a.parquet", "a.csv", "a.tsv.gz", "a.jsonl", "a.csv.gz"} {
+		for _, name := range []string{"a.parquet", rapid.SampledFrom([]string{"a.csv", "a.tsv.gz", "a.jsonl", "a.csv.gz"}).Draw(rt, "file")} {
 			p := filepath.Join(dir, name)
 			err := tab.Write(ctx, p, nil, "")
 			if name == "a.jsonl" && infinite(want) {
