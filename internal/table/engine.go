@@ -110,6 +110,7 @@ func (e *Engine) start(ctx context.Context, o Options) error {
 		return assay.Errorf(assay.Unavailable, "the table engine cannot open its database")
 	}
 	return e.exec(ctx, fmt.Sprintf(`
+		PRAGMA disable_checkpoint_on_shutdown;
 		SET GLOBAL TimeZone = 'UTC';
 		SET GLOBAL allowed_directories = [%s];
 		SET GLOBAL enable_external_access = false;

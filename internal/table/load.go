@@ -41,7 +41,7 @@ func (c *csvReader) load(ctx context.Context, sources []source) (*Table, error) 
 		}
 		err = c.e.exec(ctx, query)
 		os.Remove(link)
-		if err == nil && !f.own {
+		if err == nil {
 			err = sources[i].changed()
 		}
 		if err != nil {

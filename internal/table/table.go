@@ -31,8 +31,12 @@ type Note struct {
 // adopt makes t the relation over the stored table, whose columns are c0, c1, … in the order of fields. The stored names are ours, so
 // that no name of a file can collide with rowid or be beyond quoting.
 func (t *Table) adopt(ctx context.Context, store string, fields []assay.Field) error {
-	if err := t.engine.queryRow(ctx, "SELECT count(*) FROM "+store, &t.rows); err != nil {
+	var numbered int64
+	if err := t.engine.queryRow(ctx, "SELECT count(*), coalesce(max(rowid) + 1, 0) FROM "+store, &t.rows, &numbered); err != nil {
 		return err
+	}
+	if numbered != t.rows {
+		return assay.Errorf(assay.Internal, "%d rows are numbered up to %d", t.rows, numbered)
 	}
 	columns := make([]string, 0, len(fields)+1)
 	columns = append(columns, "rowid AS _row")
