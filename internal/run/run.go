@@ -53,6 +53,7 @@ type Spec struct {
 	Out     string           // output directory, empty or absent; "" makes one that is gone after the run
 	Store   string           // directory of the evidence store, which is no part of the source; may be empty
 	Parents []assay.Digest   // evidence that the run builds on: snapshot, split
+	Sealed  int64            // of the rows handed over, how many an earlier split had sealed
 	Signals <-chan os.Signal // signals to pass on to the command; nil: none
 	Clock   func() time.Time // nil: the journal says nothing of the duration
 
@@ -321,7 +322,7 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 		Spec: spec, Status: Finished, Exit: end.exit, Signal: end.signal,
 		Params: left.params, Metrics: left.metrics, Outputs: left.files, Model: left.model,
 		Seeded: append([]string{}, hooks.Seeded...), Unseeded: append([]string{}, hooks.Unseeded...),
-		Environment: machine(ctx), Problems: left.problems, Missing: []string{},
+		Environment: machine(ctx), Problems: left.problems, Missing: []string{}, SealedRows: s.Sealed,
 	}
 	switch {
 	case end.signal != "" || cancelled:

@@ -16,33 +16,22 @@ import (
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/learn"
 	"github.com/assay-ml/assay/metric"
-	"github.com/assay-ml/assay/stat"
-)
-
-// How a search suggests the next trial, and how it gives up a bad one early.
-const (
-	SampleTPE    = "tpe"
-	SampleRandom = "random"
-	PruneNone    = "none"
-	PruneMedian  = "median"
-	PruneHalving = "halving"
 )
 
 // DefaultTrials is the number of trials of a search.
 const DefaultTrials = 30
 
+// maxTrials keeps the evidence of a search within the number of parents that evidence may have.
+const maxTrials = 4000
+
 // A SearchSpec says what to search. Zero values are defaults.
 type SearchSpec struct {
-	Learn    learn.Spec // Params holds what is fixed
-	Data     learn.Data // training rows; with Data.Valid and Folds 1 trials are scored on the validation rows
-	Groups   []int      // of each row, when rows of one group must stay together; nil: none
-	Space    map[string]Range
-	Sampler  string // SampleTPE or SampleRandom
-	Pruner   string // PruneNone, PruneMedian or PruneHalving
+	Learn    learn.Spec            // Params holds what is fixed
+	Data     learn.Data            // training rows, with validation rows as Data.Valid for early stopping
+	Search   learn.Search          // the space, sampler, pruner and seed; Maximize follows from the metric
+	Cross    learn.CrossValidation // its folds; Metrics is not used
 	Trials   int
-	Folds    int    // of the cross-validation; 0: 5
-	Metric   string // 0: roc_auc_score, log_loss or root_mean_squared_error, as the task asks for
-	Seed     uint64
+	Metric   string // empty: roc_auc_score, log_loss or root_mean_squared_error, as the task asks for
 	Config   []byte
 	Inputs   map[string]assay.Digest
 	Split    assay.Digest // evidence id of the split
@@ -56,66 +45,63 @@ type SearchSpec struct {
 // search as evidence over them. It is given training and validation rows only, so it cannot see the test set.
 //
 // A suggestion depends on the seed, the trial's number and the results before it. A search that is started again with the same
-// specification and data makes the same suggestions and takes over the trials that the store already holds. The score of the best trial
-// has no interval: it is the best of many, so it is too good; evaluate the model that is trained with these parameters.
+// specification and inputs makes the same suggestions and takes over the trials that the store already holds. The score of the best
+// trial has no interval: it is the best of many, so it is too good; evaluate the model that is trained with these parameters.
 func Search(ctx context.Context, s SearchSpec, st store.Store) (assay.Record, error) {
-	def, folds, err := s.resolve()
+	def, err := s.resolve()
 	if err != nil {
 		return assay.Record{}, err
 	}
-	names := slices.Sorted(maps.Keys(s.Space))
-	payload := assay.Search{Sampler: s.Sampler, Pruner: s.Pruner, Seed: s.Seed, Metric: def.ID, Direction: "lower", Trials: []assay.Trial{}, Best: map[string]string{}}
-	sign := 1.0
-	if def.Higher {
-		payload.Direction, sign = "higher", -1
+	subject, err := s.subject()
+	if err != nil {
+		return assay.Record{}, err
 	}
-	var history []tried
-	var parents []assay.Digest
-	best := -1
-	for n := range s.Trials {
-		at := point{}
-		for _, name := range names {
-			rng := draws(s.Seed, n, name)
-			if s.Sampler == SampleRandom {
-				at[name] = s.Space[name].uniform(&rng)
-			} else {
-				at[name] = tpe(s.Space[name], name, history, &rng)
-			}
-		}
-		t, run, err := s.try(ctx, n, at, def, sign, folds, history, st)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var runs []assay.Digest
+	objective := func(ctx context.Context, t learn.Trial, report func(int, float64) bool) (float64, error) {
+		value, id, failure, err := s.try(ctx, subject, t, report, st)
 		if err != nil {
+			stop(err) // the store failed, not the trial
+			return 0, err
+		}
+		runs = append(runs, id)
+		return value, failure
+	}
+	payload := assay.Search{
+		Sampler: or(s.Search.Sampler, "tpe"), Pruner: or(s.Search.Pruner, "none"), Seed: s.Search.Seed, Metric: def.ID, Direction: "lower",
+		Trials: []assay.Trial{}, Best: map[string]string{},
+	}
+	if def.Higher {
+		payload.Direction = "higher"
+	}
+	var history []learn.Trial
+	for n := range s.Trials {
+		history, err = s.Search.Run(ctx, n+1, history, objective)
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
 			return assay.Record{}, err
 		}
-		history, parents = append(history, t), append(parents, run)
-		trial := assay.Trial{Number: n, Params: s.texts(at), State: "complete", Value: assay.Number(sign * t.value())}
-		switch {
-		case t.failed:
-			trial.State, trial.Value = "failed", assay.Number(math.NaN())
-		case t.pruned:
-			trial.State = "pruned"
-		case !math.IsNaN(t.value()) && (best < 0 || t.value() < history[best].value()):
-			best = n
-		}
+		trial := described(history[n])
 		payload.Trials = append(payload.Trials, trial)
 		if s.Progress != nil {
 			s.Progress(trial)
 		}
 	}
 	rows := int64(s.Data.X.Rows())
-	if best < 0 {
-		payload.BestScore = assay.Undefined("no trial was completed", rows)
+	if best, ok := s.Search.Best(history); ok {
+		payload.Best = texts(best.Params)
+		payload.BestScore = assay.Point(best.Value, fmt.Sprintf("cross-validated, the best of %d trials: too good", s.Trials), rows)
 	} else {
-		payload.Best = payload.Trials[best].Params
-		payload.BestScore = assay.Point(float64(payload.Trials[best].Value), fmt.Sprintf("mean of %d folds, best of %d trials: too good", len(folds), s.Trials), rows)
+		payload.BestScore = assay.Undefined("no trial was completed", rows)
 	}
-	subject, err := s.subject()
-	if err != nil {
-		return assay.Record{}, err
-	}
+	parents := append(slices.Clone(s.Parents), runs...)
 	if s.Split != "" {
 		parents = append(parents, s.Split)
 	}
-	ev, err := store.Evidence(assay.KindSearch, subject, append(parents, s.Parents...), payload)
+	ev, err := store.Evidence(assay.KindSearch, subject, parents, payload)
 	if err != nil {
 		return assay.Record{}, err
 	}
@@ -126,67 +112,27 @@ func Search(ctx context.Context, s SearchSpec, st store.Store) (assay.Record, er
 	return records[0], nil
 }
 
-// resolve checks the specification, fills in the defaults and divides the rows.
-func (s *SearchSpec) resolve() (metric.Definition, []stat.Fold, error) {
+func or(s, byDefault string) string {
+	if s == "" {
+		return byDefault
+	}
+	return s
+}
+
+// resolve checks the specification and fills in the defaults.
+func (s *SearchSpec) resolve() (metric.Definition, error) {
 	var p assay.Problems
-	if s.Sampler == "" {
-		s.Sampler = SampleTPE
-	}
-	if s.Pruner == "" {
-		s.Pruner = PruneNone
-	}
 	if s.Trials == 0 {
 		s.Trials = DefaultTrials
 	}
-	if s.Folds == 0 {
-		s.Folds = stat.DefaultFolds
+	if s.Trials < 0 || s.Trials > maxTrials {
+		p.Add("%d trials; 1 to %d are possible", s.Trials, maxTrials)
+	}
+	if s.Search.Seed > maxSeed || s.Learn.Seed > maxSeed {
+		p.Add("a seed is larger than %d, the largest that JSON keeps exactly", uint64(maxSeed))
 	}
 	if s.Metric == "" {
 		s.Metric = map[assay.Task]string{assay.Binary: "roc_auc_score", assay.Multiclass: "log_loss", assay.Regression: "root_mean_squared_error"}[s.Learn.Task]
-	}
-	if s.Sampler != SampleTPE && s.Sampler != SampleRandom {
-		p.Add("sampler %q is neither %s nor %s", s.Sampler, SampleTPE, SampleRandom)
-	}
-	if s.Pruner != PruneNone && s.Pruner != PruneMedian && s.Pruner != PruneHalving {
-		p.Add("pruner %q is none of %s, %s, %s", s.Pruner, PruneNone, PruneMedian, PruneHalving)
-	}
-	if s.Trials < 0 || s.Trials > 4000 {
-		p.Add("%d trials; 1 to 4000 are possible", s.Trials)
-	}
-	if s.Seed > maxSeed || s.Learn.Seed > maxSeed {
-		p.Add("a seed is larger than %d, the largest that JSON keeps exactly", uint64(maxSeed))
-	}
-	if len(s.Space) == 0 {
-		p.Add("there is nothing to search: no parameter has a range")
-	}
-	known := map[string]learn.Param{}
-	if l, ok := learn.LookupLearner(s.Learn.Learner); !ok {
-		p.Add("learner %q does not exist", s.Learn.Learner)
-	} else {
-		for _, param := range l.Params {
-			known[param.Name] = param
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Space)) {
-		r := s.Space[name]
-		param, ok := known[name]
-		switch {
-		case !ok && len(known) > 0:
-			p.Add("%s has no parameter %q", s.Learn.Learner, name)
-		case r.Choices != nil && len(r.Choices) == 0:
-			p.Add("%s has no choices", name)
-		case r.Choices != nil:
-		case !(r.Low <= r.High) || math.IsInf(r.Low, 0) || math.IsInf(r.High, 0):
-			p.Add("%s has no range from %v to %v", name, r.Low, r.High)
-		case r.Log && r.Low <= 0 || r.Log && r.Int && r.Low < 1:
-			p.Add("%s is searched in the logarithm, so its low end must be positive, not %v", name, r.Low)
-		case ok && param.Type == "integer":
-			r.Int = true
-			if r.Low != math.Trunc(r.Low) || r.High != math.Trunc(r.High) {
-				p.Add("%s is a whole number, its range is %v to %v", name, r.Low, r.High)
-			}
-			s.Space[name] = r
-		}
 	}
 	def, err := metric.Find(s.Metric)
 	switch {
@@ -195,65 +141,28 @@ func (s *SearchSpec) resolve() (metric.Definition, []stat.Fold, error) {
 	case !def.Fits(s.Learn.Task):
 		p.Add("metric %s is not defined for task %s", s.Metric, s.Learn.Task)
 	}
-	if err := p.Err(assay.Invalid, "cannot search"); err != nil {
-		return def, nil, err
+	s.Search.Maximize = def.Higher
+	if err := s.Search.Check(); err != nil {
+		p.Add("%v", err)
 	}
-	if s.Folds == 1 {
-		if s.Data.Valid == nil {
-			return def, nil, assay.Errorf(assay.Invalid, "one fold means the validation rows, and there are none")
-		}
-		return def, []stat.Fold{{}}, nil
-	}
-	k := stat.KFold{Splits: s.Folds, Shuffle: true, Seed: uint32(s.Seed)}
-	rows, labels := s.Data.X.Rows(), make([]int, len(s.Data.Labels))
-	for i, y := range s.Data.Labels {
-		labels[i] = int(y)
-	}
-	var folds []stat.Fold
-	switch {
-	case s.Groups != nil && s.Learn.Task.Classifies():
-		folds, err = stat.StratifiedGroupKFold(k).Split(labels, s.Groups)
-	case s.Groups != nil:
-		folds, err = stat.GroupKFold(k).Split(s.Groups)
-	case s.Learn.Task.Classifies():
-		folds, err = stat.StratifiedKFold(k).Split(labels)
-	default:
-		folds, err = k.Split(rows)
-	}
-	return def, folds, err
-}
-
-// value gives the parameter as the learner takes it.
-func (r Range) value(v float64) any {
-	switch {
-	case r.Choices != nil:
-		return r.Choices[int(v)]
-	case r.Int:
-		return int(v)
-	}
-	return v
-}
-
-func (s SearchSpec) texts(at point) map[string]string {
-	out := map[string]string{}
-	for name, v := range at {
-		switch x := s.Space[name].value(v).(type) {
-		case string:
-			out[name] = x
-		default:
-			b, _ := json.Marshal(x)
-			out[name] = string(b)
+	if l, ok := learn.LookupLearner(s.Learn.Learner); !ok {
+		p.Add("learner %q does not exist", s.Learn.Learner)
+	} else {
+		for _, d := range s.Search.Space {
+			if !slices.ContainsFunc(l.Params, func(q learn.Param) bool { return q.Name == d.Name }) {
+				p.Add("%s has no parameter %q", l.Name, d.Name)
+			}
 		}
 	}
-	return out
+	return def, p.Err(assay.Invalid, "cannot search")
 }
 
 // subject is the digest of what is searched, results apart.
 func (s SearchSpec) subject() (assay.Digest, error) {
 	b, err := json.Marshal(map[string]any{
-		"learner": s.Learn.Learner, "task": s.Learn.Task, "target": s.Learn.Target, "params": s.Learn.Params, "prepare": s.Learn.Prepare,
-		"space": s.Space, "sampler": s.Sampler, "pruner": s.Pruner, "trials": s.Trials, "folds": s.Folds, "metric": s.Metric,
-		"seed": s.Seed, "inputs": s.Inputs, "config": assay.DigestOf(s.Config),
+		"learner": s.Learn.Learner, "task": s.Learn.Task, "target": s.Learn.Target, "categorical": s.Learn.Categorical, "params": s.Learn.Params,
+		"prepare": s.Learn.Prepare, "class_weight": s.Learn.ClassWeight, "learner_seed": s.Learn.Seed, "search": s.Search, "trials": s.Trials,
+		"splits": s.Cross.Splits, "folds": s.Cross.Folds, "metric": s.Metric, "inputs": s.Inputs, "config": assay.DigestOf(s.Config),
 	})
 	if err != nil {
 		return "", assay.Errorf(assay.Invalid, "the search cannot be written as JSON: %w", err)
@@ -261,72 +170,82 @@ func (s SearchSpec) subject() (assay.Digest, error) {
 	return assay.DigestOf(b), nil
 }
 
-// try scores one point and records it as a run. A run of the same point that the store holds is taken over.
-func (s SearchSpec) try(ctx context.Context, n int, at point, def metric.Definition, sign float64, folds []stat.Fold, history []tried, st store.Store) (tried, assay.Digest, error) {
-	search, err := s.subject()
-	if err != nil {
-		return tried{}, "", err
+// typed gives the choices of a trial the type that the learner's parameter has: a choice is text, a parameter may be a number.
+func (s SearchSpec) typed(params map[string]any) map[string]any {
+	l, _ := learn.LookupLearner(s.Learn.Learner)
+	out := maps.Clone(params)
+	for _, p := range l.Params {
+		text, ok := out[p.Name].(string)
+		if !ok || p.Type == "string" {
+			continue
+		}
+		if v, err := strconv.ParseBool(text); err == nil && p.Type == "boolean" {
+			out[p.Name] = v
+		} else if f, err := strconv.ParseFloat(text, 64); err == nil && p.Type != "boolean" {
+			out[p.Name] = f
+		}
 	}
-	config, err := json.Marshal(map[string]any{"search": search, "trial": n, "params": s.texts(at)})
+	return out
+}
+
+// try measures one trial and records it as a run. A run of the same trial that the store holds is taken over. failure is the trial's, err
+// the store's.
+func (s SearchSpec) try(ctx context.Context, search assay.Digest, t learn.Trial, report func(int, float64) bool, st store.Store) (value float64, id assay.Digest, failure, err error) {
+	config, err := json.Marshal(map[string]any{"search": search, "trial": t.Number, "params": t.Params})
 	if err != nil {
-		return tried{}, "", assay.Errorf(assay.Internal, "a trial cannot be written as JSON: %w", err)
+		return 0, "", nil, assay.Errorf(assay.Internal, "a trial cannot be written as JSON: %w", err)
 	}
 	spec := assay.RunSpec{
 		Command: []string{"assay", "search", s.Learn.Learner}, Config: assay.DigestOf(config), Seed: s.Learn.Seed,
 		Inputs: map[string]assay.Digest{}, Code: assay.Source{Commit: s.Version},
 	}
 	maps.Copy(spec.Inputs, s.Inputs)
-	id, err := subject(spec)
+	about, err := subject(spec)
 	if err != nil {
-		return tried{}, "", err
+		return 0, "", nil, err
 	}
-	if held, err := st.Find(ctx, store.Query{Kind: assay.KindRun, Subject: id, Limit: 1}); err != nil {
-		return tried{}, "", err
-	} else if len(held) == 1 && len(s.Inputs) > 0 { // without digests of the inputs nothing says that the data are the same
-		if t, ok := recalled(held[0], at, len(folds), sign); ok {
-			return t, held[0].ID, nil
+	if len(s.Inputs) > 0 { // without digests of the inputs nothing says that the data are the same
+		held, err := st.Find(ctx, store.Query{Kind: assay.KindRun, Subject: about, Limit: 1})
+		if err != nil {
+			return 0, "", nil, err
 		}
+		if len(held) == 1 {
+			value, failure, err = s.replay(held[0], report)
+			return value, held[0].ID, failure, err
+		}
+	}
+	var began time.Time
+	if s.Clock != nil {
+		began = s.Clock()
+	}
+	machine := machine(ctx)
+	r := assay.Run{
+		Spec: spec, Status: Finished, Metrics: map[string]assay.Number{}, Outputs: []assay.File{},
+		Seeded: []string{"learner"}, Unseeded: []string{}, Missing: []string{},
+		Environment: assay.Environment{Platform: machine.Platform, CPU: machine.CPU, Threads: machine.Threads, Interpreter: "assay " + s.Version},
 	}
 	fitted := s.Learn
 	fitted.Params = maps.Clone(s.Learn.Params)
 	if fitted.Params == nil {
 		fitted.Params = map[string]any{}
 	}
-	for name, v := range at {
-		fitted.Params[name] = s.Space[name].value(v)
+	t.Params = s.typed(t.Params)
+	maps.Copy(fitted.Params, t.Params)
+	r.Params = parameters(fitted)
+	pruned := false
+	value, failure = learn.CrossObjective(s.Learn, s.Data, s.Metric, s.Cross)(ctx, t, func(step int, v float64) bool {
+		r.Metrics[s.after(step)] = assay.Number(v)
+		pruned = report(step, v)
+		return pruned
+	})
+	if ctx.Err() != nil {
+		return 0, "", nil, ctx.Err()
 	}
-	began := time.Time{}
-	if s.Clock != nil {
-		began = s.Clock()
-	}
-	t := tried{at: at}
-	machine := machine(ctx)
-	r := assay.Run{
-		Spec: spec, Status: Finished, Params: parameters(fitted), Metrics: map[string]assay.Number{}, Outputs: []assay.File{},
-		Seeded: []string{"learner"}, Unseeded: []string{}, Missing: []string{},
-		Environment: assay.Environment{Platform: machine.Platform, CPU: machine.CPU, Threads: machine.Threads, Interpreter: "assay " + s.Version},
-	}
-	sum := 0.0
-	for i, fold := range folds {
-		score, err := s.score(ctx, fitted, fold, def)
-		if ctx.Err() != nil {
-			return t, "", ctx.Err()
-		}
-		if err != nil {
-			t.failed = true
-			r.Status, r.Problems = Failed, []string{err.Error()}
-			break
-		}
-		r.Metrics[foldName(i)] = assay.Number(score)
-		sum += sign * score
-		t.steps = append(t.steps, sum/float64(i+1))
-		if i < len(folds)-1 && prune(s.Pruner, t.steps, history) {
-			t.pruned = true
-			break
-		}
-	}
-	if !t.failed && !t.pruned {
-		r.Metrics[s.Metric] = assay.Number(sign * t.value())
+	switch {
+	case failure != nil:
+		r.Status, r.Problems = Failed, []string{failure.Error()}
+	case !pruned:
+		r.Metrics[s.Metric] = assay.Number(value)
 	}
 	if len(s.Inputs) == 0 {
 		r.Missing = append(r.Missing, "unversioned_input")
@@ -340,81 +259,54 @@ func (s SearchSpec) try(ctx context.Context, n int, at point, def metric.Definit
 		circumstances["seconds"] = strconv.FormatFloat(s.Clock().Sub(began).Seconds(), 'f', 3, 64)
 	}
 	if _, err := blob.PutBytes(ctx, st.Blobs(), config); err != nil {
-		return t, "", err
+		return 0, "", nil, err
 	}
-	rec, err := (result{run: r, subject: id, context: circumstances}).record(ctx, st, s.Parents)
-	return t, rec.ID, err
+	rec, err := (result{run: r, subject: about, context: circumstances}).record(ctx, st, s.Parents)
+	return value, rec.ID, failure, err
 }
 
-func foldName(i int) string { return "fold." + strconv.Itoa(i) }
+// after names the mean score over the first folds.
+func (s SearchSpec) after(folds int) string { return fmt.Sprintf("%s.after_%d_folds", s.Metric, folds) }
 
-// recalled reads a trial back from its run.
-func recalled(rec assay.Record, at point, folds int, sign float64) (tried, bool) {
+// replay reports again what a recorded trial reported.
+func (s SearchSpec) replay(rec assay.Record, report func(int, float64) bool) (value float64, failure, err error) {
 	r, err := assay.Decode[assay.Run](rec.Evidence)
-	if err != nil || r.Status != Finished {
-		return tried{}, false
+	if err != nil {
+		return 0, nil, err
 	}
-	sum := 0.0
-	t := tried{at: at}
-	for i := range folds {
-		v, ok := r.Metrics[foldName(i)]
+	for step := 1; ; step++ {
+		v, ok := r.Metrics[s.after(step)]
 		if !ok {
-			t.pruned = true
 			break
 		}
-		sum += sign * float64(v)
-		t.steps = append(t.steps, sum/float64(i+1))
+		if report(step, float64(v)) {
+			return float64(v), nil, nil
+		}
 	}
-	return t, len(t.steps) > 0
+	if r.Status != Finished {
+		return 0, assay.Errorf(assay.Invalid, "the trial failed before: %s", rec.ID.Short()), nil
+	}
+	return float64(r.Metrics[s.Metric]), nil, nil
 }
 
-// score fits on one part of the rows and scores on the other.
-func (s SearchSpec) score(ctx context.Context, spec learn.Spec, fold stat.Fold, def metric.Definition) (float64, error) {
-	train, test := s.Data, s.Data.Valid
-	if fold.Train != nil {
-		train, test = take(s.Data, fold.Train), new(learn.Data)
-		*test = take(s.Data, fold.Test)
+func described(t learn.Trial) assay.Trial {
+	out := assay.Trial{Number: t.Number, Params: texts(t.Params), State: t.State, Value: assay.Number(t.Value)}
+	switch {
+	case t.State == learn.TrialFailed:
+		out.Value = assay.Number(math.NaN())
+	case t.State == learn.TrialPruned && len(t.Reports) > 0:
+		out.Value = assay.Number(t.Reports[len(t.Reports)-1].Value)
 	}
-	m, err := learn.Fit(ctx, spec, train)
-	if err != nil {
-		return 0, err
-	}
-	in, err := input(m, spec, *test)
-	if err != nil {
-		return 0, err
-	}
-	v, err := def.Score(in)
-	if err != nil {
-		return 0, err
-	}
-	if !v.Defined() {
-		return math.NaN(), nil
-	}
-	return v.Value, nil
+	return out
 }
 
-// take returns the given rows of the data, without validation rows: early stopping inside a fold would look at rows that other folds
-// are scored on.
-func take(d learn.Data, rows []int) learn.Data {
-	out := learn.Data{X: d.X.Take(rows)}
-	if d.Labels != nil {
-		out.Labels = make([]int32, len(rows))
-	}
-	if d.Values != nil {
-		out.Values = make([]float64, len(rows))
-	}
-	if d.Weights != nil {
-		out.Weights = make([]float64, len(rows))
-	}
-	for i, r := range rows {
-		if d.Labels != nil {
-			out.Labels[i] = d.Labels[r]
-		}
-		if d.Values != nil {
-			out.Values[i] = d.Values[r]
-		}
-		if d.Weights != nil {
-			out.Weights[i] = d.Weights[r]
+func texts(params map[string]any) map[string]string {
+	out := map[string]string{}
+	for name, v := range params {
+		if text, ok := v.(string); ok {
+			out[name] = text
+		} else if b, err := json.Marshal(v); err == nil {
+			out[name] = string(b)
 		}
 	}
 	return out

@@ -9,14 +9,18 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/learn"
-	"pgregory.net/rapid"
 )
 
 func searchSpec() SearchSpec {
 	return SearchSpec{
 		Learn: learn.Spec{Learner: "logistic_regression", Task: assay.Binary, Target: learn.Target{Name: "y", Classes: []string{"no", "yes"}, Positive: "yes"}, Seed: 7},
-		Data:  table(1, 200), Space: map[string]Range{"c": {Low: 1e-4, High: 100, Log: true}, "standardize": {Choices: []any{true, false}}, "max_iterations": {Low: 5, High: 50}},
-		Trials: 14, Folds: 3, Seed: 3, Metric: "log_loss", Config: []byte("x: 1"), Inputs: map[string]assay.Digest{"data": assay.DigestOf([]byte("rows"))}, Version: "1.0.0",
+		Data:  table(1, 200),
+		Search: learn.Search{Seed: 3, Space: []learn.Dimension{
+			{Name: "c", Type: "number", Low: 1e-4, High: 100, Log: true}, {Name: "standardize", Type: "choice", Choices: []string{"true", "false"}},
+			{Name: "max_iterations", Type: "integer", Low: 5, High: 50},
+		}},
+		Cross: learn.CrossValidation{Splits: 3}, Trials: 14, Metric: "roc_auc_score", Config: []byte("x: 1"),
+		Inputs: map[string]assay.Digest{"data": assay.DigestOf([]byte("rows"))}, Version: "1.0.0",
 	}
 }
 
@@ -29,18 +33,18 @@ func TestSearchIsRepeatableAndTakesOverItsTrials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Trials) != 14 || !strings.HasPrefix(s.Metric, "log_loss@") || s.Direction != "lower" || len(s.Best) != 3 || len(first.Parents) != 14 {
+	if len(s.Trials) != 14 || !strings.HasPrefix(s.Metric, "roc_auc_score@") || s.Direction != "higher" || s.Sampler != "tpe" || s.Pruner != "none" || len(s.Best) != 3 || len(first.Parents) != 14 {
 		t.Errorf("search %+v with %d parents", s, len(first.Parents))
 	}
-	least := math.Inf(1)
+	most := math.Inf(-1)
 	for _, trial := range s.Trials {
-		if trial.State != "complete" {
+		if trial.State != learn.TrialComplete {
 			t.Errorf("trial %+v", trial)
 		}
-		least = math.Min(least, float64(trial.Value))
+		most = math.Max(most, float64(trial.Value))
 	}
-	if s.BestScore.Value != least || s.BestScore.HasInterval() {
-		t.Errorf("best %v, the least of the trials is %v", s.BestScore, least)
+	if s.BestScore.Value != most || s.BestScore.HasInterval() {
+		t.Errorf("best %v, the most of the trials is %v", s.BestScore, most)
 	}
 
 	// Interrupted after five trials and started again: the same search, with those five taken over.
@@ -72,175 +76,49 @@ func TestSearchIsRepeatableAndTakesOverItsTrials(t *testing.T) {
 }
 
 func TestSearchPrunes(t *testing.T) {
-	for _, pruner := range []string{PruneMedian, PruneHalving} {
+	for _, pruner := range []string{"median", "halving"} {
 		s := searchSpec()
-		s.Pruner, s.Sampler, s.Folds, s.Metric, s.Trials = pruner, SampleRandom, 4, "d2_log_loss_score", 20
-		s.Space = map[string]Range{"c": {Low: 1e-6, High: 1, Log: true}}
+		s.Search.Pruner, s.Search.Sampler, s.Cross.Splits, s.Metric, s.Trials = pruner, "random", 4, "d2_log_loss_score", 20
+		s.Search.Space = s.Search.Space[:1]
 		rec, err := Search(t.Context(), s, openStore(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		payload, _ := assay.Decode[assay.Search](rec.Evidence)
 		states := map[string]int{}
-		best := math.Inf(-1)
 		for _, trial := range payload.Trials {
 			states[trial.State]++
-			if trial.State == "complete" {
-				best = math.Max(best, float64(trial.Value))
-			}
 		}
-		if states["pruned"] == 0 || states["complete"] == 0 || payload.Direction != "higher" || payload.BestScore.Value != best {
-			t.Errorf("%s: %v, best %v of %v", pruner, states, payload.BestScore, best)
+		if states[learn.TrialPruned] == 0 || states[learn.TrialComplete] == 0 {
+			t.Errorf("%s: %v", pruner, states)
+		}
+		// Started again in the same store, everything is taken over.
+		st := openStore(t)
+		one, err1 := Search(t.Context(), s, st)
+		before, _ := st.Journal(t.Context(), 0, 0)
+		two, err2 := Search(t.Context(), s, st)
+		after, _ := st.Journal(t.Context(), 0, 0)
+		if err1 != nil || err2 != nil || one.ID != two.ID || one.ID != rec.ID || len(before) != len(after) {
+			t.Errorf("%s: started again %s, %s with %d new entries (%v, %v)", pruner, one.ID, two.ID, len(after)-len(before), err1, err2)
 		}
 	}
 }
 
 func TestSearchRefuses(t *testing.T) {
 	s := searchSpec()
-	s.Sampler, s.Pruner, s.Trials, s.Metric, s.Seed = "grid", "never", -1, "r2_score", 1<<60
-	s.Space = map[string]Range{"c": {Low: 0, High: 1, Log: true}, "depth": {High: 1}, "max_iterations": {Low: 5, High: 1}, "standardize": {Choices: []any{}}}
+	s.Trials, s.Metric, s.Learn.Seed = -1, "r2_score", 1<<60
+	s.Search.Space = append(s.Search.Space, learn.Dimension{Name: "depth", Type: "number", Low: 2, High: 1})
 	_, err := Search(t.Context(), s, openStore(t))
-	if assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), "9 problems") {
+	if assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), "5 problems") {
 		t.Errorf("got %v", err)
 	}
 	s = searchSpec()
-	s.Folds = 1
-	if _, err := Search(t.Context(), s, openStore(t)); assay.CodeOf(err) != assay.Invalid {
-		t.Errorf("one fold without validation rows: %v", err)
-	}
-	s = searchSpec()
-	s.Space = map[string]Range{"c": {Choices: []any{-1.0}}}
+	s.Search.Space = []learn.Dimension{{Name: "c", Type: "number", Low: -2, High: -1}}
 	rec, err := Search(t.Context(), s, openStore(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, _ := assay.Decode[assay.Search](rec.Evidence); p.Trials[0].State != "failed" || p.BestScore.Defined() {
+	if p, _ := assay.Decode[assay.Search](rec.Evidence); p.Trials[0].State != learn.TrialFailed || p.BestScore.Defined() {
 		t.Errorf("a search whose every trial fails: %+v", p)
-	}
-}
-
-func TestSuggestionsStayInTheirRange(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := Range{Int: rapid.Bool().Draw(t, "int"), Log: rapid.Bool().Draw(t, "log")}
-		r.Low = float64(rapid.IntRange(1, 50).Draw(t, "low"))
-		r.High = r.Low + float64(rapid.IntRange(0, 1000).Draw(t, "span"))
-		if rapid.Bool().Draw(t, "choices") {
-			r.Choices = make([]any, rapid.IntRange(1, 5).Draw(t, "n"))
-		}
-		rng := draws(rapid.Uint64().Draw(t, "seed"), 0, "p")
-		var history []tried
-		for range rapid.IntRange(0, 40).Draw(t, "trials") {
-			h := tried{at: point{"p": r.uniform(&rng)}, steps: []float64{rng.Float64()}, pruned: rng.Float64() < 0.2, failed: rng.Float64() < 0.1}
-			if rng.Float64() < 0.1 {
-				h.steps[0] = math.NaN()
-			}
-			history = append(history, h)
-		}
-		v := tpe(r, "p", history, &rng)
-		switch {
-		case r.Choices != nil && (v != math.Trunc(v) || v < 0 || int(v) >= len(r.Choices)):
-			t.Fatalf("choice %v of %d", v, len(r.Choices))
-		case r.Choices == nil && !(v >= r.Low && v <= r.High):
-			t.Fatalf("%v is outside of %+v", v, r)
-		case r.Choices == nil && r.Int && v != math.Trunc(v):
-			t.Fatalf("%v is not whole", v)
-		}
-	})
-}
-
-// The mixture is a density over the range: it integrates to 1, and over whole numbers its masses sum to 1.
-func TestTheEstimatorIsADensity(t *testing.T) {
-	for _, r := range []Range{{Low: 1, High: 9}, {Low: 0.01, High: 100, Log: true}, {Low: 1, High: 12, Int: true}, {Low: 1, High: 12, Int: true, Log: true}} {
-		p := parzenOf(r, []float64{2, 2, 3, 7})
-		total := 0.0
-		if r.Int {
-			for v := r.Low; v <= r.High; v++ {
-				total += math.Exp(p.logDensity(r, v))
-			}
-		} else {
-			lo, hi := r.bounds()
-			const n = 20000
-			for i := range n {
-				total += math.Exp(p.logDensity(r, r.outward(lo+(hi-lo)*(float64(i)+0.5)/n))) * (hi - lo) / n
-			}
-		}
-		if math.Abs(total-1) > 1e-6 {
-			t.Errorf("%+v: the density sums to %v", r, total)
-		}
-	}
-	for _, n := range []int{0, 1, 25, 26, 27, 100} {
-		total := 0.0
-		for _, w := range kernelWeights(n) {
-			total += w
-		}
-		if math.Abs(total-1) > 1e-12 {
-			t.Errorf("%d kernels weigh %v", n, total)
-		}
-	}
-}
-
-// On a smooth function the estimator must do clearly better than chance with as many trials.
-func TestTPEFindsTheMinimumSoonerThanChance(t *testing.T) {
-	space := map[string]Range{"x": {Low: -5, High: 5}, "y": {Low: 1e-3, High: 1e3, Log: true}, "k": {Choices: []any{"a", "b", "c"}}}
-	loss := func(p point) float64 {
-		return math.Pow(p["x"]-2, 2) + math.Pow(math.Log10(p["y"])+1, 2) + 2*math.Abs(p["k"]-1)
-	}
-	wins := 0
-	for seed := range uint64(20) {
-		best := map[bool]float64{}
-		for _, clever := range []bool{false, true} {
-			var history []tried
-			best[clever] = math.Inf(1)
-			for n := range 60 {
-				at := point{}
-				for name, r := range space {
-					rng := draws(seed, n, name)
-					if clever {
-						at[name] = tpe(r, name, history, &rng)
-					} else {
-						at[name] = r.uniform(&rng)
-					}
-				}
-				v := loss(at)
-				history = append(history, tried{at: at, steps: []float64{v}})
-				best[clever] = math.Min(best[clever], v)
-			}
-		}
-		if best[true] < best[false] {
-			wins++
-		}
-	}
-	if wins < 17 {
-		t.Errorf("better in %d of 20 searches", wins)
-	}
-}
-
-func TestPruners(t *testing.T) {
-	var history []tried
-	for i := range 6 {
-		history = append(history, tried{steps: []float64{float64(i), float64(i), float64(i)}})
-	}
-	for _, c := range []struct {
-		pruner string
-		steps  []float64
-		want   bool
-	}{
-		{PruneNone, []float64{99}, false},
-		{PruneNone, []float64{math.NaN()}, false},
-		{PruneMedian, []float64{math.NaN()}, true},
-		{PruneMedian, []float64{2.4}, false},
-		{PruneMedian, []float64{2.6}, true},
-		{PruneMedian, []float64{1, 9}, false}, // its best step counts
-		{PruneHalving, []float64{1.5}, true},
-		{PruneHalving, []float64{0.5}, false},
-		{PruneHalving, []float64{0.5, 99}, false}, // 2 is no rung
-		{PruneHalving, []float64{0.5, 99, 99}, true},
-	} {
-		if got := prune(c.pruner, c.steps, history); got != c.want {
-			t.Errorf("%s after %v: %v", c.pruner, c.steps, got)
-		}
-	}
-	if prune(PruneMedian, []float64{99}, history[:4]) {
-		t.Error("the median pruner judged with four trials")
 	}
 }
