@@ -2,7 +2,10 @@ package run
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/assay-ml/assay"
@@ -162,5 +165,89 @@ func TestRecordModelOfACommand(t *testing.T) {
 	s.Classes = []string{"yes", "no"}
 	if _, err := RecordModel(t.Context(), run(`cp made.onnx "$ASSAY_OUT/model.onnx"`), s, st); assay.CodeOf(err) != assay.Invalid {
 		t.Errorf("classes in another order: %v", err)
+	}
+}
+
+// The same life for a scikit-learn script: predictions as a file, and the model as ONNX that Go evaluates to the same probabilities.
+func TestScikitLearnHandsOverItsModel(t *testing.T) {
+	dir := t.TempDir()
+	rows := table(1, 200)
+	var train strings.Builder
+	train.WriteString("id,x,noise,y\n")
+	for i, y := range rows.Labels {
+		fmt.Fprintf(&train, "%d,%v,%v,%d\n", i, rows.X[0].Floats[i], rows.X[1].Floats[i], y)
+	}
+	file := write(t, dir, "train.csv", train.String())
+	write(t, dir, "train.py", `
+import json, os
+import pandas as pd
+from skl2onnx import to_onnx
+from sklearn.ensemble import RandomForestClassifier
+import numpy as np
+out = os.environ["ASSAY_OUT"]
+data = pd.read_csv(os.environ["ASSAY_TRAIN"])
+X, y = data[["x", "noise"]].to_numpy(np.float32), data["y"]
+model = RandomForestClassifier(n_estimators=10, max_depth=4).fit(X, y)
+p = model.predict_proba(X)
+pd.DataFrame({"id": data["id"], "0": p[:, 0], "1": p[:, 1]}).to_csv(out + "/predictions.csv", index=False)
+onnx = to_onnx(model, X[:1], options={"zipmap": False})
+onnx.graph.name = "model"
+open(out + "/model.onnx", "wb").write(onnx.SerializeToString(deterministic=True))
+json.dump({"accuracy_score": model.score(X, y)}, open(out + "/metrics.json", "w"))
+`)
+	st := openStore(t)
+	s := Spec{Command: []string{venv(t), "train.py"}, Dir: dir, Seed: 7, Config: []byte("a: 1"), Files: map[string]string{"train": file}}
+	rec, err := Execute(t.Context(), s, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := assay.Decode[assay.Run](rec.Evidence)
+	if err != nil || r.Status != Finished || len(r.Unseeded) != 0 {
+		log, _ := blob.ReadAll(t.Context(), st.Blobs(), assay.Digest(rec.Entry.Context["log"]), 1<<20)
+		t.Fatalf("%s, problems %q, unseeded %q, %v\n%s", r.Status, r.Problems, r.Unseeded, err, log)
+	}
+	made, err := RecordModel(t.Context(), rec, ModelSpec{Learner: "command", Task: assay.Binary, Target: "y", Positive: "1"}, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := assay.Decode[assay.Model](made.Evidence)
+	onnx, err := blob.ReadAll(t.Context(), st.Blobs(), m.File.Digest, 1<<24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := learn.LoadONNX(onnx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := program.Predict(rows.X)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var predictions []byte
+	for _, f := range r.Outputs {
+		if f.Name == "predictions.csv" {
+			predictions, err = blob.ReadAll(t.Context(), st.Blobs(), f.Digest, 1<<24)
+		}
+	}
+	lines := strings.Fields(string(predictions))
+	if err != nil || len(lines) != 201 || !slices.Equal(m.Classes, []string{"0", "1"}) {
+		t.Fatalf("%d lines of predictions, classes %q, %v", len(lines), m.Classes, err)
+	}
+	for i, line := range lines[1:] {
+		var id int
+		var p0, p1 float64
+		if _, err := fmt.Sscanf(line, "%d,%g,%g", &id, &p0, &p1); err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got.Proba[2*i+1]-p1) > 1e-6 {
+			t.Fatalf("row %d: %v in Go, %v in scikit-learn", i, got.Proba[2*i+1], p1)
+		}
+	}
+	rep, err := Reproduce(t.Context(), rec, s, ReproduceOptions{}, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := assay.Decode[assay.Reproduction](rep.Evidence); !v.Identical {
+		t.Errorf("%s, cause %q: %+v", v.Verdict, v.Cause, v.Differences)
 	}
 }
