@@ -280,15 +280,29 @@ func (c *checking) source() string {
 func (c *checking) locate(ctx context.Context) error {
 	from := c.source()
 	var sums, bads []string
-	var which []int
+	var which, every []int
 	for _, b := range c.violated {
-		if b.bad == "" {
-			continue
+		hard := b.rule.terms.Severity != Warning
+		switch {
+		case b.bad == "true":
+			every = append(every, b.violation)
+			if hard {
+				c.failing = c.table.Rows()
+			}
+		case b.bad != "":
+			which = append(which, b.violation)
+			sums = append(sums, fmt.Sprintf("array_to_string(min(CASE WHEN %s THEN t._row END, %d), ',')", b.bad, c.first))
+			if hard {
+				bads = append(bads, "("+b.bad+")")
+			}
 		}
-		which = append(which, b.violation)
-		sums = append(sums, fmt.Sprintf("array_to_string(min(CASE WHEN %s THEN t._row END, %d), ',')", b.bad, c.first))
-		if b.rule.terms.Severity != Warning {
-			bads = append(bads, "("+b.bad+")")
+	}
+	if len(every) > 0 {
+		if err := c.rows(ctx, fmt.Sprintf("SELECT array_to_string(min(t._row, %d), ',') FROM %s AS t", c.first, c.table.Relation()), every[:1]); err != nil {
+			return err
+		}
+		for _, i := range every[1:] {
+			c.violations[i].Rows = append(c.violations[i].Rows, c.violations[every[0]].Rows...)
 		}
 	}
 	for at := 0; at < len(sums); at += maxSums {
@@ -297,15 +311,7 @@ func (c *checking) locate(ctx context.Context) error {
 			return err
 		}
 	}
-	switch {
-	case len(bads) == 1: // the violation has counted them
-		for _, b := range c.violated {
-			if b.bad != "" && b.rule.terms.Severity != Warning {
-				c.failing = c.violations[b.violation].Count
-			}
-		}
-		return nil
-	case len(bads) == 0:
+	if len(bads) == 0 || c.failing == c.table.Rows() {
 		return nil
 	}
 	n := make([]int64, 1)

@@ -3,7 +3,6 @@ package schema
 import (
 	"context"
 	"fmt"
-	"sort"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -107,6 +106,7 @@ type seen struct {
 	values, distinct, nan, inf int64
 	least, greatest            string
 	shortest, longest          int64
+	counts                     *tree // of each value, where a set is possible
 }
 
 // batch looks at some columns in one scan, and at those that deserve it once more.
@@ -146,6 +146,9 @@ func (in *inferring) batch(ctx context.Context, fields []assay.Field) error {
 		}
 	}
 	if err := rows.Close(); err != nil {
+		return err
+	}
+	if err := in.histograms(ctx, fields, all); err != nil {
 		return err
 	}
 	for i, f := range fields {
@@ -193,14 +196,13 @@ func (in *inferring) column(ctx context.Context, f assay.Field, a *seen) (Column
 		if never && a.values >= codeSupport {
 			c.Unique = &Unique{support}
 		}
-		set, err := in.set(ctx, f, a)
-		if err != nil || set != nil {
-			c.Set = set
-			return c, err
+		if c.Set = a.set(f.Type); c.Set != nil {
+			return c, nil
 		}
 		if f.Type == assay.TypeString {
 			lo, hi := a.shortest, a.longest
 			c.Length = &Length{Min: &lo, Max: &hi, Terms: support}
+			var err error
 			c.Pattern, err = in.pattern(ctx, f, a)
 			return c, err
 		}
@@ -247,28 +249,70 @@ func span(least, greatest string, t assay.Type, terms Terms) *Range {
 	return r
 }
 
-// set proposes the values that occur, if they are few and well supported.
-func (in *inferring) set(ctx context.Context, f assay.Field, a *seen) (*Set, error) {
-	if a.distinct < 2 || a.distinct > int64(in.options.MaxSet) || a.values < a.distinct*rowsPerValue {
-		return nil, nil
+// histograms counts the values of the columns for which a set is possible, in one scan.
+func (in *inferring) histograms(ctx context.Context, fields []assay.Field, all []seen) error {
+	var selects []string
+	var texts []*string
+	var dest []any
+	for i, f := range fields {
+		a := &all[i]
+		if f.Type != assay.TypeInteger && f.Type != assay.TypeString || a.values < in.options.MinSupport ||
+			a.distinct < 2 || a.distinct > int64(in.options.MaxSet) || a.values < a.distinct*rowsPerValue {
+			continue
+		}
+		a.counts = &tree{}
+		selects = append(selects, "CAST(to_json(histogram("+ident(f.Name)+")) AS VARCHAR)")
+		texts = append(texts, nil)
 	}
-	id := ident(f.Name)
+	if len(selects) == 0 {
+		return nil
+	}
+	for i := range texts {
+		dest = append(dest, &texts[i])
+	}
+	rows, err := in.table.Query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+in.table.Relation()+" AS t")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+	}
+	at := 0
+	for i := range all {
+		if all[i].counts == nil {
+			continue
+		}
+		if all[i].counts, err = readTree([]byte(*texts[at])); err != nil {
+			return assay.Errorf(assay.Internal, "the values of column %s cannot be counted: %w", fields[i].Name, err)
+		}
+		at++
+	}
+	return rows.Close()
+}
+
+// set proposes the values that occur, if they are few and well supported.
+func (a *seen) set(t assay.Type) *Set {
+	if a.counts == nil {
+		return nil
+	}
 	out, once := &Set{Terms: Terms{Support: a.values}}, int64(0)
 	kind := valueText
-	if f.Type == assay.TypeInteger {
+	if t == assay.TypeInteger {
 		kind = valueNumber
 	}
-	err := in.pairs(ctx, "SELECT CAST("+id+" AS VARCHAR), count(*) FROM "+in.table.Relation()+" AS t WHERE "+id+" IS NOT NULL GROUP BY 1", func(v string, n int64) {
+	for i, v := range a.counts.names {
 		out.Values = append(out.Values, Value{kind, v})
-		if n == 1 {
+		if a.counts.members[i].text == "1" {
 			once++
 		}
-	})
-	if err != nil || float64(once)/float64(a.values) > unseenChance {
-		return nil, err
 	}
-	sort.Slice(out.Values, func(i, j int) bool { return out.Values[i].text < out.Values[j].text })
-	return out, nil
+	if float64(once)/float64(a.values) > unseenChance {
+		return nil
+	}
+	return out
 }
 
 // pairs runs a query that answers a text and a count per row.
