@@ -402,6 +402,7 @@ func (c *csvReader) rewrite(ctx context.Context, f *csvFile, recode string) erro
 	defer out.Close()
 	w := newPlainWriter(out)
 	s := newScanner(t.r, f.d)
+	begun := false // empty lines before the first record are none
 	for {
 		ok, err := s.record()
 		if err != nil {
@@ -411,9 +412,10 @@ func (c *csvReader) rewrite(ctx context.Context, f *csvFile, recode string) erro
 		if !ok {
 			break
 		}
-		if s.isBlank() && len(c.names) > 1 {
+		if s.isBlank() && (len(c.names) > 1 || !begun) && !c.exact {
 			continue
 		}
+		begun = true
 		for i, cell := range s.cells {
 			w.field(s.text(cell), i == 0, c.exact && cell.quoted || !c.exact && len(s.cells) == 1)
 		}

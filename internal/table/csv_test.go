@@ -94,6 +94,7 @@ func TestReadCSV(t *testing.T) {
 		{"mixed lines", "a,b\r\n1,x\n2,y\r\n3,\"p\rq\"\n", ReadOptions{}, "a:integer b:string", "1|x\n2|y\n3|p\rq"},
 		{"empty lines", "a,b\n\n1,x\n\n\n2,y\n\n", ReadOptions{}, "a:integer b:string", "1|x\n2|y"},
 		{"empty lines of one column", "a\n1\n\n3\n", ReadOptions{}, "a:integer", "1\n~\n3"},
+		{"empty lines before one column", "\n\na\n1\n\n3\n", ReadOptions{}, "a:integer", "1\n~\n3"},
 		{"no last newline", "a,b\n1,x\n2,", ReadOptions{}, "a:integer b:string", "1|x\n2|~"},
 		{"no header", "1,x\n2,y\n", ReadOptions{}, "column_1:integer column_2:string", "1|x\n2|y"},
 		{"a header of years", "country,2015,2016\nA,1,2\nB,3,4\n", ReadOptions{}, "country:string 2015:integer 2016:integer", "A|1|2\nB|3|4"},

@@ -68,6 +68,10 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "no temporary directory can be made: %w", err).Try("set TMPDIR to a directory with free space")
 	}
+	// The database compares resolved paths with the directory that it may touch.
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
+	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, assay.Errorf(assay.Internal, "the temporary directory has no absolute path: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -179,5 +181,46 @@ func TestMemoryLimit(t *testing.T) {
 	var n int64
 	if err := e.queryRow(ctx, "SELECT count(DISTINCT hash(i)) FROM range(3000000) r(i)", &n); err != nil || n != 3_000_000 {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// Sources and temporary directories may be symbolic links, and lie on different file systems.
+func TestLinksAndFileSystems(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	data := file(t, "data.csv", "a,b\n1,x\n")
+	link := filepath.Join(dir, "link.csv")
+	if err := os.Symlink(data, link); err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(dir, "temp")
+	if err := os.Symlink(t.TempDir(), temp); err != nil {
+		t.Fatal(err)
+	}
+	temps := []string{temp}
+	if shm, err := os.MkdirTemp("/dev/shm", "assay-test-"); err == nil {
+		defer os.RemoveAll(shm)
+		temps = append(temps, shm)
+	}
+	for _, temp := range temps {
+		e, err := Open(ctx, Options{TempDir: temp})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []string{data, link} {
+			tab, err := e.Read(ctx, p, ReadOptions{})
+			if err != nil {
+				t.Fatalf("%s: %v", temp, err)
+			}
+			if got := dump(t, tab); got != "1|x" {
+				t.Errorf("%s: %s", temp, got)
+			}
+			if err := tab.Write(ctx, filepath.Join(dir, "out.parquet"), nil, ""); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

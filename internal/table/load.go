@@ -79,7 +79,8 @@ func (e *Engine) drop(store string) {
 // system has none to give. The database resolves symbolic links before it decides, so those would not do.
 func (e *Engine) link(ctx context.Context, path string) (string, error) {
 	link := filepath.Join(e.dir, e.name("link"))
-	if os.Link(path, link) == nil {
+	// A link to a symbolic link would be another symbolic link.
+	if target, err := filepath.EvalSymlinks(path); err == nil && os.Link(target, link) == nil {
 		return link, nil
 	}
 	in, err := os.Open(path)
