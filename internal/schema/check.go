@@ -131,7 +131,7 @@ func (c *checking) count(ctx context.Context) error {
 	first, second := &tally{at: map[string]int{}}, &tally{at: map[string]int{}}
 	slots := make([]int, len(c.rules))
 	for i := range c.rules {
-		if r := &c.rules[i]; r.bad != "" && r.bad != "true" {
+		if r := &c.rules[i]; r.bad != "" && r.bad != "true" && r.grouped == "" {
 			slots[i] = first.add(r.bad)
 		}
 	}
@@ -148,6 +148,11 @@ func (c *checking) count(ctx context.Context) error {
 			}
 		case r.whole():
 			bad[i] = c.table.Rows()
+		case r.grouped != "":
+			if err := c.row(ctx, "SELECT CAST(coalesce(sum(CASE WHEN "+r.groupBad+" THEN n END), 0) AS BIGINT) FROM (SELECT "+r.grouped+
+				" AS x, count(*) AS n FROM "+c.table.Relation()+" AS t GROUP BY 1)", bad[i:i+1]); err != nil {
+				return err
+			}
 		case r.bad != "":
 			bad[i] = counts[slots[i]]
 		}

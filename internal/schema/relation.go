@@ -16,6 +16,9 @@ type tableRule struct {
 	holds    bool   // of a rule about the table: whether it holds
 	keys     []string
 	integers bool // keys is one column of integers
+	// A rule on strings that repeat is counted on the different strings: grouped is what to group by, and groupBad is true for a group x
+	// that breaks the rule.
+	grouped, groupBad string
 }
 
 // A compiler turns a schema into rules over the columns of one table.
@@ -203,16 +206,20 @@ func (k *compiler) column(c constraint) []tableRule {
 		rule.bad = outside(col, v)
 	case RuleSet:
 		rule.bad = notIn(col, v)
+		if col.Type == assay.TypeString {
+			rule.grouped, rule.groupBad = v, notIn(col, "x")
+		}
 	case RuleLength:
 		n := pick(col.Type == assay.TypeBinary, "octet_length("+v+")", "length("+v+")")
-		var or []string
-		if col.Length.Min != nil {
-			or = append(or, n+" < "+strconv.FormatInt(*col.Length.Min, 10))
+		number := func(v *int64) string { return strconv.FormatInt(*v, 10) }
+		switch lo, hi := col.Length.Min, col.Length.Max; {
+		case lo == nil:
+			rule.bad = n + " > " + number(hi)
+		case hi == nil:
+			rule.bad = n + " < " + number(lo)
+		default:
+			rule.bad = n + " NOT BETWEEN " + number(lo) + " AND " + number(hi)
 		}
-		if col.Length.Max != nil {
-			or = append(or, n+" > "+strconv.FormatInt(*col.Length.Max, 10))
-		}
-		rule.bad = strings.Join(or, " OR ")
 	case RulePattern:
 		rule.bad = "NOT " + matches(v, col.Pattern.Regexp)
 	case RuleUnique:
