@@ -103,6 +103,13 @@ func (a *app) trainCommand() *cobra.Command {
 		Use: "train", Short: "Train a built-in learner on the training part, seeded, into an ONNX model",
 		Args: cobra.NoArgs,
 		RunE: a.with("train", func(ctx context.Context, s *session, _ []string) error {
+			if learner == "" && file == "" {
+				r, m, err := s.trainProject(ctx)
+				if err != nil {
+					return err
+				}
+				return s.printTrained(ctx, r, m)
+			}
 			params := s.p.Train.Params
 			if learner != "" && learner != s.p.Train.Learner {
 				params = nil

@@ -17,6 +17,7 @@ import (
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
+	"github.com/assay-ml/assay/metric"
 )
 
 // maxModelBytes bounds a model file.
@@ -130,7 +131,7 @@ func (s *session) baseline(ctx context.Context, train *lesson) (*learn.Model, er
 }
 
 // trainStage trains a built-in learner on the training part, or on another file of the same columns, and records run and model.
-func (s *session) trainStage(ctx context.Context, learner string, params map[string]any, file string) (assay.Record, assay.Model, error) {
+func (s *session) trainStage(ctx context.Context, learner string, params map[string]any, file string, parents ...assay.Digest) (assay.Record, assay.Model, error) {
 	splitRec, split, err := s.splitEvidence(ctx)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
@@ -181,7 +182,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	made, err := run.Train(ctx, run.TrainSpec{
 		Learn: spec, Data: data, Config: config, Metrics: s.p.Evaluate.Metrics, Dataset: splitRec.Subject, Split: splitRec.ID, SealedRows: sealed,
 		Inputs:  map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID, "train": trained},
-		Parents: []assay.Digest{splitRec.ID}, Version: Version, Clock: s.Now,
+		Parents: append(parents, splitRec.ID), Version: Version, Clock: s.Now,
 	}, s.st)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
@@ -190,7 +191,10 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unimplemented, "%s has no ONNX form and cannot be a model to register", learner)
 	}
 	m, err := assay.Decode[assay.Model](made.Model.Evidence)
-	return made.Model, m, err
+	if err != nil {
+		return made.Model, m, err
+	}
+	return made.Model, m, s.setCurrent(made.Model.ID)
 }
 
 // sealedRows counts the rows of a training table that are sealed, by content, leaving out rows that the split itself trains on.
@@ -262,19 +266,8 @@ func (s *session) model(ctx context.Context, ref string) (assay.Record, assay.Mo
 		if err != nil {
 			return assay.Record{}, assay.Model{}, err
 		}
-		all, err := s.st.Find(ctx, store.Query{Kind: assay.KindModel})
-		if err != nil {
+		if rec, err = s.currentModel(ctx, splitRec.ID); err != nil {
 			return assay.Record{}, assay.Model{}, err
-		}
-		for i := range all {
-			m, err := assay.Decode[assay.Model](all[i].Evidence)
-			if err != nil {
-				return assay.Record{}, assay.Model{}, err
-			}
-			if m.Split == splitRec.ID {
-				rec = &all[i]
-				break
-			}
 		}
 		if rec == nil {
 			return assay.Record{}, assay.Model{}, assay.Errorf(assay.NotFound, "no model of split %s yet", splitRec.ID.Short()).Try("assay train")
@@ -308,6 +301,54 @@ func (s *session) model(ctx context.Context, ref string) (assay.Record, assay.Mo
 	}
 	m, err := assay.Decode[assay.Model](rec.Evidence)
 	return *rec, m, err
+}
+
+// currentFile remembers, in the store's directory, the model that was trained last: evidence of a repeated training is old, and the
+// newest evidence may be about another model.
+const currentFile = "current.json"
+
+type current struct {
+	Model assay.Digest `json:"model"` // evidence id
+}
+
+func (s *session) setCurrent(id assay.Digest) error {
+	b, err := json.Marshal(current{id})
+	if err != nil {
+		return assay.Errorf(assay.Internal, "the current model cannot be noted: %w", err)
+	}
+	path := filepath.Join(s.p.Path(s.p.Store), currentFile)
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+		return assay.Errorf(assay.Unavailable, "the current model cannot be noted: %w", err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+// currentModel is the model that was trained last, when it belongs to the split, else the newest model of the split, or nil.
+func (s *session) currentModel(ctx context.Context, split assay.Digest) (*assay.Record, error) {
+	if b, err := os.ReadFile(filepath.Join(s.p.Path(s.p.Store), currentFile)); err == nil {
+		var c current
+		if json.Unmarshal(b, &c) == nil {
+			if r, err := s.st.Get(ctx, c.Model); err == nil {
+				if m, err := assay.Decode[assay.Model](r.Evidence); err == nil && m.Split == split {
+					return &r, nil
+				}
+			}
+		}
+	}
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindModel})
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		m, err := assay.Decode[assay.Model](all[i].Evidence)
+		if err != nil {
+			return nil, err
+		}
+		if m.Split == split {
+			return &all[i], nil
+		}
+	}
+	return nil, nil
 }
 
 func matches(d assay.Digest, prefix string) bool {
@@ -627,7 +668,72 @@ func (s *session) finalOf(ctx context.Context, model, split assay.Digest) (*assa
 	return nil, nil
 }
 
-// trainProject trains what assay.yaml asks for.
+// trainProject trains what assay.yaml asks for: the learner, or the best of the candidates by cross-validation on the training part.
 func (s *session) trainProject(ctx context.Context) (assay.Record, assay.Model, error) {
-	return s.trainStage(ctx, s.p.Train.Learner, s.p.Train.Params, "")
+	t := s.p.Train
+	if len(t.Compare) == 0 {
+		return s.trainStage(ctx, t.Learner, t.Params, "")
+	}
+	r, best, err := s.choose(ctx)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	var params map[string]any
+	if best == t.Learner {
+		params = t.Params
+	}
+	return s.trainStage(ctx, best, params, "", r.ID)
+}
+
+// choose cross-validates the candidates on the training part and records the comparison.
+func (s *session) choose(ctx context.Context) (assay.Record, string, error) {
+	splitRec, _, err := s.splitEvidence(ctx)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	tt, err := s.part(ctx, splitRec.ID, assay.Train)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	train, err := s.lesson(ctx, tt, nil)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	def, err := metric.Find(s.p.Evaluate.Primary)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	out := assay.Search{Sampler: "candidates", Pruner: "none", Seed: s.p.Train.Seed, Metric: def.Name, Direction: "lower", Trials: []assay.Trial{}}
+	if def.Higher {
+		out.Direction = "higher"
+	}
+	best := ""
+	for i, learner := range s.p.Train.Compare {
+		var params map[string]any
+		if learner == s.p.Train.Learner {
+			params = s.p.Train.Params
+		}
+		spec, err := s.spec(learner, params, train)
+		if err != nil {
+			return assay.Record{}, "", err
+		}
+		cv, err := learn.CrossValidate(ctx, spec, train.data(), learn.CrossValidation{Metrics: []string{def.Name}, Splits: s.p.Train.Folds, Level: s.p.Evaluate.Level})
+		if err != nil {
+			return assay.Record{}, "", err
+		}
+		score := cv.Scores[0].Estimate
+		out.Trials = append(out.Trials, assay.Trial{Number: i, Params: map[string]string{"learner": learner}, State: "complete", Value: assay.Number(score.Value)})
+		s.say("  %d-fold cross-validation of %s: %s %s", s.p.Train.Folds, learner, def.Name, score)
+		better := best == "" || (score.Value > out.BestScore.Value) == def.Higher && score.Value != out.BestScore.Value
+		if score.Defined() && better {
+			best, out.BestScore = learner, score
+			out.Best = map[string]string{"learner": learner}
+		}
+	}
+	if best == "" {
+		return assay.Record{}, "", assay.Errorf(assay.Rejected, "%s is undefined for every candidate", def.Name)
+	}
+	subject := section([]any{splitRec.ID, s.p.Train, s.p.Data.Category, s.p.Data.Exclude, s.p.Evaluate.Primary})
+	r, err := s.write(ctx, assay.KindSearch, subject, []assay.Digest{splitRec.ID}, out)
+	return r, best, err
 }

@@ -26,7 +26,7 @@ type stage struct {
 	// inputs are named digests; the stage runs when one of them changes.
 	inputs func(ctx context.Context, m *maker) (map[string]assay.Digest, error)
 	// run does the work and returns the evidence that it leaves; no is set when the work was done and its answer is no.
-	run func(ctx context.Context, s *session) (out []assay.Digest, no string, err error)
+	run func(ctx context.Context, s *maker) (out []assay.Digest, no string, err error)
 }
 
 // made is what make remembers of a stage.
@@ -115,7 +115,7 @@ func stages() []stage {
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return data(ctx, m, map[string]assay.Digest{"data.documentation": section(m.p.Data.Document), "project": section(m.p.Name)})
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
 				r, snap, sheet, err := s.snapshotStage(ctx)
 				if err != nil {
 					return nil, "", err
@@ -128,7 +128,7 @@ func stages() []stage {
 				sc, err := m.fileDigest(ctx, m.p.Path(m.p.Schema))
 				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "the schema": sc}, err
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
 				if _, err := os.Stat(s.p.Path(s.p.Schema)); errors.Is(err, fs.ErrNotExist) {
 					if err := s.writeInferred(ctx); err != nil {
 						return nil, "", err
@@ -149,12 +149,12 @@ func stages() []stage {
 				d := m.p.Data
 				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "split in assay.yaml": section([]any{m.p.Split, d.Key, d.Entity, d.Time, d.Target, d.Exclude})}, nil
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
 				r, split, err := s.splitStage(ctx)
 				if err != nil {
 					return nil, "", err
 				}
-				printSplit(s.Stdout, s, r, split)
+				printSplit(s.Stdout, s.session, r, split)
 				if leakageVerdict(split) == assay.Fail {
 					return []assay.Digest{r.ID}, "a leakage check failed", nil
 				}
@@ -164,7 +164,7 @@ func stages() []stage {
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.Data.Exclude}), "assay": section(Version)}, nil
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
 				r, m, err := s.trainProject(ctx)
 				if err != nil {
 					return nil, "", err
@@ -175,18 +175,18 @@ func stages() []stage {
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) { return s.makeEval(ctx, false) }},
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) { return s.makeEval(ctx, false) }},
 		{"final", "evaluate on the sealed test part, once",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) { return s.makeEval(ctx, true) }},
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) { return s.makeEval(ctx, true) }},
 		{"register", "give the model a version",
 			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "project": section(m.p.Name)}, nil
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
-				v, _, err := s.registerStage(ctx, "", "")
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
+				v, _, err := s.registerStage(ctx, s.trained(), "")
 				if err != nil {
 					return nil, "", err
 				}
@@ -197,8 +197,8 @@ func stages() []stage {
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the final evaluation": m.after("final"), "gate.margin": section(m.p.Gate.Margin), "what is in production": m.holders(ctx)}, nil
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
-				r, c, err := s.compareStage(ctx, "", "")
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
+				r, c, err := s.compareStage(ctx, s.trained(), "")
 				if err != nil {
 					return nil, "", err
 				}
@@ -209,8 +209,8 @@ func stages() []stage {
 			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the comparison": m.after("compare"), "the version": m.after("register"), "the check": m.after("check"), "card in assay.yaml": section(m.p.Card)}, nil
 			},
-			func(ctx context.Context, s *session) ([]assay.Digest, string, error) {
-				v, err := s.version(ctx, "")
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
+				v, _, err := s.registerStage(ctx, s.trained(), "")
 				if err != nil {
 					return nil, "", err
 				}
@@ -242,8 +242,8 @@ func (m *maker) holders(ctx context.Context) assay.Digest {
 	return section(out)
 }
 
-func (s *session) makeEval(ctx context.Context, final bool) ([]assay.Digest, string, error) {
-	r, e, err := s.evalStage(ctx, "", final, "")
+func (s *maker) makeEval(ctx context.Context, final bool) ([]assay.Digest, string, error) {
+	r, e, err := s.evalStage(ctx, s.trained(), final, "")
 	if err != nil {
 		return nil, "", err
 	}
@@ -254,6 +254,14 @@ func (s *session) makeEval(ctx context.Context, final bool) ([]assay.Digest, str
 	printEvaluation(s.Stdout, r, e)
 	fmt.Fprintf(s.Stdout, "report %s\n", s.shown(path))
 	return []assay.Digest{r.ID}, "", nil
+}
+
+// trained names the model that the train stage left.
+func (m *maker) trained() string {
+	if out := m.state["train"].Outputs; len(out) > 0 {
+		return string(out[0])
+	}
+	return ""
 }
 
 // defaultStage is how far assay make goes by itself: everything that spends nothing.
@@ -301,7 +309,7 @@ func (m *maker) make(ctx context.Context, to string) error {
 			fmt.Fprintf(m.Stdout, "%-9s up to date\n", st.name)
 		} else {
 			fmt.Fprintf(m.Stdout, "%-9s %s (%s)\n", st.name, st.says, why)
-			out, no, err := st.run(ctx, m.session)
+			out, no, err := st.run(ctx, m)
 			if err != nil {
 				return err
 			}
