@@ -83,9 +83,17 @@ func TestParamsAreRead(t *testing.T) {
 
 func TestSecretsAreKnownByNameAndByForm(t *testing.T) {
 	for _, c := range [][2]string{
-		{"AWS_SECRET_ACCESS_KEY", "x"}, {"HF_TOKEN", "x"}, {"DbPassword", "x"}, {"X_APIKEY", "x"}, {"GOOGLE_APPLICATION_CREDENTIALS", "x"},
-		{"A", "AKIAABCDEFGHIJKLMNOP"}, {"A", "ghp_abcdefghijklmnopqrstuvwxyz0123"}, {"A", "https://user:pw@host/x"},
-		{"A", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc"}, {"A", "-----BEGIN RSA PRIVATE KEY-----"}, {"A", "hf_abcdefghijklmnopqrstuv"},
+		{"AWS_SECRET_ACCESS_KEY", "x"},
+		{"HF_TOKEN", "x"},
+		{"DbPassword", "x"},
+		{"X_APIKEY", "x"},
+		{"GOOGLE_APPLICATION_CREDENTIALS", "x"},
+		{"A", "AKIAABCDEFGHIJKLMNOP"},
+		{"A", "ghp_abcdefghijklmnopqrstuvwxyz0123"},
+		{"A", "https://user:pw@host/x"},
+		{"A", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc"},
+		{"A", "-----BEGIN RSA PRIVATE KEY-----"},
+		{"A", "hf_abcdefghijklmnopqrstuv"},
 	} {
 		if redact(c[0], c[1]) != redacted {
 			t.Errorf("%s=%s is not taken for a secret", c[0], c[1])

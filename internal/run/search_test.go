@@ -16,7 +16,8 @@ func searchSpec() SearchSpec {
 		Learn: learn.Spec{Learner: "logistic_regression", Task: assay.Binary, Target: learn.Target{Name: "y", Classes: []string{"no", "yes"}, Positive: "yes"}, Seed: 7},
 		Data:  table(1, 200),
 		Search: learn.Search{Seed: 3, Space: []learn.Dimension{
-			{Name: "c", Type: "number", Low: 1e-4, High: 100, Log: true}, {Name: "standardize", Type: "choice", Choices: []string{"true", "false"}},
+			{Name: "c", Type: "number", Low: 1e-4, High: 100, Log: true},
+			{Name: "standardize", Type: "choice", Choices: []string{"true", "false"}},
 			{Name: "max_iterations", Type: "integer", Low: 5, High: 50},
 		}},
 		Cross: learn.CrossValidation{Splits: 3}, Trials: 14, Metric: "roc_auc_score", Config: []byte("x: 1"),
