@@ -392,3 +392,18 @@ func BenchmarkStart(b *testing.B) {
 		}
 	}
 }
+
+// The numbers do not depend on the version of Python, so a newer one does not change a run by itself.
+func TestEveryPythonInThePathDrawsTheSame(t *testing.T) {
+	const program = "import random; print(random.random(), random.Random().random(), random.getrandbits(64))"
+	_, want := script(t, python(t), program, nil)
+	for _, version := range []string{"3.8", "3.9", "3.10", "3.11", "3.12", "3.13"} {
+		p, err := exec.LookPath("python" + version)
+		if err != nil || exec.Command(p, "--version").Run() != nil {
+			continue // the versions that a machine has are enough
+		}
+		if res, got := script(t, p, program, nil); got != want || len(res.run.Unseeded) != 0 {
+			t.Errorf("python %s draws %q, want %q; unseeded %q", version, got, want, res.run.Unseeded)
+		}
+	}
+}
