@@ -28,7 +28,6 @@ const rowVariable = "row"
 // A condition is a Condition that was parsed and checked by CEL and cut to the subset that a table and a payload share.
 type condition struct {
 	root      *term
-	source    *Condition
 	violation FieldViolation
 }
 
@@ -86,7 +85,7 @@ func (s *Schema) compileConditions() ([]condition, error) {
 			continue
 		}
 		k := constraint{column: -1, rule: RuleCondition, name: c.Name, detail: "must hold: " + c.Expression, terms: c.Terms}
-		out = append(out, condition{root: root, source: c, violation: k.violation()})
+		out = append(out, condition{root: root, violation: k.violation()})
 	}
 	return out, bad.Err(assay.Invalid, "the conditions")
 }
