@@ -104,7 +104,7 @@ func newProgram(m *onnxModel) (*Program, error) {
 		return nil, err
 	}
 	for _, out := range m.graph.outputs {
-		if !ready[out.name] {
+		if !ready[out.name] || out.name == "" {
 			return nil, assay.Errorf(assay.Invalid, "onnx model: nothing produces output %q", out.name)
 		}
 		p.outSlot = append(p.outSlot, slot(out.name))
