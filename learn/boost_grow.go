@@ -395,10 +395,13 @@ func divideRows(rows, scratch []int32, r *route) int {
 
 // addScores adds the leaves' values to the scores: through the ranges for the rows of the draw, through the routes for the others.
 func (g *grower) addScores(scores []float64) {
-	inParts(g.p.Threads, len(g.leaves), 1, func(_, lo, hi int) {
-		for _, l := range g.leaves[lo:hi] {
+	inParts(g.p.Threads, g.inBag, smallLeaf, func(_, lo, hi int) {
+		for _, l := range g.leaves {
+			if l.end <= lo || l.start >= hi {
+				continue
+			}
 			v := g.nodes[l.node].Value
-			for _, i := range g.rows[l.start:l.end] {
+			for _, i := range g.rows[max(l.start, lo):min(l.end, hi)] {
 				scores[i] += v
 			}
 		}
