@@ -1,4 +1,4 @@
-"""Gradient boosting: learn.FitBoosting beside LightGBM, and the other two if they are installed, on the same rows in the same run.
+"""Gradient boosting: learn.FitBoosting beside LightGBM (and, for quality, scikit-learn) on the same rows in the same run.
 
     python bench/boosting.py [--data DIR] [--rounds 5] [--threads 1,2]
 
