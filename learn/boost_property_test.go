@@ -311,8 +311,8 @@ func TestThreshold(t *testing.T) {
 		if a == 0 {
 			a = 0
 		}
-		if !(a < b) {
-			t.Skip("equal")
+		if !(a < b) || math.IsInf(float64(b), 0) { // the far step can overflow, and infinite features are refused
+			t.Skip("equal, or not finite")
 		}
 		cut := threshold(a, b)
 		half := rapid.Float64Range(-0.5, 0.5).Draw(t, "half")
