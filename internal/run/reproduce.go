@@ -62,7 +62,7 @@ func Reproduce(ctx context.Context, run assay.Record, s Spec, o ReproduceOptions
 	if err != nil {
 		return assay.Record{}, err
 	}
-	given, around, came := specDifferences(first.Spec, again.run.Spec), environmentDifferences(first.Environment, again.run.Environment), resultDifferences(first, again.run)
+	given, around, came := specDifferences(first.Spec, again.run.Spec), environmentDifferences(first.Environment, again.run.Environment), Differences(first, again.run)
 	rep := assay.Reproduction{Run: run.ID, Identical: len(given) == 0 && len(came) == 0, Differences: slices.Concat(came, given, around)}
 	switch {
 	case len(given) > 0:
@@ -205,7 +205,7 @@ func agree(ctx context.Context, s Spec, like assay.Run, n int, blobs putter) (bo
 		if err := ctx.Err(); err != nil {
 			return false, assay.Errorf(assay.Unavailable, "the search for the cause was interrupted: %w", err)
 		}
-		if len(resultDifferences(like, res.run)) > 0 {
+		if len(Differences(like, res.run)) > 0 {
 			return false, nil
 		}
 	}
@@ -259,7 +259,8 @@ func environmentDifferences(a, b assay.Environment) []assay.Difference {
 	return d.bounded()
 }
 
-func resultDifferences(a, b assay.Run) []assay.Difference {
+// Differences lists what came out otherwise in the second of two runs: status, exit status, metrics, parameters and outputs.
+func Differences(a, b assay.Run) []assay.Difference {
 	var d differences
 	d.add("status", fmt.Sprintf("%s %d", a.Status, a.Exit), fmt.Sprintf("%s %d", b.Status, b.Exit))
 	for _, name := range keys(a.Metrics, b.Metrics) {
