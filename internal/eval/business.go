@@ -1,38 +1,58 @@
 package eval
 
 import (
-	"context"
-	"fmt"
 	"math"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/ext"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/metric"
 )
 
-// A Business is a metric in the user's own terms: a CEL expression over counts (tp, fp, fn, tn, n) or, for a regression, over the
-// means error, absolute_error and squared_error and n; all are doubles.
+// A Business is a metric in the user's own terms: a CEL expression that gives a double. Its variables are doubles: of a binary task tp,
+// fp, fn, tn and n; of a regression n and the means error (prediction less truth), absolute_error and squared_error. Of a multiclass
+// task tp, fp, fn and tn are maps by class, fp["cat"], and confusion holds the counts, confusion["cat"]["dog"] being the rows of class
+// cat that were taken for dog.
 type Business struct {
 	Name   string
 	Expr   string
 	Higher bool // greater is better
 }
 
-var businessVariables = map[assay.Task][]string{
-	assay.Binary:     {"tn", "fp", "fn", "tp"},
-	assay.Regression: {"error", "absolute_error", "squared_error"},
+// maxBusinessCost bounds one evaluation of an expression, in steps of CEL.
+const maxBusinessCost = 100_000
+
+func (b *Business) definition() string { return "business: " + b.Expr }
+
+func businessVariables(task assay.Task) ([]string, *cel.Type) {
+	byClass := cel.MapType(cel.StringType, cel.DoubleType)
+	switch task {
+	case assay.Binary:
+		return []string{"tp", "fp", "fn", "tn"}, cel.DoubleType
+	case assay.Multiclass:
+		return []string{"tp", "fp", "fn", "tn", "confusion"}, byClass
+	case assay.Regression:
+		return []string{"error", "absolute_error", "squared_error"}, cel.DoubleType
+	}
+	return nil, nil
 }
 
-func (b *Business) compile(task assay.Task) (func(v []float64, n float64) (float64, error), error) {
-	names := businessVariables[task]
+// compile checks the expression and returns its value for given variables.
+func (b *Business) compile(task assay.Task) (func(vars map[string]any) (float64, error), error) {
+	names, typ := businessVariables(task)
 	if names == nil {
-		return nil, assay.Errorf(assay.Unimplemented, "a business metric is for binary and regression tasks; this one is %s", task)
+		return nil, assay.Errorf(assay.Unimplemented, "a business metric is not defined for a %s task", task)
 	}
 	opts := []cel.EnvOption{ext.Math(), cel.Variable("n", cel.DoubleType)}
 	for _, v := range names {
-		opts = append(opts, cel.Variable(v, cel.DoubleType))
+		t := typ
+		if v == "confusion" {
+			t = cel.MapType(cel.StringType, typ)
+		}
+		opts = append(opts, cel.Variable(v, t))
 	}
 	env, err := cel.NewEnv(opts...)
 	if err != nil {
@@ -46,69 +66,129 @@ func (b *Business) compile(task assay.Task) (func(v []float64, n float64) (float
 	if !tree.OutputType().IsExactType(cel.DoubleType) {
 		return nil, assay.Errorf(assay.Invalid, "business metric %s gives a %s, not a double", b.Name, tree.OutputType())
 	}
-	prog, err := env.Program(tree, cel.CostLimit(10_000))
+	prog, err := env.Program(tree, cel.CostLimit(maxBusinessCost))
 	if err != nil {
 		return nil, assay.Errorf(assay.Invalid, "business metric %s: %w", b.Name, err)
 	}
-	return func(v []float64, n float64) (float64, error) {
-		vars := map[string]any{"n": n}
-		for i, name := range names {
-			vars[name] = v[i]
-		}
+	return func(vars map[string]any) (float64, error) {
 		out, _, err := prog.Eval(vars)
 		if err != nil {
-			return math.NaN(), fmt.Errorf("business metric %s: %w", b.Name, err)
+			return math.NaN(), assay.Errorf(assay.Invalid, "business metric %s: %w", b.Name, err)
 		}
 		f, ok := out.Value().(float64)
 		if !ok {
-			return math.NaN(), fmt.Errorf("business metric %s gives no number", b.Name)
+			return math.NaN(), assay.Errorf(assay.Invalid, "business metric %s gives no number", b.Name)
 		}
 		return f, nil
 	}, nil
 }
 
-// business scores both models with the user's expression. Its interval is BCa on the same resampled rows as the other metrics.
-func (p *pair) business(ctx context.Context, b *Business) (assay.Metric, error) {
-	out := assay.Metric{Name: b.Name, Definition: "business: " + b.Expr, Higher: b.Higher}
-	f, err := b.compile(p.s.t.Task)
+// measures scores both models with the expression. It is evaluated once for each distinct set of counts; a division by zero or
+// another failure on a replicate leaves that replicate undefined, on the rows themselves it is an error.
+func (b *Business) measures(s *sample, first, second *prepared) (x, y *measure, err error) {
+	f, err := b.compile(s.t.Task)
 	if err != nil {
-		return out, err
+		return nil, nil, err
 	}
-	call := func(v []float64, n float64) float64 {
-		x, err := f(v, n)
+	if x, err = b.measure(f, s, first); err != nil {
+		return nil, nil, err
+	}
+	y, err = b.measure(f, s, second)
+	return x, y, err
+}
+
+func (b *Business) measure(f func(map[string]any) (float64, error), s *sample, p *prepared) (*measure, error) {
+	m := &measure{s: s, name: b.Name, higher: b.Higher}
+	var failure error
+	call := func(vars map[string]any) float64 {
+		v, err := f(vars)
 		if err != nil {
+			failure = err
 			return math.NaN()
 		}
-		return x
+		if math.IsInf(v, 0) {
+			return math.NaN()
+		}
+		return v
 	}
-	if p.s.t.Task != assay.Binary {
-		return out, assay.Errorf(assay.Unimplemented, "a business metric of a %s task has no interval yet", p.s.t.Task)
+	var own func() float64
+	if s.t.Task == assay.Regression {
+		n := s.t.N()
+		c := [][]float64{make([]float64, n), make([]float64, n), make([]float64, n)}
+		for i, y := range s.t.Value {
+			d := p.input.Values[i] - y
+			c[0][i], c[1][i], c[2][i] = d, math.Abs(d), d*d
+		}
+		var mu sync.Mutex
+		value := func(w, v []float64) float64 {
+			mu.Lock()
+			defer mu.Unlock()
+			return call(map[string]any{"n": w[0], "error": v[0] / w[0], "absolute_error": v[1] / w[0], "squared_error": v[2] / w[0]})
+		}
+		var err error
+		if own, err = m.bySums(&sums{nil, 1, c, value}); err != nil {
+			return nil, err
+		}
+		if n > maxBusinessJackknife {
+			m.leave = nil
+		}
+	} else {
+		m.cell, m.count = s.cells(p)
+		var mu sync.Mutex
+		known := map[string]float64{}
+		m.table = func(c metric.Confusion) float64 {
+			key := countsKey(c)
+			mu.Lock()
+			defer mu.Unlock()
+			v, ok := known[key]
+			if !ok {
+				v = call(businessCounts(s.t, c))
+				known[key] = v
+			}
+			return v
+		}
+		own = m.byTable()
 	}
-	fam := family{cells: func(n []float64, _ int) float64 { return call(n, total(n)) }}
-	x, y := p.s.measure(fam, p.a, nil), p.s.measure(fam, p.b, nil)
-	if _, err := f(x.counts(), float64(len(x.cell))); err != nil {
-		return out, assay.Errorf(assay.Invalid, "%w", err)
+	m.value = own()
+	if failure != nil {
+		return nil, failure
 	}
-	reps, err := p.s.bootstrap(ctx, p.o, []*measure{x, y})
-	if err != nil {
-		return out, err
+	if math.IsNaN(m.value) {
+		m.why = "the expression gives no finite number on these rows"
 	}
-	n := int64(len(p.s.rows))
-	sign := 1.0
-	if !b.Higher {
-		sign = -1
+	return m, nil
+}
+
+// maxBusinessJackknife is the number of rows up to which a regression's expression is evaluated without each row.
+const maxBusinessJackknife = 20_000
+
+func countsKey(c metric.Confusion) string {
+	b := make([]byte, 0, 8*len(c.Counts))
+	for _, n := range c.Counts {
+		u := uint64(n)
+		b = append(b, byte(u), byte(u>>8), byte(u>>16), byte(u>>24), byte(u>>32), byte(u>>40), byte(u>>48), byte(u>>56))
 	}
-	diff := make([]float64, len(reps[0]))
-	effect := subtract(x.effect, y.effect)
-	for i := range effect {
-		effect[i] *= sign
+	return string(b)
+}
+
+func businessCounts(t *Truth, c metric.Confusion) map[string]any {
+	n := c.Total()
+	if t.Task == assay.Binary {
+		p := t.Positive
+		return map[string]any{"n": n, "tp": c.At(p, p), "fp": c.At(1-p, p), "fn": c.At(p, 1-p), "tn": c.At(1-p, 1-p)}
 	}
-	for i := range diff {
-		diff[i] = sign * (reps[0][i] - reps[1][i])
+	tp, fp, fn, tn, all := map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]map[string]float64{}
+	for i, name := range t.Classes {
+		all[name] = map[string]float64{}
+		tp[name] = c.At(i, i)
+		for j, other := range t.Classes {
+			all[name][other] = c.At(i, j)
+			if i != j {
+				fn[name] += c.At(i, j)
+				fp[name] += c.At(j, i)
+			}
+		}
+		tn[name] = n - tp[name] - fp[name] - fn[name]
 	}
-	out.Estimate = interval(x.value, reps[0], x.effect, p.s.entity, p.o.Level, n)
-	out.Baseline = interval(y.value, reps[1], y.effect, p.s.entity, p.o.Level, n)
-	out.Gain = interval(sign*(x.value-y.value), diff, effect, p.s.entity, p.o.Level, n)
-	out.Verdict = out.Gain.Above(0)
-	return out, nil
+	return map[string]any{"n": n, "tp": tp, "fp": fp, "fn": fn, "tn": tn, "confusion": all}
 }

@@ -7,48 +7,45 @@ import (
 )
 
 // Compare holds a candidate against a reference on the same rows. The verdict is on the primary metric: the candidate is not worse by
-// more than the margin (the lower bound of the paired difference lies above −margin); Better asks the same above 0. The caller fills
-// in candidate, reference, split and rows.
+// more than the margin (the lower bound of the paired difference lies at or above −margin); Better asks the same above 0. The caller
+// fills in candidate, reference, split and rows.
 func Compare(ctx context.Context, t *Truth, candidate, reference *Scores, margin float64, o Options) (assay.Comparison, error) {
 	o = o.withDefaults()
-	if margin < 0 {
-		return assay.Comparison{}, assay.Errorf(assay.Invalid, "margin %v is below 0", margin)
+	if !(margin >= 0) {
+		return assay.Comparison{}, assay.Errorf(assay.Invalid, "margin %v is not at least 0", margin)
 	}
 	if err := check(t, o, candidate, reference); err != nil {
 		return assay.Comparison{}, err
 	}
-	if o.Primary == "" {
-		o.Primary = o.Metrics[0]
+	defs, err := definitions(o.Metrics)
+	if err != nil {
+		return assay.Comparison{}, err
 	}
 	out := assay.Comparison{Name: reference.Name, Count: int64(t.N()), Margin: margin, Primary: o.Primary, Metrics: []assay.MetricDifference{}}
-	s := newSample(t, allRows(t.N()))
-	p, err := newPair(ctx, s, prepare(t, candidate, o.Threshold), prepare(t, reference, o.Threshold), o)
+	x, err := newScoring(newSample(t, nil), prepare(t, candidate, o.Threshold), prepare(t, reference, o.Threshold), defs, o)
 	if err != nil {
 		return out, err
 	}
-	for _, name := range o.Metrics {
-		def, err := definition(name)
-		if err != nil {
-			return out, err
-		}
-		diff, pvalue, test := p.gain(name, def.Higher)
+	if err := bootstrap(ctx, t, o, x); err != nil {
+		return out, err
+	}
+	for i, d := range defs {
+		diff, pvalue, test := x.gain(i)
 		m := assay.MetricDifference{
-			Name: name, Definition: def.ID, Candidate: p.estimate(p.first[name], false), Reference: p.estimate(p.second[name], true),
+			Name: d.Name, Definition: d.ID, Candidate: x.estimate(x.first[i], false), Reference: x.estimate(x.second[i], true),
 			Difference: diff, PValue: assay.Number(pvalue), Test: test, Verdict: notWorse(diff, margin),
 		}
 		out.Metrics = append(out.Metrics, m)
-		if name == o.Primary {
+		if d.Name == o.Primary {
 			out.Verdict, out.Better = m.Verdict, diff.Above(0)
 		}
 	}
 	return out, nil
 }
 
-// notWorse judges non-inferiority. Two models that answer alike have a difference of exactly 0 without an interval: not worse.
+// notWorse judges non-inferiority on the interval of the difference. Models that answer alike on every row have the interval [0, 0]:
+// not worse.
 func notWorse(diff assay.Estimate, margin float64) assay.Verdict {
-	if diff.Value == 0 && (!diff.HasInterval() || diff.Lo == 0 && diff.Hi == 0) {
-		return assay.Pass
-	}
 	switch {
 	case !diff.Defined() || !diff.HasInterval():
 		return assay.Undetermined
@@ -58,4 +55,29 @@ func notWorse(diff assay.Estimate, margin float64) assay.Verdict {
 		return assay.Fail
 	}
 	return assay.Undetermined
+}
+
+// Comparable refuses two evaluations that may not be held against each other: other rows, another task or positive class, other
+// definitions of the same metric. It lists every difference.
+func Comparable(a, b assay.Evaluation) error {
+	var bad assay.Problems
+	if a.Rows != b.Rows || a.Count != b.Count {
+		bad.Add("they are of different rows: %s (%d) and %s (%d)", a.Rows.Short(), a.Count, b.Rows.Short(), b.Count)
+	}
+	if a.Task != b.Task {
+		bad.Add("one is of a %s task, the other of a %s task", a.Task, b.Task)
+	}
+	if a.Positive != b.Positive {
+		bad.Add("the positive class is %q in one and %q in the other", a.Positive, b.Positive)
+	}
+	ids := map[string]string{}
+	for _, m := range a.Metrics {
+		ids[m.Name] = m.Definition
+	}
+	for _, m := range b.Metrics {
+		if id, ok := ids[m.Name]; ok && id != m.Definition {
+			bad.Add("%s is %s in one and %s in the other", m.Name, id, m.Definition)
+		}
+	}
+	return bad.Err(assay.Refused, "the evaluations cannot be compared")
 }

@@ -1,8 +1,10 @@
 // Package eval judges predictions: metrics with intervals beside a baseline, slices, group fairness, calibration, curves, and the paired
 // comparison of two models on the same rows.
 //
-// It takes predictions, not models: whoever calls it has scored the rows. It reads no file, keeps no state and discloses nothing; the
-// seal and its ledger belong to the store. No bare number leaves it: whatever decides is an assay.Estimate.
+// It takes predictions, not models: whoever calls it has scored the rows, or joined a file of predictions to them. It reads no file,
+// keeps no state and discloses nothing; the seal and its ledger belong to the store. Every value is that of package metric, every
+// interval that of package stat; what is here decides which interval fits which metric. No bare number leaves it: whatever decides is
+// an assay.Estimate.
 package eval
 
 import (
@@ -13,12 +15,13 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/metric"
+	"github.com/assay-ml/assay/stat"
 )
 
 // Defaults of Options.
 const (
-	DefaultLevel        = 0.95
-	DefaultReplicates   = 2000
+	DefaultLevel        = stat.DefaultLevel
+	DefaultReplicates   = stat.DefaultReplicates
 	DefaultThreshold    = 0.5
 	DefaultMinRows      = 30 // of a slice
 	DefaultMinPositives = 5  // of a slice, and as many negatives
@@ -27,9 +30,9 @@ const (
 // Truth is what is known about the rows, in a fixed order.
 type Truth struct {
 	Task     assay.Task
-	Classes  []string  // in the order of the probability columns
+	Classes  []string  // in the order of the probability columns; of a multilabel task its labels
 	Positive int       // index of the positive class of a binary task
-	Class    []int32   // classification: index into Classes, one a row
+	Class    []int32   // classification: index into Classes, one a row; multilabel: row-major 0 or 1, one for each label
 	Value    []float64 // regression: one a row
 	Columns  assay.Frame
 	Entity   []int32 // codes from 0; nil when rows are independent
@@ -37,20 +40,26 @@ type Truth struct {
 }
 
 // N is the number of rows.
-func (t *Truth) N() int { return max(len(t.Class), len(t.Value)) }
+func (t *Truth) N() int {
+	if t.Task == assay.Multilabel && len(t.Classes) > 0 {
+		return len(t.Class) / len(t.Classes)
+	}
+	return max(len(t.Class), len(t.Value))
+}
 
-// Scores are the predictions of one model or baseline for the rows of a Truth.
+// Scores are the predictions of one model or baseline for the rows of a Truth. A classification needs Proba, or Label alone when no
+// metric reads probabilities.
 type Scores struct {
 	Name  string
 	Proba []float64 // classification: row-major, one column for each class
-	Label []int32   // classification: index into Classes; nil: by threshold (binary) or the largest probability
+	Label []int32   // classification: index into Classes (multilabel: 0 or 1); nil: by threshold (binary, multilabel) or the largest probability
 	Value []float64 // regression
 }
 
 // Options say what is computed and how sure it must be. The zero value is the default.
 type Options struct {
 	Metrics      []string
-	Primary      string
+	Primary      string // "": the first of Metrics
 	Business     *Business
 	Slices       []string
 	Sensitive    []string // columns whose groups must be treated fairly
@@ -58,9 +67,11 @@ type Options struct {
 	Level        float64
 	Replicates   int
 	Seed         uint64
-	Threads      int
+	Threads      int // 0: one a processor
 	MinRows      int64
 	MinPositives int64
+	SliceMargin  float64         // how much worse than the rest a slice may be, in the unit of the primary metric
+	Correction   stat.Correction // of the slices' p-values: Holm ("") or BH
 }
 
 func (o Options) withDefaults() Options {
@@ -79,187 +90,205 @@ func (o Options) withDefaults() Options {
 	if o.MinPositives == 0 {
 		o.MinPositives = DefaultMinPositives
 	}
+	if o.Primary == "" && len(o.Metrics) > 0 {
+		o.Primary = o.Metrics[0]
+	}
+	if o.Correction == "" {
+		o.Correction = stat.Holm
+	}
 	return o
+}
+
+// Metrics returns the names of the metrics that can be evaluated for a task: all of the registry that need no groups.
+func Metrics(task assay.Task) []string {
+	var out []string
+	for _, d := range metric.For(task) {
+		if d.Input != metric.NeedGroups {
+			out = append(out, d.Name)
+		}
+	}
+	return out
 }
 
 // check reports every problem of the input at once; it never names a row's content.
 func check(t *Truth, o Options, scores ...*Scores) error {
 	var bad assay.Problems
-	n := t.N()
-	if n == 0 {
-		return assay.Errorf(assay.Rejected, "no rows to evaluate")
+	if t.N() == 0 {
+		return assay.Errorf(assay.Rejected, "cannot evaluate: no rows")
 	}
-	if t.Task.Classifies() {
-		if len(t.Classes) < 2 {
-			bad.Add("%d classes; want at least 2", len(t.Classes))
-		}
-		if t.Task == assay.Binary && (len(t.Classes) != 2 || t.Positive < 0 || t.Positive > 1) {
-			bad.Add("a binary task needs 2 classes and which is positive; got %d", len(t.Classes))
-		}
-		for i, c := range t.Class {
-			if c < 0 || int(c) >= len(t.Classes) {
-				bad.Add("row %d has a class that is none of %s", i+1, strings.Join(t.Classes, ", "))
-				break
-			}
-		}
-	} else {
-		for i, v := range t.Value {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				bad.Add("the target of row %d is not a finite number", i+1)
-				break
-			}
-		}
-	}
+	t.check(&bad)
 	for _, s := range scores {
 		s.check(t, &bad)
 	}
-	if t.Entity != nil && len(t.Entity) != n {
-		bad.Add("%d entity codes for %d rows", len(t.Entity), n)
+	o.check(t, scores, &bad)
+	return bad.Err(assay.Rejected, "cannot evaluate")
+}
+
+func (t *Truth) check(bad *assay.Problems) {
+	n, k := t.N(), len(t.Classes)
+	switch t.Task {
+	case assay.Binary:
+		if k != 2 || t.Positive < 0 || t.Positive > 1 {
+			bad.Add("a binary task needs 2 classes and which is positive; got %d", k)
+		}
+	case assay.Multiclass:
+		if k < 2 {
+			bad.Add("a multiclass task needs at least 2 classes; got %d", k)
+		}
+	case assay.Multilabel:
+		if k < 1 || len(t.Class) != n*k {
+			bad.Add("%d cells of truth are no rows of %d labels", len(t.Class), k)
+		}
+		k = 2 // a cell is 0 or 1
+	case assay.Regression:
+		addPlaces(bad, "the target is no finite number", notFinite(t.Value))
+	default:
+		bad.Add("task %q is none of binary, multiclass, multilabel, regression", string(t.Task))
+	}
+	if t.Task.Classifies() {
+		var p place
+		for i, c := range t.Class {
+			if c < 0 || int(c) >= k {
+				p.add(i)
+			}
+		}
+		addPlaces(bad, fmt.Sprintf("the truth is none of the %d classes", k), p)
+	}
+	if t.Entity != nil {
+		if len(t.Entity) != n {
+			bad.Add("%d entity codes for %d rows", len(t.Entity), n)
+		} else if slices.Min(t.Entity) < 0 {
+			bad.Add("an entity code is below 0")
+		}
 	}
 	if len(t.Columns) > 0 && t.Columns.Rows() != n {
 		bad.Add("%d rows of columns for %d rows", t.Columns.Rows(), n)
 	}
+}
+
+func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 	if len(o.Metrics) == 0 {
 		bad.Add("no metric is asked for")
 	}
-	for _, m := range o.Metrics {
-		if _, ok := metric.Lookup(m); !ok {
-			bad.Add("unknown metric %q", m)
-		} else if _, ok := families[m]; !ok {
-			bad.Add("metric %q has no interval here; those that have one are %s", m, strings.Join(Metrics(t.Task), ", "))
-		} else if !slices.Contains(Metrics(t.Task), m) {
-			bad.Add("metric %q does not fit a %s task; those that do are %s", m, t.Task, strings.Join(Metrics(t.Task), ", "))
+	seen := map[string]bool{}
+	for _, name := range o.Metrics {
+		if seen[name] {
+			bad.Add("metric %q is asked for twice", name)
+		}
+		seen[name] = true
+		d, err := metric.Find(name)
+		switch {
+		case err != nil:
+			if near := metric.Nearest(name); len(near) > 0 {
+				bad.Add("unknown metric %q; did you mean %s?", name, strings.Join(near, ", "))
+			} else {
+				bad.Add("unknown metric %q", name)
+			}
+		case d.Input == metric.NeedGroups:
+			bad.Add("metric %q is of groups: name the column in data.sensitive", name)
+		case !d.Fits(t.Task):
+			bad.Add("metric %q does not fit a %s task; those that do are %s", name, t.Task, strings.Join(Metrics(t.Task), ", "))
+		case d.Input == metric.NeedScores || d.Input == metric.NeedProbabilities:
+			for _, s := range scores {
+				if s.Proba == nil && s.Label != nil {
+					bad.Add("metric %q needs probabilities; %s has labels only", name, s.Name)
+				}
+			}
 		}
 	}
-	if o.Primary != "" && !slices.Contains(o.Metrics, o.Primary) {
+	if o.Primary != "" && !seen[o.Primary] {
 		bad.Add("the primary metric %q is not among the metrics", o.Primary)
 	}
-	return bad.Err(assay.Rejected, "cannot evaluate")
+	if !(o.Level > 0 && o.Level < 1) {
+		bad.Add("level %v is not between 0 and 1", o.Level)
+	}
+	if o.Replicates < 1 {
+		bad.Add("%d bootstrap replicates; want at least 1", o.Replicates)
+	}
+	if !(o.Threshold > 0 && o.Threshold < 1) && t.Task.Classifies() {
+		bad.Add("threshold %v is not between 0 and 1", o.Threshold)
+	}
+	if o.Correction != stat.Holm && o.Correction != stat.BH {
+		bad.Add("correction %q is none of holm, bh", string(o.Correction))
+	}
 }
 
 func (s *Scores) check(t *Truth, bad *assay.Problems) {
-	n := t.N()
+	n, k := t.N(), len(t.Classes)
 	if !t.Task.Classifies() {
 		if len(s.Value) != n {
 			bad.Add("%s has %d predictions for %d rows", s.Name, len(s.Value), n)
 			return
 		}
-		wrong, first := 0, 0
-		for i, v := range s.Value {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				if wrong++; wrong == 1 {
-					first = i + 1
-				}
-			}
-		}
-		if wrong > 0 {
-			bad.Add("%s predicts no finite number in %d rows, the first is row %d", s.Name, wrong, first)
-		}
+		addPlaces(bad, s.Name+" predicts no finite number", notFinite(s.Value))
 		return
 	}
-	k := len(t.Classes)
+	if s.Label != nil {
+		want, top := n, k
+		if t.Task == assay.Multilabel {
+			want, top = n*k, 2
+		}
+		if len(s.Label) != want {
+			bad.Add("%s has %d labels for %d rows", s.Name, len(s.Label), n)
+		} else {
+			var p place
+			for i, c := range s.Label {
+				if c < 0 || int(c) >= top {
+					p.add(i)
+				}
+			}
+			addPlaces(bad, fmt.Sprintf("%s predicts none of the %d classes", s.Name, top), p)
+		}
+		if s.Proba == nil {
+			return
+		}
+	}
 	if len(s.Proba) != n*k {
 		bad.Add("%s has %d probabilities for %d rows of %d classes", s.Name, len(s.Proba), n, k)
 		return
 	}
-	outside, unsummed, firstOut, firstSum := 0, 0, 0, 0
+	var outside, unsummed place
 	for i := range n {
 		var sum float64
 		ok := true
 		for _, p := range s.Proba[i*k : i*k+k] {
-			if !(p >= 0 && p <= 1) {
-				ok = false
-			}
+			ok = ok && p >= 0 && p <= 1
 			sum += p
 		}
 		switch {
 		case !ok:
-			if outside++; outside == 1 {
-				firstOut = i + 1
-			}
-		case math.Abs(sum-1) > 1e-3:
-			if unsummed++; unsummed == 1 {
-				firstSum = i + 1
-			}
+			outside.add(i)
+		case t.Task != assay.Multilabel && math.Abs(sum-1) > sumTolerance:
+			unsummed.add(i)
 		}
 	}
-	if outside > 0 {
-		bad.Add("%s has probabilities outside 0 to 1 or NaN in %d rows, the first is row %d", s.Name, outside, firstOut)
-	}
-	if unsummed > 0 {
-		bad.Add("%s has probabilities that do not sum to 1 in %d rows, the first is row %d", s.Name, unsummed, firstSum)
-	}
-	if s.Label != nil && len(s.Label) != n {
-		bad.Add("%s has %d labels for %d rows", s.Name, len(s.Label), n)
+	addPlaces(bad, s.Name+" has a probability outside 0 to 1 or NaN", outside)
+	addPlaces(bad, s.Name+" has probabilities that do not sum to 1", unsummed)
+}
+
+// sumTolerance is how far from 1 the probabilities of a row may sum: float32 models and rounded files stay within it.
+const sumTolerance = 1e-3
+
+// A place counts the rows with one problem and remembers the first of them.
+type place struct{ count, first int }
+
+func (p *place) add(row int) {
+	if p.count++; p.count == 1 {
+		p.first = row
 	}
 }
 
-// prepared is one model's predictions in the forms that the metrics need.
-type prepared struct {
-	score []float64 // probability of the positive class (binary)
-	proba []float64
-	label []int32
-	value []float64
-	order []int32 // rows by ascending score; nil unless binary
+func addPlaces(bad *assay.Problems, what string, p place) {
+	if p.count > 0 {
+		bad.Add("%s in %d rows, the first is row %d", what, p.count, p.first+1)
+	}
 }
 
-func prepare(t *Truth, s *Scores, threshold float64) *prepared {
-	p := &prepared{proba: s.Proba, label: s.Label, value: s.Value}
-	if !t.Task.Classifies() {
-		return p
-	}
-	n, k := t.N(), len(t.Classes)
-	if t.Task == assay.Binary {
-		p.score = make([]float64, n)
-		for i := range n {
-			p.score[i] = s.Proba[i*k+t.Positive]
-		}
-		p.order = ascending(p.score)
-	}
-	if p.label == nil {
-		p.label = make([]int32, n)
-		for i := range n {
-			if t.Task == assay.Binary {
-				p.label[i] = int32(1 - t.Positive)
-				if p.score[i] >= threshold {
-					p.label[i] = int32(t.Positive)
-				}
-				continue
-			}
-			row := s.Proba[i*k : i*k+k]
-			for c, v := range row {
-				if v > row[p.label[i]] {
-					p.label[i] = int32(c)
-				}
-			}
+func notFinite(values []float64) (p place) {
+	for i, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			p.add(i)
 		}
 	}
 	return p
-}
-
-// ascending sorts row numbers by score; equal scores keep their order.
-func ascending(score []float64) []int32 {
-	order := make([]int32, len(score))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortStableFunc(order, func(a, b int32) int {
-		switch {
-		case score[a] < score[b]:
-			return -1
-		case score[a] > score[b]:
-			return 1
-		}
-		return 0
-	})
-	return order
-}
-
-// definition returns the id under which a metric is stored.
-func definition(name string) (metric.Definition, error) {
-	d, ok := metric.Lookup(name)
-	if !ok {
-		return d, fmt.Errorf("unknown metric %q", name)
-	}
-	return d, nil
 }

@@ -1,0 +1,368 @@
+package eval
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/metric"
+	"github.com/assay-ml/assay/stat"
+)
+
+// A scoring is the metrics of one model, or of two side by side, on one sample.
+type scoring struct {
+	s      *sample
+	o      Options
+	a, b   *prepared
+	first  []*measure
+	second []*measure   // of b; empty without it
+	delong *stat.DeLong // of a, and of b when there is one
+}
+
+// newScoring measures the metrics of a and, unless it is nil, of b.
+func newScoring(s *sample, a, b *prepared, defs []metric.Definition, o Options) (*scoring, error) {
+	x := &scoring{s: s, o: o, a: a, b: b}
+	for _, d := range defs {
+		m, err := s.measure(d, a, false)
+		if err != nil {
+			return nil, err
+		}
+		var w *measure
+		if b != nil {
+			if w, err = s.measure(d, b, false); err != nil {
+				return nil, err
+			}
+		}
+		if err := x.add(m, w); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+// add appends a measure of the first model and, when there are two, that of the second.
+func (x *scoring) add(m, w *measure) error {
+	x.first = append(x.first, m)
+	if w != nil {
+		x.second = append(x.second, w)
+	}
+	if !m.area || x.s.entity != nil || x.delong != nil {
+		return nil
+	}
+	scores := [][]float64{take(x.s, x.a.score(x.s.t.Positive), 1)}
+	if x.b != nil {
+		scores = append(scores, take(x.s, x.b.score(x.s.t.Positive), 1))
+	}
+	positive := make([]bool, x.s.n)
+	for j := range positive {
+		positive[j] = int(x.s.t.Class[x.s.at(j)]) == x.s.t.Positive
+	}
+	var err error
+	x.delong, err = stat.NewDeLong(positive, scores...)
+	return err
+}
+
+// closed reports whether a measure's interval has a closed form on this sample, so that no replicate is needed.
+func (x *scoring) closed(m *measure) bool {
+	if m.still != "" {
+		return true
+	}
+	if x.s.entity != nil {
+		return false
+	}
+	return m.area || m.rows != nil || m.share != nil && (x.b == nil || m.paired())
+}
+
+// paired reports whether the measure is the share of rows that are right, so that the difference of two models is a fourfold table.
+func (m *measure) paired() bool {
+	switch m.name {
+	case "accuracy_score", "zero_one_loss", "hamming_loss", "precision_score_micro", "recall_score_micro", "f1_score_micro":
+		return m.share != nil
+	}
+	return false
+}
+
+// estimate gives a measure the interval that fits it.
+func (x *scoring) estimate(m *measure, second bool) assay.Estimate {
+	n, level := x.s.units(), x.o.Level
+	switch {
+	case math.IsNaN(m.value):
+		return assay.Undefined(m.why, n)
+	case m.why != "":
+		return assay.Point(m.value, "no interval: a convention, "+m.why, n)
+	case m.still != "":
+		return assay.Point(m.value, "no interval: "+m.still, n)
+	case x.s.entity != nil:
+	case m.area:
+		i := 0
+		if second {
+			i = 1
+		}
+		e := x.delong.Estimate(i, level, "")
+		e.Value = m.value
+		return e
+	case m.rows != nil:
+		e := stat.Mean(m.rows, level)
+		e.Value = m.value
+		return e
+	case m.share != nil:
+		k, of := m.share(m.count)
+		e := stat.Proportion(k, of, level, "")
+		e.Value = m.value
+		return e
+	}
+	var jack []float64
+	if m.leave != nil {
+		jack = m.leave()
+	}
+	return x.resampled(m.value, m.draws, jack, "")
+}
+
+// Methods of an estimate that are no method of package stat.
+const (
+	methodSame      = "identical predictions"
+	methodUnmoved   = "no interval: every replicate is equal"
+	methodTwoAreas  = "newcombe-area difference"
+	methodPairedT   = "paired t"
+	methodJackknife = "jackknife"
+)
+
+// resampled makes an interval of bootstrap replicates; jack holds the values without each row, and may be nil. What does not move
+// under resampling is not certain: it has no interval.
+func (x *scoring) resampled(value float64, draws, jack []float64, prefix string) assay.Estimate {
+	if x.s.entity != nil {
+		prefix += "cluster "
+		if jack != nil {
+			jack = stat.ClusterJackknife(value, jack, x.s.entity)
+		}
+	}
+	r := stat.Resampled{Value: value, Replicates: draws, N: x.s.units()}
+	if jack != nil {
+		r.Jackknife = [][]float64{jack}
+	}
+	e := r.Estimate(x.o.Level, "")
+	if !e.HasInterval() {
+		return e
+	}
+	if unmoved(draws) {
+		return assay.Point(value, methodUnmoved, r.N)
+	}
+	e.Method = prefix + e.Method
+	return e
+}
+
+// unmoved reports whether all defined replicates are equal.
+func unmoved(draws []float64) bool {
+	first := math.NaN()
+	for _, v := range draws {
+		if math.IsNaN(v) {
+			continue
+		}
+		if math.IsNaN(first) {
+			first = v
+		}
+		if v != first {
+			return false
+		}
+	}
+	return true
+}
+
+// gain is the paired difference in metric i, positive when the first model is better, with the p-value of no difference and the name
+// of its test.
+func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
+	a, b := x.first[i], x.second[i]
+	n, nan := x.s.units(), math.NaN()
+	sign := 1.0
+	if !a.higher {
+		sign = -1
+	}
+	value := sign * (a.value - b.value)
+	switch {
+	case math.IsNaN(value):
+		return assay.Undefined("one of the two has no value on these rows", n), nan, ""
+	case a.why != "" || b.why != "":
+		return assay.Point(value, "no interval: a convention, "+a.why+b.why, n), nan, ""
+	case a.still != "":
+		return assay.Point(value, "no interval: "+a.still, n), nan, ""
+	case x.s.entity != nil:
+	case a.area:
+		return x.areas(value)
+	case a.rows != nil:
+		diff := make([]float64, len(a.rows))
+		same := true
+		for j := range diff {
+			diff[j] = sign * (a.rows[j] - b.rows[j])
+			same = same && diff[j] == 0
+		}
+		if same {
+			return assay.Estimate{Level: x.o.Level, Method: methodSame, N: n}, nan, methodPairedT
+		}
+		e := stat.Mean(diff, x.o.Level)
+		if e.HasInterval() {
+			e.Method = methodPairedT
+		}
+		return e, stat.PairedT(diff).P, methodPairedT
+	case a.paired():
+		t := x.fourfold()
+		e := t.Difference(x.o.Level, "")
+		return e, t.McNemar("").P, "mcnemar"
+	}
+	diff := make([]float64, len(a.draws))
+	var sum, sq, of float64
+	for j := range diff {
+		diff[j] = sign * (a.draws[j] - b.draws[j])
+		if !math.IsNaN(diff[j]) {
+			sum += diff[j]
+			of++
+		}
+	}
+	for _, v := range diff {
+		if !math.IsNaN(v) {
+			sq += (v - sum/of) * (v - sum/of)
+		}
+	}
+	if value == 0 && sq == 0 && of > 0 && sum == 0 {
+		return assay.Estimate{Level: x.o.Level, Method: methodSame, N: n}, nan, "paired bootstrap"
+	}
+	var jack []float64
+	if a.leave != nil && b.leave != nil {
+		jack = slices.Clone(a.leave())
+		for j, v := range b.leave() {
+			jack[j] = sign * (jack[j] - v)
+		}
+	}
+	e := x.resampled(value, diff, jack, "paired ")
+	if !e.HasInterval() || !(sq > 0) {
+		return e, nan, "paired bootstrap"
+	}
+	return e, 2 * stat.NormalSF(math.Abs(value)/math.Sqrt(sq/(of-1))), "paired bootstrap"
+}
+
+// areas is the difference of two areas by DeLong. Where its variance is not to be trusted (few rows of a class, a perfect ranking) the
+// interval is squared and added from those of the two areas, which covers too much when the models agree.
+func (x *scoring) areas(value float64) (assay.Estimate, float64, string) {
+	e, t := x.delong.Difference(0, 1, x.o.Level)
+	e.Value = value
+	few := min(x.delong.Positives, x.delong.Negatives) < stat.FewOfClass
+	if !e.HasInterval() || !few && (e.Lo < e.Hi || value == 0) {
+		return e, t.P, "delong"
+	}
+	if e.Lo == e.Hi && value == 0 {
+		e.Method = methodSame
+		return e, t.P, "delong"
+	}
+	a, b := x.delong.Estimate(0, x.o.Level, ""), x.delong.Estimate(1, x.o.Level, "")
+	if a.HasInterval() && b.HasInterval() {
+		e.Lo = value - math.Hypot(a.Value-a.Lo, b.Hi-b.Value)
+		e.Hi = value + math.Hypot(a.Hi-a.Value, b.Value-b.Lo)
+		e.Method = methodTwoAreas
+	}
+	return e, t.P, "delong"
+}
+
+// fourfold counts the rows that both, one or none of the models got right.
+func (x *scoring) fourfold() stat.Paired {
+	first, second := make([]bool, x.s.n), make([]bool, x.s.n)
+	for j := range first {
+		i := x.s.at(j)
+		first[j] = x.a.input.Labels[i] == x.s.t.Class[i]
+		second[j] = x.b.input.Labels[i] == x.s.t.Class[i]
+	}
+	return stat.PairedOf(first, second)
+}
+
+// metric is one row of the result.
+func (x *scoring) metric(i int) assay.Metric {
+	m := x.first[i]
+	gain, _, _ := x.gain(i)
+	return assay.Metric{Name: m.name, Higher: m.higher, Estimate: x.estimate(m, false), Baseline: x.estimate(x.second[i], true), Gain: gain, Verdict: gain.Above(0)}
+}
+
+// bootstrap makes the replicates of all scorings that need some. Functions of confusion counts draw counts by cell, whose cost does
+// not depend on the rows; everything else shares one draw of weights over all rows (or entities) a replicate. A replicate depends on
+// the seed and its number only.
+func bootstrap(ctx context.Context, t *Truth, o Options, all ...*scoring) error {
+	type use struct {
+		x *scoring
+		m []*measure
+	}
+	var byRow []use
+	for _, x := range all {
+		var cells, rows []*measure
+		for i, m := range x.first {
+			if x.closed(m) {
+				continue
+			}
+			both := []*measure{m}
+			if x.b != nil {
+				both = append(both, x.second[i])
+			}
+			if m.table != nil && x.s.entity == nil {
+				cells = append(cells, both...)
+			} else {
+				rows = append(rows, both...)
+			}
+		}
+		if len(cells) > 0 {
+			if err := x.drawCells(ctx); err != nil {
+				return err
+			}
+		}
+		if len(rows) > 0 {
+			byRow = append(byRow, use{x, rows})
+		}
+	}
+	total := 0
+	for _, u := range byRow {
+		total += len(u.m)
+	}
+	if total == 0 {
+		return nil
+	}
+	r := stat.Resampler{Seed: o.Seed, Replicates: o.Replicates, Threads: o.Threads}
+	if t.Entity != nil {
+		r.Clusters = make([]int, len(t.Entity))
+		for i, e := range t.Entity {
+			r.Clusters[i] = int(e)
+		}
+	}
+	draws, err := r.Run(ctx, t.N(), total, func() stat.Evaluator {
+		var fs []func(whole, local []uint8) float64
+		locals := make([][]uint8, len(byRow))
+		for i, u := range byRow {
+			locals[i] = make([]uint8, u.x.s.n)
+			for _, m := range u.m {
+				fs = append(fs, m.weigh())
+			}
+		}
+		return func(counts []uint8, out []float64) {
+			at := 0
+			for i, u := range byRow {
+				local := counts
+				if u.x.s.rows != nil {
+					local = locals[i]
+					for j, row := range u.x.s.rows {
+						local[j] = counts[row]
+					}
+				}
+				for range u.m {
+					out[at] = fs[at](counts, local)
+					at++
+				}
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	at := 0
+	for _, u := range byRow {
+		for _, m := range u.m {
+			m.draws = draws[at]
+			at++
+		}
+	}
+	return nil
+}
