@@ -3,7 +3,7 @@
 # its evidence, and runs the Python conformance checks. Caches live in .cache, which git ignores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export ASSAY_TEST_FULL=1
+export ASSAY_TEST_FULL=1 ASSAY_PYTHON="$PWD/.cache/venv/bin/python"
 started=$(date +%s)
 step() { printf '\n== %s (%ss)\n' "$*" "$(($(date +%s) - started))"; }
 

@@ -70,7 +70,10 @@ func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, er
 	if err != nil {
 		return r, d.Record, err
 	}
-	return r, d.Record, s.sealParts(ctx, d, r, snap)
+	if err := s.sealParts(ctx, d, r, snap); err != nil {
+		return r, d.Record, err
+	}
+	return r, d.Record, s.checkParts(ctx, r)
 }
 
 // refuseSealed refuses a split that would train on rows whose labels an earlier split sealed. Rows that occur more than once in the

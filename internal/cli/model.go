@@ -417,6 +417,9 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkPredictions(ctx, splitRec, m, p); err != nil {
+		return nil, err
+	}
 	base, err := s.baseline(ctx, train)
 	if err != nil {
 		return nil, err

@@ -68,22 +68,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 			return err
 		}
 	}
-	if len(p.Values) > 0 {
-		result = append(result, assay.Column{Name: "prediction", Type: assay.TypeNumber, Floats: p.Values})
-	} else {
-		result = append(result, labelColumn(p.Labels, p.Classes))
-		k := len(p.Classes)
-		for c, name := range p.Classes {
-			if len(p.Proba) == 0 {
-				break
-			}
-			col := assay.Column{Name: "probability_" + name, Type: assay.TypeNumber, Floats: make([]float64, len(p.Labels))}
-			for i := range col.Floats {
-				col.Floats[i] = p.Proba[i*k+c]
-			}
-			result = append(result, col)
-		}
-	}
+	result = append(result, predictionFrame(p)...)
 	written, err := e.FromFrame(ctx, result)
 	if err != nil {
 		return err

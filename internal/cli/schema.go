@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/table"
 )
@@ -225,19 +224,7 @@ func (s *session) checkStage(ctx context.Context, quarantine string) (assay.Reco
 	if err != nil {
 		return assay.Record{}, assay.Validation{}, err
 	}
-	doc, err := sc.JSON()
-	if err != nil {
-		return assay.Record{}, assay.Validation{}, err
-	}
-	d, err := blob.PutBytes(ctx, s.st.Blobs(), doc)
-	if err != nil {
-		return assay.Record{}, assay.Validation{}, err
-	}
-	rec, err := sc.Record(d)
-	if err != nil {
-		return assay.Record{}, assay.Validation{}, err
-	}
-	schemaRec, err := s.write(ctx, assay.KindSchema, rec.Digest, nil, rec)
+	schemaRec, err := s.schemaEvidence(ctx, sc)
 	if err != nil {
 		return assay.Record{}, assay.Validation{}, err
 	}
