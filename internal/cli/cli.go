@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/assay-ml/assay"
@@ -30,7 +31,9 @@ type World struct {
 	Stderr   io.Writer
 	Env      func(string) string
 	Now      func() time.Time
-	Terminal bool // progress and colour are welcome on Stderr
+	Host     string             // as the journal states it
+	Machine  *assay.Environment // as training runs state it; nil asks the machine
+	Terminal bool               // progress and colour are welcome on Stderr
 }
 
 // System is the world of a real process.
@@ -39,8 +42,12 @@ func System() World {
 	if err != nil {
 		dir = "."
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
 	return World{
-		Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Now: time.Now,
+		Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Now: time.Now, Host: host,
 		Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 	}
 }
@@ -126,8 +133,8 @@ func (a *app) root() *cobra.Command {
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          cobra.ArbitraryArgs,
+		RunE:          noSuchCommand,
 	}
 	root.SetVersionTemplate("assay {{.Version}}\n")
 	f := root.PersistentFlags()
@@ -137,7 +144,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.memory, "memory", "", "memory limit of the table engine, such as 1GiB")
 	f.IntVar(&a.threads, "threads", 0, "threads to use; 0 means all")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return assay.Errorf(assay.Invalid, "%s", err).Try("%s --help", c.CommandPath())
+		return assay.Errorf(assay.Invalid, "%s%s", err, nearFlag(c, err)).Try("%s --help", c.CommandPath())
 	})
 	root.AddGroup(
 		&cobra.Group{ID: "life", Title: "The life of a model:"},
@@ -162,7 +169,7 @@ func strictArgs(c *cobra.Command) {
 	if check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return assay.Errorf(assay.Invalid, "%s: %s", c.CommandPath(), err).Try("%s --help", c.CommandPath())
+				return assay.Errorf(assay.Invalid, "%d arguments were given, and the form is: %s", len(args), form(c)).Try("%s --help", c.CommandPath())
 			}
 			return nil
 		}
@@ -171,18 +178,46 @@ func strictArgs(c *cobra.Command) {
 		strictArgs(sub)
 	}
 	if c.HasSubCommands() && !c.Runnable() {
-		c.Args = func(c *cobra.Command, args []string) error { return nil }
-		c.RunE = func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return c.Help()
-			}
-			var names []string
-			for _, sub := range c.Commands() {
-				names = append(names, sub.Name())
-			}
-			return assay.Errorf(assay.Invalid, "%s has no command %q%s", c.CommandPath(), args[0], didYouMean(args[0], names)).Try("%s --help", c.CommandPath())
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = noSuchCommand
+	}
+}
+
+// form is how a command is called, without its flags.
+func form(c *cobra.Command) string {
+	return strings.TrimSuffix(c.UseLine(), " [flags]")
+}
+
+// noSuchCommand is what a command that only has others under it runs: help, or an error that names the nearest.
+func noSuchCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
 		}
 	}
+	hint := ""
+	if n := nearest(args[0], names); n != "" {
+		hint = fmt.Sprintf("; did you mean %q?", n)
+	}
+	return assay.Errorf(assay.Invalid, "no command %q%s", strings.TrimPrefix(c.CommandPath()+" ", "assay ")+args[0], hint).Try("%s --help", c.CommandPath())
+}
+
+// nearFlag names the flag that was meant, when the error is about an unknown one.
+func nearFlag(c *cobra.Command, err error) string {
+	got, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return ""
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if n := nearest(got, names); n != "" {
+		return fmt.Sprintf("; did you mean --%s?", n)
+	}
+	return ""
 }
 
 func version() string {

@@ -182,7 +182,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	made, err := run.Train(ctx, run.TrainSpec{
 		Learn: spec, Data: data, Config: config, Metrics: s.p.Evaluate.Metrics, Dataset: splitRec.Subject, Split: splitRec.ID, SealedRows: sealed,
 		Inputs:  map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID, "train": trained},
-		Parents: append(parents, splitRec.ID), Version: Version, Clock: s.Now,
+		Parents: append(parents, splitRec.ID), Version: Version, Clock: s.Now, Machine: s.Machine,
 	}, s.st)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err

@@ -300,19 +300,40 @@ func unknownKeys(n ast.Node, t reflect.Type, path string, bad *assay.Problems) {
 	}
 }
 
-// didYouMean names the nearest of names when it is near enough to be meant, and all of them otherwise.
+// didYouMean names the nearest of names when it is near enough to be meant, and all of them otherwise, up to a dozen.
 func didYouMean(got string, names []string) string {
-	best, dist := "", 3
+	if n := nearest(got, names); n != "" {
+		return fmt.Sprintf("; did you mean %q?", n)
+	}
+	const show = 12
+	sorted := slices.Sorted(slices.Values(names))
+	if len(sorted) > show {
+		return fmt.Sprintf("; there are %d, such as %s", len(sorted), strings.Join(sorted[:show], ", "))
+	}
+	return "; there are " + strings.Join(sorted, ", ")
+}
+
+// nearest is the name that was most likely meant: at most two letters off, or else one of which the other is the beginning.
+func nearest(got string, names []string) string {
+	if len(got) > 100 {
+		return ""
+	}
+	low := strings.ToLower(got)
+	best, dist := "", min(3, len(got))
 	for _, n := range names {
-		if d := editDistance(strings.ToLower(got), n); d < dist {
+		if d := editDistance(low, strings.ToLower(n)); d < dist {
 			best, dist = n, d
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
+	if best != "" || len(got) < 3 {
+		return best
 	}
-	sorted := slices.Sorted(slices.Values(names))
-	return "; the keys here are " + strings.Join(sorted, ", ")
+	for _, n := range names {
+		if l := strings.ToLower(n); len(n) >= 3 && (strings.HasPrefix(l, low) || strings.HasPrefix(low, l)) {
+			return n
+		}
+	}
+	return ""
 }
 
 // editDistance is Levenshtein's.

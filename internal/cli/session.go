@@ -163,8 +163,8 @@ func (s *session) write(ctx context.Context, kind assay.Kind, subject assay.Dige
 // circumstances go into the journal beside the evidence.
 func (s *session) circumstances() map[string]string {
 	c := map[string]string{"command": s.parent}
-	if host, err := os.Hostname(); err == nil {
-		c["host"] = host
+	if s.Host != "" {
+		c["host"] = s.Host
 	}
 	if u := s.Env("USER"); u != "" {
 		c["user"] = u

@@ -30,6 +30,7 @@ type TrainSpec struct {
 	Version    string                  // of this build of Assay, which is the code that runs
 	SealedRows int64                   // of the training rows, how many an earlier split had sealed
 	Clock      func() time.Time        // nil: the journal says nothing of the duration
+	Machine    *assay.Environment      // platform, processor and threads to state; nil asks the machine
 }
 
 // Trained is what training gave. Model is the zero Record for a baseline that has no ONNX form.
@@ -68,6 +69,9 @@ func Train(ctx context.Context, s TrainSpec, st store.Store) (Trained, error) {
 	}
 	maps.Copy(spec.Inputs, s.Inputs)
 	machine := machine(ctx)
+	if s.Machine != nil {
+		machine = *s.Machine
+	}
 	r := assay.Run{
 		Spec: spec, Status: Finished, Params: parameters(m.Spec()), Outputs: []assay.File{}, Seeded: []string{"learner"}, Unseeded: []string{},
 		Environment: assay.Environment{Platform: machine.Platform, CPU: machine.CPU, Threads: machine.Threads, Interpreter: "assay " + s.Version},
