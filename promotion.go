@@ -22,13 +22,16 @@ type RuleResult struct {
 	Required bool     `json:"required"`         // for this stage
 }
 
-// Waiver is the payload of KindWaiver: a named person answers for one rule. The subject is the model's digest.
+// Waiver is the payload of KindWaiver: a named person answers for one rule, for one version, one stage and one policy. The subject is
+// the model's digest.
 type Waiver struct {
-	Rule   string `json:"rule"`
-	Stage  Stage  `json:"stage"`
-	By     string `json:"by"`
-	Reason string `json:"reason"`
-	Policy Digest `json:"policy"`
+	Name    string `json:"name"`    // the registered model
+	Version int    `json:"version"` // its version
+	Rule    string `json:"rule"`
+	Stage   Stage  `json:"stage"`
+	By      string `json:"by"`
+	Reason  string `json:"reason"`
+	Policy  Digest `json:"policy"`
 }
 
 // Promotion is the payload of KindPromotion: a version moved to a stage, or back. The subject is the model's digest.
@@ -44,12 +47,13 @@ type Promotion struct {
 
 // Card is the payload of KindCard: a model card as it was written. The subject is the model's digest.
 type Card struct {
-	Name     string   `json:"name"`
-	Version  int      `json:"version"`
-	Document Digest   `json:"document"` // blob of the Markdown
-	Sources  []Digest `json:"sources"`  // evidence ids that its figures point at
-	Missing  []string `json:"missing"`  // sections that assay.yaml leaves out
-	Complete bool     `json:"complete"`
+	Name       string   `json:"name"`
+	Version    int      `json:"version"`
+	Document   Digest   `json:"document"`   // blob of the Markdown
+	Statements Digest   `json:"statements"` // of what people said: the card is stale when they say something else
+	Sources    []Digest `json:"sources"`    // evidence ids that its figures point at
+	Missing    []string `json:"missing"`    // sections that assay.yaml or the store leaves out
+	Complete   bool     `json:"complete"`
 }
 
 // CI is the payload of KindCI: one run of the checks for continuous integration. The subject is the data set's content.

@@ -29,7 +29,7 @@ func (a *app) gateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, j, err := s.judge(ctx, v, stage)
+			_, j, _, err := s.judge(ctx, v, stage)
 			if err != nil {
 				return err
 			}
@@ -62,6 +62,9 @@ func (a *app) gateCommand() *cobra.Command {
 			results, err := gate.Test(p, a.path(args[0]))
 			if err != nil {
 				return err
+			}
+			if len(results) == 0 {
+				a.say("No examples: %s is not there.", a.shown(gate.ExamplesFile(a.path(args[0]))))
 			}
 			failed := 0
 			for _, r := range results {
@@ -128,7 +131,7 @@ func (a *app) waiveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := s.write(ctx, assay.KindWaiver, v.Model, []assay.Digest{v.Evidence}, assay.Waiver{Rule: args[0], Stage: stage, By: strings.TrimSpace(by), Reason: strings.TrimSpace(reason), Policy: p.Digest()})
+			r, err := s.write(ctx, assay.KindWaiver, v.Model, []assay.Digest{v.Evidence}, assay.Waiver{Name: v.Name, Version: v.Number, Rule: args[0], Stage: stage, By: strings.TrimSpace(by), Reason: strings.TrimSpace(reason), Policy: p.Digest()})
 			if err != nil {
 				return err
 			}
@@ -152,25 +155,25 @@ func (a *app) cardCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := s.need(ctx, assay.KindCard, v.Model, "assay card")
-			if err != nil {
-				return err
-			}
-			card, err := assay.Decode[assay.Card](r.Evidence)
-			if err != nil {
-				return err
-			}
 			d, err := s.dossier(ctx, v)
 			if err != nil {
 				return err
 			}
+			found, err := s.card(ctx, d)
+			if err != nil {
+				return err
+			}
+			if found == nil {
+				return assay.Errorf(assay.NotFound, "%s has no card yet", versionName(v)).Try("assay card %s", versionName(v))
+			}
+			card := found.Value
 			stale := registry.Stale(card, d)
 			if err := s.print("assay.card.check/1", map[string]any{"complete": card.Complete, "missing": card.Missing, "stale": stale}, func(w io.Writer) {
 				for _, m := range card.Missing {
 					fmt.Fprintf(w, "✕ missing: %s\n", m)
 				}
 				for _, m := range stale {
-					fmt.Fprintf(w, "✕ stale: the card does not know %s\n", m)
+					fmt.Fprintf(w, "✕ stale: %s\n", m)
 				}
 				if card.Complete && len(stale) == 0 {
 					fmt.Fprintf(w, "● the card of %s is complete and not stale\n", versionName(v))

@@ -626,16 +626,19 @@ type other struct{ model, id assay.Digest }
 // reference scores the model that the candidate is held against: the one named, else the one in production; nil for the baseline.
 func (s *session) reference(ctx context.Context, rec assay.Record, name string, sc *scored) (*eval.Scores, other, error) {
 	if name == "" {
-		v, err := s.st.Holder(ctx, s.p.Name, assay.StageProduction)
-		if assay.CodeOf(err) == assay.NotFound {
-			v, err = s.st.Holder(ctx, s.p.Name, assay.StageStaging)
+		incumbent, err := s.incumbent(ctx, s.p.Name, rec.Subject)
+		if err != nil || incumbent == "" {
+			return nil, other{}, err
 		}
-		if assay.CodeOf(err) == assay.NotFound || err == nil && v.Model == rec.Subject {
-			return nil, other{}, nil
-		}
+		all, err := s.st.VersionsOf(ctx, incumbent)
 		if err != nil {
 			return nil, other{}, err
 		}
+		at := slices.IndexFunc(all, func(v store.Version) bool { return v.Name == s.p.Name })
+		if at < 0 {
+			return nil, other{}, assay.Errorf(assay.Unavailable, "model %s lost its version while it was compared with", incumbent.Short()).Try("assay compare")
+		}
+		v := all[at]
 		name = fmt.Sprintf("%s:%d", v.Name, v.Number)
 	}
 	orec, om, err := s.model(ctx, name)

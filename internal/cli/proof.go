@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
+	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/gate"
 	"github.com/assay-ml/assay/internal/registry"
 	"github.com/assay-ml/assay/internal/store"
@@ -65,72 +68,50 @@ func (s *session) dossier(ctx context.Context, v store.Version) (*registry.Dossi
 	return d, s.gather(ctx, d)
 }
 
-// gather fills in the facts of a dossier.
+// gather fills in the facts of a dossier. Of several evidences about the same thing the one counts that fits the present state (this
+// schema, this documentation, this incumbent), and the newest where none or several do: evidence that was found a second time keeps
+// its old place in the journal, so that the newest alone would be the wrong one after a change was taken back.
 func (s *session) gather(ctx context.Context, d *registry.Dossier) error {
-	data, model := d.Model.Value.Data, d.Digest
+	data, model, split := d.Model.Value.Data, d.Digest, d.Model.Value.Split
 	var err error
-	one := func(kind assay.Kind, subject assay.Digest, fits func(assay.Record) bool) *assay.Record {
-		if err != nil {
-			return nil
-		}
-		var all []assay.Record
-		all, err = s.st.Find(ctx, store.Query{Kind: kind, Subject: subject})
-		for i := range all {
-			if fits == nil || fits(all[i]) {
-				return &all[i]
-			}
-		}
-		return nil
+	if d.Split, err = at[assay.Split](ctx, s, split); err != nil {
+		return err
 	}
-	boundary := func(r assay.Record) bool {
-		v, e := assay.Decode[assay.Validation](r.Evidence)
-		return e == nil && v.Boundary == "data"
+	if d.Run, err = at[assay.Run](ctx, s, d.Model.Value.Run); err != nil {
+		return err
 	}
-	final := func(r assay.Record) bool {
-		e, bad := assay.Decode[assay.Evaluation](r.Evidence)
-		return bad == nil && e.Final && e.Split == d.Model.Value.Split
+	if d.Snapshot, err = pick[assay.Snapshot](ctx, s, assay.KindSnapshot, data, nil, nil); err != nil {
+		return err
 	}
-	ofSplit := func(r assay.Record) bool {
-		c, bad := assay.Decode[assay.Comparison](r.Evidence)
-		return bad == nil && c.Split == d.Model.Value.Split
+	sheet := dataset.Datasheet(s.p.Data.Document)
+	if d.Datasheet, err = pick(ctx, s, assay.KindDatasheet, data, nil, func(x assay.Datasheet) bool { return reflect.DeepEqual(x, sheet) }); err != nil {
+		return err
 	}
-	snapshot, sheet := one(assay.KindSnapshot, data, nil), one(assay.KindDatasheet, data, nil)
-	validation := one(assay.KindValidation, data, boundary)
-	evaluation, comparison := one(assay.KindEvaluation, model, final), one(assay.KindComparison, model, ofSplit)
-	disclosure := one(assay.KindDisclosure, model, nil)
+	schema := s.schemaDigest()
+	if d.Validation, err = pick(ctx, s, assay.KindValidation, data, func(x assay.Validation) bool { return x.Boundary == "data" },
+		func(x assay.Validation) bool { return x.Schema == schema }); err != nil {
+		return err
+	}
+	e := s.p.Evaluate
+	if d.Evaluation, err = pick(ctx, s, assay.KindEvaluation, model, func(x assay.Evaluation) bool { return x.Final && x.Split == split },
+		func(x assay.Evaluation) bool {
+			return x.Primary == e.Primary && x.Baseline == e.Baseline && len(x.Metrics) == len(e.Metrics) && (x.Business != nil) == (e.Business != nil)
+		}); err != nil {
+		return err
+	}
+	if d.Disclosure, err = pick(ctx, s, assay.KindDisclosure, model, nil, func(x assay.Disclosure) bool {
+		return d.Evaluation != nil && x.Read == d.Evaluation.Value.Read && x.Rows == d.Evaluation.Value.Rows
+	}); err != nil {
+		return err
+	}
+	incumbent, err := s.incumbent(ctx, d.Name, model)
 	if err != nil {
 		return err
 	}
-	split, err := s.st.Get(ctx, d.Model.Value.Split)
-	if err != nil {
-		return err
-	}
-	run, err := s.st.Get(ctx, d.Model.Value.Run)
-	if err != nil {
-		return err
-	}
-	if d.Snapshot, err = registry.Of[assay.Snapshot](snapshot); err != nil {
-		return err
-	}
-	if d.Datasheet, err = registry.Of[assay.Datasheet](sheet); err != nil {
-		return err
-	}
-	if d.Validation, err = registry.Of[assay.Validation](validation); err != nil {
-		return err
-	}
-	if d.Split, err = registry.Of[assay.Split](&split); err != nil {
-		return err
-	}
-	if d.Run, err = registry.Of[assay.Run](&run); err != nil {
-		return err
-	}
-	if d.Evaluation, err = registry.Of[assay.Evaluation](evaluation); err != nil {
-		return err
-	}
-	if d.Disclosure, err = registry.Of[assay.Disclosure](disclosure); err != nil {
-		return err
-	}
-	if d.Comparison, err = registry.Of[assay.Comparison](comparison); err != nil {
+	if d.Comparison, err = pick(ctx, s, assay.KindComparison, model, func(x assay.Comparison) bool { return x.Split == split },
+		func(x assay.Comparison) bool {
+			return x.Reference == incumbent && x.Margin == s.p.Gate.Margin && d.Evaluation != nil && x.Rows == d.Evaluation.Value.Rows
+		}); err != nil {
 		return err
 	}
 	waivers, err := s.st.Find(ctx, store.Query{Kind: assay.KindWaiver, Subject: model})
@@ -142,73 +123,111 @@ func (s *session) gather(ctx context.Context, d *registry.Dossier) error {
 		if err != nil {
 			return err
 		}
-		d.Waivers = append(d.Waivers, *w)
+		if w.Value.Name == d.Name && w.Value.Version == d.Version {
+			d.Waivers = append(d.Waivers, *w)
+		}
 	}
 	return nil
 }
 
-// facts are what the gate sees of a version: the dossier, and what follows from the store as a whole.
-func (s *session) facts(ctx context.Context, v store.Version, d *registry.Dossier, stage assay.Stage, p gate.Policy) (*gate.Facts, error) {
-	f := gate.NewFacts(d.Digest, d.Model.Value.Data)
-	set := func(name string, id assay.Digest, extra map[string]any) error {
-		r, err := s.st.Get(ctx, id)
-		if err != nil {
-			return err
-		}
-		return f.Set(name, r, extra)
-	}
-	if err := set("model", d.Model.ID, nil); err != nil {
+// at reads the evidence of an id.
+func at[T any](ctx context.Context, s *session, id assay.Digest) (*registry.Fact[T], error) {
+	r, err := s.st.Get(ctx, id)
+	if err != nil {
 		return nil, err
 	}
-	type fact struct {
-		name  string
-		id    assay.Digest
-		extra map[string]any
+	return registry.Of[T](&r)
+}
+
+// pick returns, of the evidence of a kind about a subject that fits, the newest that is preferred, else the newest; nil for none. A nil
+// function takes all.
+func pick[T any](ctx context.Context, s *session, kind assay.Kind, subject assay.Digest, fits, prefer func(T) bool) (*registry.Fact[T], error) {
+	all, err := s.st.Find(ctx, store.Query{Kind: kind, Subject: subject})
+	if err != nil {
+		return nil, err
 	}
-	var have []fact
-	if x := d.Snapshot; x != nil {
-		have = append(have, fact{"snapshot", x.ID, nil})
+	var newest *registry.Fact[T]
+	for i := range all {
+		f, err := registry.Of[T](&all[i])
+		if err != nil {
+			return nil, err
+		}
+		if fits != nil && !fits(f.Value) {
+			continue
+		}
+		if newest == nil {
+			newest = f
+		}
+		if prefer == nil || prefer(f.Value) {
+			return f, nil
+		}
 	}
-	if x := d.Datasheet; x != nil {
-		have = append(have, fact{"datasheet", x.ID, nil})
+	return newest, nil
+}
+
+// schemaDigest is that of the project's schema file as it is now; empty when there is none to read.
+func (s *session) schemaDigest() assay.Digest {
+	sc, err := s.readSchema("")
+	if err != nil {
+		return ""
 	}
+	d, err := sc.Digest()
+	if err != nil {
+		return ""
+	}
+	return d
+}
+
+// incumbent is the model that a candidate would take the place of: the one in production, else the one in staging, of the versions
+// that are not the candidate itself; empty when there is none, and the candidate is held against its baseline.
+func (s *session) incumbent(ctx context.Context, name string, candidate assay.Digest) (assay.Digest, error) {
+	for _, stage := range []assay.Stage{assay.StageProduction, assay.StageStaging} {
+		h, err := s.st.Holder(ctx, name, stage)
+		switch {
+		case assay.CodeOf(err) == assay.NotFound:
+		case err != nil:
+			return "", err
+		case h.Model != candidate:
+			return h.Model, nil
+		}
+	}
+	return "", nil
+}
+
+// facts are what the gate sees of a version: the dossier, and what follows from the store and the project as a whole.
+func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.Stage, p gate.Policy) (*gate.Facts, error) {
+	f := gate.NewFacts(d.Digest, d.Model.Value.Data)
+	extra := map[string]map[string]any{}
 	if x := d.Validation; x != nil {
-		have = append(have, fact{"validation", x.ID, nil})
-	}
-	if x := d.Split; x != nil {
-		have = append(have, fact{"split", x.ID, nil})
+		extra["validation"] = map[string]any{"schema_current": x.Value.Schema != "" && x.Value.Schema == s.schemaDigest()}
 	}
 	if x := d.Run; x != nil {
 		code := x.Value.Spec.Code
 		captured := len(x.Value.Spec.Command) > 1 && x.Value.Spec.Command[0] == "assay" || code.Commit != "" || code.Dirty != ""
-		have = append(have, fact{"run", x.ID, map[string]any{"code_captured": captured, "saw_sealed_rows": x.Value.SealedRows > 0}})
-	}
-	if x := d.Evaluation; x != nil {
-		have = append(have, fact{"evaluation", x.ID, nil})
-	}
-	if x := d.Disclosure; x != nil {
-		have = append(have, fact{"disclosure", x.ID, nil})
+		extra["run"] = map[string]any{"code_captured": captured, "saw_sealed_rows": x.Value.SealedRows > 0}
 	}
 	if x := d.Comparison; x != nil {
-		current, err := s.current(ctx, v, x.Value)
+		incumbent, err := s.incumbent(ctx, d.Name, d.Digest)
 		if err != nil {
 			return nil, err
 		}
-		have = append(have, fact{"comparison", x.ID, map[string]any{"current": current}})
+		extra["comparison"] = map[string]any{"current": x.Value.Reference == incumbent, "margin_current": x.Value.Margin == s.p.Gate.Margin}
 	}
-	card, err := s.latest(ctx, assay.KindCard, d.Digest)
+	ids := d.Facts()
+	card, err := s.card(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	if card != nil {
-		c, err := assay.Decode[assay.Card](card.Evidence)
+		ids = append(ids, registry.Named{Name: "card", ID: card.ID})
+		extra["card"] = map[string]any{"stale": len(registry.Stale(card.Value, d)) > 0}
+	}
+	for _, x := range ids {
+		r, err := s.st.Get(ctx, x.ID)
 		if err != nil {
 			return nil, err
 		}
-		have = append(have, fact{"card", card.ID, map[string]any{"stale": len(registry.Stale(c, d)) > 0}})
-	}
-	for _, x := range have {
-		if err := set(x.name, x.id, x.extra); err != nil {
+		if err := f.Set(x.Name, r, extra[x.Name]); err != nil {
 			return nil, err
 		}
 	}
@@ -225,23 +244,10 @@ func (s *session) facts(ctx context.Context, v store.Version, d *registry.Dossie
 	return f, nil
 }
 
-// current reports whether a comparison was made with what a promotion would replace: the version in production, else the one in
-// staging, else the baseline.
-func (s *session) current(ctx context.Context, v store.Version, c assay.Comparison) (bool, error) {
-	for _, stage := range []assay.Stage{assay.StageProduction, assay.StageStaging} {
-		h, err := s.st.Holder(ctx, v.Name, stage)
-		if assay.CodeOf(err) == assay.NotFound {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		if h.Number == v.Number {
-			continue
-		}
-		return c.Reference == h.Model, nil
-	}
-	return true, nil
+// card is the card of a version that counts: one that is not stale, else the newest; nil for none.
+func (s *session) card(ctx context.Context, d *registry.Dossier) (*registry.Fact[assay.Card], error) {
+	return pick(ctx, s, assay.KindCard, d.Digest, func(c assay.Card) bool { return c.Name == d.Name && c.Version == d.Version },
+		func(c assay.Card) bool { return len(registry.Stale(c, d)) == 0 })
 }
 
 // policy is the policy of the project.
@@ -256,33 +262,36 @@ func (s *session) policy() (gate.Policy, error) {
 	return gate.Parse(src)
 }
 
-// judge applies the project's policy to a version and writes the verdict.
-func (s *session) judge(ctx context.Context, v store.Version, stage assay.Stage) (assay.Record, assay.Judgement, error) {
+// judge applies the project's policy to a version and writes the verdict. seen is the journal's head before the evidence was read.
+func (s *session) judge(ctx context.Context, v store.Version, stage assay.Stage) (r assay.Record, j assay.Judgement, seen int64, err error) {
+	if seen, err = s.st.Head(ctx); err != nil {
+		return r, j, seen, err
+	}
 	p, err := s.policy()
 	if err != nil {
-		return assay.Record{}, assay.Judgement{}, err
+		return r, j, seen, err
 	}
 	d, err := s.dossier(ctx, v)
 	if err != nil {
-		return assay.Record{}, assay.Judgement{}, err
+		return r, j, seen, err
 	}
-	f, err := s.facts(ctx, v, d, stage, p)
+	f, err := s.facts(ctx, d, stage, p)
 	if err != nil {
-		return assay.Record{}, assay.Judgement{}, err
+		return r, j, seen, err
 	}
-	j, err := gate.Judge(p, stage, f)
-	if err != nil {
-		return assay.Record{}, j, err
+	if j, err = gate.Judge(p, stage, f); err != nil {
+		return r, j, seen, err
 	}
 	var parents []assay.Digest
-	for _, r := range j.Rules {
-		parents = append(parents, r.Evidence...)
-		if r.Waived != "" {
-			parents = append(parents, r.Waived)
+	for _, rule := range j.Rules {
+		parents = append(parents, rule.Evidence...)
+		if rule.Waived != "" {
+			parents = append(parents, rule.Waived)
 		}
 	}
-	r, err := s.write(ctx, assay.KindVerdict, v.Model, parents, j)
-	return r, j, err
+	slices.Sort(parents)
+	r, err = s.write(ctx, assay.KindVerdict, v.Model, slices.Compact(parents), j)
+	return r, j, seen, err
 }
 
 // registerStage gives a model a version of the project's name.
@@ -314,27 +323,40 @@ func (s *session) cardStage(ctx context.Context, v store.Version) (assay.Record,
 	return r, card, doc, err
 }
 
-// promoteStage judges a version and, when the verdict is pass, moves it to the stage.
+// promotions is how often a promotion is tried when evidence or stages move between the verdict and the move.
+const promotions = 3
+
+// promoteStage judges a version afresh and, when the verdict is pass, moves it to the stage. When something that the verdict rests on
+// moved in between, the store refuses and the version is judged again: an old verdict never promotes.
 func (s *session) promoteStage(ctx context.Context, v store.Version, stage assay.Stage) (assay.Judgement, *assay.Promotion, error) {
-	r, j, err := s.judge(ctx, v, stage)
-	if err != nil || j.Verdict != assay.Pass {
-		return j, nil, err
+	for try := 1; ; try++ {
+		held, err := s.held(ctx, v.Name, stage)
+		if err != nil {
+			return assay.Judgement{}, nil, err
+		}
+		r, j, seen, err := s.judge(ctx, v, stage)
+		if err != nil || j.Verdict != assay.Pass {
+			return j, nil, err
+		}
+		pr, err := s.st.Promote(ctx, store.Move{Name: v.Name, Number: v.Number, Stage: stage, Verdict: r.ID, Policy: j.Policy, Expect: &held, Seen: &seen, Context: s.circumstances()})
+		if assay.CodeOf(err) == assay.Refused && try < promotions {
+			continue
+		}
+		if err != nil {
+			return j, nil, err
+		}
+		p, err := assay.Decode[assay.Promotion](pr.Evidence)
+		return j, &p, err
 	}
-	expect := 0
-	h, err := s.st.Holder(ctx, v.Name, stage)
-	switch {
-	case assay.CodeOf(err) == assay.NotFound:
-	case err != nil:
-		return j, nil, err
-	default:
-		expect = h.Number
+}
+
+// held is the number of the version that holds a stage; 0 for none.
+func (s *session) held(ctx context.Context, name string, stage assay.Stage) (int, error) {
+	h, err := s.st.Holder(ctx, name, stage)
+	if assay.CodeOf(err) == assay.NotFound {
+		return 0, nil
 	}
-	pr, err := s.st.Promote(ctx, store.Move{Name: v.Name, Number: v.Number, Stage: stage, Verdict: r.ID, Policy: j.Policy, Expect: &expect, Context: s.circumstances()})
-	if err != nil {
-		return j, nil, err
-	}
-	p, err := assay.Decode[assay.Promotion](pr.Evidence)
-	return j, &p, err
+	return h.Number, err
 }
 
 func versionName(v store.Version) string { return fmt.Sprintf("%s:%d", v.Name, v.Number) }

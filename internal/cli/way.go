@@ -376,7 +376,7 @@ func (a *app) doneCommand() *cobra.Command {
 				}
 				return err
 			}
-			_, j, err := s.judge(ctx, v, stage)
+			_, j, _, err := s.judge(ctx, v, stage)
 			if err != nil {
 				return err
 			}

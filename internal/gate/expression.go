@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -17,14 +18,22 @@ import (
 // maxCost bounds the work of one expression; a rule that exceeds it is undetermined.
 const maxCost = 1_000_000
 
-// environment is what a rule sees: one dynamic variable for each kind of evidence, the strings extension, and the function
-// verdict(list), the conjunction of verdicts and bools.
+// environment is what a rule sees: one dynamic variable for each kind of evidence, the strings extension, and these functions.
+//
+//	verdict(list)      the conjunction of verdicts and bools
+//	above(e, limit)    pass when the whole interval of the estimate lies above the limit, fail when none of it does
+//	defined(e)         the estimate has a value and both ends of its interval
+//	estimate(e)        the estimate as a person reads it
+//	number(x)          a number in at most four significant digits
 func environment() (*cel.Env, error) {
 	opts := []cel.EnvOption{
 		ext.Strings(),
 		cel.Function("verdict", cel.Overload("verdict_list", []*cel.Type{cel.ListType(cel.DynType)}, cel.StringType,
 			cel.UnaryBinding(conjunction))),
 		cel.Function("estimate", cel.Overload("estimate_map", []*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(estimateText))),
+		cel.Function("above", cel.Overload("above_map_dyn", []*cel.Type{cel.DynType, cel.DynType}, cel.StringType, cel.BinaryBinding(above))),
+		cel.Function("defined", cel.Overload("defined_map", []*cel.Type{cel.DynType}, cel.BoolType, cel.UnaryBinding(defined))),
+		cel.Function("number", cel.Overload("number_dyn", []*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(numberText))),
 	}
 	for _, v := range variables {
 		opts = append(opts, cel.Variable(v, cel.DynType))
@@ -53,30 +62,47 @@ func conjunction(v ref.Val) ref.Val {
 	return types.String(out)
 }
 
-// estimateText writes an estimate for a person; it takes the JSON form.
-func estimateText(v ref.Val) ref.Val {
+// estimateOf reads the JSON form of an estimate; what is absent or null is NaN.
+func estimateOf(v ref.Val) assay.Estimate {
+	e := assay.Estimate{Value: math.NaN(), Lo: math.NaN(), Hi: math.NaN()}
 	m, ok := v.(traits.Mapper)
 	if !ok {
-		return types.String("undefined")
+		return e
 	}
-	num := func(key string) (float64, bool) {
-		x, found := m.Find(types.String(key))
-		if !found {
-			return 0, false
+	for key, to := range map[string]*float64{"value": &e.Value, "lo": &e.Lo, "hi": &e.Hi} {
+		if x, found := m.Find(types.String(key)); found {
+			*to = float(x)
 		}
-		f, ok := x.Value().(float64)
-		return f, ok
 	}
-	val, ok := num("value")
-	if !ok {
-		return types.String("undefined")
+	return e
+}
+
+// float reads a number of any type; what is none is NaN.
+func float(v ref.Val) float64 {
+	switch x := v.Value().(type) {
+	case float64:
+		return x
+	case int64:
+		return float64(x)
+	case uint64:
+		return float64(x)
 	}
-	lo, okLo := num("lo")
-	hi, okHi := num("hi")
-	if !okLo || !okHi {
-		return types.String(assay.Point(val, "", 0).String())
-	}
-	return types.String(assay.Estimate{Value: val, Lo: lo, Hi: hi}.String())
+	return math.NaN()
+}
+
+func estimateText(v ref.Val) ref.Val { return types.String(estimateOf(v).String()) }
+
+func above(v, limit ref.Val) ref.Val {
+	return types.String(estimateOf(v).Above(float(limit)))
+}
+
+func defined(v ref.Val) ref.Val {
+	e := estimateOf(v)
+	return types.Bool(e.Defined() && e.HasInterval())
+}
+
+func numberText(v ref.Val) ref.Val {
+	return types.String(assay.FormatNumber(float(v), math.NaN()))
 }
 
 // verdictOf reads the answer of a rule.
@@ -98,13 +124,9 @@ func verdictOf(v ref.Val) (assay.Verdict, error) {
 }
 
 // compile checks an expression and prepares it for evaluation.
-func compile(src string, text bool) (cel.Program, error) {
+func compile(env *cel.Env, src string, text bool) (cel.Program, error) {
 	if strings.TrimSpace(src) == "" {
 		return nil, errors.New("the expression is empty")
-	}
-	env, err := environment()
-	if err != nil {
-		return nil, err
 	}
 	tree, iss := env.Compile(src)
 	if iss.Err() != nil {

@@ -2,9 +2,13 @@ package gate
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"cel.dev/cel-go/cel"
 	"pgregory.net/rapid"
 
 	"github.com/assay-ml/assay"
@@ -19,32 +23,52 @@ func record(t testing.TB, kind assay.Kind, payload any) assay.Record {
 	return assay.Record{ID: assay.DigestOf(b), Evidence: assay.Evidence{Kind: kind, Version: 1, Payload: b}}
 }
 
+// about is evidence of a kind about something.
+func about(t testing.TB, name string, subject assay.Digest, payload any) assay.Record {
+	r := record(t, assay.Kind(name), payload)
+	r.Subject = subject
+	return r
+}
+
 // complete returns facts that pass every rule of the default policy that staging requires.
 func complete(t testing.TB) *Facts {
 	t.Helper()
-	f := NewFacts(assay.DigestOf([]byte("model")), assay.DigestOf([]byte("data")))
-	set := func(name string, p any, extra map[string]any) {
-		if err := f.Set(name, record(t, assay.Kind(name), p), extra); err != nil {
+	model, data := assay.DigestOf([]byte("model")), assay.DigestOf([]byte("data"))
+	f := NewFacts(model, data)
+	set := func(name string, subject assay.Digest, p any, extra map[string]any) {
+		if err := f.Set(name, about(t, name, subject, p), extra); err != nil {
 			t.Fatal(err)
 		}
 	}
 	gain := assay.Estimate{Value: 0.4, Lo: 0.39, Hi: 0.41, Level: 0.95, Method: "delong", N: 100}
-	split := assay.Split{By: "stratified"}
-	set("snapshot", assay.Snapshot{Name: "d"}, nil)
-	set("datasheet", assay.Datasheet{Complete: true, Missing: []string{}}, nil)
-	set("validation", assay.Validation{Rows: 100, Verdict: assay.Pass}, nil)
-	set("split", split, nil)
-	set("run", assay.Run{Status: "finished", Spec: assay.RunSpec{Config: "sha256:00"}, Params: map[string]string{}, Outputs: []assay.File{{Name: "model.onnx"}},
-		Metrics: map[string]assay.Number{"loss": 1}, Environment: assay.Environment{Platform: "linux/amd64"}, Score: 1}, map[string]any{"code_captured": true, "saw_sealed_rows": false})
-	set("model", assay.Model{Format: "onnx"}, nil)
-	set("disclosure", assay.Disclosure{Read: 1, Level: 0.95}, nil)
-	set("evaluation", assay.Evaluation{Final: true, Split: f.ids["split"][0], Primary: "roc_auc_score", Baseline: "prior",
-		Business: &assay.Metric{Name: "cost", Estimate: gain}, Slices: []assay.Slice{{Name: "SEX = 1"}},
+	rows := assay.DigestOf([]byte("rows"))
+	set("snapshot", data, assay.Snapshot{Name: "d", Content: data, Rows: 100}, nil)
+	set("datasheet", data, assay.Datasheet{Complete: true, Missing: []string{}}, nil)
+	set("validation", data, assay.Validation{Boundary: "data", Rows: 100, Verdict: assay.Pass}, map[string]any{"schema_current": true})
+	set("split", data, assay.Split{By: "stratified"}, nil)
+	file := assay.File{Name: "model.onnx", Digest: model}
+	set("run", "", assay.Run{Status: "finished", Spec: assay.RunSpec{Config: "sha256:00", Seed: 7}, Params: map[string]string{"trees": "10"}, Outputs: []assay.File{file},
+		Metrics: map[string]assay.Number{"loss": 1}, Unseeded: []string{}, Environment: assay.Environment{Platform: "linux/amd64"}, Score: 1},
+		map[string]any{"code_captured": true, "saw_sealed_rows": false})
+	set("model", model, assay.Model{Format: "onnx", Task: assay.Binary, File: file}, nil)
+	split := f.ids["split"][0]
+	set("disclosure", model, assay.Disclosure{Split: split, Rows: rows, Read: 1, Level: 0.95}, nil)
+	set("evaluation", model, assay.Evaluation{Final: true, Split: split, Rows: rows, Read: 1, Level: 0.95, Primary: "roc_auc_score", Baseline: "prior",
+		Business: &assay.Metric{Name: "cost", Estimate: gain}, Slices: []assay.Slice{{Name: "SEX = 1", Verdict: assay.Pass}},
 		Metrics: []assay.Metric{{Name: "roc_auc_score", Estimate: gain, Gain: gain, Verdict: gain.Above(0)}}}, nil)
-	set("comparison", assay.Comparison{Name: "prior", Primary: "roc_auc_score", Verdict: assay.Pass,
-		Metrics: []assay.MetricDifference{{Name: "roc_auc_score", Difference: gain}}}, map[string]any{"current": true})
-	set("card", assay.Card{Complete: true, Missing: []string{}}, map[string]any{"stale": false})
+	set("comparison", model, assay.Comparison{Name: "prior", Split: split, Rows: rows, Primary: "roc_auc_score", Verdict: assay.Pass,
+		Metrics: []assay.MetricDifference{{Name: "roc_auc_score", Difference: gain}}}, map[string]any{"current": true, "margin_current": true})
+	set("card", model, assay.Card{Complete: true, Missing: []string{}}, map[string]any{"stale": false})
 	return f
+}
+
+func language(t testing.TB) *cel.Env {
+	t.Helper()
+	env, err := environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
 }
 
 func judge(t testing.TB, p Policy, stage assay.Stage, f *Facts) assay.Judgement {
@@ -83,32 +107,74 @@ func TestDefaultPolicy(t *testing.T) {
 // TestEachRuleCloses removes or spoils the evidence of one rule at a time: the gate must not open, and the rule must say why.
 func TestEachRuleCloses(t *testing.T) {
 	nan := assay.Undefined("one class", 10)
+	worse := assay.Estimate{Value: -0.3, Lo: -0.35, Hi: -0.25, Level: 0.95, Method: "delong", N: 10}
 	straddles := assay.Estimate{Value: 0.001, Lo: -0.01, Hi: 0.012, Level: 0.95, Method: "delong", N: 10}
+	at := func(f *Facts, name string) map[string]any { return f.values[name].(map[string]any) }
+	put := func(name, key string, v any) func(*Facts) {
+		return func(f *Facts) { at(f, name)[key] = v }
+	}
+	gone := func(name string) func(*Facts) { return func(f *Facts) { delete(f.values, name) } }
+	metric := func(e assay.Estimate) func(*Facts) {
+		return func(f *Facts) {
+			b := record(t, "", assay.Metric{Name: "roc_auc_score", Estimate: e, Gain: e, Verdict: e.Above(0)})
+			m, err := payload(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at(f, "evaluation")["metrics"] = []any{m}
+		}
+	}
 	cases := []struct {
 		name, rule string
 		spoil      func(*Facts)
 		want       assay.Verdict
 		reason     string
 	}{
-		{"no snapshot", "data", func(f *Facts) { delete(f.values, "snapshot") }, assay.Undetermined, "no evidence of snapshot"},
+		{"no snapshot", "data", gone("snapshot"), assay.Undetermined, "no evidence of snapshot"},
+		{"snapshot of other data", "data", put("snapshot", "content", "sha256:99"), assay.Fail, ""},
 		{"datasheet incomplete", "data", func(f *Facts) {
-			_ = f.Set("datasheet", record(t, "datasheet", assay.Datasheet{Missing: []string{"licence"}}), nil)
+			at(f, "datasheet")["complete"] = false
+			at(f, "datasheet")["missing"] = []any{"licence"}
 		}, assay.Fail, "lacks licence"},
-		{"validation failed", "data", func(f *Facts) {
-			_ = f.Set("validation", record(t, "validation", assay.Validation{Rows: 3, Verdict: assay.Fail}), nil)
-		}, assay.Fail, "fail"},
-		{"validation undetermined", "data", func(f *Facts) {
-			_ = f.Set("validation", record(t, "validation", assay.Validation{Verdict: assay.Undetermined}), nil)
-		}, assay.Undetermined, "undetermined"},
-		{"sealed rows seen", "experiment", func(f *Facts) { f.values["run"].(map[string]any)["saw_sealed_rows"] = true }, assay.Fail, "sealed test set"},
-		{"code unknown", "experiment", func(f *Facts) { f.values["run"].(map[string]any)["code_captured"] = false }, assay.Fail, "code"},
-		{"metric undefined", "evaluation", func(f *Facts) { setMetric(t, f, nan) }, assay.Fail, "read 1"},
-		{"gain undefined", "baseline", func(f *Facts) { setMetric(t, f, nan) }, assay.Undetermined, "undefined"},
-		{"gain straddles", "baseline", func(f *Facts) { setMetric(t, f, straddles) }, assay.Undetermined, "gains"},
-		{"another split", "evaluation", func(f *Facts) { f.values["evaluation"].(map[string]any)["split"] = "sha256:11" }, assay.Fail, ""},
-		{"production moved", "comparison", func(f *Facts) { f.values["comparison"].(map[string]any)["current"] = false }, assay.Fail, "not what is in production"},
-		{"card stale", "card", func(f *Facts) { f.values["card"].(map[string]any)["stale"] = true }, assay.Fail, "stale"},
-		{"no primary metric", "baseline", func(f *Facts) { f.values["evaluation"].(map[string]any)["primary"] = "f1_score" }, assay.Undetermined, "does not answer"},
+		{"validation failed", "data", put("validation", "verdict", "fail"), assay.Fail, "fail"},
+		{"validation undetermined", "data", put("validation", "verdict", "undetermined"), assay.Undetermined, "undetermined"},
+		{"validation by an older schema", "data", put("validation", "schema_current", false), assay.Undetermined, "another schema"},
+		{"validation of predictions", "data", put("validation", "boundary", "predictions"), assay.Fail, ""},
+		{"sealed rows seen", "experiment", func(f *Facts) { at(f, "run")["saw_sealed_rows"] = true; at(f, "run")["sealed_rows"] = 7.0 }, assay.Fail, "7 rows of the sealed test set"},
+		{"run failed", "experiment", put("run", "status", "failed"), assay.Fail, "the run failed"},
+		{"no params", "experiment", put("run", "params", map[string]any{}), assay.Fail, "no parameter"},
+		{"no metrics", "experiment", put("run", "metrics", map[string]any{}), assay.Fail, "no metric"},
+		{"another artifact", "experiment", put("run", "outputs", []any{map[string]any{"digest": "sha256:99"}}), assay.Fail, "not among the outputs"},
+		{"unseeded generator", "experiment", put("run", "unseeded", []any{"torch"}), assay.Fail, "without a seed: torch"},
+		{"no config", "experiment", func(f *Facts) { at(f, "run")["spec"].(map[string]any)["config"] = "" }, assay.Fail, "configuration"},
+		{"code unknown", "experiment", put("run", "code_captured", false), assay.Fail, "code"},
+		{"environment unknown", "experiment", func(f *Facts) { at(f, "run")["environment"].(map[string]any)["platform"] = "" }, assay.Fail, "environment"},
+		{"metric undefined", "evaluation", metric(nan), assay.Undetermined, "(roc_auc_score undefined)"},
+		{"metric without interval", "evaluation", metric(assay.Point(0.8, "", 10)), assay.Undetermined, "undefined"},
+		{"no business metric", "evaluation", func(f *Facts) { delete(at(f, "evaluation"), "business") }, assay.Undetermined, "no business metric"},
+		{"no slices", "evaluation", put("evaluation", "slices", []any{}), assay.Undetermined, "no slices"},
+		{"not final", "evaluation", put("evaluation", "final", false), assay.Fail, ""},
+		{"another split", "evaluation", put("evaluation", "split", "sha256:11"), assay.Fail, "another split"},
+		{"not the read that was disclosed", "evaluation", put("disclosure", "read", 2.0), assay.Fail, "ledger"},
+		{"a better level than the budget gives", "evaluation", put("evaluation", "level", 0.5), assay.Fail, "ledger"},
+		{"other rows than were disclosed", "evaluation", put("disclosure", "rows", "sha256:11"), assay.Fail, "ledger"},
+		{"gain undefined", "baseline", metric(nan), assay.Undetermined, "undefined"},
+		{"gain straddles", "baseline", metric(straddles), assay.Undetermined, "gains 0.001"},
+		{"gain straddles and the verdict lies", "baseline", func(f *Facts) {
+			metric(straddles)(f)
+			at(f, "evaluation")["metrics"].([]any)[0].(map[string]any)["verdict"] = "pass"
+		}, assay.Undetermined, "gains 0.001"},
+		{"worse than the baseline", "baseline", metric(worse), assay.Fail, "gains -0.3"},
+		{"no primary metric", "baseline", put("evaluation", "primary", "f1_score"), assay.Undetermined, "f1_score was not evaluated"},
+		{"production moved", "comparison", put("comparison", "current", false), assay.Undetermined, "not what it would replace"},
+		{"another margin", "comparison", put("comparison", "margin_current", false), assay.Undetermined, "gate.margin"},
+		{"compared on validation rows", "comparison", put("comparison", "rows", "sha256:11"), assay.Undetermined, "other rows"},
+		{"compared on another metric", "comparison", put("comparison", "primary", "f1_score"), assay.Undetermined, "f1_score"},
+		{"inferior", "comparison", put("comparison", "verdict", "fail"), assay.Fail, "differs by"},
+		{"inferiority open", "comparison", put("comparison", "verdict", "undetermined"), assay.Undetermined, "differs by"},
+		{"no card", "card", gone("card"), assay.Undetermined, "no evidence of card"},
+		{"card stale", "card", put("card", "stale", true), assay.Fail, "stale"},
+		{"card incomplete", "card", func(f *Facts) { at(f, "card")["complete"] = false; at(f, "card")["missing"] = []any{"card.licence"} }, assay.Fail, "lacks card.licence"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,15 +192,6 @@ func TestEachRuleCloses(t *testing.T) {
 				t.Error("no hint")
 			}
 		})
-	}
-}
-
-func setMetric(t *testing.T, f *Facts, e assay.Estimate) {
-	t.Helper()
-	split := f.ids["split"][0]
-	if err := f.Set("evaluation", record(t, "evaluation", assay.Evaluation{Final: true, Split: split, Primary: "roc_auc_score", Business: &assay.Metric{},
-		Slices: []assay.Slice{{}}, Metrics: []assay.Metric{{Name: "roc_auc_score", Estimate: e, Gain: e, Verdict: e.Above(0)}}}), nil); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -175,7 +232,7 @@ func TestParseRefuses(t *testing.T) {
 func TestExpressionCost(t *testing.T) {
 	f := complete(t)
 	long := strings.Repeat("[1,2,3,4,5,6,7,8,9].all(a, ", 12) + "true" + strings.Repeat(")", 12)
-	res := f.apply(Rule{ID: "x", Title: "x", Require: long})
+	res := f.apply(language(t), Rule{ID: "x", Title: "x", Require: long})
 	if res.Verdict != assay.Undetermined || !strings.Contains(res.Reason, "cost") {
 		t.Errorf("%s: %s", res.Verdict, res.Reason)
 	}
@@ -227,6 +284,208 @@ func FuzzParse(f *testing.F) {
 		}
 		if _, err := Judge(p, assay.StageStaging, NewFacts("m", "d")); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// TestEveryFieldCounts takes one field at a time away from the evidence of a version that passes: whatever is missing, no rule may
+// come to pass because of it, and no judgement may be an error.
+func TestEveryFieldCounts(t *testing.T) {
+	base := complete(t)
+	for name, v := range base.values {
+		for key := range v.(map[string]any) {
+			f := complete(t)
+			delete(f.values[name].(map[string]any), key)
+			for _, r := range judge(t, Default(), assay.StageStaging, f).Rules {
+				if r.Reason == "" {
+					t.Errorf("without %s.%s rule %s has no reason", name, key, r.ID)
+				}
+			}
+			f = complete(t)
+			f.values[name].(map[string]any)[key] = nil
+			was := f.values[name]
+			if j := judge(t, Default(), assay.StageStaging, f); j.Verdict == assay.Pass && decides(name, key) {
+				t.Errorf("%s.%s is null and the gate opens: %v", name, key, was)
+			}
+		}
+	}
+}
+
+// decides lists the fields that the default policy asks for by name.
+func decides(name, key string) bool {
+	return slices.Contains([]string{
+		"snapshot.content", "datasheet.complete", "datasheet.subject", "validation.subject", "validation.boundary", "validation.verdict", "validation.schema_current",
+		"run.status", "run.params", "run.metrics", "run.outputs", "run.unseeded", "run.spec", "run.environment", "run.code_captured", "run.saw_sealed_rows",
+		"model.file", "evaluation.final", "evaluation.split", "evaluation.rows", "evaluation.read", "evaluation.level", "evaluation.metrics", "evaluation.business",
+		"evaluation.slices", "evaluation.primary", "disclosure.read", "disclosure.level", "disclosure.rows", "disclosure.split", "split.id",
+		"comparison.current", "comparison.margin_current", "comparison.rows", "comparison.split", "comparison.primary", "comparison.verdict", "card.complete", "card.stale",
+	}, name+"."+key)
+}
+
+func TestReasonsAreShort(t *testing.T) {
+	f := complete(t)
+	f.values["disclosure"].(map[string]any)["level"] = 0.9833333333333333
+	f.values["evaluation"].(map[string]any)["level"] = 0.9833333333333333
+	r := rule(judge(t, Default(), assay.StageStaging, f), "evaluation")
+	if r.Verdict != assay.Pass || !strings.Contains(r.Reason, "at level 0.9833,") {
+		t.Errorf("%s: %s", r.Verdict, r.Reason)
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	const e = `{"value": 0.5, "lo": 0.4, "hi": 0.6}`
+	for _, c := range []struct{ src, want string }{
+		{`above(` + e + `, 0.3)`, "pass"},
+		{`above(` + e + `, 0.4)`, "undetermined"},
+		{`above(` + e + `, 0.5)`, "undetermined"},
+		{`above(` + e + `, 0.6)`, "fail"},
+		{`above(` + e + `, 1)`, "fail"},
+		{`above({"value": 0.5, "lo": null, "hi": null}, 0)`, "undetermined"},
+		{`above({"value": null}, 0)`, "undetermined"},
+		{`above("0.5", 0)`, "undetermined"},
+		{`above(` + e + `, "x")`, "undetermined"},
+		{`verdict([])`, "undetermined"},
+		{`verdict([true, "pass"])`, "pass"},
+		{`verdict([true, "undetermined"])`, "undetermined"},
+		{`verdict([false, "undetermined"])`, "fail"},
+		{`estimate(` + e + `) == "0.50 [0.40, 0.60]"`, "pass"},
+		{`estimate({}) == "undefined"`, "pass"},
+		{`number(0.98333333) == "0.9833" && number(1) == "1" && number(null) == "undefined"`, "pass"},
+		{`defined(` + e + `) && !defined({"value": 1.0}) && !defined(null)`, "pass"},
+	} {
+		prog, err := compile(language(t), c.src, false)
+		if err != nil {
+			t.Errorf("%s: %v", c.src, err)
+			continue
+		}
+		if got, err := answer(prog, nil, false); err != nil || got != c.want {
+			t.Errorf("%s = %q (%v), want %q", c.src, got, err, c.want)
+		}
+	}
+}
+
+func TestNullNeverOpens(t *testing.T) {
+	for _, src := range []string{
+		`monitor.x > 0.5`, `monitor.x >= 0.0 || false`, `!(monitor.x < 0.5)`, `verdict([monitor.x])`, `monitor.x`, `monitor.absent`, `monitor.x == monitor.x && monitor.x > 0`,
+	} {
+		f := NewFacts("m", "d")
+		if err := f.Set("monitor", record(t, "monitor", map[string]any{"x": nil}), nil); err != nil {
+			t.Fatal(err)
+		}
+		if r := f.apply(language(t), Rule{ID: "r", Title: "r", Needs: []string{"monitor"}, Require: src}); r.Verdict != assay.Undetermined || r.Reason == "" {
+			t.Errorf("%s of null: %s (%s)", src, r.Verdict, r.Reason)
+		}
+	}
+}
+
+const teamPolicy = `name: team
+stages: {staging: [score], production: [score, who]}
+rules:
+  - {id: score, title: Good enough, needs: [evaluation], require: "above(evaluation.metrics[0].estimate, 0.8)"}
+  - {id: who, title: An owner, needs: [card], require: card.complete}
+`
+
+func TestExamples(t *testing.T) {
+	p, err := Parse([]byte(teamPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := RunExamples(p, []byte(`
+- name: good
+  evidence: {evaluation: {metrics: [{estimate: {value: 0.9, lo: 0.85, hi: 0.95}}]}}
+  expect: {score: pass, who: undetermined}
+  verdict: pass
+- name: straddles
+  evidence: {evaluation: {metrics: [{estimate: {value: 0.81, lo: 0.75, hi: 0.85}}]}}
+  expect: {score: undetermined}
+  verdict: undetermined
+- name: undefined
+  evidence: {evaluation: {metrics: [{estimate: {value: null}}]}}
+  expect: {score: undetermined}
+- name: waived
+  stage: production
+  evidence: {evaluation: {metrics: [{estimate: {value: 0.9, lo: 0.85, hi: 0.95}}]}}
+  waived: [who]
+  verdict: pass
+- name: wrong
+  evidence: {}
+  expect: {score: pass}
+  verdict: pass
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range got {
+		if want := i != 4; r.OK != want {
+			t.Errorf("%s: %v (%s)", r.Name, r.OK, r.Message)
+		}
+	}
+	if m := got[4].Message; !strings.Contains(m, "rule score is undetermined (no evidence of evaluation), expected pass") || !strings.Contains(m, "the verdict for staging is undetermined") {
+		t.Errorf("message %q", m)
+	}
+	_, err = RunExamples(p, []byte(`
+- {name: a, evidence: {evaluations: {}}, expect: {scor: pass}}
+- {name: a, stage: prod, expect: {score: maybe}}
+- {evidence: {card: 7}, waived: [x]}
+`))
+	for _, want := range []string{`no rule can see "evaluations"`, `no rule "scor"`, `used twice`, `no stage "prod"`, `evidence.card is not a map`, `no rule "x"`, `example 3: it expects nothing`} {
+		if assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %q", err, want)
+		}
+	}
+	for _, src := range []string{"", "[]", "a: 1", "- {nam: x}"} {
+		if _, err := RunExamples(p, []byte(src)); assay.CodeOf(err) != assay.Invalid {
+			t.Errorf("%q: %v", src, err)
+		}
+	}
+}
+
+func TestExamplesBesideThePolicy(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "team.yaml")
+	p, err := Parse([]byte(teamPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Test(p, file); err != nil || len(got) != 0 {
+		t.Errorf("without examples: %v, %v", got, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "team.test.yaml"), []byte("- {name: none, expect: {score: undetermined}}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Test(p, file); err != nil || len(got) != 1 || !got[0].OK {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestDigestIgnoresLayout(t *testing.T) {
+	a, err := Parse([]byte(teamPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Parse([]byte("# a comment\n" + strings.ReplaceAll(teamPolicy, "name: team", "name:    team")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse([]byte(strings.ReplaceAll(teamPolicy, "0.8", "0.7")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Digest() != b.Digest() || a.Digest() == c.Digest() {
+		t.Error("the digest follows the layout, or does not follow the rules")
+	}
+}
+
+func FuzzExamples(f *testing.F) {
+	p, err := Parse([]byte(teamPolicy))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("- {name: none, expect: {score: undetermined}}")
+	f.Add("- name: x\n  evidence: {evaluation: {metrics: [{estimate: {value: null}}]}}\n  waived: [who]\n  verdict: pass")
+	f.Fuzz(func(t *testing.T, src string) {
+		if _, err := RunExamples(p, []byte(src)); err != nil && assay.CodeOf(err) != assay.Invalid {
+			t.Fatalf("code %s: %v", assay.CodeOf(err), err)
 		}
 	})
 }

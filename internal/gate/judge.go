@@ -12,10 +12,10 @@ import (
 )
 
 // variables are the names that a rule may use. Each holds the payload of the evidence that counts for the version, plus its
-// evidence id under "id".
+// evidence id under "id" and what it is about under "subject".
 var variables = []string{
 	"snapshot", "datasheet", "profile", "schema", "validation", "split", "run", "reproduction", "search", "model",
-	"evaluation", "evaluations", "disclosure", "comparison", "card", "serving", "monitor",
+	"evaluation", "disclosure", "comparison", "card", "serving", "monitor",
 }
 
 // Facts is the evidence about one version that a policy is applied to.
@@ -26,8 +26,6 @@ type Facts struct {
 	ids    map[string][]assay.Digest
 	// Waivers by rule id, for the stage that is judged; the newest wins.
 	Waivers map[string]assay.Record
-	// First tells that no other version holds the production stage.
-	First bool
 }
 
 // NewFacts starts the facts about a version.
@@ -38,6 +36,9 @@ func NewFacts(model, data assay.Digest) *Facts {
 // Set puts evidence under a variable. Extra fields (for example "stale" on a card) are facts that follow from the store as a whole
 // and not from one payload.
 func (f *Facts) Set(name string, r assay.Record, extra map[string]any) error {
+	if !slices.Contains(variables, name) {
+		return assay.Errorf(assay.Invalid, "no rule can see %q; the variables are %s", name, strings.Join(variables, ", "))
+	}
 	v, err := payload(r)
 	if err != nil {
 		return err
@@ -50,24 +51,15 @@ func (f *Facts) Set(name string, r assay.Record, extra map[string]any) error {
 	return nil
 }
 
-// Append adds evidence to a variable that is a list.
-func (f *Facts) Append(name string, r assay.Record) error {
-	v, err := payload(r)
-	if err != nil {
-		return err
-	}
-	list, _ := f.values[name].([]any)
-	f.values[name] = append(list, v)
-	f.ids[name] = append(f.ids[name], r.ID)
-	return nil
-}
-
 func payload(r assay.Record) (map[string]any, error) {
 	v := map[string]any{}
 	if err := json.Unmarshal(r.Payload, &v); err != nil {
 		return nil, assay.Errorf(assay.Internal, "the payload of %s evidence %s cannot be read: %w", r.Kind, r.ID.Short(), err)
 	}
 	v["id"] = string(r.ID)
+	if r.Subject != "" {
+		v["subject"] = string(r.Subject)
+	}
 	return v, nil
 }
 
@@ -78,10 +70,14 @@ func Judge(p Policy, stage assay.Stage, f *Facts) (assay.Judgement, error) {
 	if !ok {
 		return assay.Judgement{}, assay.Errorf(assay.Invalid, "policy %s has no stage %q: the stages are staging and production", p.Name, stage)
 	}
+	env, err := environment()
+	if err != nil {
+		return assay.Judgement{}, assay.Errorf(assay.Internal, "the expression language cannot start: %w", err)
+	}
 	out := assay.Judgement{Policy: p.Digest(), Name: p.Name, Stage: stage, Data: f.Data}
 	var verdicts []assay.Verdict
 	for _, r := range p.Rules {
-		res := f.apply(r)
+		res := f.apply(env, r)
 		res.Required = slices.Contains(required, r.ID)
 		if w, ok := f.Waivers[r.ID]; ok && res.Verdict != assay.Pass {
 			res.Waived = w.ID
@@ -99,7 +95,7 @@ func Judge(p Policy, stage assay.Stage, f *Facts) (assay.Judgement, error) {
 	return out, nil
 }
 
-func (f *Facts) apply(r Rule) assay.RuleResult {
+func (f *Facts) apply(env *cel.Env, r Rule) assay.RuleResult {
 	res := assay.RuleResult{ID: r.ID, Title: r.Title, Verdict: assay.Undetermined, Hint: r.Hint, Evidence: []assay.Digest{}}
 	var missing []string
 	for _, n := range r.Needs {
@@ -115,7 +111,7 @@ func (f *Facts) apply(r Rule) assay.RuleResult {
 		res.Reason = "no evidence of " + strings.Join(missing, ", ")
 		return res
 	}
-	v, err := f.eval(r.Require, false)
+	v, err := f.eval(env, r.Require, false)
 	if err != nil {
 		res.Reason = err.Error()
 		return res
@@ -123,7 +119,7 @@ func (f *Facts) apply(r Rule) assay.RuleResult {
 	res.Verdict = assay.Verdict(v)
 	res.Reason = string(res.Verdict)
 	if r.Reason != "" {
-		if why, err := f.eval(r.Reason, true); err == nil {
+		if why, err := f.eval(env, r.Reason, true); err == nil {
 			res.Reason = why
 		}
 	}
@@ -134,8 +130,8 @@ func (f *Facts) apply(r Rule) assay.RuleResult {
 }
 
 // eval answers an expression: a verdict's word, or the text when text is set.
-func (f *Facts) eval(src string, text bool) (string, error) {
-	prog, err := compile(src, text)
+func (f *Facts) eval(env *cel.Env, src string, text bool) (string, error) {
+	prog, err := compile(env, src, text)
 	if err != nil {
 		return "", err
 	}

@@ -86,6 +86,10 @@ func (p Policy) check() error {
 		bad.Add("%d rules; the limit is %d", len(p.Rules), MaxRules)
 		return bad.Err(assay.Invalid, "policy "+p.Name)
 	}
+	env, err := environment()
+	if err != nil {
+		return assay.Errorf(assay.Internal, "the expression language cannot start: %w", err)
+	}
 	ids := map[string]bool{}
 	for i, r := range p.Rules {
 		switch {
@@ -103,11 +107,11 @@ func (p Policy) check() error {
 				bad.Add("rule %q needs %q, which is none of %s", r.ID, n, strings.Join(variables, ", "))
 			}
 		}
-		if _, err := compile(r.Require, false); err != nil {
+		if _, err := compile(env, r.Require, false); err != nil {
 			bad.Add("rule %q: require: %s", r.ID, err)
 		}
 		if r.Reason != "" {
-			if _, err := compile(r.Reason, true); err != nil {
+			if _, err := compile(env, r.Reason, true); err != nil {
 				bad.Add("rule %q: reason: %s", r.ID, err)
 			}
 		}

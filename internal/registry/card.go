@@ -6,6 +6,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -67,35 +68,58 @@ type Dossier struct {
 	Say        Statements
 }
 
-// sources are the evidence ids that the card's figures point at, sorted.
-func (d *Dossier) sources() []assay.Digest {
-	ids := []assay.Digest{d.Model.ID}
+// Named is evidence under the name that rules and cards know it by.
+type Named struct {
+	Name string
+	ID   assay.Digest
+}
+
+// Facts lists the evidence of the dossier but for the waivers, in the order of a model's life.
+func (d *Dossier) Facts() []Named {
+	out := []Named{}
+	add := func(name string, id assay.Digest) { out = append(out, Named{name, id}) }
 	if d.Snapshot != nil {
-		ids = append(ids, d.Snapshot.ID)
+		add("snapshot", d.Snapshot.ID)
 	}
 	if d.Datasheet != nil {
-		ids = append(ids, d.Datasheet.ID)
+		add("datasheet", d.Datasheet.ID)
 	}
 	if d.Validation != nil {
-		ids = append(ids, d.Validation.ID)
+		add("validation", d.Validation.ID)
 	}
 	if d.Split != nil {
-		ids = append(ids, d.Split.ID)
+		add("split", d.Split.ID)
 	}
 	if d.Run != nil {
-		ids = append(ids, d.Run.ID)
+		add("run", d.Run.ID)
+	}
+	add("model", d.Model.ID)
+	if d.Disclosure != nil {
+		add("disclosure", d.Disclosure.ID)
 	}
 	if d.Evaluation != nil {
-		ids = append(ids, d.Evaluation.ID)
-	}
-	if d.Disclosure != nil {
-		ids = append(ids, d.Disclosure.ID)
+		add("evaluation", d.Evaluation.ID)
 	}
 	if d.Comparison != nil {
-		ids = append(ids, d.Comparison.ID)
+		add("comparison", d.Comparison.ID)
 	}
+	return out
+}
+
+// cited lists everything that a card of the dossier names: its facts and its waivers.
+func (d *Dossier) cited() []Named {
+	out := d.Facts()
 	for _, w := range d.Waivers {
-		ids = append(ids, w.ID)
+		out = append(out, Named{"waiver", w.ID})
+	}
+	return out
+}
+
+// sources are the evidence ids that the card's figures point at, sorted.
+func (d *Dossier) sources() []assay.Digest {
+	var ids []assay.Digest
+	for _, n := range d.cited() {
+		ids = append(ids, n.ID)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
@@ -151,46 +175,37 @@ func WriteCard(d *Dossier) ([]byte, assay.Card, error) {
 	c.evidence()
 	doc := b.Bytes()
 	missing := d.missing()
-	return doc, assay.Card{Name: d.Name, Version: d.Version, Document: assay.DigestOf(doc), Sources: d.sources(), Missing: missing, Complete: len(missing) == 0}, nil
+	return doc, assay.Card{Name: d.Name, Version: d.Version, Document: assay.DigestOf(doc), Statements: d.Say.digest(), Sources: d.sources(), Missing: missing, Complete: len(missing) == 0}, nil
 }
 
-// Stale names the figures of a card that no longer are what the store knows: sources that another evidence has replaced.
+// Stale names what of a card no longer is what the store and the project know: evidence that came or was replaced after it was written,
+// evidence that it cites and that no longer counts, and statements that read otherwise. It is empty for a card that is up to date.
 func Stale(card assay.Card, current *Dossier) []string {
-	var out []string
-	check := func(what string, id assay.Digest, have bool) {
-		if have && !slices.Contains(card.Sources, id) {
-			out = append(out, fmt.Sprintf("%s %s", what, id.Short()))
+	out := []string{}
+	now := current.cited()
+	for _, n := range now {
+		if !slices.Contains(card.Sources, n.ID) {
+			out = append(out, fmt.Sprintf("it does not know %s %s", n.Name, n.ID.Short()))
 		}
 	}
-	check("model", current.Model.ID, true)
-	if f := current.Snapshot; f != nil {
-		check("snapshot", f.ID, true)
+	for _, id := range card.Sources {
+		if !slices.ContainsFunc(now, func(n Named) bool { return n.ID == id }) {
+			out = append(out, fmt.Sprintf("it cites evidence %s, which no longer counts", id.Short()))
+		}
 	}
-	if f := current.Datasheet; f != nil {
-		check("datasheet", f.ID, true)
-	}
-	if f := current.Validation; f != nil {
-		check("validation", f.ID, true)
-	}
-	if f := current.Split; f != nil {
-		check("split", f.ID, true)
-	}
-	if f := current.Run; f != nil {
-		check("run", f.ID, true)
-	}
-	if f := current.Evaluation; f != nil {
-		check("evaluation", f.ID, true)
-	}
-	if f := current.Disclosure; f != nil {
-		check("disclosure", f.ID, true)
-	}
-	if f := current.Comparison; f != nil {
-		check("comparison", f.ID, true)
-	}
-	for _, w := range current.Waivers {
-		check("waiver", w.ID, true)
+	if card.Statements != current.Say.digest() {
+		out = append(out, "card in assay.yaml reads otherwise now")
 	}
 	return out
+}
+
+// digest identifies what people said.
+func (s Statements) digest() assay.Digest {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("BUG: statements cannot be written as JSON: " + err.Error())
+	}
+	return assay.DigestOf(b)
 }
 
 // hubMetrics are the ids of the Hugging Face Hub for the metrics that have one.

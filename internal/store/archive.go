@@ -255,6 +255,15 @@ func (s *SQLite) Journal(ctx context.Context, after int64, limit int) ([]assay.E
 	return out, nil
 }
 
+// Head implements Archive.
+func (s *SQLite) Head(ctx context.Context) (int64, error) {
+	var n int64
+	if err := s.reads.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM journal`).Scan(&n); err != nil {
+		return 0, fault("the journal cannot be read", err)
+	}
+	return n, nil
+}
+
 // Blobs implements Archive.
 func (s *SQLite) Blobs() blob.Store { return unsealed{s.blobs, s} }
 

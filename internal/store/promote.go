@@ -41,6 +41,9 @@ func (s *SQLite) Promote(ctx context.Context, m Move) (assay.Record, error) {
 		if m.Expect != nil && *m.Expect != held {
 			return moved(string(m.Stage), m.Name, held, *m.Expect)
 		}
+		if err := unmoved(ctx, tx, v, m); err != nil {
+			return err
+		}
 		out, err = s.move(ctx, tx, v, held, []assay.Digest{v.Evidence, m.Verdict}, m.Context,
 			assay.Promotion{Name: m.Name, Version: m.Number, Stage: m.Stage, From: v.Stage, Previous: held, Verdict: m.Verdict})
 		return err
@@ -82,6 +85,32 @@ func opens(ctx context.Context, tx *sql.Tx, v Version, m Move) error {
 		return nil
 	}
 	return err.(*assay.Error).Try("assay gate explain %s --to %s", v.Name, m.Stage)
+}
+
+// unmoved refuses when something that a judgement may rest on came after it was made: evidence about the model or its data, or a move
+// of one of the name's stages.
+func unmoved(ctx context.Context, tx *sql.Tx, v Version, m Move) error {
+	if m.Seen == nil {
+		return nil
+	}
+	r, err := get(ctx, tx, v.Evidence)
+	if err != nil {
+		return err
+	}
+	model, err := assay.Decode[assay.Model](r.Evidence)
+	if err != nil {
+		return err
+	}
+	var since int
+	err = tx.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM journal j JOIN evidence e ON e.id = j.evidence WHERE j.seq > ?1 AND e.subject IN (?2, ?3) AND e.kind NOT IN (?4, ?5))
+		+ (SELECT count(*) FROM history WHERE name = ?6 AND seq > ?1 AND stage <> '')`,
+		*m.Seen, v.Model, model.Data, assay.KindVerdict, assay.KindCI, v.Name).Scan(&since)
+	if err != nil || since == 0 {
+		return err
+	}
+	return assay.Errorf(assay.Refused, "the evidence about version %d of model %q moved after the verdict was made", v.Number, v.Name).
+		Try("assay promote %s:%d --to %s", v.Name, v.Number, m.Stage)
 }
 
 // Rollback implements Registry.

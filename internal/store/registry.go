@@ -30,8 +30,9 @@ type Registry interface {
 	// Alias returns the version that an alias points at, or NotFound.
 	Alias(ctx context.Context, name, alias string) (Version, error)
 	// Promote moves a version to a stage in one transaction that reads the verdict again. It returns Refused when the verdict is about
-	// another model, policy or stage, when it is not pass, or when another version holds the stage than was expected. The version
-	// that held the stage is kept, archived. A version that holds the stage already is left there and the record of its promotion is
+	// another model, policy or stage, when it is not pass, when another version holds the stage than was expected, or when evidence
+	// about the model or its data, or a stage of the name, moved after Seen: the verdict is stale then. The version that held the
+	// stage is kept, archived. A version that holds the stage already is left there and the record of its promotion is
 	// returned.
 	Promote(ctx context.Context, m Move) (assay.Record, error)
 	// Rollback gives a stage back to the version that held it before, in one transaction. It returns Refused when none did, or when
@@ -87,6 +88,7 @@ type Move struct {
 	Verdict assay.Digest // evidence id of the judgement
 	Policy  assay.Digest // that the judgement must have applied
 	Expect  *int
+	Seen    *int64            // the journal's head before the evidence was read for the judgement; nil does not look
 	Context map[string]string // for the journal
 }
 

@@ -49,6 +49,8 @@ type Archive interface {
 	Resolve(ctx context.Context, prefix string) (assay.Digest, error)
 	// Journal returns the entries after the given sequence number, oldest first; limit 0 means all.
 	Journal(ctx context.Context, after int64, limit int) ([]assay.Entry, error)
+	// Head returns the sequence number of the newest journal entry; 0 for an empty store.
+	Head(ctx context.Context) (int64, error)
 	// Blobs returns the bytes that evidence names. It does not open sealed labels.
 	Blobs() blob.Store
 }
