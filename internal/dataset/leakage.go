@@ -102,13 +102,17 @@ func (d *Division) leakage(ctx context.Context, c splitColumns, dup repeats) ([]
 			return nil, err
 		}
 		across, _ := overlap(keys, d.Part)
-		add(assay.Leakage{Check: "key", Columns: d.options.Key, Observed: assay.Number(across), Expected: 0, Verdict: none(across),
-			Message: fmt.Sprintf("%d test rows share their key with a row outside the test set", across)})
+		add(assay.Leakage{
+			Check: "key", Columns: d.options.Key, Observed: assay.Number(across), Expected: 0, Verdict: none(across),
+			Message: fmt.Sprintf("%d test rows share their key with a row outside the test set", across),
+		})
 	}
 	if c.entity != nil {
 		across := overlapCodes(c.entity, d.Part)
-		add(assay.Leakage{Check: "entity", Columns: []string{d.options.Entity}, Observed: assay.Number(across), Expected: 0, Verdict: none(across),
-			Message: fmt.Sprintf("%d test rows share their %s with a row outside the test set", across, d.options.Entity)})
+		add(assay.Leakage{
+			Check: "entity", Columns: []string{d.options.Entity}, Observed: assay.Number(across), Expected: 0, Verdict: none(across),
+			Message: fmt.Sprintf("%d test rows share their %s with a row outside the test set", across, d.options.Entity),
+		})
 	}
 	add(d.duplicateFinding(dup))
 	if c.time != nil {
@@ -267,8 +271,10 @@ func (d *Division) targetFindings(ctx context.Context, c splitColumns) ([]assay.
 			strongest, most = name, power
 		}
 		if power >= TargetLimit {
-			found = append(found, assay.Leakage{Check: "target", Columns: []string{name}, Observed: assay.Number(power), Expected: 0.5, Verdict: assay.Fail,
-				Message: fmt.Sprintf("%s alone orders the target with AUC %.4f: it is known only after the label, or is the label", name, power)})
+			found = append(found, assay.Leakage{
+				Check: "target", Columns: []string{name}, Observed: assay.Number(power), Expected: 0.5, Verdict: assay.Fail,
+				Message: fmt.Sprintf("%s alone orders the target with AUC %.4f: it is known only after the label, or is the label", name, power),
+			})
 		}
 	}
 	if len(found) == 0 {

@@ -58,8 +58,10 @@ func coverageMetrics(task assay.Task) []string {
 	if task == assay.Regression {
 		return []string{"mean_absolute_error", "root_mean_squared_error", "median_absolute_error", "r2_score"}
 	}
-	return []string{"roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss", "accuracy_score", "balanced_accuracy_score", "f1_score",
-		"matthews_corrcoef", "precision_score", "recall_score", "expected_calibration_error"}
+	return []string{
+		"roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss", "accuracy_score", "balanced_accuracy_score", "f1_score",
+		"matthews_corrcoef", "precision_score", "recall_score", "expected_calibration_error",
+	}
 }
 
 // threshold is the share of positives, so that a rare class is predicted at all.

@@ -113,8 +113,10 @@ func TestEvaluationReportIsSmall(t *testing.T) {
 
 // What is undefined is said in words.
 func TestEvaluationReportOfNothing(t *testing.T) {
-	e := assay.Evaluation{Part: "validation", Task: assay.Regression, Threshold: assay.Number(math.NaN()), Slices: []assay.Slice{{Name: "s", Verdict: assay.Undetermined}},
-		Primary: "r2_score", Metrics: []assay.Metric{{Name: "r2_score", Estimate: assay.Undefined("one row", 1), Gain: assay.Undefined("one row", 1), Baseline: assay.Undefined("one row", 1), Verdict: assay.Undetermined}}}
+	e := assay.Evaluation{
+		Part: "validation", Task: assay.Regression, Threshold: assay.Number(math.NaN()), Slices: []assay.Slice{{Name: "s", Verdict: assay.Undetermined}},
+		Primary: "r2_score", Metrics: []assay.Metric{{Name: "r2_score", Estimate: assay.Undefined("one row", 1), Gain: assay.Undefined("one row", 1), Baseline: assay.Undefined("one row", 1), Verdict: assay.Undetermined}},
+	}
 	page := report(t, e, nil)
 	if strings.Contains(page, "NaN") || !strings.Contains(page, "undefined") || !strings.Contains(page, "too few rows") {
 		t.Error("an evaluation without values is not shown as one")
