@@ -101,10 +101,12 @@ type Split struct {
 	Columns    []string  `json:"columns"` // what it was split by: target, group, time or key columns
 	Key        []string  `json:"key"`     // what identifies a row; empty: its content
 	Seed       uint64    `json:"seed"`
-	Parts      []Part    `json:"parts"`      // train, validation, test
-	Sealed     string    `json:"sealed"`     // the part whose labels are withheld: test
-	Assignment Digest    `json:"assignment"` // of every (row id, part) pair in canonical order
-	Findings   []Leakage `json:"findings"`   // every leakage check that ran, passed or not
+	Parts      []Part    `json:"parts"`             // train, validation, test
+	Sealed     string    `json:"sealed"`            // the part whose labels are withheld: test
+	Assignment Digest    `json:"assignment"`        // of every (row id, part) pair in canonical order
+	Sketch     Digest    `json:"sketch,omitempty"`  // blob: hashes of the cells of sealed rows, without the target
+	Options    Digest    `json:"options,omitempty"` // of the options: equal ones divide the same rows in the same order equally
+	Findings   []Leakage `json:"findings"`          // every leakage check that ran, passed or not
 }
 
 // Part is one side of a split.
@@ -117,7 +119,7 @@ type Part struct {
 
 // Leakage is one leakage check between the parts of a split, or between a feature and the target.
 type Leakage struct {
-	Check    string   `json:"check"` // key, entity, duplicates, near_duplicates, time, index, target
+	Check    string   `json:"check"` // key, entity, duplicates, near_duplicates, conflicts, time, index, target
 	Columns  []string `json:"columns,omitempty"`
 	Observed Number   `json:"observed"`
 	Expected Number   `json:"expected"` // what chance alone gives; null where chance gives nothing

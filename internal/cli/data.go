@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
@@ -53,18 +54,24 @@ func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, er
 	if err != nil {
 		return assay.Record{}, assay.Split{}, err
 	}
-	d, err := dataset.Divide(ctx, t, dataset.SplitOptions{
+	o := dataset.SplitOptions{
 		By: s.p.Split.By, Target: s.p.Data.Target.Column, Task: s.p.Data.Target.Task, Key: s.p.Data.Key, Entity: s.p.Data.Entity, Time: s.p.Data.Time,
 		Column: s.p.Split.Column, Validation: s.p.Split.Validation, Test: s.p.Split.Test, Seed: s.p.Split.Seed, Purge: purge, Exclude: s.p.Data.Exclude,
-	})
+	}
+	d, err := dataset.Divide(ctx, t, o)
 	if err != nil {
+		return assay.Record{}, assay.Split{}, err
+	}
+	if err := s.asBefore(ctx, d, snap.Content); err != nil {
 		return assay.Record{}, assay.Split{}, err
 	}
 	if err := s.refuseSealed(ctx, d); err != nil {
 		return assay.Record{}, assay.Split{}, err
 	}
-	if _, err := blob.PutBytes(ctx, s.st.Blobs(), d.Assignment()); err != nil {
-		return assay.Record{}, assay.Split{}, err
+	for _, b := range [][]byte{d.Assignment(), d.Sketch()} {
+		if _, err := blob.PutBytes(ctx, s.st.Blobs(), b); err != nil {
+			return assay.Record{}, assay.Split{}, err
+		}
 	}
 	r, err := s.write(ctx, assay.KindSplit, snap.Content, []assay.Digest{snapRec.ID}, d.Record)
 	if err != nil {
@@ -76,17 +83,133 @@ func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, er
 	return r, d.Record, s.checkParts(ctx, r)
 }
 
-// refuseSealed refuses a split that would train on rows whose labels an earlier split sealed. Rows that occur more than once in the
-// table say nothing about which of them was sealed, and are left out.
-func (s *session) refuseSealed(ctx context.Context, d *dataset.Division) error {
-	over, err := s.st.Overlap(ctx, d.Distinct(assay.Train, assay.Valid), dataset.RowsDigest(d.PartPrints(assay.Test)))
+// asBefore gives the rows the parts that an earlier split with the same options gave the same content, when the rows now come in another
+// order or from another file.
+func (s *session) asBefore(ctx context.Context, d *dataset.Division, content assay.Digest) error {
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindSplit, Subject: content})
 	if err != nil {
 		return err
 	}
-	for _, o := range over {
-		if o.Rows > 0 {
-			return assay.Errorf(assay.Refused, "%d rows that this split would train on are sealed as test rows of split %s", o.Rows, o.Seal.Split.Short()).
-				Try("keep the earlier split options, or split.by: hash so that a grown table keeps its test rows")
+	for _, r := range rs {
+		old, err := assay.Decode[assay.Split](r.Evidence)
+		if err != nil {
+			return err
+		}
+		if old.Options != d.Record.Options {
+			continue
+		}
+		if old.Assignment == d.Record.Assignment {
+			return nil
+		}
+		assignment, err := blob.ReadAll(ctx, s.st.Blobs(), old.Assignment, maxModelBytes)
+		if err != nil {
+			return err
+		}
+		return d.Keep(ctx, assignment)
+	}
+	return nil
+}
+
+// A sighting is a sealed set of which more rows are among others than chance gives.
+type sighting struct {
+	seal store.SealRecord
+	rows int64 // of the sealed rows, about how many
+}
+
+// sightings looks for sealed rows among the given rows of a table: by their content, and by the values of their cells, so that other
+// names, fewer columns or another key do not hide them. Sets that skip names are left out.
+func (s *session) sightings(ctx context.Context, l *dataset.Look, rows []int, skip func(store.SealRecord) bool) ([]sighting, error) {
+	contents := l.Contents(rows)
+	chance := dataset.Chance(contents)
+	over, err := s.st.Overlap(ctx, contents)
+	if err != nil {
+		return nil, err
+	}
+	seals, err := s.st.Sealed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []sighting
+	for _, seal := range seals {
+		if skip(seal) {
+			continue
+		}
+		found := dataset.Sighting{Looked: int(seal.Count), Chance: chance}
+		for _, o := range over {
+			if o.Seal.Split == seal.Split {
+				found.Found = int(o.Sealed)
+			}
+		}
+		if !found.Seen() {
+			if found, err = s.seen(ctx, l, rows, seal); err != nil {
+				return nil, err
+			}
+		}
+		if found.Seen() {
+			out = append(out, sighting{seal, max(1, int64(found.Excess()*float64(seal.Count)+0.5))})
+		}
+	}
+	return out, nil
+}
+
+// seen compares cell by cell.
+func (s *session) seen(ctx context.Context, l *dataset.Look, rows []int, seal store.SealRecord) (dataset.Sighting, error) {
+	var none dataset.Sighting
+	r, err := s.st.Get(ctx, seal.Split)
+	if err != nil {
+		return none, err
+	}
+	split, err := assay.Decode[assay.Split](r.Evidence)
+	if err != nil || split.Sketch == "" {
+		return none, err
+	}
+	b, err := blob.ReadAll(ctx, s.st.Blobs(), split.Sketch, maxModelBytes)
+	if err != nil {
+		return none, err
+	}
+	sketch, err := dataset.ParseSketch(b)
+	if err != nil {
+		return none, err
+	}
+	return l.See(sketch, rows), nil
+}
+
+// refuseSealed refuses a split that would train on rows whose labels an earlier split sealed, and one that would seal rows again, under a
+// content that the ledger does not recognise, whose labels were disclosed already.
+func (s *session) refuseSealed(ctx context.Context, d *dataset.Division) error {
+	fingerprints := assay.DigestOf(d.SealedPrints())
+	mine := func(r store.SealRecord) bool { return r.Fingerprints == fingerprints }
+	over, err := s.sightings(ctx, d.Look, append(d.Rows(assay.Train), d.Rows(assay.Valid)...), mine)
+	if err != nil {
+		return err
+	}
+	if len(over) > 0 {
+		o := over[0]
+		return assay.Errorf(assay.Refused, "this split would train on rows that are sealed as test rows of split %s: about %d of its %d", o.seal.Split.Short(), o.rows, o.seal.Count).
+			Try("keep the data and the split options of that split; only split.by: hash lets a table grow under its seal")
+	}
+	test := d.Rows(assay.Test)
+	again, err := s.sightings(ctx, d.Look, test, mine)
+	if err != nil || len(again) == 0 {
+		return err
+	}
+	// The ledger counts a read of these rows as one of the new seal too where it recognises them by content.
+	known, err := s.st.Overlap(ctx, d.Look.Contents(test))
+	if err != nil {
+		return err
+	}
+	for _, o := range again {
+		if float64(o.rows) < store.SubstantialOverlap*float64(min(o.seal.Count, int64(len(test)))) ||
+			slices.ContainsFunc(known, func(k store.SealOverlap) bool { return k.Seal.Split == o.seal.Split }) {
+			continue
+		}
+		reads, err := s.st.Disclosures(ctx, o.seal.Split)
+		if err != nil {
+			return err
+		}
+		if len(reads) > 0 {
+			return assay.Errorf(assay.Refused, "the test rows are those of split %s in another form, and their labels were read %d time(s) there: a new seal would forget that", o.seal.Split.Short(), len(reads)).
+				Try("evaluate on split %s, or bring test rows that were never read", o.seal.Split.Short())
 		}
 	}
 	return nil

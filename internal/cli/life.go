@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/web"
 )
@@ -152,26 +150,16 @@ func (s *session) printTrained(ctx context.Context, r assay.Record, m assay.Mode
 
 func (a *app) evalCommand() *cobra.Command {
 	var final bool
-	var reason, html, predictions string
+	var reason, html string
 	c := &cobra.Command{
 		Use: "eval [MODEL]", Short: "Evaluate a model with intervals, slices and its baseline; --final reads the sealed test set",
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("eval", func(ctx context.Context, s *session, args []string) error {
-			var r assay.Record
-			var e assay.Evaluation
-			var err error
-			switch {
-			case predictions == "":
-				r, e, err = s.evalStage(ctx, first(args), final, reason)
-			case len(args) > 0:
-				err = assay.Errorf(assay.Invalid, "a model and --predictions: which of them is to be evaluated?")
-			default:
-				r, e, err = s.predictionsStage(ctx, predictions, final, reason)
-			}
+			r, e, err := s.evalStage(ctx, first(args), final, reason)
 			if err != nil {
 				return err
 			}
-			path, err := s.evaluationReport(ctx, r, e, html)
+			path, err := s.evaluationReport(r, e, html)
 			if err != nil {
 				return err
 			}
@@ -186,7 +174,6 @@ func (a *app) evalCommand() *cobra.Command {
 			return nil
 		}),
 	}
-	c.Flags().StringVar(&predictions, "predictions", "", "evaluate this `file` of predictions instead of a model: the key, and probability_<class> for each class, probability (of the positive class) or prediction")
 	c.Flags().BoolVar(&final, "final", false, "evaluate on the sealed test set, once; every read is in the ledger")
 	c.Flags().StringVar(&reason, "reason", "", "why the test set is read again; required from the second read on")
 	c.Flags().StringVar(&html, "html", "", "write the report to this `file`")
@@ -194,7 +181,7 @@ func (a *app) evalCommand() *cobra.Command {
 }
 
 // evaluationReport writes the page of an evaluation and returns its path.
-func (s *session) evaluationReport(ctx context.Context, r assay.Record, e assay.Evaluation, path string) (string, error) {
+func (s *session) evaluationReport(r assay.Record, e assay.Evaluation, path string) (string, error) {
 	if path == "" {
 		dir, err := s.reports()
 		if err != nil {
@@ -202,22 +189,11 @@ func (s *session) evaluationReport(ctx context.Context, r assay.Record, e assay.
 		}
 		path = filepath.Join(dir, "evaluation-"+r.ID.Short()+".html")
 	}
-	var curves *assay.Curves
-	if e.Curves != "" {
-		b, err := blob.ReadAll(ctx, s.st.Blobs(), e.Curves, maxModelBytes)
-		if err != nil {
-			return "", err
-		}
-		curves = &assay.Curves{}
-		if err := json.Unmarshal(b, curves); err != nil {
-			return "", assay.Errorf(assay.Internal, "the curves of evaluation %s cannot be read: %w", r.ID.Short(), err).Try("assay fsck")
-		}
-	}
 	f, err := os.Create(path)
 	if err != nil {
 		return "", assay.Errorf(assay.Unavailable, "the report cannot be written: %w", err)
 	}
-	err = web.EvaluationReport(f, s.p.Name, e, curves, web.Footer{Version: Version, Evidence: r.ID, Data: e.Data, At: s.Now().UTC().Format(time.RFC3339)})
+	err = web.EvaluationReport(f, s.p.Name, e, nil, web.Footer{Version: Version, Evidence: r.ID, Data: e.Data, At: s.Now().UTC().Format(time.RFC3339)})
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

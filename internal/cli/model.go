@@ -132,7 +132,7 @@ func (s *session) baseline(ctx context.Context, train *lesson) (*learn.Model, er
 
 // trainStage trains a built-in learner on the training part, or on another file of the same columns, and records run and model.
 func (s *session) trainStage(ctx context.Context, learner string, params map[string]any, file string, parents ...assay.Digest) (assay.Record, assay.Model, error) {
-	splitRec, split, err := s.splitEvidence(ctx)
+	splitRec, _, err := s.splitEvidence(ctx)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
@@ -160,7 +160,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
-	sealed, err := s.sealedRows(ctx, t, splitRec, split)
+	sealed, err := s.sealedRows(ctx, t, func(r store.SealRecord) bool { return file == "" && r.Split == splitRec.ID })
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
@@ -197,23 +197,20 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	return made.Model, m, s.setCurrent(made.Model.ID)
 }
 
-// sealedRows counts the rows of a training table that are sealed, by content, leaving out rows that the split itself trains on.
-func (s *session) sealedRows(ctx context.Context, t *table.Table, splitRec assay.Record, split assay.Split) (int64, error) {
-	prints, err := dataset.Prints(ctx, t)
+// sealedRows counts the rows of a training table that are sealed, however they are written. Sets that skip names are left out: the training
+// part of a split is held against its own test part by the leakage checks.
+func (s *session) sealedRows(ctx context.Context, t *table.Table, skip func(store.SealRecord) bool) (int64, error) {
+	l, err := dataset.NewLook(ctx, t, s.p.Data.Key, s.p.Data.Target.Column)
 	if err != nil {
 		return 0, err
 	}
-	assignment, err := blob.ReadAll(ctx, s.st.Blobs(), split.Assignment, maxModelBytes)
-	if err != nil {
-		return 0, err
-	}
-	over, err := s.st.Overlap(ctx, dataset.Outside(assignment, prints))
+	over, err := s.sightings(ctx, l, l.All(), skip)
 	if err != nil {
 		return 0, err
 	}
 	var most int64
 	for _, o := range over {
-		most = max(most, o.Rows)
+		most = max(most, o.rows)
 	}
 	return most, nil
 }
@@ -229,10 +226,8 @@ func scoresOf(name string, p learn.Prediction) *eval.Scores {
 
 func (s *session) evalOptions() eval.Options {
 	e := s.p.Evaluate
-	o := eval.Options{
-		Metrics: e.Metrics, Primary: e.Primary, Slices: e.Slices, Sensitive: s.p.Data.Sensitive, Threshold: *e.Threshold, Level: e.Level,
-		Replicates: e.Replicates, Seed: e.Seed, Threads: s.threads, MinRows: e.MinRows,
-	}
+	o := eval.Options{Metrics: e.Metrics, Primary: e.Primary, Slices: e.Slices, Sensitive: s.p.Data.Sensitive, Threshold: *e.Threshold, Level: e.Level,
+		Replicates: e.Replicates, Seed: e.Seed, Threads: s.threads, MinRows: e.MinRows}
 	if b := e.Business; b != nil {
 		o.Business = &eval.Business{Name: b.Name, Expr: b.Expr, Higher: b.Direction == "higher"}
 	}
@@ -376,43 +371,24 @@ type scored struct {
 	rows     assay.Digest
 }
 
-// A predictor gives the predictions for the rows of a part, whose features are x.
-type predictor func(ctx context.Context, part *table.Table, x assay.Frame, t *eval.Truth) (*eval.Scores, error)
-
-// predictor scores with a model of the store.
-func (s *session) predictor(splitRec assay.Record, m assay.Model) predictor {
-	return func(ctx context.Context, _ *table.Table, x assay.Frame, _ *eval.Truth) (*eval.Scores, error) {
-		prog, err := s.program(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		p, err := prog.Predict(x)
-		if err != nil {
-			return nil, err
-		}
-		return scoresOf(m.Learner, p), s.checkPredictions(ctx, splitRec, m, p)
-	}
-}
-
-// score predicts a part of the split with a model and with the baseline. classes fixes the order of the classes; nil takes them from
-// the training part. labels holds the truth of the sealed part; for the other parts it is nil and the truth is in the part.
-func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.Split, part string, classes []string, predict predictor, labels *table.Table) (*scored, error) {
+// score predicts a part of the split with a model and with the baseline. labels holds the truth of the sealed part; for the other
+// parts it is nil and the truth is in the part.
+func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.Split, part string, m assay.Model, labels *table.Table) (*scored, error) {
 	tt, err := s.part(ctx, splitRec.ID, assay.Train)
 	if err != nil {
 		return nil, err
 	}
-	train, err := s.lesson(ctx, tt, classes)
+	train, err := s.lesson(ctx, tt, m.Classes)
 	if err != nil {
 		return nil, err
 	}
-	classes = train.classes
 	t, err := s.part(ctx, splitRec.ID, part)
 	if err != nil {
 		return nil, err
 	}
-	l := &lesson{classes: classes}
+	l := &lesson{classes: m.Classes}
 	if labels == nil {
-		if l, err = s.lesson(ctx, t, classes); err != nil {
+		if l, err = s.lesson(ctx, t, m.Classes); err != nil {
 			return nil, err
 		}
 	} else {
@@ -430,6 +406,17 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 			return nil, err
 		}
 	}
+	prog, err := s.program(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	p, err := prog.Predict(l.x)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkPredictions(ctx, splitRec, m, p); err != nil {
+		return nil, err
+	}
 	base, err := s.baseline(ctx, train)
 	if err != nil {
 		return nil, err
@@ -438,7 +425,7 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	if err != nil {
 		return nil, err
 	}
-	_, positive, err := s.positive(classes)
+	_, positive, err := s.positive(m.Classes)
 	if err != nil {
 		return nil, err
 	}
@@ -446,19 +433,12 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	if err != nil {
 		return nil, err
 	}
-	out := &scored{truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
-	if out.model, err = predict(ctx, t, l.x, out.truth); err != nil {
-		return nil, err
-	}
+	out := &scored{truth: s.truth(l, positive, columns), model: scoresOf(m.Learner, p), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
 	if e := s.p.Data.Entity; e != "" {
-		codes, names := dataset.Classes(columns.Column(e))
+		codes, _ := dataset.Classes(columns.Column(e))
 		out.truth.Name = e
 		out.truth.Entity = make([]int32, len(codes))
-		unnamed := len(names) // a row without an entity is one of its own
 		for i, c := range codes {
-			if c < 0 {
-				c, unnamed = unnamed, unnamed+1
-			}
 			out.truth.Entity[i] = int32(c)
 		}
 	}
@@ -488,65 +468,33 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 	if err != nil {
 		return rec, assay.Evaluation{}, err
 	}
-	return s.evaluate(ctx, exam{subject: rec.Subject, parents: []assay.Digest{rec.ID, splitRec.ID}, split: splitRec, payload: split, classes: m.Classes, predict: s.predictor(splitRec, m), final: final, reason: reason})
-}
-
-// An exam is one evaluation to make.
-type exam struct {
-	subject assay.Digest // what is evaluated: a model, or a file of predictions
-	parents []assay.Digest
-	split   assay.Record
-	payload assay.Split
-	classes []string // nil: those of the training part
-	predict predictor
-	final   bool
-	reason  string
-}
-
-// evaluate evaluates on the validation part, or, when final, on the sealed test part. What can go wrong without the labels goes wrong
-// before a read of them is spent.
-func (s *session) evaluate(ctx context.Context, x exam) (assay.Record, assay.Evaluation, error) {
 	o := s.evalOptions()
-	part, read := assay.Valid, 0
+	parents := []assay.Digest{rec.ID, splitRec.ID}
+	part := assay.Valid
+	read := 0
 	var labels *table.Table
-	if x.final {
+	if final {
 		part = assay.Test
-		if err := s.ready(ctx, x, o); err != nil {
-			return assay.Record{}, assay.Evaluation{}, err
-		}
-		disclosure, dl, err := s.disclose(ctx, x.subject, x.split, x.payload, o, x.reason)
+		disclosure, dl, err := s.disclose(ctx, rec, splitRec, split, o, reason)
 		if err != nil {
-			return assay.Record{}, assay.Evaluation{}, err
+			return rec, assay.Evaluation{}, err
 		}
-		x.parents = append(x.parents, disclosure.ID)
+		parents = append(parents, disclosure.ID)
 		o.Level, read = dl.Level, dl.Read
 		if labels, err = s.sealedLabels(ctx, disclosure.ID); err != nil {
-			return assay.Record{}, assay.Evaluation{}, err
+			return rec, assay.Evaluation{}, err
 		}
 	}
-	sc, err := s.score(ctx, x.split, x.payload, part, x.classes, x.predict, labels)
+	sc, err := s.score(ctx, splitRec, split, part, m, labels)
 	if err != nil {
-		return assay.Record{}, assay.Evaluation{}, err
+		return rec, assay.Evaluation{}, err
 	}
 	e, err := eval.Evaluate(ctx, sc.truth, sc.model, sc.baseline, o)
 	if err != nil {
-		return assay.Record{}, e, err
+		return rec, e, err
 	}
-	curves, err := eval.Curves(sc.truth, sc.model, sc.baseline, o)
-	if err != nil {
-		return assay.Record{}, e, err
-	}
-	if curves != nil {
-		b, err := json.Marshal(curves)
-		if err != nil {
-			return assay.Record{}, e, assay.Errorf(assay.Internal, "the curves cannot be written as JSON: %w", err)
-		}
-		if e.Curves, err = blob.PutBytes(ctx, s.st.Blobs(), b); err != nil {
-			return assay.Record{}, e, err
-		}
-	}
-	e.Data, e.Split, e.Part, e.Rows, e.Final, e.Read = x.split.Subject, x.split.ID, part, sc.rows, x.final, read
-	r, err := s.write(ctx, assay.KindEvaluation, x.subject, x.parents, e)
+	e.Data, e.Split, e.Part, e.Rows, e.Final, e.Read = splitRec.Subject, splitRec.ID, part, sc.rows, final, read
+	r, err := s.write(ctx, assay.KindEvaluation, rec.Subject, parents, e)
 	return r, e, err
 }
 
@@ -560,7 +508,7 @@ func (s *session) splitOf(ctx context.Context, m assay.Model) (assay.Record, ass
 }
 
 // disclose spends a read of the sealed labels, or finds that this read was made before.
-func (s *session) disclose(ctx context.Context, subject assay.Digest, splitRec assay.Record, split assay.Split, o eval.Options, reason string) (assay.Record, assay.Disclosure, error) {
+func (s *session) disclose(ctx context.Context, rec, splitRec assay.Record, split assay.Split, o eval.Options, reason string) (assay.Record, assay.Disclosure, error) {
 	var rows assay.Digest
 	for _, p := range split.Parts {
 		if p.Name == assay.Test {
@@ -571,7 +519,7 @@ func (s *session) disclose(ctx context.Context, subject assay.Digest, splitRec a
 	if o.Business != nil {
 		metrics = append(metrics, o.Business.Name)
 	}
-	r, again, err := s.st.Disclose(ctx, store.DisclosureRequest{Model: subject, Split: splitRec.ID, Rows: rows, Metrics: metrics, Reason: reason, Alpha: 1 - s.p.Evaluate.Level, Context: s.circumstances()})
+	r, again, err := s.st.Disclose(ctx, store.DisclosureRequest{Model: rec.Subject, Split: splitRec.ID, Rows: rows, Metrics: metrics, Reason: reason, Alpha: 1 - s.p.Evaluate.Level, Context: s.circumstances()})
 	if err != nil {
 		return r, assay.Disclosure{}, err
 	}
@@ -648,7 +596,7 @@ func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Re
 			return rec, assay.Comparison{}, err
 		}
 	}
-	sc, err := s.score(ctx, splitRec, split, part, m.Classes, s.predictor(splitRec, m), labels)
+	sc, err := s.score(ctx, splitRec, split, part, m, labels)
 	if err != nil {
 		return rec, assay.Comparison{}, err
 	}

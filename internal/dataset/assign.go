@@ -17,7 +17,7 @@ const (
 	inTrain uint8 = iota
 	inValidation
 	inTest
-	dropped // purged rows of a split by time
+	dropped // rows that a split by time leaves out near a cut
 )
 
 var partNames = []string{assay.Train, assay.Valid, assay.Test}
@@ -25,8 +25,9 @@ var partNames = []string{assay.Train, assay.Valid, assay.Test}
 // shares are the parts of a split as fractions of the rows.
 type shares struct{ validation, test float64 }
 
-// twice divides rows with a splitter that divides in two: test first, and then validation from what is left. The first division
-// is that of scikit-learn for the same seed, and so is the second on the remaining rows in their order.
+// twice divides rows with a splitter that divides in two: test first, and then validation from what is left, in the order in which the
+// first division returned it. This is what calling scikit-learn's train_test_split twice with the same random_state does, the second
+// time with test_size = validation/(1 − test).
 func twice(n int, s shares, split func(rows []int, test float64) (stat.Fold, error)) ([]uint8, error) {
 	out := make([]uint8, n)
 	all := make([]int, n)
@@ -53,7 +54,7 @@ func twice(n int, s shares, split func(rows []int, test float64) (stat.Fold, err
 
 func seed32(seed uint64) (uint32, error) {
 	if seed > math.MaxUint32 {
-		return 0, assay.Errorf(assay.Invalid, "split seed %d is above 4294967295, which this split cannot take", seed)
+		return 0, assay.Errorf(assay.Invalid, "split seed %d is above 4294967295, the greatest random_state", seed).Try("a smaller split.seed in assay.yaml")
 	}
 	return uint32(seed), nil
 }
@@ -64,18 +65,25 @@ func assignRandom(n int, strata []int, s shares, seed uint64) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
-	return twice(n, s, func(rows []int, test float64) (stat.Fold, error) {
+	out, err := twice(n, s, func(rows []int, test float64) (stat.Fold, error) {
 		o := stat.TrainTestOptions{Sizes: stat.Sizes{Test: test}, Seed: seed32}
 		if strata != nil {
 			o.Stratify = take(strata, rows)
 		}
 		return stat.TrainTestSplit(len(rows), o)
 	})
+	if err != nil && strata != nil {
+		return nil, assay.Errorf(assay.Rejected, "%w; every part needs rows of every class", err).Try("split.by: random in assay.yaml, or merge rare classes")
+	}
+	return out, err
 }
 
-// assignGroups keeps every group on one side. With strata the groups are dealt so that the class shares stay close: greedily, the
-// largest groups first, each to the part that its classes suit best.
+// assignGroups keeps every group on one side. Without strata the shares are shares of the groups, as in scikit-learn's
+// GroupShuffleSplit; with strata they are shares of the rows.
 func assignGroups(groups, strata []int, s shares, seed uint64) ([]uint8, error) {
+	if n := len(slices.Compact(slices.Sorted(slices.Values(groups)))); n < 3 {
+		return nil, assay.Errorf(assay.Rejected, "%d entities cannot be divided into three parts", n).Try("split.by: stratified in assay.yaml")
+	}
 	if strata != nil {
 		return dealGroups(groups, strata, s, seed), nil
 	}
@@ -92,53 +100,65 @@ func assignGroups(groups, strata []int, s shares, seed uint64) ([]uint8, error) 
 	})
 }
 
-// dealGroups gives each group to the part whose class counts it brings closest to their targets. Ties go to the part that is
-// furthest from its size. Groups are visited from large to small, equals in an order drawn from the seed.
+// dealGroups gives each group to the part whose class counts it brings closest to their targets, the largest groups first and equals in
+// an order drawn from the seed. When as many groups are left as parts are empty, these get one each.
 func dealGroups(groups, strata []int, s shares, seed uint64) []uint8 {
-	g, _ := stat.Encode(groups)
+	g, distinct := stat.Encode(groups)
 	c, classes := stat.Encode(strata)
-	k := len(classes)
-	count := map[int][]float64{}
-	total := make([]float64, k)
+	type count struct {
+		class int
+		rows  float64
+	}
+	size := make([]int, len(distinct))
+	total := make([]float64, len(classes))
+	rows := make([]int, len(g)) // by group, and within it by class
 	for i := range g {
-		if count[g[i]] == nil {
-			count[g[i]] = make([]float64, k)
-		}
-		count[g[i]][c[i]]++
+		rows[i] = i
+		size[g[i]]++
 		total[c[i]]++
 	}
-	size := func(g int) float64 {
-		var n float64
-		for _, v := range count[g] {
-			n += v
+	slices.SortFunc(rows, func(a, b int) int { return cmp.Or(cmp.Compare(g[a], g[b]), cmp.Compare(c[a], c[b])) })
+	counts := make([][]count, len(distinct))
+	for _, r := range rows {
+		of := &counts[g[r]]
+		if n := len(*of); n > 0 && (*of)[n-1].class == c[r] {
+			(*of)[n-1].rows++
+		} else {
+			*of = append(*of, count{c[r], 1})
 		}
-		return n
 	}
 	rnd := stat.NewRand(seed, 0x67726f7570)
-	order := rnd.Perm(len(count))
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(size(b), size(a)) })
-	want := []float64{1 - s.validation - s.test, s.validation, s.test}
-	have := [3][]float64{make([]float64, k), make([]float64, k), make([]float64, k)}
-	part := make([]uint8, len(count))
-	for _, group := range order {
-		best, bestCost := 0, math.Inf(1)
-		for p := range 3 {
-			var cost float64
-			for class, n := range count[group] {
-				if total[class] == 0 {
-					continue
-				}
-				before := have[p][class]/total[class] - want[p]
-				after := (have[p][class]+n)/total[class] - want[p]
-				cost += after*after - before*before
+	order := rnd.Perm(len(distinct))
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(size[b], size[a]) })
+	want := [3]float64{1 - s.validation - s.test, s.validation, s.test}
+	have := [3][]float64{make([]float64, len(classes)), make([]float64, len(classes)), make([]float64, len(classes))}
+	var filled [3]int
+	part := make([]uint8, len(distinct))
+	for at, group := range order {
+		empty := 0
+		for _, n := range filled {
+			if n == 0 {
+				empty++
 			}
-			if cost < bestCost-1e-15 {
+		}
+		best, bestCost := -1, math.Inf(1)
+		for p := range 3 {
+			if filled[p] > 0 && len(order)-at <= empty {
+				continue
+			}
+			var cost float64
+			for _, n := range counts[group] {
+				share := n.rows / total[n.class]
+				cost += share * (2*(have[p][n.class]/total[n.class]-want[p]) + share)
+			}
+			if best < 0 || cost < bestCost-1e-12 {
 				best, bestCost = p, cost
 			}
 		}
 		part[group] = uint8(best)
-		for class, n := range count[group] {
-			have[best][class] += n
+		filled[best]++
+		for _, n := range counts[group] {
+			have[best][n.class] += n.rows
 		}
 	}
 	out := make([]uint8, len(g))
@@ -148,65 +168,80 @@ func dealGroups(groups, strata []int, s shares, seed uint64) []uint8 {
 	return out
 }
 
-// assignTime puts the latest rows into test and those before them into validation. Equal times stay together, on the earlier side
-// of a cut; with purge, rows closer than purge (in seconds) before a cut are dropped, so that what was still developing at the cut
-// trains nothing.
-func assignTime(times []float64, s shares, purge float64) ([]uint8, error) {
+// assignTime puts the latest rows into test and those before them into validation. Rows of one time stay together: a cut is moved to the
+// nearest change of time. Rows less than purge seconds before a cut are left out, so that what was still developing at the cut trains
+// nothing, and rows less than embargo seconds after it, so that what follows at once does not test it.
+func assignTime(times []float64, s shares, purge, embargo float64) ([]uint8, error) {
 	n := len(times)
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	var bad int
+	bad := 0
 	for _, t := range times {
-		if math.IsNaN(t) {
+		if math.IsNaN(t) || math.IsInf(t, 0) {
 			bad++
 		}
 	}
 	if bad > 0 {
-		return nil, assay.Errorf(assay.Rejected, "%d rows have no time; a split by time needs one for each", bad)
+		return nil, assay.Errorf(assay.Rejected, "%d of %d rows have no time; a split by time needs one for each", bad, n).Try("leave those rows out of the data, or split.by: stratified in assay.yaml")
+	}
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(times[a], times[b]) })
+	at := func(rank int) float64 { return times[order[rank]] }
 	cut := func(share float64) int {
-		at := n - int(math.Ceil(share*float64(n)))
-		for at > 0 && at < n && times[order[at]] == times[order[at-1]] {
-			at++
+		ideal := n - int(math.Ceil(share*float64(n)))
+		if ideal <= 0 || ideal >= n {
+			return ideal
 		}
-		return at
+		down, up := ideal, ideal
+		for down > 0 && at(down) == at(down-1) {
+			down--
+		}
+		for up < n && at(up) == at(up-1) {
+			up++
+		}
+		if up == n || down > 0 && ideal-down <= up-ideal {
+			return down
+		}
+		return up
 	}
 	v, t := cut(s.validation+s.test), cut(s.test)
-	if v == 0 || v >= t || t >= n {
-		return nil, assay.Errorf(assay.Rejected, "the times have too few distinct values to divide %d rows into three parts", n)
+	if v <= 0 || v >= t || t >= n {
+		return nil, assay.Errorf(assay.Rejected, "the times of %d rows have too few different values to be cut into three parts at these shares", n).
+			Try("other shares in assay.yaml, or split.by: stratified")
 	}
 	out := make([]uint8, n)
-	vStart, tStart := times[order[v]], times[order[t]]
+	vStart, tStart := at(v), at(t)
 	for rank, i := range order {
+		now := times[i]
 		switch {
 		case rank >= t:
 			out[i] = inTest
 		case rank >= v:
 			out[i] = inValidation
-			if tStart-times[i] < purge {
-				out[i] = dropped
-			}
-		default:
-			if vStart-times[i] < purge {
-				out[i] = dropped
-			}
+		}
+		if near(vStart, now, purge, embargo) || near(tStart, now, purge, embargo) {
+			out[i] = dropped
 		}
 	}
 	return out, nil
+}
+
+func near(cut, now, purge, embargo float64) bool {
+	return now < cut && cut-now < purge || now >= cut && now-cut < embargo
 }
 
 // assignHash places each row by a keyed hash of its fingerprint, so that a table that grows keeps its old assignments.
 func assignHash(prints [][16]byte, s shares, seed uint64) []uint8 {
 	var key [8]byte
 	binary.BigEndian.PutUint64(key[:], seed)
+	h := hmac.New(sha256.New, key[:])
 	out := make([]uint8, len(prints))
+	var sum [sha256.Size]byte
 	for i, p := range prints {
-		h := hmac.New(sha256.New, key[:])
+		h.Reset()
 		h.Write(p[:])
-		u := float64(binary.BigEndian.Uint64(h.Sum(nil))>>11) * 0x1p-53
+		u := float64(binary.BigEndian.Uint64(h.Sum(sum[:0]))>>11) * 0x1p-53
 		switch {
 		case u < s.test:
 			out[i] = inTest

@@ -1,12 +1,9 @@
 package dataset
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,13 +16,14 @@ type SplitOptions struct {
 	By         string // stratified, random, group, stratified_group, time, hash, predefined
 	Target     string
 	Task       assay.Task
-	Key        []string // what identifies a row; none: its content
+	Key        []string // what identifies a row: unique and never missing; none: its content
 	Entity     string   // for group and stratified_group
 	Time       string   // for time
 	Column     string   // for predefined: holds train, validation or test
-	Validation float64  // share of the rows
+	Validation float64  // share of the rows; of the groups for group
 	Test       float64
-	Purge      float64 // seconds before each cut of a split by time
+	Purge      float64 // seconds before each cut of a split by time that are left out
+	Embargo    float64 // seconds after each cut of a split by time that are left out
 	Seed       uint64
 	Exclude    []string // columns that are no features, besides key, entity, time and target
 }
@@ -35,29 +33,46 @@ type Division struct {
 	Part       []uint8     // 0 train, 1 validation, 2 test, 3 left out; one a row of the table
 	Prints     [][16]byte  // row fingerprints over all columns, in row order
 	Record     assay.Split // Assignment is the digest of Assignment()
+	Look       *Look       // what the seal compares
 	table      *table.Table
 	options    SplitOptions
+	known      splitColumns
+	by         []string
+	scan       scanned
 	assignment []byte
+	sketch     []byte
+}
+
+// scanned is what the leakage checks know of the features.
+type scanned struct {
+	twins            twins
+	features, folded *cells
+	signals          *signals
+	ordered          []string // features that grow with the row number
 }
 
 // Divide splits a table into train, validation and test, and runs every leakage check on the result. Rows that repeat others are
 // kept on one side where rows are distinctive; where a table of few coarse columns repeats itself by nature, the overlap is reported
-// beside what chance gives.
+// beside what chance gives. Splits that are stratified or random follow the order of the rows, as scikit-learn's do; all others follow
+// from the content alone.
 func Divide(ctx context.Context, t *table.Table, o SplitOptions) (*Division, error) {
 	if err := o.check(t); err != nil {
 		return nil, err
 	}
 	n := int(t.Rows())
 	if n < 3 {
-		return nil, assay.Errorf(assay.Rejected, "%d rows cannot be divided into three parts", n)
+		return nil, assay.Errorf(assay.Rejected, "%d rows cannot be divided into three parts", n).Try("data.uri in assay.yaml must name a table with more rows")
 	}
 	d := &Division{table: t, options: o}
-	var err error
-	if d.Prints, err = prints(ctx, t, nil); err != nil {
-		return nil, err
+	features := d.features()
+	if len(features) == 0 {
+		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from: every one is a key, the target or excluded").Try("data.exclude and data.key in assay.yaml")
 	}
 	cols, err := d.columns(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if d.Prints, err = prints(ctx, t, nil); err != nil {
 		return nil, err
 	}
 	s := shares{o.Validation, o.Test}
@@ -75,40 +90,80 @@ func Divide(ctx context.Context, t *table.Table, o SplitOptions) (*Division, err
 		d.Part, err = assignGroups(cols.entity, cols.strata, s, o.Seed)
 		by = []string{o.Target, o.Entity}
 	case "time":
-		d.Part, err = assignTime(cols.time, s, o.Purge)
+		d.Part, err = assignTime(cols.time, s, o.Purge, o.Embargo)
 		by = []string{o.Time}
 	case "hash":
-		keys := d.Prints
-		if len(o.Key) > 0 {
-			if keys, err = prints(ctx, t, o.Key); err != nil {
+		ids := cols.keys
+		if ids == nil { // the features alone, so that copies stay together and a corrected label moves nothing
+			if ids, err = prints(ctx, t, features); err != nil {
 				return nil, err
 			}
+		} else {
 			by = o.Key
 		}
-		d.Part = assignHash(keys, s, o.Seed)
+		d.Part = assignHash(ids, s, o.Seed)
 	case "predefined":
-		d.Part, err = cols.predefined, nil
+		d.Part = cols.predefined
 		by = []string{o.Column}
 	}
 	if err != nil {
 		return nil, err
 	}
-	duplicates, err := d.duplicates(ctx)
-	if err != nil {
+	if d.Look, err = NewLook(ctx, t, o.Key, o.Target); err != nil {
 		return nil, err
+	}
+	d.known, d.by = cols, by
+	d.scan = scanned{features: d.Look.cells.only(features), folded: &cells{names: features}}
+	d.scan.twins = findTwins(d.scan.features)
+	if d.scan.twins.distinctive && (o.By == "stratified" || o.By == "random") {
+		d.scan.twins.gather(d.Part)
 	}
 	for p, name := range partNames {
 		if !slices.Contains(d.Part, uint8(p)) {
-			return nil, assay.Errorf(assay.Rejected, "the %s part is empty: %d rows split by %s", name, n, o.By).Try("change split.%s in assay.yaml", name)
+			return nil, assay.Errorf(assay.Rejected, "the %s part is empty: %d rows split by %s", name, n, o.By).Try("other shares or another split.by in assay.yaml")
 		}
 	}
-	d.assignment = d.encode()
-	d.Record = assay.Split{
-		By: o.By, Columns: by, Key: append([]string{}, o.Key...), Seed: o.Seed, Sealed: assay.Test,
-		Assignment: assay.DigestOf(d.assignment), Parts: d.parts(cols), Findings: []assay.Leakage{},
+	return d, d.settle(ctx, d.Part)
+}
+
+// settle makes parts the parts of the split: it runs the checks and writes the record.
+func (d *Division) settle(ctx context.Context, parts []uint8) error {
+	d.Part = parts
+	d.scan.signals = newSignals(d.known, parts)
+	d.scan.folded.hash, d.scan.ordered = nil, nil
+	for _, name := range d.scan.folded.names {
+		f, err := d.table.Frame(ctx, []string{name}, "")
+		if err != nil {
+			return err
+		}
+		d.scan.folded.hash = append(d.scan.folded.hash, fold(&f[0]))
+		if d.scan.signals != nil {
+			d.scan.signals.add(&f[0])
+		}
+		if grows(&f[0]) {
+			d.scan.ordered = append(d.scan.ordered, name)
+		}
 	}
-	d.Record.Findings, err = d.leakage(ctx, cols, duplicates)
-	return d, err
+	d.assignment = encodeAssignment(d.Prints, parts)
+	d.sketch = d.Look.sketch(d.Rows(assay.Test))
+	d.Record = assay.Split{
+		By: d.options.By, Columns: d.by, Key: append([]string{}, d.options.Key...), Seed: d.options.Seed, Sealed: assay.Test, Assignment: assay.DigestOf(d.assignment),
+		Sketch: assay.DigestOf(d.sketch), Options: d.options.digest(), Parts: d.parts(d.known), Findings: d.leakage(d.known, d.scan),
+	}
+	return ctx.Err()
+}
+
+// digest names the options: equal options divide equal rows in equal order equally.
+func (o SplitOptions) digest() assay.Digest {
+	return assay.DigestOf(fmt.Appendf(nil, "assay.split/1 %q", []any{o.By, o.Target, o.Task, o.Key, o.Entity, o.Time, o.Column, o.Validation, o.Test, o.Purge, o.Embargo, o.Seed, o.Exclude}))
+}
+
+// features are the columns that a model could learn from.
+func (d *Division) features() []string {
+	o := d.options
+	drop := append([]string{o.Target, o.Entity, o.Time, o.Column}, o.Key...)
+	drop = append(drop, o.Exclude...)
+	return slices.DeleteFunc(names(d.table.Fields()), func(c string) bool { return slices.Contains(drop, c) })
 }
 
 func (o SplitOptions) check(t *table.Table) error {
@@ -144,6 +199,12 @@ func (o SplitOptions) check(t *table.Table) error {
 	if o.By == "predefined" && o.Column == "" {
 		bad.Add("split by predefined needs the column that names the part")
 	}
+	if !(o.Purge >= 0 && o.Embargo >= 0) {
+		bad.Add("purge %v s and embargo %v s: want none below 0", o.Purge, o.Embargo)
+	}
+	if slices.Contains(o.Key, o.Target) && o.Target != "" {
+		bad.Add("the target %q cannot be part of the key", o.Target)
+	}
 	if o.By != "predefined" && !(o.Validation > 0 && o.Test > 0 && o.Validation+o.Test < 1) {
 		bad.Add("validation share %v and test share %v: want both above 0 and together below 1", o.Validation, o.Test)
 	}
@@ -155,6 +216,8 @@ type splitColumns struct {
 	strata, entity []int
 	labels         []string // names of the strata
 	time           []float64
+	values         []float64 // the target, where it is a number
+	keys           [][16]byte
 	predefined     []uint8
 }
 
@@ -174,21 +237,41 @@ func (d *Division) columns(ctx context.Context) (splitColumns, error) {
 					n++
 				}
 			}
-			return nil, nil, assay.Errorf(assay.Rejected, "column %q has no value in %d rows, the first is row %d; a split needs one for each", name, n, i+1)
+			return nil, nil, assay.Errorf(assay.Rejected, "column %q has no value in %d rows, the first is row %d; a split needs one for each", name, n, i+1).
+				Try("leave those rows out of the data, and say so under exclusions in data.documentation")
 		}
 		return codes, levels, nil
 	}
 	var err error
+	if len(o.Key) > 0 {
+		if c.keys, err = d.uniqueKeys(ctx); err != nil {
+			return c, err
+		}
+	}
 	if o.Target != "" && o.Task.Classifies() {
 		if c.strata, c.labels, err = codes(o.Target); err != nil {
 			return c, err
 		}
 		if len(c.labels) < 2 {
-			return c, assay.Errorf(assay.Rejected, "target %q has one class only: there is nothing to learn", o.Target)
+			return c, assay.Errorf(assay.Rejected, "target %q has one class only: there is nothing to learn", o.Target).Try("data.target.column in assay.yaml")
 		}
 	}
-	if o.By == "stratified" && !o.Task.Classifies() {
-		return c, assay.Errorf(assay.Invalid, "split by stratified needs classes; the task is %s", o.Task).Try("split.by: random")
+	if o.Target != "" && !o.Task.Classifies() {
+		f, err := d.table.Frame(ctx, []string{o.Target}, "")
+		if err != nil {
+			return c, err
+		}
+		if f[0].Floats == nil {
+			return c, assay.Errorf(assay.Rejected, "target %q is a %s; %s needs a number", o.Target, f[0].Type, o.Task).Try("data.target.task in assay.yaml")
+		}
+		if bad := count(f[0].Floats, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }); bad > 0 {
+			return c, assay.Errorf(assay.Rejected, "target %q has no finite value in %d of %d rows; a split needs one for each", o.Target, bad, len(f[0].Floats)).
+				Try("leave those rows out of the data, and say so under exclusions in data.documentation")
+		}
+		c.values = f[0].Floats
+	}
+	if (o.By == "stratified" || o.By == "stratified_group") && !o.Task.Classifies() {
+		return c, assay.Errorf(assay.Invalid, "split by %s needs classes; the task is %s", o.By, o.Task).Try("split.by: random")
 	}
 	if o.Entity != "" {
 		if c.entity, _, err = codes(o.Entity); err != nil {
@@ -201,7 +284,7 @@ func (d *Division) columns(ctx context.Context) (splitColumns, error) {
 			return c, err
 		}
 		if f[0].Floats == nil {
-			return c, assay.Errorf(assay.Rejected, "time column %q is a %s; want a date, a timestamp or a number", o.Time, f[0].Type)
+			return c, assay.Errorf(assay.Rejected, "time column %q is a %s; want a date, a timestamp or a number", o.Time, f[0].Type).Try("data.time in assay.yaml")
 		}
 		c.time = f[0].Floats
 	}
@@ -221,18 +304,77 @@ func (d *Division) columns(ctx context.Context) (splitColumns, error) {
 			case "test":
 				to[i] = inTest
 			default:
-				return c, assay.Errorf(assay.Rejected, "column %q names a part other than train, validation and test", o.Column)
+				return c, assay.Errorf(assay.Rejected, "column %q names a part other than train, validation and test", o.Column).Try("split.column in assay.yaml")
 			}
 		}
 		c.predefined = make([]uint8, len(parts))
 		for i, p := range parts {
 			if p < 0 {
-				return c, assay.Errorf(assay.Rejected, "column %q names no part in row %d", o.Column, i+1)
+				return c, assay.Errorf(assay.Rejected, "column %q names no part in row %d", o.Column, i+1).Try("split.column in assay.yaml")
 			}
 			c.predefined[i] = to[p]
 		}
 	}
 	return c, nil
+}
+
+// uniqueKeys returns the fingerprints of the key, and refuses one that repeats or is missing.
+func (d *Division) uniqueKeys(ctx context.Context) ([][16]byte, error) {
+	key := d.options.Key
+	var missing []string
+	for _, k := range key {
+		missing = append(missing, table.Ident(k)+" IS NULL")
+	}
+	rows, err := d.table.Query(ctx, "SELECT count(*) FILTER ("+strings.Join(missing, " OR ")+") FROM "+d.table.Relation())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var null int64
+	if rows.Next() {
+		if err := rows.Scan(&null); err != nil {
+			return nil, err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	ids, err := prints(ctx, d.table, key)
+	if err != nil {
+		return nil, err
+	}
+	times := make(map[[16]byte]int, len(ids))
+	for _, p := range ids {
+		times[p]++
+	}
+	repeated, most := 0, 0
+	for _, n := range times {
+		if n > 1 {
+			repeated++
+		}
+		most = max(most, n)
+	}
+	var bad assay.Problems
+	if null > 0 {
+		bad.Add("%d of %d rows have no key", null, len(ids))
+	}
+	if repeated > 0 {
+		bad.Add("%d keys repeat, in %d of %d rows; the most frequent occurs %d times", repeated, len(ids)-len(times)+repeated, len(ids), most)
+	}
+	if err := bad.Err(assay.Rejected, "key "+strings.Join(key, ", ")+" does not identify a row"); err != nil {
+		return nil, err.(*assay.Error).Try("data.key in assay.yaml: name the columns that identify a row together, or none; what may repeat is data.entity")
+	}
+	return ids, nil
+}
+
+func count(xs []float64, is func(float64) bool) int {
+	n := 0
+	for _, x := range xs {
+		if is(x) {
+			n++
+		}
+	}
+	return n
 }
 
 // Classes returns the class of each row of a column as an index into the distinct values in ascending order (numbers by size,
@@ -294,197 +436,11 @@ func ClassName(t assay.Type, v float64) string {
 	return fmt.Sprint(v)
 }
 
-// encode writes the assignment in its canonical form: fingerprint and part of every row, sorted, 17 bytes each. Rows of equal content
-// are interchangeable, so the form does not depend on the order of the rows.
-func (d *Division) encode() []byte {
-	rows := make([][17]byte, len(d.Part))
-	for i, p := range d.Part {
-		copy(rows[i][:], d.Prints[i][:])
-		rows[i][16] = p
-	}
-	slices.SortFunc(rows, func(a, b [17]byte) int { return bytes.Compare(a[:], b[:]) })
-	out := make([]byte, 0, 17*len(rows))
-	for _, r := range rows {
-		out = append(out, r[:]...)
-	}
-	return out
-}
-
-// Assignment returns the stored form of the split: what Assign reads back.
-func (d *Division) Assignment() []byte { return d.assignment }
-
-// Assign gives the rows with these fingerprints the parts of a stored assignment, in row order. It refuses rows that the split does
-// not know and a table that misses rows of it.
-func Assign(assignment []byte, prints [][16]byte) ([]uint8, error) {
-	if len(assignment)%17 != 0 {
-		return nil, assay.Errorf(assay.Internal, "the stored assignment is damaged").Try("assay fsck")
-	}
-	parts := make(map[[16]byte][]uint8, len(assignment)/17)
-	for a := assignment; len(a) > 0; a = a[17:] {
-		k := [16]byte(a[:16])
-		parts[k] = append(parts[k], a[16])
-	}
-	out := make([]uint8, len(prints))
-	unknown := 0
-	for i, p := range prints {
-		left := parts[p]
-		if len(left) == 0 {
-			unknown++
-			continue
-		}
-		out[i], parts[p] = left[0], left[1:]
-	}
-	if missing := len(assignment)/17 - (len(prints) - unknown); unknown > 0 || missing > 0 {
-		return nil, assay.Errorf(assay.Refused, "the table is not the one that was split: %d rows are new and %d are gone", unknown, missing).Try("assay snapshot && assay split")
-	}
-	return out, nil
-}
-
-// RowsDigest identifies a set of rows by content: the SHA-256 of their sorted fingerprints.
-func RowsDigest(prints [][16]byte) assay.Digest {
-	sorted := slices.Clone(prints)
-	slices.SortFunc(sorted, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
-	h := sha256.New()
-	for i := range sorted {
-		h.Write(sorted[i][:])
-	}
-	return assay.DigestSum([sha256.Size]byte(h.Sum(nil)))
-}
-
-// Rows returns the row numbers of a part, ascending.
-func (d *Division) Rows(part string) []int { return rowsOf(d.Part, part) }
-
-func rowsOf(parts []uint8, part string) []int {
-	p := uint8(slices.Index(partNames, part))
-	var out []int
-	for i, x := range parts {
-		if x == p {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// PartPrints returns the fingerprints of the rows of a part, in row order.
-func (d *Division) PartPrints(part string) [][16]byte { return take(d.Prints, d.Rows(part)) }
-
-// Distinct returns the fingerprints of the rows of some parts that occur once in the table: those that tell a row from all others.
-func (d *Division) Distinct(parts ...string) [][16]byte {
-	count := make(map[[16]byte]int, len(d.Prints))
-	for _, p := range d.Prints {
-		count[p]++
-	}
-	var out [][16]byte
-	for i, p := range d.Prints {
-		if d.Part[i] < dropped && count[p] == 1 && slices.Contains(parts, partNames[d.Part[i]]) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// SealedPrints returns the sorted fingerprints of the test rows, 16 bytes each: what the seal keeps.
-func (d *Division) SealedPrints() []byte {
-	prints := d.PartPrints(assay.Test)
-	slices.SortFunc(prints, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
-	out := make([]byte, 0, 16*len(prints))
-	for _, p := range prints {
-		out = append(out, p[:]...)
-	}
-	return out
-}
-
-func (d *Division) parts(c splitColumns) []assay.Part {
-	out := make([]assay.Part, len(partNames))
-	for i, name := range partNames {
-		rows := d.Rows(name)
-		out[i] = assay.Part{Name: name, Rows: int64(len(rows)), IDs: RowsDigest(take(d.Prints, rows))}
-		if c.strata != nil {
-			out[i].Labels = map[string]int64{}
-			for _, r := range rows {
-				out[i].Labels[c.labels[c.strata[r]]]++
-			}
-		}
-	}
-	return out
-}
-
-// Files are the files of a split: what the training side gets, and what is sealed.
-type Files struct {
-	Train        string // all columns
-	Validation   string // all columns
-	TestFeatures string // without the target
-	TestLabels   string // key and target of the test rows, in the order of TestFeatures: for the seal only
-}
-
-// Write writes the parts as Parquet files into dir.
-func (d *Division) Write(ctx context.Context, e *table.Engine, dir string) (Files, error) {
-	all := names(d.table.Fields())
-	features := slices.DeleteFunc(slices.Clone(all), func(c string) bool { return c == d.options.Target })
-	row := make([]float64, len(d.Part))
-	part := make([]float64, len(d.Part))
-	for i, p := range d.Part {
-		row[i], part[i] = float64(i), float64(p)
-	}
-	parts, err := e.FromFrame(ctx, assay.Frame{{Name: "row_number", Type: assay.TypeInteger, Floats: row}, {Name: "part", Type: assay.TypeInteger, Floats: part}})
+// Keep gives the rows the parts of a stored assignment of the same content instead, and measures the leakage of those.
+func (d *Division) Keep(ctx context.Context, assignment []byte) error {
+	parts, err := Assign(assignment, d.Prints)
 	if err != nil {
-		return Files{}, err
+		return err
 	}
-	f := Files{
-		Train: filepath.Join(dir, "train.parquet"), Validation: filepath.Join(dir, "validation.parquet"),
-		TestFeatures: filepath.Join(dir, "test_features.parquet"), TestLabels: filepath.Join(dir, "test_labels.parquet"),
-	}
-	labels := append(slices.DeleteFunc(slices.Clone(d.options.Key), func(c string) bool { return c == d.options.Target }), d.options.Target)
-	for _, w := range []struct {
-		path    string
-		columns []string
-		part    uint8
-	}{{f.Train, all, inTrain}, {f.Validation, all, inValidation}, {f.TestFeatures, features, inTest}, {f.TestLabels, labels, inTest}} {
-		where := fmt.Sprintf("_row IN (SELECT CAST(row_number AS BIGINT) FROM %s WHERE part = %d)", parts.Relation(), w.part)
-		if err := d.table.Write(ctx, w.path, w.columns, where); err != nil {
-			return Files{}, err
-		}
-	}
-	return f, nil
-}
-
-// prints are the fingerprints of all rows over some columns (nil: all), in row order.
-func prints(ctx context.Context, t *table.Table, columns []string) ([][16]byte, error) {
-	rows, err := t.Fingerprints(ctx, columns, "")
-	if err != nil {
-		return nil, err
-	}
-	out := make([][16]byte, len(rows))
-	for i, r := range rows {
-		out[i] = r.Fingerprint
-	}
-	return out, nil
-}
-
-// Prints returns the fingerprints of all rows of a table over all columns, in row order: what Assign takes.
-func Prints(ctx context.Context, t *table.Table) ([][16]byte, error) { return prints(ctx, t, nil) }
-
-func names(fields []assay.Field) []string {
-	out := make([]string, len(fields))
-	for i, f := range fields {
-		out[i] = f.Name
-	}
-	return out
-}
-
-// Outside returns the fingerprints that a stored assignment does not train or validate on.
-func Outside(assignment []byte, prints [][16]byte) [][16]byte {
-	known := make(map[[16]byte]bool, len(assignment)/17)
-	for a := assignment; len(a) >= 17; a = a[17:] {
-		if a[16] != inTest {
-			known[[16]byte(a[:16])] = true
-		}
-	}
-	var out [][16]byte
-	for _, p := range prints {
-		if !known[p] {
-			out = append(out, p)
-		}
-	}
-	return out
+	return d.settle(ctx, parts)
 }

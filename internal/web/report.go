@@ -75,34 +75,9 @@ func functions() template.FuncMap {
 			}
 			return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
 		},
-		"pvalue": func(p assay.Number) string {
-			switch v := float64(p); {
-			case math.IsNaN(v):
-				return ""
-			case v < 0.0001:
-				return "< 0.0001"
-			default:
-				return strconv.FormatFloat(v, 'f', 4, 64)
-			}
-		},
-		"decimal": func(digits int, v any) string { return strconv.FormatFloat(float(v), 'f', digits, 64) },
-		"level":   func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) },
-		"defined": func(v any) bool { return !math.IsNaN(float(v)) },
-		"same":    func(a, b any) bool { return float(a) == float(b) },
-		"join":    strings.Join,
-		"inc":     func(i int) int { return i + 1 },
+		"join": strings.Join,
+		"inc":  func(i int) int { return i + 1 },
 	}
-}
-
-// float is a number of either of the types that payloads use.
-func float(v any) float64 {
-	switch v := v.(type) {
-	case float64:
-		return v
-	case assay.Number:
-		return float64(v)
-	}
-	return math.NaN()
 }
 
 // thousands writes a count with separators.

@@ -1,0 +1,165 @@
+package dataset
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// encodeAssignment writes the assignment in its canonical form: fingerprint and part of every row, sorted, 17 bytes each. Rows of equal content
+// are interchangeable, so the form does not depend on the order of the rows.
+func encodeAssignment(prints [][16]byte, parts []uint8) []byte {
+	rows := make([][17]byte, len(parts))
+	for i, p := range parts {
+		copy(rows[i][:], prints[i][:])
+		rows[i][16] = p
+	}
+	slices.SortFunc(rows, func(a, b [17]byte) int { return bytes.Compare(a[:], b[:]) })
+	out := make([]byte, 0, 17*len(rows))
+	for _, r := range rows {
+		out = append(out, r[:]...)
+	}
+	return out
+}
+
+// Assignment returns the stored form of the split: what Assign reads back.
+func (d *Division) Assignment() []byte { return d.assignment }
+
+// Assign gives the rows with these fingerprints the parts of a stored assignment, in row order. It refuses rows that the split does
+// not know and a table that misses rows of it.
+func Assign(assignment []byte, prints [][16]byte) ([]uint8, error) {
+	if len(assignment)%17 != 0 {
+		return nil, assay.Errorf(assay.Internal, "the stored assignment is damaged").Try("assay fsck")
+	}
+	parts := make(map[[16]byte][]uint8, len(assignment)/17)
+	for a := assignment; len(a) > 0; a = a[17:] {
+		k := [16]byte(a[:16])
+		parts[k] = append(parts[k], a[16])
+	}
+	out := make([]uint8, len(prints))
+	unknown := 0
+	for i, p := range prints {
+		left := parts[p]
+		if len(left) == 0 {
+			unknown++
+			continue
+		}
+		out[i], parts[p] = left[0], left[1:]
+	}
+	if missing := len(assignment)/17 - (len(prints) - unknown); unknown > 0 || missing > 0 {
+		return nil, assay.Errorf(assay.Refused, "the table is not the one that was split: %d rows are new and %d are gone", unknown, missing).Try("assay snapshot && assay split")
+	}
+	return out, nil
+}
+
+// RowsDigest identifies a set of rows by content: the SHA-256 of their sorted fingerprints.
+func RowsDigest(prints [][16]byte) assay.Digest {
+	sorted := slices.Clone(prints)
+	slices.SortFunc(sorted, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	h := sha256.New()
+	for i := range sorted {
+		h.Write(sorted[i][:])
+	}
+	return assay.DigestSum([sha256.Size]byte(h.Sum(nil)))
+}
+
+// Rows returns the row numbers of a part, ascending.
+func (d *Division) Rows(part string) []int { return rowsOf(d.Part, part) }
+
+func rowsOf(parts []uint8, part string) []int {
+	p := uint8(slices.Index(partNames, part))
+	var out []int
+	for i, x := range parts {
+		if x == p {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// PartPrints returns the fingerprints of the rows of a part, in row order.
+func (d *Division) PartPrints(part string) [][16]byte { return take(d.Prints, d.Rows(part)) }
+
+func (d *Division) parts(c splitColumns) []assay.Part {
+	out := make([]assay.Part, len(partNames))
+	for i, name := range partNames {
+		rows := d.Rows(name)
+		out[i] = assay.Part{Name: name, Rows: int64(len(rows)), IDs: RowsDigest(take(d.Prints, rows))}
+		if c.strata != nil {
+			out[i].Labels = map[string]int64{}
+			for _, r := range rows {
+				out[i].Labels[c.labels[c.strata[r]]]++
+			}
+		}
+	}
+	return out
+}
+
+// Files are the files of a split: what the training side gets, and what is sealed.
+type Files struct {
+	Train        string // all columns
+	Validation   string // all columns
+	TestFeatures string // without the target
+	TestLabels   string // key and target of the test rows, in the order of TestFeatures: for the seal only
+}
+
+// Write writes the parts as Parquet files into dir.
+func (d *Division) Write(ctx context.Context, e *table.Engine, dir string) (Files, error) {
+	all := names(d.table.Fields())
+	features := slices.DeleteFunc(slices.Clone(all), func(c string) bool { return c == d.options.Target })
+	row := make([]float64, len(d.Part))
+	part := make([]float64, len(d.Part))
+	for i, p := range d.Part {
+		row[i], part[i] = float64(i), float64(p)
+	}
+	parts, err := e.FromFrame(ctx, assay.Frame{{Name: "row_number", Type: assay.TypeInteger, Floats: row}, {Name: "part", Type: assay.TypeInteger, Floats: part}})
+	if err != nil {
+		return Files{}, err
+	}
+	f := Files{
+		Train: filepath.Join(dir, "train.parquet"), Validation: filepath.Join(dir, "validation.parquet"),
+		TestFeatures: filepath.Join(dir, "test_features.parquet"), TestLabels: filepath.Join(dir, "test_labels.parquet"),
+	}
+	labels := append(slices.DeleteFunc(slices.Clone(d.options.Key), func(c string) bool { return c == d.options.Target }), d.options.Target)
+	for _, w := range []struct {
+		path    string
+		columns []string
+		part    uint8
+	}{{f.Train, all, inTrain}, {f.Validation, all, inValidation}, {f.TestFeatures, features, inTest}, {f.TestLabels, labels, inTest}} {
+		where := fmt.Sprintf("_row IN (SELECT CAST(row_number AS BIGINT) FROM %s WHERE part = %d)", parts.Relation(), w.part)
+		if err := d.table.Write(ctx, w.path, w.columns, where); err != nil {
+			return Files{}, err
+		}
+	}
+	return f, nil
+}
+
+// prints are the fingerprints of all rows over some columns (nil: all), in row order.
+func prints(ctx context.Context, t *table.Table, columns []string) ([][16]byte, error) {
+	rows, err := t.Fingerprints(ctx, columns, "")
+	if err != nil {
+		return nil, err
+	}
+	out := make([][16]byte, len(rows))
+	for i, r := range rows {
+		out[i] = r.Fingerprint
+	}
+	return out, nil
+}
+
+// Prints returns the fingerprints of all rows of a table over all columns, in row order: what Assign takes.
+func Prints(ctx context.Context, t *table.Table) ([][16]byte, error) { return prints(ctx, t, nil) }
+
+func names(fields []assay.Field) []string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		out[i] = f.Name
+	}
+	return out
+}

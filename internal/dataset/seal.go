@@ -1,0 +1,342 @@
+package dataset
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// Bounds of a sketch.
+const (
+	SketchRows    = 16384 // rows that a sketch keeps of a larger test set
+	sketchColumns = 64    // columns, those with the most different values
+	matchRows     = 2048  // rows that are used to recognise columns
+)
+
+const sketchMagic = "assay.sketch/1\n"
+
+// A Look is a table as the seal compares it: by the values of its cells, whatever its columns are called.
+type Look struct {
+	cells  *cells
+	key    []string
+	target string
+	tally  []map[uint32]int // by column, made when first asked for: how often a hash occurs
+}
+
+// NewLook hashes every cell of a table: 8 bytes a cell are held.
+func NewLook(ctx context.Context, t *table.Table, key []string, target string) (*Look, error) {
+	c, err := hashCells(ctx, t, names(t.Fields()), nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Look{cells: c, key: key, target: target, tally: make([]map[uint32]int, len(c.hash))}, nil
+}
+
+func (c *cells) only(columns []string) *cells {
+	out := &cells{}
+	for i, n := range c.names {
+		if slices.Contains(columns, n) {
+			out.names, out.hash = append(out.names, n), append(out.hash, c.hash[i])
+		}
+	}
+	return out
+}
+
+// Contents returns the content of rows as the seal keeps it: a fingerprint over the values of all columns that depends neither on the
+// names nor on the order of columns. It is the sum over the cells of two mixes of the cell's hash.
+func (l *Look) Contents(rows []int) [][16]byte {
+	out := make([][16]byte, len(rows))
+	for i, r := range rows {
+		var a, b uint64
+		for _, col := range l.cells.hash {
+			a += mix(col[r] ^ 0x243f6a8885a308d3)
+			b += mix(col[r] ^ 0x13198a2e03707344)
+		}
+		binary.BigEndian.PutUint64(out[i][:8], a)
+		binary.BigEndian.PutUint64(out[i][8:], b)
+	}
+	return out
+}
+
+// All returns the numbers of all rows.
+func (l *Look) All() []int {
+	n := 0
+	if len(l.cells.hash) > 0 {
+		n = len(l.cells.hash[0])
+	}
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// sketch keeps 4 bytes of the hash of every cell of some rows, the target left out, so that these rows can be recognised later in a table
+// with other names, fewer columns or another key. Of many rows it keeps those of the smallest content, which is a random choice.
+func (l *Look) sketch(rows []int) []byte {
+	contents := l.Contents(rows)
+	order := make([]int, len(rows))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return bytes.Compare(contents[a][:], contents[b][:]) })
+	order = order[:min(len(order), SketchRows)]
+	type column struct{ index, distinct int }
+	var columns []column
+	for j, name := range l.cells.names {
+		if name == l.target {
+			continue
+		}
+		seen := map[uint64]bool{}
+		for _, o := range order {
+			seen[l.cells.hash[j][rows[o]]] = true
+		}
+		columns = append(columns, column{j, len(seen)})
+	}
+	slices.SortStableFunc(columns, func(a, b column) int {
+		return cmp.Or(cmp.Compare(b.distinct, a.distinct), strings.Compare(l.cells.names[a.index], l.cells.names[b.index]))
+	})
+	columns = columns[:min(len(columns), sketchColumns)]
+	out := []byte(sketchMagic)
+	out = binary.AppendUvarint(out, uint64(len(columns)))
+	out = binary.AppendUvarint(out, uint64(len(order)))
+	for _, c := range columns {
+		name := l.cells.names[c.index]
+		out = binary.AppendUvarint(out, uint64(len(name)))
+		out = append(out, name...)
+		out = append(out, map[bool]byte{true: 1}[slices.Contains(l.key, name)])
+	}
+	for _, c := range columns {
+		for _, o := range order {
+			out = binary.BigEndian.AppendUint32(out, uint32(l.cells.hash[c.index][rows[o]]>>32))
+		}
+	}
+	return out
+}
+
+// A Sketch is some rows of a sealed set, as cells.
+type Sketch struct {
+	names []string
+	key   []bool
+	cells [][]uint32 // by column
+}
+
+// ParseSketch reads what a split stored.
+func ParseSketch(b []byte) (*Sketch, error) {
+	bad := assay.Errorf(assay.Internal, "the sketch of a sealed set is damaged").Try("assay fsck")
+	b, ok := bytes.CutPrefix(b, []byte(sketchMagic))
+	if !ok {
+		return nil, bad
+	}
+	next := func(limit uint64) (int, bool) {
+		v, n := binary.Uvarint(b)
+		if n <= 0 || v > limit {
+			return 0, false
+		}
+		b = b[n:]
+		return int(v), true
+	}
+	columns, ok1 := next(sketchColumns)
+	rows, ok2 := next(SketchRows)
+	if !ok1 || !ok2 {
+		return nil, bad
+	}
+	s := &Sketch{}
+	for range columns {
+		n, ok := next(uint64(len(b)))
+		if !ok || len(b) < n+1 {
+			return nil, bad
+		}
+		s.names, s.key = append(s.names, string(b[:n])), append(s.key, b[n] == 1)
+		b = b[n+1:]
+	}
+	if len(b) != 4*columns*rows {
+		return nil, bad
+	}
+	for range columns {
+		col := make([]uint32, rows)
+		for i := range col {
+			col[i] = binary.BigEndian.Uint32(b[4*i:])
+		}
+		s.cells = append(s.cells, col)
+		b = b[4*rows:]
+	}
+	return s, nil
+}
+
+// A Sighting tells how many rows of a sealed set are among the rows of another table.
+type Sighting struct {
+	Looked int     // rows of the sealed set that were looked for
+	Found  int     // of these, how many are among the given
+	Chance float64 // the share that would be found if the given rows were other rows of the same population
+}
+
+// Seen reports whether more sealed rows were found than chance gives: any at all where rows are distinctive. Where they are not, the excess
+// must be four standard errors and a tenth of the rows that chance does not give, for two populations are never quite the same.
+func (s Sighting) Seen() bool {
+	expected := s.Chance * float64(s.Looked)
+	margin := 4 * math.Sqrt(expected*(1-s.Chance))
+	if s.Chance > 0.01 {
+		margin += 0.1 * (float64(s.Looked) - expected)
+	}
+	return s.Found > 0 && float64(s.Found) > expected+margin
+}
+
+// Excess is the share of the sealed rows that is found beyond chance, 0 to 1.
+func (s Sighting) Excess() float64 {
+	if s.Looked == 0 || s.Chance >= 1 {
+		return 0
+	}
+	return max(0, (float64(s.Found)/float64(s.Looked)-s.Chance)/(1-s.Chance))
+}
+
+// Chance is the share of other rows of the same population that are expected to equal one of these: one minus the share of rows that
+// occur once. Source: Good, Biometrika 40 (1953), the estimate of Good and Turing.
+func Chance[K comparable](rows []K) float64 {
+	if len(rows) == 0 {
+		return 0
+	}
+	times := make(map[K]int, len(rows))
+	for _, r := range rows {
+		times[r]++
+	}
+	once := 0
+	for _, n := range times {
+		if n == 1 {
+			once++
+		}
+	}
+	return 1 - float64(once)/float64(len(rows))
+}
+
+// See looks for the rows of a sketch among rows of the table. Columns are recognised by their values; those that the table no longer has
+// are left out, and so are, in a second look, the columns that identified rows when the sketch was made. It answers with the look that
+// found more beyond chance, and with nothing found when fewer than half of the columns are recognised.
+func (l *Look) See(s *Sketch, rows []int) Sighting {
+	mine, theirs := l.match(s)
+	best := Sighting{}
+	if len(theirs) == 0 || 2*len(theirs) < len(s.names) {
+		return best
+	}
+	for _, withKey := range []bool{true, false} {
+		var a, b []int
+		for i, t := range theirs {
+			if withKey || !s.key[t] {
+				a, b = append(a, mine[i]), append(b, t)
+			}
+		}
+		if len(a) == 0 || !withKey && (len(a) == len(mine) || 2*len(a) < len(s.names)) {
+			continue
+		}
+		given := make([]uint64, len(rows))
+		sealed := make([]uint64, len(s.cells[0]))
+		for c := range a {
+			salt := mix(uint64(c) + 1)
+			for i, r := range rows {
+				given[i] += mix(l.cells.hash[a[c]][r]>>32 ^ salt)
+			}
+			for i, h := range s.cells[b[c]] {
+				sealed[i] += mix(uint64(h) ^ salt)
+			}
+		}
+		has := make(map[uint64]bool, len(given))
+		for _, h := range given {
+			has[h] = true
+		}
+		got := Sighting{Looked: len(sealed), Chance: Chance(given)}
+		for _, h := range sealed {
+			if has[h] {
+				got.Found++
+			}
+		}
+		if best.Looked == 0 || got.Seen() && got.Excess() > best.Excess() {
+			best = got
+		}
+	}
+	return best
+}
+
+// match recognises the columns of a sketch in the table: pairs of column numbers. A pair needs nine tenths of the sketch's values in the
+// table's column, half for a column of the same name, and, where values repeat, shares that are not far apart; the best pairs go first.
+func (l *Look) match(s *Sketch) (mine, theirs []int) {
+	type pair struct {
+		mine, theirs int
+		score        float64
+	}
+	var all []pair
+	for t, sealed := range s.cells {
+		sealed = sealed[:min(len(sealed), matchRows)]
+		times := make(map[uint32]int, len(sealed))
+		for _, h := range sealed {
+			times[h]++
+		}
+		for m, name := range l.cells.names {
+			tally := l.counts(m)
+			n := float64(len(l.cells.hash[m]))
+			contained, distance, covered := 0, 0.0, 0.0
+			for h, k := range times {
+				of := tally[h]
+				if of > 0 {
+					contained += k
+				}
+				distance += math.Abs(float64(k)/float64(len(sealed)) - float64(of)/n)
+				covered += float64(of) / n
+			}
+			share := float64(contained) / float64(len(sealed))
+			distance = (distance + 1 - covered) / 2
+			if 2*len(times) > len(sealed) { // values hardly repeat: a sample cannot have the shares of the whole
+				distance = 0
+			}
+			same := name == s.names[t]
+			if share < 0.5 || share < 0.9 && !same || distance > 0.5 {
+				continue
+			}
+			score := share - distance
+			if same {
+				score += 0.02
+			}
+			all = append(all, pair{m, t, score})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.theirs, b.theirs), cmp.Compare(a.mine, b.mine))
+	})
+	for _, p := range all {
+		if !slices.Contains(mine, p.mine) && !slices.Contains(theirs, p.theirs) {
+			mine, theirs = append(mine, p.mine), append(theirs, p.theirs)
+		}
+	}
+	return mine, theirs
+}
+
+func (l *Look) counts(column int) map[uint32]int {
+	if l.tally[column] == nil {
+		out := map[uint32]int{}
+		for _, h := range l.cells.hash[column] {
+			out[uint32(h>>32)]++
+		}
+		l.tally[column] = out
+	}
+	return l.tally[column]
+}
+
+// Sketch returns what the split keeps of its test rows: what ParseSketch reads.
+func (d *Division) Sketch() []byte { return d.sketch }
+
+// SealedPrints returns the sorted contents of the test rows, 16 bytes each: what the seal keeps.
+func (d *Division) SealedPrints() []byte {
+	contents := d.Look.Contents(d.Rows(assay.Test))
+	slices.SortFunc(contents, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	out := make([]byte, 0, 16*len(contents))
+	for _, p := range contents {
+		out = append(out, p[:]...)
+	}
+	return out
+}
