@@ -49,11 +49,17 @@ func TestBoostingRefuses(t *testing.T) {
 		{"every number", two, BoostParams{
 			Objective: ObjectiveSquared, Trees: -1, LearningRate: nan, MaxLeafNodes: 1, MaxDepth: -1, MinSamplesLeaf: -1, MinChildHessian: -1,
 			L2: inf, MinGain: nan, MaxBins: 256, RowFraction: 1.5, FeatureFraction: -1, Patience: -1, Threads: -1, Monotone: []int{2, 0},
-		}, []string{"15 problems", "trees is -1", "learning_rate is NaN", "max_leaf_nodes is 1", "max_depth is -1", "min_samples_leaf is -1", "min_child_hessian is -1",
+		}, []string{
+			"15 problems", "trees is -1", "learning_rate is NaN", "max_leaf_nodes is 1", "max_depth is -1", "min_samples_leaf is -1", "min_child_hessian is -1",
 			"l2 is +Inf", "min_gain is NaN", "max_bins is 256", "row_fraction is 1.5", "feature_fraction is -1", "patience is -1", "threads is -1",
-			"2 monotone constraints for 1 features", "feature 0 is 2"}},
-		{"monotone category", BoostData{Features: assay.Frame{{Name: "c", Codes: []int32{0, 1}}}, Target: []float64{0, 1}}, with(squared, func(p *BoostParams) { p.Monotone = []int{1} }),
-			[]string{`column "c" is categorical and cannot`}},
+			"2 monotone constraints for 1 features", "feature 0 is 2",
+		}},
+		{
+			"monotone category",
+			BoostData{Features: assay.Frame{{Name: "c", Codes: []int32{0, 1}}}, Target: []float64{0, 1}},
+			with(squared, func(p *BoostParams) { p.Monotone = []int{1} }),
+			[]string{`column "c" is categorical and cannot`},
+		},
 		{"monotone classes", two, BoostParams{Objective: ObjectiveMulticlass, Classes: 2, Monotone: []int{1}}, []string{"do not apply to objective multiclass"}},
 		{"patience", two, with(squared, func(p *BoostParams) { p.Patience = 3 }), []string{"no validation data"}},
 		{"other columns", BoostData{Features: x(1, 2), Target: []float64{0, 1}, Validation: &BoostData{

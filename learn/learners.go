@@ -44,7 +44,8 @@ func Learners() []Learner {
 		{Name: "elastic_net", Tasks: values, Doc: "least squares with an L1 and an L2 penalty", fit: fitLinear, Params: []Param{
 			{Name: "alpha", Type: "number", Default: 1.0, Min: 0, Max: 1e30, Open: true, Doc: "weight of the penalties against half the mean squared error"},
 			{Name: "l1_ratio", Type: "number", Default: 0.5, Min: 0, Max: 1, Doc: "share of the L1 penalty"},
-			standardize, {Name: "max_iterations", Type: "integer", Default: 10000, Min: 1, Max: 1e9, Doc: "rounds over the coefficients"},
+			standardize,
+			{Name: "max_iterations", Type: "integer", Default: 10000, Min: 1, Max: 1e9, Doc: "rounds over the coefficients"},
 		}},
 		{Name: "gradient_boosting", Tasks: append(append([]assay.Task(nil), classes...), values...), Doc: "gradient-boosted trees on histograms", fit: fitBoosted, Params: []Param{
 			{Name: "trees", Type: "integer", Default: DefaultTrees, Min: 1, Max: 100_000, Doc: "iterations; one tree each, or one a class"},

@@ -71,12 +71,15 @@ func intAttr(name string, v int64) *attribute { return &attribute{name: name, ki
 func floatAttr(name string, v float32) *attribute {
 	return &attribute{name: name, kind: attrFloat, f: v}
 }
+
 func floatsAttr(name string, v []float32) *attribute {
 	return &attribute{name: name, kind: attrFloats, floats: v}
 }
+
 func intsAttr(name string, v []int64) *attribute {
 	return &attribute{name: name, kind: attrInts, ints: v}
 }
+
 func stringsAttr(name string, v []string) *attribute {
 	return &attribute{name: name, kind: attrStrings, strings: v}
 }

@@ -39,9 +39,18 @@ func arithmeticOperators() []operator {
 		name string
 		f    func(float64) float64
 	}{
-		{"Abs", math.Abs}, {"Exp", math.Exp}, {"Log", math.Log}, {"Sqrt", math.Sqrt}, {"Tanh", math.Tanh}, {"Erf", math.Erf},
-		{"Floor", math.Floor}, {"Ceil", math.Ceil}, {"Round", math.RoundToEven}, {"Sigmoid", logistic},
-		{"Neg", func(x float64) float64 { return -x }}, {"Reciprocal", func(x float64) float64 { return 1 / x }},
+		{"Abs", math.Abs},
+		{"Exp", math.Exp},
+		{"Log", math.Log},
+		{"Sqrt", math.Sqrt},
+		{"Tanh", math.Tanh},
+		{"Erf", math.Erf},
+		{"Floor", math.Floor},
+		{"Ceil", math.Ceil},
+		{"Round", math.RoundToEven},
+		{"Sigmoid", logistic},
+		{"Neg", func(x float64) float64 { return -x }},
+		{"Reciprocal", func(x float64) float64 { return 1 / x }},
 		{"Relu", func(x float64) float64 {
 			if x < 0 {
 				return 0

@@ -18,7 +18,8 @@ func reduceOperators() []operator {
 		name string
 		f    func([]float64) float64
 	}{
-		{"ReduceSum", sumOf}, {"ReduceMean", func(x []float64) float64 { return sumOf(x) / float64(len(x)) }},
+		{"ReduceSum", sumOf},
+		{"ReduceMean", func(x []float64) float64 { return sumOf(x) / float64(len(x)) }},
 		{"ReduceProd", func(x []float64) float64 {
 			p := 1.0
 			for _, v := range x {
@@ -26,8 +27,10 @@ func reduceOperators() []operator {
 			}
 			return p
 		}},
-		{"ReduceMax", func(x []float64) float64 { return extreme(x, 1) }}, {"ReduceMin", func(x []float64) float64 { return extreme(x, -1) }},
-		{"ReduceSumSquare", sumSquares}, {"ReduceL2", func(x []float64) float64 { return math.Sqrt(sumSquares(x)) }},
+		{"ReduceMax", func(x []float64) float64 { return extreme(x, 1) }},
+		{"ReduceMin", func(x []float64) float64 { return extreme(x, -1) }},
+		{"ReduceSumSquare", sumSquares},
+		{"ReduceL2", func(x []float64) float64 { return math.Sqrt(sumSquares(x)) }},
 		{"ReduceL1", func(x []float64) float64 {
 			s := 0.0
 			for _, v := range x {
@@ -35,7 +38,8 @@ func reduceOperators() []operator {
 			}
 			return s
 		}},
-		{"ReduceLogSum", func(x []float64) float64 { return math.Log(sumOf(x)) }}, {"ReduceLogSumExp", logSumExp},
+		{"ReduceLogSum", func(x []float64) float64 { return math.Log(sumOf(x)) }},
+		{"ReduceLogSumExp", logSumExp},
 	} {
 		f := r.f
 		ops = append(ops, operator{name: r.name, least: 1, most: 2, compile: func(c *nodeContext) (kernel, error) { return compileReduce(c, f) }})

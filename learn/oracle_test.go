@@ -244,8 +244,10 @@ func TestBaselineOracle(t *testing.T) {
 func mixed(n int) (assay.Frame, []int32, []float64) {
 	words := []string{"", "blue", "green", "red", "rust"}
 	f := assay.Frame{
-		{Name: "amount", Type: assay.TypeNumber, Floats: make([]float64, n)}, {Name: "stamp", Type: assay.TypeTimestamp, Floats: make([]float64, n)},
-		{Name: "code", Type: assay.TypeInteger, Floats: make([]float64, n)}, {Name: "colour", Type: assay.TypeString, Codes: make([]int32, n), Levels: words},
+		{Name: "amount", Type: assay.TypeNumber, Floats: make([]float64, n)},
+		{Name: "stamp", Type: assay.TypeTimestamp, Floats: make([]float64, n)},
+		{Name: "code", Type: assay.TypeInteger, Floats: make([]float64, n)},
+		{Name: "colour", Type: assay.TypeString, Codes: make([]int32, n), Levels: words},
 		{Name: "label", Type: assay.TypeNumber, Floats: make([]float64, n)},
 	}
 	y, v := make([]int32, n), make([]float64, n)

@@ -15,9 +15,12 @@ import (
 
 func bowl() Search {
 	return Search{Seed: 7, Space: []Dimension{
-		{Name: "x", Type: "number", Low: -5, High: 5}, {Name: "rate", Type: "number", Low: 1e-5, High: 1, Log: true},
-		{Name: "n", Type: "integer", Low: 1, High: 100, Log: true}, {Name: "even", Type: "integer", Low: 0, High: 10, Step: 2},
-		{Name: "grid", Type: "number", Low: 0, High: 1, Step: 0.25}, {Name: "kind", Type: "choice", Choices: []string{"a", "b", "c"}},
+		{Name: "x", Type: "number", Low: -5, High: 5},
+		{Name: "rate", Type: "number", Low: 1e-5, High: 1, Log: true},
+		{Name: "n", Type: "integer", Low: 1, High: 100, Log: true},
+		{Name: "even", Type: "integer", Low: 0, High: 10, Step: 2},
+		{Name: "grid", Type: "number", Low: 0, High: 1, Step: 0.25},
+		{Name: "kind", Type: "choice", Choices: []string{"a", "b", "c"}},
 	}}
 }
 
@@ -150,9 +153,17 @@ func TestPruners(t *testing.T) {
 		values []float64
 		want   bool
 	}{
-		{median, []float64{2}, false}, {median, []float64{2.1}, true}, {median, []float64{1, 9}, false}, {median, []float64{math.NaN()}, true},
-		{halving, []float64{1.5}, false}, {halving, []float64{2.5}, true}, {halving, []float64{0, 0, 99}, false}, {halving, []float64{0, 0, 0, 99}, true},
-		{Search{}, []float64{99}, false}, {Search{Pruner: "median", Maximize: true}, []float64{1.9}, true}, {Search{Pruner: "median", Maximize: true}, []float64{2}, false},
+		{median, []float64{2}, false},
+		{median, []float64{2.1}, true},
+		{median, []float64{1, 9}, false},
+		{median, []float64{math.NaN()}, true},
+		{halving, []float64{1.5}, false},
+		{halving, []float64{2.5}, true},
+		{halving, []float64{0, 0, 99}, false},
+		{halving, []float64{0, 0, 0, 99}, true},
+		{Search{}, []float64{99}, false},
+		{Search{Pruner: "median", Maximize: true}, []float64{1.9}, true},
+		{Search{Pruner: "median", Maximize: true}, []float64{2}, false},
 	} {
 		if got := c.s.Prune(trial(9, TrialRunning, c.values...), history); got != c.want {
 			t.Errorf("%s (maximize %v) after %v: prune %v, want %v", c.s.Pruner, c.s.Maximize, c.values, got, c.want)
@@ -165,8 +176,12 @@ func TestPruners(t *testing.T) {
 
 func TestSearchRefuses(t *testing.T) {
 	s := Search{Sampler: "tp", Pruner: "x", Reduction: 1, Space: []Dimension{
-		{Name: "a", Type: "number", Low: 2, High: 1}, {Name: "a", Type: "float"}, {Name: "l", Type: "number", Low: 0, High: 1, Log: true},
-		{Name: "i", Type: "integer", Low: 0.5, High: 3}, {Name: "s", Type: "number", High: 1, Step: 0.3}, {Name: "c", Type: "choice"},
+		{Name: "a", Type: "number", Low: 2, High: 1},
+		{Name: "a", Type: "float"},
+		{Name: "l", Type: "number", Low: 0, High: 1, Log: true},
+		{Name: "i", Type: "integer", Low: 0.5, High: 3},
+		{Name: "s", Type: "number", High: 1, Step: 0.3},
+		{Name: "c", Type: "choice"},
 	}}
 	_, err := s.Suggest(0, nil)
 	mustSay(t, err, assay.Invalid, `sampler "tp"`, `did you mean "tpe"`, `pruner "x"`, "reduction 1", "a goes from 2 to 1", `"a" is empty or occurs twice`, `type "float"`, "positive low end", "integer dimension", "step 0.3", "c has no choices")

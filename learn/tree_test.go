@@ -19,8 +19,16 @@ func TestEnsembleScore(t *testing.T) {
 	}
 	nan := math.NaN()
 	for _, c := range []struct{ x0, x1, want float64 }{
-		{1, 3, 11.5}, {1.5, 3, 12.5}, {nan, 3, 11.5}, {1, nan, 21.5}, {1, -1, 21.5}, {1, 400, 21.5}, {1, 3.5, 21.5}, {1, 2, 21.5},
-		{math.Inf(-1), 3, 11.5}, {math.Inf(1), math.Inf(1), 22.5},
+		{1, 3, 11.5},
+		{1.5, 3, 12.5},
+		{nan, 3, 11.5},
+		{1, nan, 21.5},
+		{1, -1, 21.5},
+		{1, 400, 21.5},
+		{1, 3.5, 21.5},
+		{1, 2, 21.5},
+		{math.Inf(-1), 3, 11.5},
+		{math.Inf(1), math.Inf(1), 22.5},
 	} {
 		out := []float64{0}
 		e.Score([]float64{c.x0, c.x1}, out)

@@ -50,32 +50,62 @@ func labelDefinitions() []Definition {
 		}).counted(f)
 	}
 	defs := []Definition{
-		{"accuracy_score", sklearn("accuracy_score", "1.8"), true, everyClassification(), NeedLabels,
-			"Share of rows whose label is right; of a multilabel row, every label. In [0,1].", whole(AccuracyScore).counted(plainly(Confusion.accuracy)).rows(hits(false))},
-		{"balanced_accuracy_score", sklearn("balanced_accuracy_score", "1.8"), true, singleLabel(), NeedLabels,
-			"Mean recall over the classes of the truth. In [0,1].", whole(BalancedAccuracyScore).counted(plainly(Confusion.balanced))},
-		{"matthews_corrcoef", sklearn("matthews_corrcoef", "1.8"), true, singleLabel(), NeedLabels,
-			"Correlation of truth and prediction. In [-1,1]; 0 for a constant prediction.", whole(MatthewsCorrcoef).counted(plainly(Confusion.matthews))},
-		{"cohen_kappa_score", sklearn("cohen_kappa_score", "1.8"), true, singleLabel(), NeedLabels,
-			"Agreement beyond chance. At most 1; undefined when both columns hold one same class.", kappa(KappaUnweighted)},
-		{"cohen_kappa_score_linear", sklearn("cohen_kappa_score_linear", "1.8"), true, []assay.Task{assay.Multiclass}, NeedLabels,
-			"Kappa with linear weights: the classes are in order. At most 1.", kappa(KappaLinear)},
-		{"cohen_kappa_score_quadratic", sklearn("cohen_kappa_score_quadratic", "1.8"), true, []assay.Task{assay.Multiclass}, NeedLabels,
-			"Kappa with quadratic weights: the classes are in order. At most 1.", kappa(KappaQuadratic)},
-		{"hamming_loss", sklearn("hamming_loss", "1.8"), false, everyClassification(), NeedLabels,
-			"Share of labels that are wrong. In [0,1].", whole(HammingLoss).counted(plainly(Confusion.zeroOneLoss)).rows(wrongShare)},
-		{"zero_one_loss", sklearn("zero_one_loss", "1.8"), false, everyClassification(), NeedLabels,
-			"Share of rows whose label is wrong; of a multilabel row, any label. In [0,1].", whole(ZeroOneLoss).counted(plainly(Confusion.zeroOneLoss)).rows(hits(true))},
-		{"positive_likelihood_ratio", sklearn("class_likelihood_ratios[0]", "1.8"), true, binaryOnly(), NeedLabels,
-			"Sensitivity / (1 - specificity). At least 0; undefined without a false positive.", likelihood(false)},
-		{"negative_likelihood_ratio", sklearn("class_likelihood_ratios[1]", "1.8"), false, binaryOnly(), NeedLabels,
-			"(1 - sensitivity) / specificity. At least 0; undefined without a true negative.", likelihood(true)},
-		{"false_positive_rate", fairlearn("false_positive_rate", "0.12"), false, binaryOnly(), NeedLabels,
-			"Share of the negatives that are predicted positive. In [0,1].", fromCounts(Counts.FalsePositiveRate, Positive)},
-		{"false_negative_rate", fairlearn("false_negative_rate", "0.12"), false, binaryOnly(), NeedLabels,
-			"Share of the positives that are predicted negative. In [0,1].", fromCounts(Counts.FalseNegativeRate, Positive)},
-		{"true_negative_rate", fairlearn("true_negative_rate", "0.12"), true, binaryOnly(), NeedLabels,
-			"Share of the negatives that are predicted negative: specificity. In [0,1].", fromCounts(Counts.TrueNegativeRate, Positive)},
+		{
+			"accuracy_score", sklearn("accuracy_score", "1.8"), true, everyClassification(), NeedLabels,
+			"Share of rows whose label is right; of a multilabel row, every label. In [0,1].", whole(AccuracyScore).counted(plainly(Confusion.accuracy)).rows(hits(false)),
+		},
+		{
+			"balanced_accuracy_score", sklearn("balanced_accuracy_score", "1.8"), true, singleLabel(), NeedLabels,
+			"Mean recall over the classes of the truth. In [0,1].", whole(BalancedAccuracyScore).counted(plainly(Confusion.balanced)),
+		},
+		{
+			"matthews_corrcoef", sklearn("matthews_corrcoef", "1.8"), true, singleLabel(), NeedLabels,
+			"Correlation of truth and prediction. In [-1,1]; 0 for a constant prediction.", whole(MatthewsCorrcoef).counted(plainly(Confusion.matthews)),
+		},
+		{
+			"cohen_kappa_score", sklearn("cohen_kappa_score", "1.8"), true, singleLabel(), NeedLabels,
+			"Agreement beyond chance. At most 1; undefined when both columns hold one same class.", kappa(KappaUnweighted),
+		},
+		{
+			"cohen_kappa_score_linear", sklearn("cohen_kappa_score_linear", "1.8"), true,
+			[]assay.Task{assay.Multiclass},
+			NeedLabels,
+			"Kappa with linear weights: the classes are in order. At most 1.", kappa(KappaLinear),
+		},
+		{
+			"cohen_kappa_score_quadratic", sklearn("cohen_kappa_score_quadratic", "1.8"), true,
+			[]assay.Task{assay.Multiclass},
+			NeedLabels,
+			"Kappa with quadratic weights: the classes are in order. At most 1.", kappa(KappaQuadratic),
+		},
+		{
+			"hamming_loss", sklearn("hamming_loss", "1.8"), false, everyClassification(), NeedLabels,
+			"Share of labels that are wrong. In [0,1].", whole(HammingLoss).counted(plainly(Confusion.zeroOneLoss)).rows(wrongShare),
+		},
+		{
+			"zero_one_loss", sklearn("zero_one_loss", "1.8"), false, everyClassification(), NeedLabels,
+			"Share of rows whose label is wrong; of a multilabel row, any label. In [0,1].", whole(ZeroOneLoss).counted(plainly(Confusion.zeroOneLoss)).rows(hits(true)),
+		},
+		{
+			"positive_likelihood_ratio", sklearn("class_likelihood_ratios[0]", "1.8"), true, binaryOnly(), NeedLabels,
+			"Sensitivity / (1 - specificity). At least 0; undefined without a false positive.", likelihood(false),
+		},
+		{
+			"negative_likelihood_ratio", sklearn("class_likelihood_ratios[1]", "1.8"), false, binaryOnly(), NeedLabels,
+			"(1 - sensitivity) / specificity. At least 0; undefined without a true negative.", likelihood(true),
+		},
+		{
+			"false_positive_rate", fairlearn("false_positive_rate", "0.12"), false, binaryOnly(), NeedLabels,
+			"Share of the negatives that are predicted positive. In [0,1].", fromCounts(Counts.FalsePositiveRate, Positive),
+		},
+		{
+			"false_negative_rate", fairlearn("false_negative_rate", "0.12"), false, binaryOnly(), NeedLabels,
+			"Share of the positives that are predicted negative. In [0,1].", fromCounts(Counts.FalseNegativeRate, Positive),
+		},
+		{
+			"true_negative_rate", fairlearn("true_negative_rate", "0.12"), true, binaryOnly(), NeedLabels,
+			"Share of the negatives that are predicted negative: specificity. In [0,1].", fromCounts(Counts.TrueNegativeRate, Positive),
+		},
 	}
 	for _, m := range []struct {
 		name, doc string
@@ -126,38 +156,66 @@ func scoreDefinitions() []Definition {
 	const ap = "Mean precision over the recall gained at each threshold: a step sum. In [0,1], the share of positives is chance."
 	return []Definition{
 		{"roc_auc_score", sklearn("roc_auc_score", "1.6"), true, binaryOnly(), NeedScores, auc, two(RocAucScore)},
-		{"roc_auc_score_ovr", sklearn("roc_auc_score_ovr", "1.6"), true, multiclass, NeedScores,
-			auc + " Each class against the rest, plain mean.", many(RocAucScore, Macro, OneVsRestMean)},
-		{"roc_auc_score_ovr_weighted", sklearn("roc_auc_score_ovr_weighted", "1.6"), true, multiclass, NeedScores,
-			auc + " Each class against the rest, weighted by how often it is true.", many(RocAucScore, Weighted, OneVsRestMean)},
-		{"roc_auc_score_ovo", sklearn("roc_auc_score_ovo", "1.6"), true, multiclass, NeedScores,
-			auc + " Each pair of classes both ways, plain mean; takes no weights.", many(RocAucScore, Macro, OneVsOneMean)},
-		{"roc_auc_score_ovo_weighted", sklearn("roc_auc_score_ovo_weighted", "1.6"), true, multiclass, NeedScores,
-			auc + " Each pair of classes both ways, weighted by their rows; takes no weights.", many(RocAucScore, Weighted, OneVsOneMean)},
-		{"roc_auc_score_macro", sklearn("roc_auc_score_macro", "1.6"), true, multilabelOnly(), NeedScores,
-			auc + " Mean over the labels.", many(RocAucScore, Macro, "")},
-		{"roc_auc_score_micro", sklearn("roc_auc_score_micro", "1.6"), true, multilabelOnly(), NeedScores,
-			auc + " Over all cells.", many(RocAucScore, Micro, "")},
-		{"roc_auc_score_weighted", sklearn("roc_auc_score_weighted", "1.6"), true, multilabelOnly(), NeedScores,
-			auc + " Mean over the labels, weighted by how often each is true.", many(RocAucScore, Weighted, "")},
+		{
+			"roc_auc_score_ovr", sklearn("roc_auc_score_ovr", "1.6"), true, multiclass, NeedScores,
+			auc + " Each class against the rest, plain mean.", many(RocAucScore, Macro, OneVsRestMean),
+		},
+		{
+			"roc_auc_score_ovr_weighted", sklearn("roc_auc_score_ovr_weighted", "1.6"), true, multiclass, NeedScores,
+			auc + " Each class against the rest, weighted by how often it is true.", many(RocAucScore, Weighted, OneVsRestMean),
+		},
+		{
+			"roc_auc_score_ovo", sklearn("roc_auc_score_ovo", "1.6"), true, multiclass, NeedScores,
+			auc + " Each pair of classes both ways, plain mean; takes no weights.", many(RocAucScore, Macro, OneVsOneMean),
+		},
+		{
+			"roc_auc_score_ovo_weighted", sklearn("roc_auc_score_ovo_weighted", "1.6"), true, multiclass, NeedScores,
+			auc + " Each pair of classes both ways, weighted by their rows; takes no weights.", many(RocAucScore, Weighted, OneVsOneMean),
+		},
+		{
+			"roc_auc_score_macro", sklearn("roc_auc_score_macro", "1.6"), true, multilabelOnly(), NeedScores,
+			auc + " Mean over the labels.", many(RocAucScore, Macro, ""),
+		},
+		{
+			"roc_auc_score_micro", sklearn("roc_auc_score_micro", "1.6"), true, multilabelOnly(), NeedScores,
+			auc + " Over all cells.", many(RocAucScore, Micro, ""),
+		},
+		{
+			"roc_auc_score_weighted", sklearn("roc_auc_score_weighted", "1.6"), true, multilabelOnly(), NeedScores,
+			auc + " Mean over the labels, weighted by how often each is true.", many(RocAucScore, Weighted, ""),
+		},
 		{"average_precision_score", sklearn("average_precision_score", "1.6"), true, binaryOnly(), NeedScores, ap, two(AveragePrecisionScore)},
-		{"average_precision_score_macro", sklearn("average_precision_score_macro", "1.6"), true, severalClasses(), NeedScores,
-			ap + " Mean over the classes.", many(AveragePrecisionScore, Macro, "")},
-		{"average_precision_score_micro", sklearn("average_precision_score_micro", "1.6"), true, severalClasses(), NeedScores,
-			ap + " Over all cells.", many(AveragePrecisionScore, Micro, "")},
-		{"average_precision_score_weighted", sklearn("average_precision_score_weighted", "1.6"), true, severalClasses(), NeedScores,
-			ap + " Mean over the classes, weighted by how often each is true.", many(AveragePrecisionScore, Weighted, "")},
-		{"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores,
+		{
+			"average_precision_score_macro", sklearn("average_precision_score_macro", "1.6"), true, severalClasses(), NeedScores,
+			ap + " Mean over the classes.", many(AveragePrecisionScore, Macro, ""),
+		},
+		{
+			"average_precision_score_micro", sklearn("average_precision_score_micro", "1.6"), true, severalClasses(), NeedScores,
+			ap + " Over all cells.", many(AveragePrecisionScore, Micro, ""),
+		},
+		{
+			"average_precision_score_weighted", sklearn("average_precision_score_weighted", "1.6"), true, severalClasses(), NeedScores,
+			ap + " Mean over the classes, weighted by how often each is true.", many(AveragePrecisionScore, Weighted, ""),
+		},
+		{
+			"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores,
 			"Share of rows whose true class is among the two that score highest. In [0,1].",
 			by(func(in *Input) (Value, error) {
 				return TopKAccuracyScore(in.Truth, in.Proba, 2, ProbaOptions{in.Weights, len(in.Classes)})
-			})},
-		{"label_ranking_average_precision_score", sklearn("label_ranking_average_precision_score", "1.8"), true, multilabelOnly(), NeedScores,
-			"Share of true labels among those that score at least as high, mean over true labels and rows. In (0,1].", labels(LabelRankingAveragePrecisionScore)},
-		{"coverage_error", sklearn("coverage_error", "1.8"), false, multilabelOnly(), NeedScores,
-			"How many labels must be taken, in order of score, to hold all true ones; mean over the rows.", labels(CoverageError)},
-		{"label_ranking_loss", sklearn("label_ranking_loss", "1.8"), false, multilabelOnly(), NeedScores,
-			"Share of pairs of a true and a false label in the wrong order; mean over the rows. In [0,1].", labels(LabelRankingLoss)},
+			}),
+		},
+		{
+			"label_ranking_average_precision_score", sklearn("label_ranking_average_precision_score", "1.8"), true, multilabelOnly(), NeedScores,
+			"Share of true labels among those that score at least as high, mean over true labels and rows. In (0,1].", labels(LabelRankingAveragePrecisionScore),
+		},
+		{
+			"coverage_error", sklearn("coverage_error", "1.8"), false, multilabelOnly(), NeedScores,
+			"How many labels must be taken, in order of score, to hold all true ones; mean over the rows.", labels(CoverageError),
+		},
+		{
+			"label_ranking_loss", sklearn("label_ranking_loss", "1.8"), false, multilabelOnly(), NeedScores,
+			"Share of pairs of a true and a false label in the wrong order; mean over the rows. In [0,1].", labels(LabelRankingLoss),
+		},
 	}
 }
 
@@ -185,20 +243,32 @@ func probabilityDefinitions() []Definition {
 		})
 	}
 	return []Definition{
-		{"log_loss", sklearn("log_loss", "1.7"), false, singleLabel(), NeedProbabilities,
-			"Mean of -ln of the probability of the true class, clipped at 2^-52. At least 0.", from(LogLoss).rows(rowLosses(proba.rowLogLoss))},
-		{"brier_score_loss", sklearn("brier_score_loss", "1.7"), false, singleLabel(), NeedProbabilities,
+		{
+			"log_loss", sklearn("log_loss", "1.7"), false, singleLabel(), NeedProbabilities,
+			"Mean of -ln of the probability of the true class, clipped at 2^-52. At least 0.", from(LogLoss).rows(rowLosses(proba.rowLogLoss)),
+		},
+		{
+			"brier_score_loss", sklearn("brier_score_loss", "1.7"), false, singleLabel(), NeedProbabilities,
 			"Mean squared distance of the probabilities from the truth. In [0,1] for two classes, in [0,2] for more.",
 			from(func(t []int32, p []float64, o ProbaOptions) (Value, error) { return BrierScoreLoss(t, p, BrierAuto, o) }).
-				rows(rowLosses(proba.rowBrier))},
-		{"d2_log_loss_score", sklearn("d2_log_loss_score", "1.7"), true, singleLabel(), NeedProbabilities,
-			"Share of the log loss of the class shares that is saved. At most 1, 0 for the class shares.", from(D2LogLossScore)},
-		{"d2_brier_score", sklearn("d2_brier_score", "1.8"), true, singleLabel(), NeedProbabilities,
-			"Share of the Brier score of the class shares that is saved. At most 1, 0 for the class shares.", from(D2BrierScore)},
-		{"expected_calibration_error", own("expected_calibration_error"), false, binaryOnly(), NeedProbabilities,
-			"Mean distance of probability and share of positives over 10 bins of equal width. In [0,1].", calibration(CalibrationCurve.ECE)},
-		{"maximum_calibration_error", own("maximum_calibration_error"), false, binaryOnly(), NeedProbabilities,
-			"Greatest distance of probability and share of positives over 10 bins of equal width. In [0,1].", calibration(CalibrationCurve.MCE)},
+				rows(rowLosses(proba.rowBrier)),
+		},
+		{
+			"d2_log_loss_score", sklearn("d2_log_loss_score", "1.7"), true, singleLabel(), NeedProbabilities,
+			"Share of the log loss of the class shares that is saved. At most 1, 0 for the class shares.", from(D2LogLossScore),
+		},
+		{
+			"d2_brier_score", sklearn("d2_brier_score", "1.8"), true, singleLabel(), NeedProbabilities,
+			"Share of the Brier score of the class shares that is saved. At most 1, 0 for the class shares.", from(D2BrierScore),
+		},
+		{
+			"expected_calibration_error", own("expected_calibration_error"), false, binaryOnly(), NeedProbabilities,
+			"Mean distance of probability and share of positives over 10 bins of equal width. In [0,1].", calibration(CalibrationCurve.ECE),
+		},
+		{
+			"maximum_calibration_error", own("maximum_calibration_error"), false, binaryOnly(), NeedProbabilities,
+			"Greatest distance of probability and share of positives over 10 bins of equal width. In [0,1].", calibration(CalibrationCurve.MCE),
+		},
 	}
 }
 
@@ -256,17 +326,29 @@ func groupDefinitions() []Definition {
 	}
 	const worse = " The worse of the two is taken."
 	return []Definition{
-		{"demographic_parity_difference", fairlearn("demographic_parity_difference", "0.12"), false, binaryOnly(), NeedGroups,
-			"Greatest less smallest selection rate over the groups. In [0,1], 0 is equal.", from(DemographicParityDifference)},
-		{"demographic_parity_ratio", fairlearn("demographic_parity_ratio", "0.12"), true, binaryOnly(), NeedGroups,
-			"Smallest by greatest selection rate over the groups. In [0,1], 1 is equal.", from(DemographicParityRatio)},
-		{"equal_opportunity_difference", fairlearn("equal_opportunity_difference", "0.12"), false, binaryOnly(), NeedGroups,
-			"Greatest less smallest true positive rate over the groups. In [0,1], 0 is equal.", from(EqualOpportunityDifference)},
-		{"equal_opportunity_ratio", fairlearn("equal_opportunity_ratio", "0.12"), true, binaryOnly(), NeedGroups,
-			"Smallest by greatest true positive rate over the groups. In [0,1], 1 is equal.", from(EqualOpportunityRatio)},
-		{"equalized_odds_difference", fairlearn("equalized_odds_difference", "0.12"), false, binaryOnly(), NeedGroups,
-			"Greatest less smallest true and false positive rate over the groups. In [0,1], 0 is equal." + worse, from(EqualizedOddsDifference)},
-		{"equalized_odds_ratio", fairlearn("equalized_odds_ratio", "0.12"), true, binaryOnly(), NeedGroups,
-			"Smallest by greatest true and false positive rate over the groups. In [0,1], 1 is equal." + worse, from(EqualizedOddsRatio)},
+		{
+			"demographic_parity_difference", fairlearn("demographic_parity_difference", "0.12"), false, binaryOnly(), NeedGroups,
+			"Greatest less smallest selection rate over the groups. In [0,1], 0 is equal.", from(DemographicParityDifference),
+		},
+		{
+			"demographic_parity_ratio", fairlearn("demographic_parity_ratio", "0.12"), true, binaryOnly(), NeedGroups,
+			"Smallest by greatest selection rate over the groups. In [0,1], 1 is equal.", from(DemographicParityRatio),
+		},
+		{
+			"equal_opportunity_difference", fairlearn("equal_opportunity_difference", "0.12"), false, binaryOnly(), NeedGroups,
+			"Greatest less smallest true positive rate over the groups. In [0,1], 0 is equal.", from(EqualOpportunityDifference),
+		},
+		{
+			"equal_opportunity_ratio", fairlearn("equal_opportunity_ratio", "0.12"), true, binaryOnly(), NeedGroups,
+			"Smallest by greatest true positive rate over the groups. In [0,1], 1 is equal.", from(EqualOpportunityRatio),
+		},
+		{
+			"equalized_odds_difference", fairlearn("equalized_odds_difference", "0.12"), false, binaryOnly(), NeedGroups,
+			"Greatest less smallest true and false positive rate over the groups. In [0,1], 0 is equal." + worse, from(EqualizedOddsDifference),
+		},
+		{
+			"equalized_odds_ratio", fairlearn("equalized_odds_ratio", "0.12"), true, binaryOnly(), NeedGroups,
+			"Smallest by greatest true and false positive rate over the groups. In [0,1], 1 is equal." + worse, from(EqualizedOddsRatio),
+		},
 	}
 }

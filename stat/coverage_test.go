@@ -198,10 +198,24 @@ func (p population) study(t *testing.T, n, sets, replicates int) map[covered]cov
 
 // coverageRows are the lines of the study's table, in order.
 var coverageRows = []covered{
-	{"accuracy", "wilson"}, {"recall", "wilson"}, {"accuracy difference", "tango"},
-	{"AUC", "default"}, {"AUC", "delong-logit"}, {"AUC", "delong"}, {"AUC", "newcombe-area"}, {"AUC", "bca"}, {"AUC", "percentile"}, {"AUC difference", "delong"},
-	{"AP", "bca"}, {"AP", "percentile"}, {"F1", "bca"}, {"F1", "percentile"},
-	{"log loss", "t"}, {"log loss", "bca"}, {"log loss", "percentile"}, {"Brier", "t"},
+	{"accuracy", "wilson"},
+	{"recall", "wilson"},
+	{"accuracy difference", "tango"},
+	{"AUC", "default"},
+	{"AUC", "delong-logit"},
+	{"AUC", "delong"},
+	{"AUC", "newcombe-area"},
+	{"AUC", "bca"},
+	{"AUC", "percentile"},
+	{"AUC difference", "delong"},
+	{"AP", "bca"},
+	{"AP", "percentile"},
+	{"F1", "bca"},
+	{"F1", "percentile"},
+	{"log loss", "t"},
+	{"log loss", "bca"},
+	{"log loss", "percentile"},
+	{"Brier", "t"},
 }
 
 // TestCoverage simulates sets from a known population and counts how often the intervals hold the truth. ASSAY_COVERAGE=docs makes it

@@ -62,9 +62,11 @@ func conformance(t *testing.T, open func(t testing.TB) Store) {
 		if _, err := s.Stat(ctx, absent); assay.CodeOf(err) != assay.NotFound {
 			t.Errorf("%v", err)
 		}
-		for _, d := range []assay.Digest{"", "sha256:", "sha256:../../../etc/passwd", assay.Digest("sha256:" + strings.Repeat("../", 21) + "x"),
+		for _, d := range []assay.Digest{
+			"", "sha256:", "sha256:../../../etc/passwd", assay.Digest("sha256:" + strings.Repeat("../", 21) + "x"),
 			assay.Digest("md5:" + absent.Hex()), assay.Digest(absent.Hex()), assay.Digest("sha256:" + strings.ToUpper(absent.Hex())),
-			absent + "\x00", absent + "/..", assay.Digest(strings.Replace(string(absent), "sha256:", "sha256:/", 1))} {
+			absent + "\x00", absent + "/..", assay.Digest(strings.Replace(string(absent), "sha256:", "sha256:/", 1)),
+		} {
 			if _, err := s.Open(ctx, d); assay.CodeOf(err) != assay.Invalid {
 				t.Errorf("Open(%q): %v", d, err)
 			}

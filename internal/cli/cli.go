@@ -280,8 +280,10 @@ func bytesFlag(name, s string) (int64, error) {
 	}
 	num := strings.TrimRight(s, "KMGTiBkb ")
 	unit := strings.TrimSpace(strings.TrimPrefix(s, num))
-	scale, ok := map[string]float64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
-		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[unit]
+	scale, ok := map[string]float64{
+		"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30,
+	}[unit]
 	var v float64
 	if _, err := fmt.Sscanf(num, "%g", &v); err != nil || !ok || v <= 0 {
 		return 0, assay.Errorf(assay.Invalid, "%s %q is not a size; want a number and KiB, MiB or GiB", name, s).Try("%s 1GiB", name)

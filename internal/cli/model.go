@@ -226,8 +226,10 @@ func scoresOf(name string, p learn.Prediction) *eval.Scores {
 
 func (s *session) evalOptions() eval.Options {
 	e := s.p.Evaluate
-	o := eval.Options{Metrics: e.Metrics, Primary: e.Primary, Slices: e.Slices, Sensitive: s.p.Data.Sensitive, Threshold: *e.Threshold, Level: e.Level,
-		Replicates: e.Replicates, Seed: e.Seed, Threads: s.threads, MinRows: e.MinRows}
+	o := eval.Options{
+		Metrics: e.Metrics, Primary: e.Primary, Slices: e.Slices, Sensitive: s.p.Data.Sensitive, Threshold: *e.Threshold, Level: e.Level,
+		Replicates: e.Replicates, Seed: e.Seed, Threads: s.threads, MinRows: e.MinRows,
+	}
 	if b := e.Business; b != nil {
 		o.Business = &eval.Business{Name: b.Name, Expr: b.Expr, Higher: b.Direction == "higher"}
 	}

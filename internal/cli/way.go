@@ -111,7 +111,8 @@ func stages() []stage {
 		return more, err
 	}
 	return []stage{
-		{"snapshot", "version and document the data",
+		{
+			"snapshot", "version and document the data",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return data(ctx, m, map[string]assay.Digest{"data.documentation": section(m.p.Data.Document), "project": section(m.p.Name)})
 			},
@@ -122,8 +123,10 @@ func stages() []stage {
 				}
 				printSnapshot(s.Stdout, r, snap, sheet)
 				return []assay.Digest{r.ID}, "", nil
-			}},
-		{"check", "hold the data against the schema",
+			},
+		},
+		{
+			"check", "hold the data against the schema",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				sc, err := m.fileDigest(ctx, m.p.Path(m.p.Schema))
 				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "the schema": sc}, err
@@ -143,8 +146,10 @@ func stages() []stage {
 					return []assay.Digest{r.ID}, "the data does not pass its schema", nil
 				}
 				return []assay.Digest{r.ID}, "", nil
-			}},
-		{"split", "divide the rows and seal the test labels",
+			},
+		},
+		{
+			"split", "divide the rows and seal the test labels",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				d := m.p.Data
 				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "split in assay.yaml": section([]any{m.p.Split, d.Key, d.Entity, d.Time, d.Target, d.Exclude})}, nil
@@ -159,8 +164,10 @@ func stages() []stage {
 					return []assay.Digest{r.ID}, "a leakage check failed", nil
 				}
 				return []assay.Digest{r.ID}, "", nil
-			}},
-		{"train", "train the model",
+			},
+		},
+		{
+			"train", "train the model",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.Data.Exclude}), "assay": section(Version)}, nil
 			},
@@ -170,18 +177,24 @@ func stages() []stage {
 					return nil, "", err
 				}
 				return []assay.Digest{r.ID}, "", s.printTrained(ctx, r, m)
-			}},
-		{"eval", "evaluate on the validation part",
+			},
+		},
+		{
+			"eval", "evaluate on the validation part",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
-			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) { return s.makeEval(ctx, false) }},
-		{"final", "evaluate on the sealed test part, once",
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) { return s.makeEval(ctx, false) },
+		},
+		{
+			"final", "evaluate on the sealed test part, once",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
-			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) { return s.makeEval(ctx, true) }},
-		{"register", "give the model a version",
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) { return s.makeEval(ctx, true) },
+		},
+		{
+			"register", "give the model a version",
 			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "project": section(m.p.Name)}, nil
 			},
@@ -192,8 +205,10 @@ func stages() []stage {
 				}
 				fmt.Fprintf(s.Stdout, "%s is model %s\n", versionName(v), v.Model.Short())
 				return []assay.Digest{v.Evidence}, "", nil
-			}},
-		{"compare", "hold it against what is in production",
+			},
+		},
+		{
+			"compare", "hold it against what is in production",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the final evaluation": m.after("final"), "gate.margin": section(m.p.Gate.Margin), "what is in production": m.holders(ctx)}, nil
 			},
@@ -204,8 +219,10 @@ func stages() []stage {
 				}
 				printComparison(s.Stdout, r, c)
 				return []assay.Digest{r.ID}, "", nil
-			}},
-		{"card", "write the model card",
+			},
+		},
+		{
+			"card", "write the model card",
 			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the comparison": m.after("compare"), "the version": m.after("register"), "the check": m.after("check"), "card in assay.yaml": section(m.p.Card)}, nil
 			},
@@ -227,7 +244,8 @@ func stages() []stage {
 					fmt.Fprintf(s.Stdout, "  ✕ it lacks %s\n", strings.Join(card.Missing, ", "))
 				}
 				return []assay.Digest{r.ID}, "", nil
-			}},
+			},
+		},
 	}
 }
 

@@ -14,13 +14,17 @@ func (d *Division) leakage(c splitColumns, s scanned) []assay.Leakage {
 	var out []assay.Leakage
 	if len(d.options.Key) > 0 {
 		n, _ := across(c.keys, d.Part)
-		out = append(out, assay.Leakage{Check: "key", Columns: d.options.Key, Observed: assay.Number(n), Expected: 0, Verdict: none(n),
-			Message: fmt.Sprintf("%d test rows share their key with a row outside the test set", n)})
+		out = append(out, assay.Leakage{
+			Check: "key", Columns: d.options.Key, Observed: assay.Number(n), Expected: 0, Verdict: none(n),
+			Message: fmt.Sprintf("%d test rows share their key with a row outside the test set", n),
+		})
 	}
 	if c.entity != nil {
 		n, _ := across(c.entity, d.Part)
-		l := assay.Leakage{Check: "entity", Columns: []string{d.options.Entity}, Observed: assay.Number(n), Expected: 0, Verdict: none(n),
-			Message: fmt.Sprintf("%d test rows share their %s with a row outside the test set", n, d.options.Entity)}
+		l := assay.Leakage{
+			Check: "entity", Columns: []string{d.options.Entity}, Observed: assay.Number(n), Expected: 0, Verdict: none(n),
+			Message: fmt.Sprintf("%d test rows share their %s with a row outside the test set", n, d.options.Entity),
+		}
 		if n > 0 {
 			l.Message += "; split by group or stratified_group"
 		}

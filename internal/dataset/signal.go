@@ -117,8 +117,10 @@ func targetFindings(c splitColumns, sc scanned) []assay.Leakage {
 		if r.power < limit {
 			continue
 		}
-		l := assay.Leakage{Check: "target", Columns: []string{r.name}, Observed: assay.Number(r.power), Expected: assay.Number(chance), Verdict: assay.Fail,
-			Message: fmt.Sprintf("%s alone %s %.4f; it is the label, or known only after it: exclude it", r.name, what, r.power)}
+		l := assay.Leakage{
+			Check: "target", Columns: []string{r.name}, Observed: assay.Number(r.power), Expected: assay.Number(chance), Verdict: assay.Fail,
+			Message: fmt.Sprintf("%s alone %s %.4f; it is the label, or known only after it: exclude it", r.name, what, r.power),
+		}
 		if s.chanced() {
 			l.Verdict = assay.Undetermined
 			l.Message = fmt.Sprintf("%s alone %s %.4f, which may be chance among %d rows", r.name, what, r.power, len(s.rows))

@@ -298,8 +298,11 @@ func TestSplitFollowsContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []SplitOptions{
-		{By: "group", Entity: "g"}, {By: "stratified_group", Entity: "g", Key: []string{"id"}}, {By: "time", Time: "when"},
-		{By: "hash"}, {By: "hash", Key: []string{"id"}},
+		{By: "group", Entity: "g"},
+		{By: "stratified_group", Entity: "g", Key: []string{"id"}},
+		{By: "time", Time: "when"},
+		{By: "hash"},
+		{By: "hash", Key: []string{"id"}},
 	} {
 		o.Target, o.Task, o.Seed = "target", assay.Binary, 7
 		x, z := divide(t, tb, o), divide(t, other, o)

@@ -47,17 +47,23 @@ func complete(t testing.TB) *Facts {
 	set("validation", data, assay.Validation{Boundary: "data", Rows: 100, Verdict: assay.Pass}, map[string]any{"schema_current": true})
 	set("split", data, assay.Split{By: "stratified"}, nil)
 	file := assay.File{Name: "model.onnx", Digest: model}
-	set("run", "", assay.Run{Status: "finished", Spec: assay.RunSpec{Config: "sha256:00", Seed: 7}, Params: map[string]string{"trees": "10"}, Outputs: []assay.File{file},
-		Metrics: map[string]assay.Number{"loss": 1}, Unseeded: []string{}, Environment: assay.Environment{Platform: "linux/amd64"}, Score: 1},
+	set("run", "", assay.Run{
+		Status: "finished", Spec: assay.RunSpec{Config: "sha256:00", Seed: 7}, Params: map[string]string{"trees": "10"}, Outputs: []assay.File{file},
+		Metrics: map[string]assay.Number{"loss": 1}, Unseeded: []string{}, Environment: assay.Environment{Platform: "linux/amd64"}, Score: 1,
+	},
 		map[string]any{"code_captured": true, "saw_sealed_rows": false})
 	set("model", model, assay.Model{Format: "onnx", Task: assay.Binary, File: file}, nil)
 	split := f.ids["split"][0]
 	set("disclosure", model, assay.Disclosure{Split: split, Rows: rows, Read: 1, Level: 0.95}, nil)
-	set("evaluation", model, assay.Evaluation{Final: true, Split: split, Rows: rows, Read: 1, Level: 0.95, Primary: "roc_auc_score", Baseline: "prior",
+	set("evaluation", model, assay.Evaluation{
+		Final: true, Split: split, Rows: rows, Read: 1, Level: 0.95, Primary: "roc_auc_score", Baseline: "prior",
 		Business: &assay.Metric{Name: "cost", Estimate: gain}, Slices: []assay.Slice{{Name: "SEX = 1", Verdict: assay.Pass}},
-		Metrics: []assay.Metric{{Name: "roc_auc_score", Estimate: gain, Gain: gain, Verdict: gain.Above(0)}}}, nil)
-	set("comparison", model, assay.Comparison{Name: "prior", Split: split, Rows: rows, Primary: "roc_auc_score", Verdict: assay.Pass,
-		Metrics: []assay.MetricDifference{{Name: "roc_auc_score", Difference: gain}}}, map[string]any{"current": true, "margin_current": true})
+		Metrics: []assay.Metric{{Name: "roc_auc_score", Estimate: gain, Gain: gain, Verdict: gain.Above(0)}},
+	}, nil)
+	set("comparison", model, assay.Comparison{
+		Name: "prior", Split: split, Rows: rows, Primary: "roc_auc_score", Verdict: assay.Pass,
+		Metrics: []assay.MetricDifference{{Name: "roc_auc_score", Difference: gain}},
+	}, map[string]any{"current": true, "margin_current": true})
 	set("card", model, assay.Card{Complete: true, Missing: []string{}}, map[string]any{"stale": false})
 	return f
 }

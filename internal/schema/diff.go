@@ -57,8 +57,10 @@ func Diff(a, b *Schema) []Change {
 		y := &b.Columns[i]
 		if a.Column(y.Name) == nil {
 			// In an open schema the column may have been there with anything in it, so that what is said of it now may fail.
-			d.add(Change{Column: y.Name, Rule: "column", Direction: Added, Detail: pick(y.Optional, "a new column, which may be absent", "a new column"),
-				Producer: !y.Optional || !a.Closed, Consumer: a.Closed})
+			d.add(Change{
+				Column: y.Name, Rule: "column", Direction: Added, Detail: pick(y.Optional, "a new column, which may be absent", "a new column"),
+				Producer: !y.Optional || !a.Closed, Consumer: a.Closed,
+			})
 		}
 	}
 	d.flag(RuleUnknown, a.Closed, b.Closed, "columns that are not named are violations", "columns that are not named are allowed")

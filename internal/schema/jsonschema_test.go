@@ -34,8 +34,10 @@ func peer(t interface{ Fatal(...any) }, doc []byte) *jsonschema.Schema {
 func TestJSONSchemaRefuses(t *testing.T) {
 	s := parse(t, full)
 	_, _, err := s.JSONSchema(false)
-	want := []string{"id: unique", "age: not_null, because it is mostly", "income: range, because it is a warning", "born: range of a date",
-		"seen: range of a timestamp", "photo: length in bytes", "zip, id: key", "adult income: condition", "gain: condition", "rows"}
+	want := []string{
+		"id: unique", "age: not_null, because it is mostly", "income: range, because it is a warning", "born: range of a date",
+		"seen: range of a timestamp", "photo: length in bytes", "zip, id: key", "adult income: condition", "gain: condition", "rows",
+	}
 	if assay.CodeOf(err) != assay.Rejected {
 		t.Fatal(err)
 	}

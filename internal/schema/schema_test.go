@@ -139,8 +139,10 @@ func TestDocumentation(t *testing.T) {
 		}
 	}
 	rules, _, _ := strings.Cut(string(page), "## Conditions")
-	for _, name := range []string{RuleRequired, RuleType, RuleNotNull, RuleFinite, RuleRange, RuleSet, RuleLength, RulePattern, RuleUnique, RuleUnknown,
-		RuleOrder, RuleRows, RuleKey, RuleCondition, RuleDuplicate} {
+	for _, name := range []string{
+		RuleRequired, RuleType, RuleNotNull, RuleFinite, RuleRange, RuleSet, RuleLength, RulePattern, RuleUnique, RuleUnknown,
+		RuleOrder, RuleRows, RuleKey, RuleCondition, RuleDuplicate,
+	} {
 		if !strings.Contains(rules, "| `"+name+"` |") {
 			t.Errorf("the page does not explain the rule %s", name)
 		}

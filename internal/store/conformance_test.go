@@ -77,7 +77,8 @@ func sealed(t testing.TB, s Store, name string, rows []Fingerprint) SealRecord {
 	t.Helper()
 	r := SealRecord{Data: digest("data " + name), Rows: digest("rows " + name), Count: int64(len(rows))}
 	r.Split = add(t, s, assay.KindSplit, r.Data, nil, assay.Split{By: name, Sealed: assay.Test, Parts: []assay.Part{
-		{Name: assay.Train, Rows: 1, IDs: digest("train " + name)}, {Name: assay.Test, Rows: r.Count, IDs: r.Rows}}}).ID
+		{Name: assay.Train, Rows: 1, IDs: digest("train " + name)}, {Name: assay.Test, Rows: r.Count, IDs: r.Rows},
+	}}).ID
 	var b bytes.Buffer
 	for _, f := range rows {
 		b.Write(f[:])

@@ -14,8 +14,10 @@ import (
 )
 
 func TestIDIsTheCanonicalForm(t *testing.T) {
-	e := assay.Evidence{Kind: assay.KindCI, Version: 1, Subject: digest("s"), Parents: unique([]assay.Digest{digest("b"), digest("a"), digest("b")}),
-		Payload: json.RawMessage(`{"b":1.50, "a":"é\u00e9\u000f","c":[1e2,-0]}`)}
+	e := assay.Evidence{
+		Kind: assay.KindCI, Version: 1, Subject: digest("s"), Parents: unique([]assay.Digest{digest("b"), digest("a"), digest("b")}),
+		Payload: json.RawMessage(`{"b":1.50, "a":"é\u00e9\u000f","c":[1e2,-0]}`),
+	}
 	raw := must(json.Marshal(e))(t)
 	want := must(jcs.Transform(raw))(t)
 	if got := must(ID(e))(t); got != assay.DigestOf(want) {

@@ -38,8 +38,10 @@ func payloadSchema(k KindInfo) *jsonschema.Schema {
 				p.Set("level", &jsonschema.Schema{Type: "number"})
 				p.Set("method", &jsonschema.Schema{Type: "string"})
 				p.Set("n", &jsonschema.Schema{Type: "integer"})
-				return &jsonschema.Schema{Type: "object", Properties: p, Required: []string{"value", "lo", "hi", "level", "method", "n"},
-					AdditionalProperties: jsonschema.FalseSchema}
+				return &jsonschema.Schema{
+					Type: "object", Properties: p, Required: []string{"value", "lo", "hi", "level", "method", "n"},
+					AdditionalProperties: jsonschema.FalseSchema,
+				}
 			}
 			return nil
 		},
@@ -84,8 +86,10 @@ func arbitrary(t *rapid.T, v reflect.Value, depth int) {
 	switch v.Interface().(type) {
 	case assay.Estimate:
 		num := rapid.OneOf(rapid.Float64(), rapid.Just(math.NaN()), rapid.Just(math.Inf(1)))
-		v.Set(reflect.ValueOf(assay.Estimate{Value: num.Draw(t, "value"), Lo: num.Draw(t, "lo"), Hi: num.Draw(t, "hi"),
-			Level: rapid.Float64Range(0, 1).Draw(t, "level"), Method: rapid.String().Draw(t, "method"), N: int64(rapid.Int32().Draw(t, "n"))}))
+		v.Set(reflect.ValueOf(assay.Estimate{
+			Value: num.Draw(t, "value"), Lo: num.Draw(t, "lo"), Hi: num.Draw(t, "hi"),
+			Level: rapid.Float64Range(0, 1).Draw(t, "level"), Method: rapid.String().Draw(t, "method"), N: int64(rapid.Int32().Draw(t, "n")),
+		}))
 		return
 	case assay.Number:
 		v.SetFloat(rapid.OneOf(rapid.Float64(), rapid.Just(math.NaN())).Draw(t, "number"))

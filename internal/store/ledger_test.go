@@ -88,8 +88,10 @@ func TestBudgetProperty(t *testing.T) {
 		var who []assay.Digest
 		for range rapid.IntRange(1, 12).Draw(rt, "requests") {
 			r := seals[rapid.IntRange(0, 2).Draw(rt, "seal")]
-			q := DisclosureRequest{Model: digest(rapid.SampledFrom([]string{"m", "n", "o"}).Draw(rt, "model")), Split: r.Split, Rows: r.Rows,
-				Metrics: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"x", "y", "z"}), 1, 3, rapid.ID).Draw(rt, "metrics"), Reason: "because"}
+			q := DisclosureRequest{
+				Model: digest(rapid.SampledFrom([]string{"m", "n", "o"}).Draw(rt, "model")), Split: r.Split, Rows: r.Rows,
+				Metrics: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"x", "y", "z"}), 1, 3, rapid.ID).Draw(rt, "metrics"), Reason: "because",
+			}
 			rec, existing, err := s.Disclose(t.Context(), q)
 			if err != nil {
 				rt.Fatal(err)

@@ -59,9 +59,12 @@ func TestReadCSV(t *testing.T) {
 		o            ReadOptions
 		schema, rows string
 	}{
-		{"types", "b,i,f,s,d,t,c\ntrue,1,1.5,x,2020-01-31,2020-01-31 10:20:30,10:20:30\nFALSE,-2,1e3,y,2020-02-29,2020-01-31T10:20,23:59:59.5\n", ReadOptions{},
+		{
+			"types", "b,i,f,s,d,t,c\ntrue,1,1.5,x,2020-01-31,2020-01-31 10:20:30,10:20:30\nFALSE,-2,1e3,y,2020-02-29,2020-01-31T10:20,23:59:59.5\n",
+			ReadOptions{},
 			"b:boolean i:integer f:number s:string d:date t:timestamp c:time",
-			"true|1|1.5|x|2020-01-31|2020-01-31 10:20:30|10:20:30\nfalse|-2|1000.0|y|2020-02-29|2020-01-31 10:20:00|23:59:59.5"},
+			"true|1|1.5|x|2020-01-31|2020-01-31 10:20:30|10:20:30\nfalse|-2|1000.0|y|2020-02-29|2020-01-31 10:20:00|23:59:59.5",
+		},
 		{"null tokens", "a,b\n1,NA\nNA,x\nN/A,NULL\nnull,\n,n/a\n", ReadOptions{}, "a:integer b:string", "1|~\n~|x\n~|~\n~|~\n~|n/a"},
 		{"stated nulls", "a,b\n?,NA\n1,-\n", ReadOptions{Nulls: []string{"?", "-"}}, "a:integer b:string", "~|NA\n1|~"},
 		{"no nulls", "a,b\nx,NA\ny,\n", ReadOptions{Nulls: []string{}}, "a:string b:string", "x|NA\ny|"},
@@ -105,8 +108,11 @@ func TestReadCSV(t *testing.T) {
 		{"one row", "a,b\n1,x\n", ReadOptions{}, "a:integer b:string", "1|x"},
 		{"nothing but missing", "a,b\n1,\n2,\n", ReadOptions{}, "a:integer b:string", "1|~\n2|~"},
 		{"hard names", "rowid,c0,\"a\"\"b\",select,a b\n1,2,3,4,5\n", ReadOptions{}, `rowid:integer c0:integer a"b:integer select:integer a b:integer`, "1|2|3|4|5"},
-		{"stated types", "zip,n,when,code\n01,1,2020-01-01,1\n02,2,2020-01-02,2\n", ReadOptions{Types: map[string]assay.Type{"zip": assay.TypeInteger, "n": assay.TypeNumber, "when": assay.TypeTimestamp, "code": assay.TypeString}},
-			"zip:integer n:number when:timestamp code:string", "1|1.0|2020-01-01 00:00:00|1\n2|2.0|2020-01-02 00:00:00|2"},
+		{
+			"stated types", "zip,n,when,code\n01,1,2020-01-01,1\n02,2,2020-01-02,2\n",
+			ReadOptions{Types: map[string]assay.Type{"zip": assay.TypeInteger, "n": assay.TypeNumber, "when": assay.TypeTimestamp, "code": assay.TypeString}},
+			"zip:integer n:number when:timestamp code:string", "1|1.0|2020-01-01 00:00:00|1\n2|2.0|2020-01-02 00:00:00|2",
+		},
 		{"latin-1", "a,b\nM\xfcller,1\nS\xe9e,2\n", ReadOptions{}, "a:string b:integer", "Müller|1\nSée|2"},
 		{"utf-8", "a,b\nMüller,1\n東京,2\n", ReadOptions{}, "a:string b:integer", "Müller|1\n東京|2"},
 		{"utf-8 with a mark", "\ufeffa,b\nMüller,1\n", ReadOptions{}, "a:string b:integer", "Müller|1"},
@@ -218,8 +224,12 @@ func TestReadCSVRefuses(t *testing.T) {
 		{"duplicate names", "a,b,a,b,a\n1,2,3,4,5\n", ReadOptions{}, assay.Rejected, []string{`"a" is given to column 1 and column 3`, `"b" is given to column 2 and column 4`, "column 5"}},
 		{"names that differ in case", "Age,age\n1,2\n", ReadOptions{}, assay.Rejected, []string{"differ only in case"}},
 		{"the reserved name", "_row,a\n1,2\n", ReadOptions{}, assay.Rejected, []string{"reserved"}},
-		{"types that do not fit", "a,b\n1,x\n2.5,2020-01-01\nq,2020-01-02\n", ReadOptions{Types: map[string]assay.Type{"a": assay.TypeInteger, "b": assay.TypeDate, "c": assay.TypeString}}, assay.Rejected,
-			[]string{`"a" cannot be read as integer: 2 of 3 values are not, the first on line 3`, `"b" cannot be read as date: 1 of 3 values are not, the first on line 2`, `no column "c"`}},
+		{
+			"types that do not fit", "a,b\n1,x\n2.5,2020-01-01\nq,2020-01-02\n",
+			ReadOptions{Types: map[string]assay.Type{"a": assay.TypeInteger, "b": assay.TypeDate, "c": assay.TypeString}},
+			assay.Rejected,
+			[]string{`"a" cannot be read as integer: 2 of 3 values are not, the first on line 3`, `"b" cannot be read as date: 1 of 3 values are not, the first on line 2`, `no column "c"`},
+		},
 		{"a bad delimiter", "a\n", ReadOptions{Delimiter: "ab"}, assay.Invalid, []string{"delimiter"}},
 		{"a bad quote", "a\n", ReadOptions{Quote: "ab"}, assay.Invalid, []string{"quote"}},
 		{"a bad encoding", "a\n", ReadOptions{Encoding: "ebcdic"}, assay.Invalid, []string{"ebcdic"}},

@@ -15,10 +15,13 @@ func TestReadJSON(t *testing.T) {
 		o            ReadOptions
 		schema, rows string
 	}{
-		{"types", `{"b":true,"i":1,"f":1.5,"s":"x","d":"2020-01-31","t":"2020-01-31T10:20:30Z","n":{"k":[1, 2]}}
-{"b":false,"i":-2,"f":1e3,"s":"","d":"2020-02-29","t":null,"n":[]}`, ReadOptions{},
+		{
+			"types", `{"b":true,"i":1,"f":1.5,"s":"x","d":"2020-01-31","t":"2020-01-31T10:20:30Z","n":{"k":[1, 2]}}
+{"b":false,"i":-2,"f":1e3,"s":"","d":"2020-02-29","t":null,"n":[]}`,
+			ReadOptions{},
 			"b:boolean i:integer f:number s:string d:date t:timestamp n:json",
-			"true|1|1.5|x|2020-01-31|2020-01-31 10:20:30|{\"k\":[1,2]}\nfalse|-2|1000.0||2020-02-29|~|[]"},
+			"true|1|1.5|x|2020-01-31|2020-01-31 10:20:30|{\"k\":[1,2]}\nfalse|-2|1000.0||2020-02-29|~|[]",
+		},
 		{"absent keys", "{\"a\":1}\n{\"b\":\"x\"}\n{\"b\":\"y\",\"a\":2}\n{}\n", ReadOptions{}, "a:integer b:string", "1|~\n~|x\n2|y\n~|~"},
 		{"one column with null and empty", "{\"a\":\"\"}\n{\"a\":null}\n{\"a\":\"x\"}\n{\"a\":\"\\\\N\"}\n", ReadOptions{}, "a:string", "\n~\nx\n\\N"},
 		{"no keys at first", "{}{\"a\":\"\"}{}", ReadOptions{}, "a:string", "~\n\n~"},
