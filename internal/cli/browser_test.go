@@ -1,0 +1,149 @@
+package cli_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/cli"
+)
+
+// TestReportsInABrowser makes the reports of a small life and opens each in Chromium: as a desktop, as a phone, in the dark and on
+// paper. A report must load without an error and without asking for anything else, fit a phone's width, and be readable by a screen
+// reader and a keyboard.
+func TestReportsInABrowser(t *testing.T) {
+	if os.Getenv("ASSAY_TEST_FULL") != "1" {
+		t.Skip("set ASSAY_TEST_FULL=1")
+	}
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("no chromium: run scripts/deps.sh")
+	}
+	dir := t.TempDir()
+	csv, err := os.ReadFile(filepath.Join(assaytest.Root(), "testdata", "oracle", "data", "tables", "titanic.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "titanic.csv"), csv, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"init", "titanic.csv", "--target", "Survived"}, {"make", "card"}} {
+		var out strings.Builder
+		status := cli.Main(t.Context(), args, cli.World{Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Env: os.Getenv, Now: assaytest.Clock()})
+		if status != 0 {
+			t.Fatalf("assay %v: exit status %d\n%s", args, status, out.String())
+		}
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, ".assay", "reports", "*.html"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no report was made: %v", err)
+	}
+
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true))
+	alloc, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
+	defer cancel()
+	for _, page := range pages {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			if st, err := os.Stat(page); err != nil || st.Size() > 2<<20 {
+				t.Errorf("%d bytes; a report stays under 2 MB (%v)", st.Size(), err)
+			}
+			ctx, cancel := chromedp.NewContext(alloc)
+			defer cancel()
+			ctx, stop := context.WithTimeout(ctx, time.Minute)
+			defer stop()
+			var faults []string
+			if err := chromedp.Listen(ctx, func(ev any) {
+				switch e := ev.(type) {
+				case *runtime.EventExceptionThrown:
+					faults = append(faults, "exception: "+e.ExceptionDetails.Text)
+				case *log.EventEntryAdded:
+					faults = append(faults, "log: "+e.Entry.Text)
+				case *network.EventRequestWillBeSent:
+					if !strings.HasPrefix(e.Request.URL, "file://") && !strings.HasPrefix(e.Request.URL, "data:") {
+						faults = append(faults, "request: "+e.Request.URL)
+					}
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			type look struct {
+				Title    string   `json:"title"`
+				Lang     string   `json:"lang"`
+				H1       int      `json:"h1"`
+				Main     int      `json:"main"`
+				Scripts  int      `json:"scripts"`
+				Wide     float64  `json:"wide"`
+				Unscoped int      `json:"unscoped"`
+				Unnamed  int      `json:"unnamed"`
+				Broken   []string `json:"broken"`
+				Back     string   `json:"back"`
+			}
+			const script = `(() => ({
+				title: document.title, lang: document.documentElement.lang,
+				h1: document.querySelectorAll('h1').length, main: document.querySelectorAll('main').length, scripts: document.querySelectorAll('script').length,
+				wide: document.documentElement.scrollWidth - window.innerWidth,
+				unscoped: [...document.querySelectorAll('th')].filter(e => !e.hasAttribute('scope')).length,
+				unnamed: [...document.querySelectorAll('svg')].filter(e => !e.getAttribute('aria-label')).length,
+				broken: [...document.querySelectorAll('a[href^="#"]')].map(e => e.getAttribute('href')).filter(h => !document.getElementById(h.slice(1))),
+				back: getComputedStyle(document.body).backgroundColor }))()`
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			see := func() look {
+				t.Helper()
+				l, err := chromedp.Run(ctx, chromedp.Evaluate[look](script))
+				must(err)
+				return l
+			}
+			media := func(p emulation.SetEmulatedMediaParams) {
+				t.Helper()
+				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, p)
+				must(err)
+			}
+			_, err := chromedp.Call(ctx, network.Enable, network.EnableParams{})
+			must(err)
+			must(chromedp.Do(ctx, chromedp.EmulateViewport(1200, 900), chromedp.Navigate("file://"+page)))
+			desktop := see()
+			must(chromedp.Do(ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile)))
+			phone := see()
+			media(emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+			dark := see()
+			media(emulation.SetEmulatedMediaParams{Media: "print"})
+			nav, err := chromedp.Run(ctx, chromedp.Evaluate[string](`getComputedStyle(document.querySelector('nav') || document.body).display`))
+			must(err)
+			for _, f := range faults {
+				t.Error(f)
+			}
+			if desktop.Title == "" || desktop.Lang == "" || desktop.H1 != 1 || desktop.Main != 1 || desktop.Scripts != 0 {
+				t.Errorf("title %q, language %q, %d h1, %d main, %d scripts", desktop.Title, desktop.Lang, desktop.H1, desktop.Main, desktop.Scripts)
+			}
+			if desktop.Unscoped > 0 || desktop.Unnamed > 0 || len(desktop.Broken) > 0 {
+				t.Errorf("%d header cells without a scope, %d drawings without a name, links to nowhere %v", desktop.Unscoped, desktop.Unnamed, desktop.Broken)
+			}
+			if desktop.Wide > 0 || phone.Wide > 0 {
+				t.Errorf("the page is wider than the window: by %v px on a desktop, by %v px on a phone", desktop.Wide, phone.Wide)
+			}
+			if desktop.Back == dark.Back {
+				t.Errorf("the background is %s in light and in dark", dark.Back)
+			}
+			if nav != "none" {
+				t.Errorf("navigation is printed (display %s)", nav)
+			}
+		})
+	}
+}
