@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
@@ -120,14 +121,21 @@ func (s *session) spec(learner string, params map[string]any, l *lesson) (learn.
 	}, err
 }
 
-// baseline fits the baseline on the training part.
-func (s *session) baseline(ctx context.Context, train *lesson) (*learn.Model, error) {
+// baseline answers the rows of x as the baseline does that was fitted on the training part.
+func (s *session) baseline(ctx context.Context, train *lesson, x assay.Frame, positive int) (learn.Prediction, error) {
+	if expr, ok := strings.CutPrefix(s.p.Evaluate.Baseline, rulePrefix); ok {
+		return s.ruleBaseline(strings.TrimSpace(expr), train, x, train.classes, positive)
+	}
 	spec, err := s.spec(s.p.Evaluate.Baseline, nil, train)
 	if err != nil {
-		return nil, err
+		return learn.Prediction{}, err
 	}
 	spec.ClassWeight = learn.ClassWeight{}
-	return learn.Fit(ctx, spec, train.data())
+	m, err := learn.Fit(ctx, spec, train.data())
+	if err != nil {
+		return learn.Prediction{}, err
+	}
+	return m.Predict(x)
 }
 
 // trainStage trains a built-in learner on the training part, or on another file of the same columns, and records run and model.
@@ -419,15 +427,11 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	if err := s.checkPredictions(ctx, splitRec, m, p); err != nil {
 		return nil, err
 	}
-	base, err := s.baseline(ctx, train)
-	if err != nil {
-		return nil, err
-	}
-	bp, err := base.Predict(l.x)
-	if err != nil {
-		return nil, err
-	}
 	_, positive, err := s.positive(m.Classes)
+	if err != nil {
+		return nil, err
+	}
+	bp, err := s.baseline(ctx, train, l.x, positive)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ type EvaluateConfig struct {
 	Primary    string          `yaml:"primary,omitempty"`
 	Business   *BusinessConfig `yaml:"business,omitempty"`
 	Slices     []string        `yaml:"slices,omitempty" jsonschema:"description=a column; or COLUMN: band; band; or A & B"`
-	Baseline   string          `yaml:"baseline,omitempty"`
+	Baseline   string          `yaml:"baseline,omitempty" jsonschema:"description=a learner that ignores the features: prior; majority; mean; median; …; or rule: EXPRESSION over the features"`
 	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"default=0.5"`
 	Replicates int             `yaml:"replicates,omitempty" jsonschema:"default=2000"`
 	Level      float64         `yaml:"level,omitempty" jsonschema:"default=0.95"`

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"math"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/ext"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/learn"
+)
+
+// rulePrefix marks a baseline that is an expression over the features: "rule: AGEP >= 18 && AGEP < 65".
+const rulePrefix = "rule:"
+
+// maxRuleCost bounds the evaluation of a rule on one row.
+const maxRuleCost = 100_000
+
+// ruleBaseline answers each row by a CEL expression over its columns: a bool (the positive class or not) or a double (its probability)
+// for a binary task, a double for a regression. A row on which the expression has no value, because one is missing, gets the answer
+// that knows nothing: the share of positives, or the mean, of the training part.
+func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classes []string, positive int) (learn.Prediction, error) {
+	var none learn.Prediction
+	task := s.p.Data.Target.Task
+	if task != assay.Binary && task != assay.Regression {
+		return none, assay.Errorf(assay.Unimplemented, "a rule as baseline is for binary and regression tasks; this one is %s", task)
+	}
+	opts := []cel.EnvOption{ext.Math(), ext.Strings()}
+	for i := range x {
+		opts = append(opts, cel.Variable(x[i].Name, celType(&x[i])))
+	}
+	env, err := cel.NewEnv(opts...)
+	if err != nil {
+		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: a column name does not fit an expression: %w", err)
+	}
+	tree, iss := env.Compile(expr)
+	if iss.Err() != nil {
+		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: %s", strings.ReplaceAll(iss.Err().Error(), "\n", " ")).Try("numbers are doubles: write 18.0, or AGEP >= 18.0")
+	}
+	t := tree.OutputType()
+	if !t.IsExactType(cel.DoubleType) && (!t.IsExactType(cel.BoolType) || task == assay.Regression) {
+		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: the rule gives a %s; want a double%s", t, map[bool]string{true: " or a bool"}[task == assay.Binary])
+	}
+	prog, err := env.Program(tree, cel.CostLimit(maxRuleCost))
+	if err != nil {
+		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: %w", err)
+	}
+	ignorant := mean(train, positive)
+	n := x.Rows()
+	answers := make([]float64, n)
+	vars := make(map[string]any, len(x))
+	outside := 0
+	for i := range n {
+		clear(vars)
+		for c := range x {
+			if !x[c].Missing(i) {
+				if x[c].Codes != nil {
+					vars[x[c].Name] = x[c].Levels[x[c].Codes[i]]
+				} else {
+					vars[x[c].Name] = x[c].Floats[i]
+				}
+			}
+		}
+		answers[i] = ignorant
+		out, _, err := prog.Eval(vars)
+		if err != nil {
+			continue
+		}
+		switch v := out.Value().(type) {
+		case bool:
+			answers[i] = map[bool]float64{true: 1}[v]
+		case float64:
+			answers[i] = v
+		}
+		if task == assay.Binary && !(answers[i] >= 0 && answers[i] <= 1) {
+			outside++
+		}
+	}
+	if outside > 0 {
+		return none, assay.Errorf(assay.Rejected, "evaluate.baseline: the rule gives no probability between 0 and 1 in %d rows", outside)
+	}
+	if task == assay.Regression {
+		return learn.Prediction{Values: answers}, nil
+	}
+	p := learn.Prediction{Classes: classes, Labels: make([]int32, n), Proba: make([]float64, 2*n)}
+	for i, v := range answers {
+		p.Proba[2*i+positive], p.Proba[2*i+1-positive] = v, 1-v
+		p.Labels[i] = int32(1 - positive)
+		if v >= 0.5 {
+			p.Labels[i] = int32(positive)
+		}
+	}
+	return p, nil
+}
+
+func celType(c *assay.Column) *cel.Type {
+	if c.Codes != nil {
+		return cel.StringType
+	}
+	return cel.DoubleType
+}
+
+// mean is the share of the positive class, or the mean target, of a part.
+func mean(l *lesson, positive int) float64 {
+	var sum, n float64
+	for _, c := range l.label {
+		if int(c) == positive {
+			sum++
+		}
+		n++
+	}
+	for _, v := range l.value {
+		sum += v
+		n++
+	}
+	if n == 0 {
+		return math.NaN()
+	}
+	return sum / n
+}
