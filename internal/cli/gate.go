@@ -11,7 +11,6 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/gate"
-	"github.com/assay-ml/assay/internal/registry"
 )
 
 func (a *app) gateCommand() *cobra.Command {
@@ -144,47 +143,4 @@ func (a *app) waiveCommand() *cobra.Command {
 	c.Flags().StringVar(&reason, "reason", "", "why the rule does not matter here")
 	c.Flags().StringVar(&to, "to", "", "the stage: staging or production")
 	return c
-}
-
-func (a *app) cardCheckCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "check [VERSION]", Short: "Name the missing sections and stale figures of a card",
-		Args: cobra.MaximumNArgs(1),
-		RunE: a.with("card", func(ctx context.Context, s *session, args []string) error {
-			v, err := s.version(ctx, first(args))
-			if err != nil {
-				return err
-			}
-			d, err := s.dossier(ctx, v)
-			if err != nil {
-				return err
-			}
-			found, err := s.card(ctx, d)
-			if err != nil {
-				return err
-			}
-			if found == nil {
-				return assay.Errorf(assay.NotFound, "%s has no card yet", versionName(v)).Try("assay card %s", versionName(v))
-			}
-			card := found.Value
-			stale := registry.Stale(card, d)
-			if err := s.print("assay.card.check/1", map[string]any{"complete": card.Complete, "missing": card.Missing, "stale": stale}, func(w io.Writer) {
-				for _, m := range card.Missing {
-					fmt.Fprintf(w, "✕ missing: %s\n", m)
-				}
-				for _, m := range stale {
-					fmt.Fprintf(w, "✕ stale: %s\n", m)
-				}
-				if card.Complete && len(stale) == 0 {
-					fmt.Fprintf(w, "● the card of %s is complete and not stale\n", versionName(v))
-				}
-			}); err != nil {
-				return err
-			}
-			if !card.Complete || len(stale) > 0 {
-				return errAnswerNo
-			}
-			return nil
-		}),
-	}
 }

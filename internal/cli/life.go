@@ -385,51 +385,6 @@ func (a *app) rollbackCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) cardCommand() *cobra.Command {
-	var out string
-	c := &cobra.Command{
-		Use: "card [VERSION]", Short: "Write the model card; every figure names its evidence",
-		Args: cobra.MaximumNArgs(1),
-		RunE: a.with("card", func(ctx context.Context, s *session, args []string) error {
-			v, err := s.version(ctx, first(args))
-			if err != nil {
-				return err
-			}
-			r, card, doc, err := s.cardStage(ctx, v)
-			if err != nil {
-				return err
-			}
-			path, err := s.writeCard(v, doc, out)
-			if err != nil {
-				return err
-			}
-			return s.print("assay.card/1", map[string]any{"evidence": r.ID, "card": card, "file": s.shown(path)}, func(w io.Writer) {
-				fmt.Fprintf(w, "card of %s in %s, evidence %s\n", versionName(v), s.shown(path), r.ID.Short())
-				if !card.Complete {
-					fmt.Fprintf(w, "  ✕ it lacks %s\n", strings.Join(card.Missing, ", "))
-				}
-			})
-		}),
-	}
-	c.Flags().StringVar(&out, "out", "", "write the Markdown to this `file`")
-	c.AddCommand(a.cardCheckCommand())
-	return c
-}
-
-func (s *session) writeCard(v store.Version, doc []byte, out string) (string, error) {
-	if out == "" {
-		dir, err := s.reports()
-		if err != nil {
-			return "", err
-		}
-		out = filepath.Join(dir, fmt.Sprintf("card-%s-%d.md", v.Name, v.Number))
-	}
-	if err := os.WriteFile(out, doc, 0o644); err != nil {
-		return "", assay.Errorf(assay.Unavailable, "the card cannot be written: %w", err)
-	}
-	return out, nil
-}
-
 // thousands writes a count with separators.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)

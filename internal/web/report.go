@@ -75,8 +75,9 @@ func functions() template.FuncMap {
 			}
 			return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
 		},
-		"join": strings.Join,
-		"inc":  func(i int) int { return i + 1 },
+		"join":       strings.Join,
+		"paragraphs": cardParagraphs,
+		"inc":        func(i int) int { return i + 1 },
 	}
 }
 
