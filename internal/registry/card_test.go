@@ -28,27 +28,41 @@ func full() *Dossier {
 	auc := assay.Metric{Name: "roc_auc_score", Definition: "roc_auc_score@sklearn>=1.6", Higher: true, Estimate: e(0.871, 0.005), Baseline: assay.Point(0.5, "", 2000), Gain: e(0.371, 0.005), Verdict: assay.Pass}
 	return &Dossier{
 		Name: "employment", Version: 3, Digest: id("file"),
-		Model: Fact[assay.Model]{id("model"), assay.Model{Format: "onnx", Learner: "gradient_boosting", Task: assay.Binary, Target: "employed",
-			Inputs: []assay.Field{{Name: "AGEP", Type: assay.TypeInteger}}, Classes: []string{"0", "1"}, Positive: "1", Data: id("data"), Split: id("split"), Run: id("run")}},
+		Model: Fact[assay.Model]{id("model"), assay.Model{
+			Format: "onnx", Learner: "gradient_boosting", Task: assay.Binary, Target: "employed",
+			Inputs: []assay.Field{{Name: "AGEP", Type: assay.TypeInteger}}, Classes: []string{"0", "1"}, Positive: "1", Data: id("data"), Split: id("split"), Run: id("run"),
+		}},
 		Snapshot:   fact("snapshot", assay.Snapshot{Name: "employment", Content: id("data"), Rows: 10000, Fields: make([]assay.Field, 17)}),
 		Datasheet:  fact("datasheet", assay.Datasheet{Fields: map[string]string{"sources": "a survey", "licence": "public domain"}, Missing: []string{}, Complete: true}),
 		Validation: fact("validation", assay.Validation{Boundary: "data", Rows: 10000, Constraints: 60, Verdict: assay.Pass}),
-		Split: fact("split", assay.Split{By: "stratified", Seed: 7, Sealed: "test", Parts: []assay.Part{{Name: "train", Rows: 6000}, {Name: "validation", Rows: 2000}, {Name: "test", Rows: 2000}},
-			Findings: []assay.Leakage{{Check: "key", Verdict: assay.Pass, Message: "no key is on two sides"}}}),
-		Run: fact("run", assay.Run{Spec: assay.RunSpec{Command: []string{"assay", "train", "gradient_boosting"}, Seed: 7, Code: assay.Source{Commit: "0.1.0"}},
-			Params: map[string]string{"trees": "100", "increasing": ""}, Score: 0.9, Missing: []string{"dirty_tree"}, Environment: assay.Environment{Platform: "linux/amd64"}}),
+		Split: fact("split", assay.Split{
+			By: "stratified", Seed: 7, Sealed: "test", Parts: []assay.Part{{Name: "train", Rows: 6000}, {Name: "validation", Rows: 2000}, {Name: "test", Rows: 2000}},
+			Findings: []assay.Leakage{{Check: "key", Verdict: assay.Pass, Message: "no key is on two sides"}},
+		}),
+		Run: fact("run", assay.Run{
+			Spec:   assay.RunSpec{Command: []string{"assay", "train", "gradient_boosting"}, Seed: 7, Code: assay.Source{Commit: "0.1.0"}},
+			Params: map[string]string{"trees": "100", "increasing": ""}, Score: 0.9, Missing: []string{"dirty_tree"}, Environment: assay.Environment{Platform: "linux/amd64"},
+		}),
 		Disclosure: fact("disclosure", assay.Disclosure{Read: 2, Level: 0.975, Reason: "the first candidate failed"}),
-		Evaluation: fact("evaluation", assay.Evaluation{Data: id("data"), Part: "test", Count: 2000, Final: true, Read: 2, Level: 0.975, Primary: "roc_auc_score", Baseline: "prior",
+		Evaluation: fact("evaluation", assay.Evaluation{
+			Data: id("data"), Part: "test", Count: 2000, Final: true, Read: 2, Level: 0.975, Primary: "roc_auc_score", Baseline: "prior",
 			Metrics:  []assay.Metric{auc, {Name: "f1_score", Definition: "f1_score@sklearn>=1.8", Estimate: assay.Undefined("one class", 2000), Baseline: assay.Undefined("", 0), Gain: assay.Undefined("", 0), Verdict: assay.Undetermined}},
 			Business: &assay.Metric{Name: "cost_per_1000", Definition: "business: fp / n", Estimate: e(431, 20), Baseline: e(2000, 50), Gain: e(1569, 60), Verdict: assay.Pass},
-			Slices: []assay.Slice{{Name: "SEX = 1", Count: 1500, Metrics: []assay.SliceMetric{{Name: "roc_auc_score", Estimate: e(0.86, 0.01), Gap: e(-0.02, 0.01)}}, Verdict: assay.Fail},
-				{Name: "SEX = missing", Count: 3, Verdict: assay.Undetermined}},
-			Fairness: []assay.Disparity{{Column: "SEX", Name: "demographic_parity_difference", Estimate: e(0.1, 0.02), Low: "2", High: "1", Left: []string{"missing"}}}}),
-		Comparison: fact("comparison", assay.Comparison{Name: "employment:1", Count: 2000, Primary: "roc_auc_score", Margin: 0.01, Verdict: assay.Pass,
-			Metrics: []assay.MetricDifference{{Name: "roc_auc_score", Candidate: e(0.871, 0.005), Reference: e(0.866, 0.005), Difference: e(0.005, 0.002), Test: "delong", Verdict: assay.Pass}}}),
+			Slices: []assay.Slice{
+				{Name: "SEX = 1", Count: 1500, Metrics: []assay.SliceMetric{{Name: "roc_auc_score", Estimate: e(0.86, 0.01), Gap: e(-0.02, 0.01)}}, Verdict: assay.Fail},
+				{Name: "SEX = missing", Count: 3, Verdict: assay.Undetermined},
+			},
+			Fairness: []assay.Disparity{{Column: "SEX", Name: "demographic_parity_difference", Estimate: e(0.1, 0.02), Low: "2", High: "1", Left: []string{"missing"}}},
+		}),
+		Comparison: fact("comparison", assay.Comparison{
+			Name: "employment:1", Count: 2000, Primary: "roc_auc_score", Margin: 0.01, Verdict: assay.Pass,
+			Metrics: []assay.MetricDifference{{Name: "roc_auc_score", Candidate: e(0.871, 0.005), Reference: e(0.866, 0.005), Difference: e(0.005, 0.002), Test: "delong", Verdict: assay.Pass}},
+		}),
 		Waivers: []Fact[assay.Waiver]{{id("waiver"), assay.Waiver{Name: "employment", Version: 3, Rule: "monitoring", Stage: assay.StageProduction, By: "Ada Lovelace", Reason: "a pilot of two weeks"}}},
-		Say: Statements{Description: "Predicts who is at work.\n\nA second paragraph.", Licence: "Apache-2.0", Owners: "people team", Contact: "people@example.org", IntendedUse: "Research.",
-			OutOfScope: "Decisions about persons.", Limitations: "One state, one year.", OutOfDist: "Unknown codes count as missing.", Ethics: "Groups differ."},
+		Say: Statements{
+			Description: "Predicts who is at work.\n\nA second paragraph.", Licence: "Apache-2.0", Owners: "people team", Contact: "people@example.org", IntendedUse: "Research.",
+			OutOfScope: "Decisions about persons.", Limitations: "One state, one year.", OutOfDist: "Unknown codes count as missing.", Ethics: "Groups differ.",
+		},
 	}
 }
 

@@ -248,8 +248,11 @@ func (d *Dossier) evaluation() []Section {
 	for _, x := range metrics {
 		m.add(e.ID, text(x.Name), figure(x.Estimate), figure(x.Baseline), figure(x.Gain), verdict(x.Verdict), code(x.Definition), text(x.Estimate.Method))
 	}
-	out := []Section{{Key: "evaluation", Title: "Evaluation", Blocks: []Block{{Table: t}, {Table: m},
-		{Text: fmt.Sprintf("Intervals at level %s. The gain is the paired difference to the baseline, positive when the model is better.", assay.FormatNumber(v.Level, math.NaN()))}}}}
+	out := []Section{{Key: "evaluation", Title: "Evaluation", Blocks: []Block{
+		{Table: t},
+		{Table: m},
+		{Text: fmt.Sprintf("Intervals at level %s. The gain is the paired difference to the baseline, positive when the model is better.", assay.FormatNumber(v.Level, math.NaN()))},
+	}}}
 	if len(v.Slices) > 0 {
 		t := &Table{Head: []string{"slice", "rows", v.Primary, "gap to the rest", "verdict"}, Numbers: []bool{false, true, true, true, false}}
 		for _, s := range v.Slices {
@@ -261,8 +264,10 @@ func (d *Dossier) evaluation() []Section {
 			}
 			t.add(e.ID, text(s.Name), text(thousands(s.Count)), figure(est), figure(gap), verdict(s.Verdict))
 		}
-		out = append(out, Section{Key: "slices", Title: "Slices", Sub: true, Blocks: []Block{{Table: t},
-			{Text: "A slice fails when it is worse than all other rows after Holm's correction; it is undetermined with too few rows."}}})
+		out = append(out, Section{Key: "slices", Title: "Slices", Sub: true, Blocks: []Block{
+			{Table: t},
+			{Text: "A slice fails when it is worse than all other rows after Holm's correction; it is undetermined with too few rows."},
+		}})
 	} else {
 		out = append(out, Section{Key: "slices", Title: "Slices", Sub: true, Blocks: []Block{{Missing: "No slice was looked at: fill evaluate.slices in assay.yaml."}}})
 	}

@@ -24,8 +24,10 @@ func WriteCard(d *Dossier) ([]byte, assay.Card, error) {
 	writeMarkdown(&b, page)
 	fmt.Fprintf(&b, "\n`assay evidence graph %s` draws how they follow from each other.\n", d.Digest.Short())
 	doc := b.Bytes()
-	return doc, assay.Card{Name: d.Name, Version: d.Version, Document: assay.DigestOf(doc), Statements: d.Say.digest(), Sources: d.sources(),
-		Missing: page.Missing, Complete: page.Complete}, nil
+	return doc, assay.Card{
+		Name: d.Name, Version: d.Version, Document: assay.DigestOf(doc), Statements: d.Say.digest(), Sources: d.sources(),
+		Missing: page.Missing, Complete: page.Complete,
+	}, nil
 }
 
 func writeMarkdown(b *bytes.Buffer, page Document) {
@@ -157,9 +159,11 @@ func escape(s string) string {
 }
 
 // hubMetrics are the ids of the Hugging Face Hub for the metrics that have one.
-var hubMetrics = map[string]string{"roc_auc_score": "roc_auc", "f1_score": "f1", "accuracy_score": "accuracy", "precision_score": "precision",
+var hubMetrics = map[string]string{
+	"roc_auc_score": "roc_auc", "f1_score": "f1", "accuracy_score": "accuracy", "precision_score": "precision",
 	"recall_score": "recall", "mean_absolute_error": "mae", "mean_squared_error": "mse", "r2_score": "r_squared", "brier_score_loss": "brier_score",
-	"matthews_corrcoef": "matthews_correlation", "average_precision_score": "average_precision"}
+	"matthews_corrcoef": "matthews_correlation", "average_precision_score": "average_precision",
+}
 
 func hubMetric(name string) string {
 	if m, ok := hubMetrics[name]; ok {
@@ -215,8 +219,12 @@ func (d *Dossier) frontMatter() yaml.MapSlice {
 			args = append(args, yaml.MapItem{Key: "low", Value: m.Estimate.Lo}, yaml.MapItem{Key: "high", Value: m.Estimate.Hi},
 				yaml.MapItem{Key: "level", Value: m.Estimate.Level}, yaml.MapItem{Key: "method", Value: m.Estimate.Method})
 		}
-		metrics = append(metrics, yaml.MapSlice{{Key: "type", Value: line(hubMetric(m.Name))}, {Key: "value", Value: m.Estimate.Value},
-			{Key: "name", Value: line(m.Name)}, {Key: "args", Value: args}})
+		metrics = append(metrics, yaml.MapSlice{
+			{Key: "type", Value: line(hubMetric(m.Name))},
+			{Key: "value", Value: m.Estimate.Value},
+			{Key: "name", Value: line(m.Name)},
+			{Key: "args", Value: args},
+		})
 	}
 	dataset := d.Name
 	if d.Snapshot != nil {

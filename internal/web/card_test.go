@@ -16,9 +16,11 @@ func cardDossier(word string) *registry.Dossier {
 	return &registry.Dossier{
 		Name: "employment", Version: 3, Digest: id("file"),
 		Model: registry.Fact[assay.Model]{ID: id("model"), Value: assay.Model{Format: "onnx", Learner: "gradient_boosting", Task: assay.Binary, Target: word, Classes: []string{"0", word}}},
-		Evaluation: &registry.Fact[assay.Evaluation]{ID: id("evaluation"), Value: assay.Evaluation{Part: "test", Count: 2000, Final: true, Level: 0.95, Primary: "roc_auc_score", Baseline: "prior",
+		Evaluation: &registry.Fact[assay.Evaluation]{ID: id("evaluation"), Value: assay.Evaluation{
+			Part: "test", Count: 2000, Final: true, Level: 0.95, Primary: "roc_auc_score", Baseline: "prior",
 			Metrics: []assay.Metric{{Name: "roc_auc_score", Definition: "roc_auc_score@sklearn>=1.6", Estimate: e, Baseline: assay.Point(0.5, "", 2000), Gain: e, Verdict: assay.Pass}},
-			Slices:  []assay.Slice{{Name: word, Count: 12, Verdict: assay.Undetermined}}}},
+			Slices:  []assay.Slice{{Name: word, Count: 12, Verdict: assay.Undetermined}},
+		}},
 		Waivers: []registry.Fact[assay.Waiver]{{ID: id("waiver"), Value: assay.Waiver{Rule: "card", Stage: assay.StageStaging, By: word, Reason: word}}},
 		Say:     registry.Statements{Description: word + "\n\n" + word, Limitations: word},
 	}
