@@ -3,49 +3,52 @@ package table
 import (
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/assay-ml/assay"
 )
 
-// describe sorts the keys and derives everything from the runs of equal ones.
-func (c *column) describe(s *Summary, o *SummaryOptions, edges []float64) {
-	sortKeys(c.keys)
-	n := &Numbers{Increasing: c.increase && len(c.keys) > 0, Decreasing: c.decrease && len(c.keys) > 0}
-	s.Numbers = n
-	c.runs(c.keys, func(key uint64, count int64) {
-		s.Distinct++
-		if count == 1 {
-			s.Unique++
-		}
-		s.Top = pushTop(s.Top, o.Top, count, func() string { return c.text(key) })
-	})
-	finite := c.keys
-	if c.floats {
-		from, _ := slices.BinarySearch(finite, sortable(-math.MaxFloat64))
-		to, _ := slices.BinarySearch(finite, sortable(math.Inf(1)))
-		n.NegInf, n.PosInf = int64(from), int64(len(finite)-to)
-		finite = finite[from:to]
-	}
-	n.Count = int64(len(finite))
-	c.moments(n, finite)
-	at := func(i int) float64 { return c.value(finite[i]) }
-	for _, p := range o.Quantiles {
-		n.Quantiles = append(n.Quantiles, QuantileValue{p, assay.Number(quantile(len(finite), at, p))})
-	}
-	n.MAD = assay.Number(medianDeviation(len(finite), at))
-	c.histogram(n, finite, o.Bins, edges)
+// A runs holds the distinct keys of a column in ascending order, and how often each occurs. All that a summary says of numbers follows.
+type runs struct {
+	keys   []uint64
+	counts []uint32 // as many; zero where a key does not occur in a group
 }
 
-// runs calls f for every distinct key of a sorted slice.
-func (c *column) runs(keys []uint64, f func(key uint64, count int64)) {
-	for i := 0; i < len(keys); {
-		j := i + 1
-		for j < len(keys) && keys[j] == keys[i] {
-			j++
+// describe derives a summary from the runs.
+func (c *column) describe(s *Summary, o *SummaryOptions, edges []float64, r runs) {
+	for i, key := range r.keys {
+		s.Distinct++
+		if r.counts[i] == 1 {
+			s.Unique++
 		}
-		f(keys[i], int64(j-i))
-		i = j
+		s.Top = pushTop(s.Top, o.Top, int64(r.counts[i]), func() string { return c.text(key) })
 	}
+	s.Numbers = c.numbers(o, edges, r)
+	s.Numbers.Increasing, s.Numbers.Decreasing = c.increase && len(r.keys) > 0, c.decrease && len(r.keys) > 0
+}
+
+// numbers describes the finite values of the runs.
+func (c *column) numbers(o *SummaryOptions, edges []float64, r runs) *Numbers {
+	n := &Numbers{}
+	if c.floats {
+		from, _ := slices.BinarySearch(r.keys, sortable(-math.MaxFloat64))
+		to, _ := slices.BinarySearch(r.keys, sortable(math.Inf(1)))
+		for i, k := range r.counts {
+			if i < from {
+				n.NegInf += int64(k)
+			} else if i >= to {
+				n.PosInf += int64(k)
+			}
+		}
+		r = runs{r.keys[from:to], r.counts[from:to]}
+	}
+	for _, k := range r.counts {
+		n.Count += int64(k)
+	}
+	c.moments(n, r)
+	c.orders(n, o.Quantiles, r)
+	c.histogram(n, r, o.Bins, edges)
+	return n
 }
 
 // pushTop keeps the k most frequent; values come in ascending order, so that of equals the first stays.
@@ -84,16 +87,23 @@ func (s *sum) value() float64 {
 }
 
 // moments takes the moments in two passes over the runs.
-func (c *column) moments(n *Numbers, finite []uint64) {
+func (c *column) moments(n *Numbers, r runs) {
 	nan := assay.Number(math.NaN())
 	n.Min, n.Max, n.Mean, n.Variance, n.Std, n.Skewness, n.Kurtosis = nan, nan, nan, nan, nan, nan, nan
-	if len(finite) == 0 {
+	if n.Count == 0 {
 		return
 	}
-	n.Min, n.Max = assay.Number(c.value(finite[0])), assay.Number(c.value(finite[len(finite)-1]))
+	first, last := 0, len(r.keys)-1
+	for r.counts[first] == 0 {
+		first++
+	}
+	for r.counts[last] == 0 {
+		last--
+	}
+	n.Min, n.Max = assay.Number(c.value(r.keys[first])), assay.Number(c.value(r.keys[last]))
 	var total sum
-	c.runs(finite, func(key uint64, count int64) {
-		x := c.value(key)
+	for i := first; i <= last; i++ {
+		x, count := c.value(r.keys[i]), int64(r.counts[i])
 		switch {
 		case x == 0:
 			n.Zeros += count
@@ -101,24 +111,26 @@ func (c *column) moments(n *Numbers, finite []uint64) {
 			n.Negatives += count
 		}
 		total.add(x * float64(count))
-	})
-	N := float64(len(finite))
+	}
+	N := float64(n.Count)
 	mean := total.value() / N
 	n.Sum, n.Mean = assay.Number(total.value()), assay.Number(mean)
 	var s2, s3, s4 sum
-	c.runs(finite, func(key uint64, count int64) {
-		d := c.value(key) - mean
-		w := float64(count)
+	for i := first; i <= last; i++ {
+		if r.counts[i] == 0 {
+			continue
+		}
+		d, w := c.value(r.keys[i])-mean, float64(r.counts[i])
 		s2.add(w * d * d)
 		s3.add(w * d * d * d)
 		s4.add(w * d * d * d * d)
-	})
+	}
 	m2, m3, m4 := s2.value(), s3.value(), s4.value()
 	if N > 1 {
 		n.Variance = assay.Number(m2 / (N - 1))
 		n.Std = assay.Number(math.Sqrt(m2 / (N - 1)))
 	}
-	constant := finite[0] == finite[len(finite)-1]
+	constant := first == last
 	if N > 2 {
 		n.Skewness = 0
 		if !constant {
@@ -133,11 +145,33 @@ func (c *column) moments(n *Numbers, finite []uint64) {
 	}
 }
 
+// orders takes the quantiles and the median deviation.
+func (c *column) orders(n *Numbers, probabilities []float64, r runs) {
+	n.MAD = assay.Number(math.NaN())
+	if n.Count == 0 {
+		for _, p := range probabilities {
+			n.Quantiles = append(n.Quantiles, QuantileValue{p, assay.Number(math.NaN())})
+		}
+		return
+	}
+	through := make([]int64, len(r.counts)) // values up to and with this run
+	var seen int64
+	for i, k := range r.counts {
+		seen += int64(k)
+		through[i] = seen
+	}
+	at := func(i int) float64 {
+		run, _ := slices.BinarySearch(through, int64(i)+1)
+		return c.value(r.keys[run])
+	}
+	for _, p := range probabilities {
+		n.Quantiles = append(n.Quantiles, QuantileValue{p, assay.Number(quantile(int(n.Count), at, p))})
+	}
+	n.MAD = assay.Number(c.medianDeviation(n.Count, quantile(int(n.Count), at, 0.5), r))
+}
+
 // quantile interpolates between the order statistics around p (n − 1).
 func quantile(n int, at func(int) float64, p float64) float64 {
-	if n == 0 {
-		return math.NaN()
-	}
 	h := p * float64(n-1)
 	i := int(h)
 	if i >= n-1 {
@@ -154,35 +188,35 @@ func quantile(n int, at func(int) float64, p float64) float64 {
 }
 
 // medianDeviation walks outwards from the median, so that the deviations come in ascending order.
-func medianDeviation(n int, at func(int) float64) float64 {
-	if n == 0 {
-		return math.NaN()
-	}
-	median := quantile(n, at, 0.5)
-	right := n / 2
+func (c *column) medianDeviation(n int64, median float64, r runs) float64 {
+	right := sort.Search(len(r.keys), func(i int) bool { return c.value(r.keys[i]) >= median })
 	left := right - 1
-	var below, above float64
-	for k := 0; k <= n/2; k++ {
-		below = above
-		if left < 0 || right < n && at(right)-median <= median-at(left) {
-			above = at(right) - median
+	var seen int64
+	lower := math.NaN()
+	for {
+		var d float64
+		var k int64
+		if left < 0 || right < len(r.keys) && c.value(r.keys[right])-median <= median-c.value(r.keys[left]) {
+			d, k = c.value(r.keys[right])-median, int64(r.counts[right])
 			right++
 		} else {
-			above = median - at(left)
+			d, k = median-c.value(r.keys[left]), int64(r.counts[left])
 			left--
 		}
+		seen += k
+		if math.IsNaN(lower) && seen > (n-1)/2 {
+			lower = d
+		}
+		if seen > n/2 {
+			return (lower + d) / 2
+		}
 	}
-	above = math.Abs(above)
-	if n%2 == 1 {
-		return above
-	}
-	return (math.Abs(below) + above) / 2
 }
 
 // histogram counts into equal-width bins or those of the edges; a constant gets the bins that NumPy gives it, half a unit to each side.
-func (c *column) histogram(n *Numbers, finite []uint64, bins int, edges []float64) {
+func (c *column) histogram(n *Numbers, r runs, bins int, edges []float64) {
 	if edges == nil {
-		if len(finite) == 0 {
+		if n.Count == 0 {
 			return
 		}
 		lo, hi := float64(n.Min), float64(n.Max)
@@ -199,17 +233,17 @@ func (c *column) histogram(n *Numbers, finite []uint64, bins int, edges []float6
 	n.Edges, n.Counts = slices.Clone(edges), make([]int64, len(edges)-1)
 	last := len(edges) - 1
 	bin := 0
-	c.runs(finite, func(key uint64, count int64) {
+	for i, key := range r.keys {
 		x := c.value(key)
 		if x < edges[0] || x > edges[last] {
-			n.Outside += count
-			return
+			n.Outside += int64(r.counts[i])
+			continue
 		}
 		for bin < last-1 && x >= edges[bin+1] {
 			bin++
 		}
-		n.Counts[bin] += count
-	})
+		n.Counts[bin] += int64(r.counts[i])
+	}
 }
 
 // sortKeys sorts by bytes from the least significant, leaving out bytes that all keys share.
