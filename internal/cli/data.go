@@ -50,13 +50,9 @@ func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, er
 	if err != nil {
 		return assay.Record{}, assay.Split{}, err
 	}
-	purge, err := seconds(s.p.Split.Purge)
+	o, err := s.splitOptions()
 	if err != nil {
 		return assay.Record{}, assay.Split{}, err
-	}
-	o := dataset.SplitOptions{
-		By: s.p.Split.By, Target: s.p.Data.Target.Column, Task: s.p.Data.Target.Task, Key: s.p.Data.Key, Entity: s.p.Data.Entity, Time: s.p.Data.Time,
-		Column: s.p.Split.Column, Validation: s.p.Split.Validation, Test: s.p.Split.Test, Seed: s.p.Split.Seed, Purge: purge, Exclude: s.p.Data.Exclude,
 	}
 	d, err := dataset.Divide(ctx, t, o)
 	if err != nil {
@@ -81,6 +77,15 @@ func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, er
 		return r, d.Record, err
 	}
 	return r, d.Record, s.checkParts(ctx, r)
+}
+
+// splitOptions are how assay.yaml divides the rows.
+func (s *session) splitOptions() (dataset.SplitOptions, error) {
+	purge, err := seconds(s.p.Split.Purge)
+	return dataset.SplitOptions{
+		By: s.p.Split.By, Target: s.p.Data.Target.Column, Task: s.p.Data.Target.Task, Key: s.p.Data.Key, Entity: s.p.Data.Entity, Time: s.p.Data.Time,
+		Column: s.p.Split.Column, Validation: s.p.Split.Validation, Test: s.p.Split.Test, Seed: s.p.Split.Seed, Purge: purge, Exclude: s.p.Data.Exclude,
+	}, err
 }
 
 // asBefore gives the rows the parts that an earlier split with the same options gave the same content, when the rows now come in another

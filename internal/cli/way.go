@@ -149,6 +149,23 @@ func stages() []stage {
 			},
 		},
 		{
+			"profile", "look at the rows that no test seals",
+			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
+				d := m.p.Data
+				return map[string]assay.Digest{
+					"the snapshot": m.after("snapshot"), "assay": section(Version),
+					"data and split in assay.yaml": section([]any{m.p.Split, d.Key, d.Entity, d.Time, d.Target, d.Exclude, d.Sensitive}),
+				}, nil
+			},
+			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
+				r, report, err := s.profileStage(ctx, false)
+				if err != nil {
+					return nil, "", err
+				}
+				return []assay.Digest{r.ID}, "", s.printAlerts(r, report)
+			},
+		},
+		{
 			"split", "divide the rows and seal the test labels",
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				d := m.p.Data

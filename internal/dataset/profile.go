@@ -16,6 +16,8 @@ const (
 	CategoryValues = 100
 	// CodeValues is up to how many distinct values an integer column may be a code rather than a quantity.
 	CodeValues = 50
+	// GiveawayLimit is the power of one column over the target (AUC, or the measure of its relation) from which it gives it away.
+	GiveawayLimit = 0.995
 	// MaxClasses is up to how many distinct values a target without a stated task has classes.
 	MaxClasses = 20
 	// RerankBudget is how many row visits the Spearman correlations of columns with missing values and many distinct ones may take.

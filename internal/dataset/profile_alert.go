@@ -154,22 +154,29 @@ func (p *profiler) targetAlerts(add addAlert) {
 	if t.Imbalance >= Imbalanced {
 		add("imbalance", []string{t.Column}, float64(t.Imbalance), strings.Join(t.Consequences, "; "), "the most frequent class of %s is %.1f times as frequent as the rarest", t.Column, float64(t.Ratio))
 	}
+	var tells, what []string
+	most := 0.0
 	for i, r := range p.rel {
 		if r == nil || i == p.target {
 			continue
 		}
 		name := p.columns[i].Name
-		if float64(r.AUC) >= TargetLimit {
+		if float64(r.AUC) >= GiveawayLimit {
 			add("leakage", []string{name}, 1, "leave it out unless it is known before the prediction is made", "%s alone orders %s with AUC %.4f: it is known only after the label, or is the label", name, t.Column, float64(r.AUC))
-		} else if r.Measure != "auc" && float64(r.Strength) >= TargetLimit {
+		} else if r.Measure != "auc" && float64(r.Strength) >= GiveawayLimit {
 			add("leakage", []string{name}, 1, "leave it out unless it is known before the prediction is made", "%s alone gives %s away: %s is %.4f", name, t.Column, strings.ReplaceAll(r.Measure, "_", " "), float64(r.Strength))
 		} else if r.Measure == "auc" && float64(r.AUC) >= 0.95 {
 			add("leakage_suspected", []string{name}, 0.9, "ask when its value becomes known", "%s alone orders %s with AUC %.4f, which is rarely honest", name, t.Column, float64(r.AUC))
 		}
 		if m := r.Missing; m != nil && m.HasInterval() && (m.Lo > 0.05 || m.Hi < -0.05) {
-			add("missing_tells", []string{name}, math.Abs(m.Value), "being missing is information: keep it as a category or an indicator, and ask whether it is known in time",
-				"where %s is missing the share of %s %s is %.1f %%, elsewhere %.1f %%", name, t.Column, t.Classes[1].Value, 100*float64(r.MissingIn), 100*float64(r.MissingOut))
+			tells = append(tells, name)
+			most = math.Max(most, math.Abs(m.Value))
+			what = append(what, fmt.Sprintf("%s %.1f %% (elsewhere %.1f %%)", name, 100*float64(r.MissingIn), 100*float64(r.MissingOut)))
 		}
+	}
+	if len(tells) > 0 {
+		add("missing_tells", tells, most, "being missing is information: keep it as a category or an indicator, and ask whether it is known in time",
+			"the share of %s %s differs where a value is missing: %s", t.Column, t.Classes[1].Value, nameList(what))
 	}
 }
 

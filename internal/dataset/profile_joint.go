@@ -10,13 +10,13 @@ import (
 func countJoint(a, b *table.Codes, width int, joint []uint32) {
 	switch {
 	case a.U8 != nil && b.U8 != nil:
-		count(a.U8, b.U8, width, joint)
+		countCodes(a.U8, b.U8, width, joint)
 	case a.U8 != nil && b.U16 != nil:
-		count(a.U8, b.U16, width, joint)
+		countCodes(a.U8, b.U16, width, joint)
 	case a.U16 != nil && b.U8 != nil:
-		count(a.U16, b.U8, width, joint)
+		countCodes(a.U16, b.U8, width, joint)
 	case a.U16 != nil && b.U16 != nil:
-		count(a.U16, b.U16, width, joint)
+		countCodes(a.U16, b.U16, width, joint)
 	default:
 		for i, n := 0, a.Len(); i < n; i++ {
 			joint[int(a.At(i))*width+int(b.At(i))]++
@@ -24,7 +24,7 @@ func countJoint(a, b *table.Codes, width int, joint []uint32) {
 	}
 }
 
-func count[A, B uint8 | uint16](a []A, b []B, width int, joint []uint32) {
+func countCodes[A, B uint8 | uint16](a []A, b []B, width int, joint []uint32) {
 	b = b[:len(a)]
 	for i, x := range a {
 		joint[int(x)*width+int(b[i])]++

@@ -202,7 +202,7 @@ func (p *profiler) missingByClass(e *table.Examined, r *Relation, row []uint32) 
 }
 
 // leaveOneOut is how well the share of the second class among the other rows with the same value (missing is a value) orders two
-// classes. Leaving the row itself out gives an id no power.
+// classes. Leaving the row itself out gives an id no power; two rows with one value are a tie.
 func leaveOneOut(joint []uint32, k, width int) float64 {
 	type score struct{ s, a, b float64 }
 	var first, second float64
@@ -215,8 +215,10 @@ func leaveOneOut(joint []uint32, k, width int) float64 {
 	}
 	prior := second / (first + second)
 	var scores []score
+	var area, below float64
 	for code := 0; code <= k; code++ {
 		a, b := float64(joint[code*width+1]), float64(joint[code*width+2])
+		area += a * b / 2 // left out, a row of the second class scores below one of the first with the same value
 		if a > 0 {
 			scores = append(scores, score{(b + prior) / (a + b), a, 0})
 		}
@@ -225,7 +227,6 @@ func leaveOneOut(joint []uint32, k, width int) float64 {
 		}
 	}
 	sort.Slice(scores, func(i, j int) bool { return scores[i].s < scores[j].s })
-	var area, below float64
 	for i := 0; i < len(scores); {
 		j := i
 		var a, b float64
