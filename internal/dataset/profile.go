@@ -206,8 +206,10 @@ type profiler struct {
 
 func newProfiler(t *table.Table, o ProfileOptions) (*profiler, error) {
 	fields := t.Fields()
-	p := &profiler{options: o, table: t, target: -1, index: map[string]int{}, columns: make([]*table.Examined, len(fields)), rel: make([]*Relation, len(fields)),
-		kind: make([]string, len(fields)), rates: make([][]ValueRate, len(fields))}
+	p := &profiler{
+		options: o, table: t, target: -1, index: map[string]int{}, columns: make([]*table.Examined, len(fields)), rel: make([]*Relation, len(fields)),
+		kind: make([]string, len(fields)), rates: make([][]ValueRate, len(fields)),
+	}
 	for i, f := range fields {
 		p.index[f.Name] = i
 	}
@@ -229,8 +231,10 @@ func newProfiler(t *table.Table, o ProfileOptions) (*profiler, error) {
 	if scope == "" {
 		scope = "all rows"
 	}
-	p.report = ProfileReport{Rows: t.Rows(), Columns: len(fields), Scope: scope, Withheld: o.Withheld, Exact: true, Pairs: []Pair{}, Holes: []HolePair{},
-		Disguised: []Disguise{}, Alerts: []assay.Alert{}, Limits: []string{}, Variables: []Variable{}}
+	p.report = ProfileReport{
+		Rows: t.Rows(), Columns: len(fields), Scope: scope, Withheld: o.Withheld, Exact: true, Pairs: []Pair{}, Holes: []HolePair{},
+		Disguised: []Disguise{}, Alerts: []assay.Alert{}, Limits: []string{}, Variables: []Variable{},
+	}
 	return p, bad.Err(assay.Invalid, "the data cannot be profiled")
 }
 

@@ -80,8 +80,10 @@ func hide(v *Variable) {
 	v.Hidden = true
 	v.Top, v.Values, v.First, v.Last, v.Groups, v.Weekdays = []table.Frequency{}, nil, "", "", nil, nil
 	if n := v.Numbers; n != nil {
-		v.Numbers = &table.Numbers{Count: n.Count, PosInf: n.PosInf, NegInf: n.NegInf, Min: assay.Number(math.NaN()), Max: assay.Number(math.NaN()), Sum: assay.Number(math.NaN()),
-			Mean: assay.Number(math.NaN()), Variance: assay.Number(math.NaN()), Std: assay.Number(math.NaN()), Skewness: assay.Number(math.NaN()), Kurtosis: assay.Number(math.NaN()), MAD: assay.Number(math.NaN())}
+		v.Numbers = &table.Numbers{
+			Count: n.Count, PosInf: n.PosInf, NegInf: n.NegInf, Min: assay.Number(math.NaN()), Max: assay.Number(math.NaN()), Sum: assay.Number(math.NaN()),
+			Mean: assay.Number(math.NaN()), Variance: assay.Number(math.NaN()), Std: assay.Number(math.NaN()), Skewness: assay.Number(math.NaN()), Kurtosis: assay.Number(math.NaN()), MAD: assay.Number(math.NaN()),
+		}
 	}
 }
 

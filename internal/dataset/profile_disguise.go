@@ -95,9 +95,11 @@ func (p *profiler) skips(a, b *table.Examined, joint []uint32, width int) []Disg
 			if !up {
 				relation = "at least"
 			}
-			out = append(out, Disguise{Column: a.Name, Value: valueText(a, code-1), Count: a.Counts[code-1], Rule: "skip",
+			out = append(out, Disguise{
+				Column: a.Name, Value: valueText(a, code-1), Count: a.Counts[code-1], Rule: "skip",
 				Why: fmt.Sprintf("the only value where %s is %s %s (%d rows), and %.1f %% of its rows lie there", b.Name, relation, p.shown(b, valueText(b, edge-1)), inside,
-					100*float64(inside)/float64(a.Counts[code-1]))})
+					100*float64(inside)/float64(a.Counts[code-1])),
+			})
 		}
 	}
 	return out
@@ -112,8 +114,10 @@ func (p *profiler) shown(e *table.Examined, value string) string {
 }
 
 // placeholderTexts say that there is no value, in lower case.
-var placeholderTexts = []string{"?", "-", "--", ".", "..", "...", "*", "n.a.", "n/a", "na", "nan", "#n/a", "#na", "#null!", "null", "nil", "none", "(none)", "missing", "(missing)", "unknown", "(unknown)",
-	"undefined", "unspecified", "not applicable", "not available", "not reported", "not known", "no answer", "no data", "tbd", "tba", "refused", "n/k", "xxx", "9999-12-31", "1900-01-01", "0000-00-00"}
+var placeholderTexts = []string{
+	"?", "-", "--", ".", "..", "...", "*", "n.a.", "n/a", "na", "nan", "#n/a", "#na", "#null!", "null", "nil", "none", "(none)", "missing", "(missing)", "unknown", "(unknown)",
+	"undefined", "unspecified", "not applicable", "not available", "not reported", "not known", "no answer", "no data", "tbd", "tba", "refused", "n/k", "xxx", "9999-12-31", "1900-01-01", "0000-00-00",
+}
 
 // placeholders looks for sentinels and for texts that say that there is no value, and keeps the best reason for each value.
 func (p *profiler) placeholders() {
@@ -204,8 +208,10 @@ func (p *profiler) sentinels(e *table.Examined) {
 			}
 		}
 		if e.Counts[end] >= 3 && 2*e.Counts[end] >= most && math.Abs(v-next) > math.Max(q3-q1, 1) {
-			p.report.Disguised = append(p.report.Disguised, Disguise{e.Name, valueText(e, end), e.Counts[end], "sentinel",
-				fmt.Sprintf("at the end of the column, frequent, and farther from the next value than the middle half of the others is wide (%.4g)", q3-q1)})
+			p.report.Disguised = append(p.report.Disguised, Disguise{
+				e.Name, valueText(e, end), e.Counts[end], "sentinel",
+				fmt.Sprintf("at the end of the column, frequent, and farther from the next value than the middle half of the others is wide (%.4g)", q3-q1),
+			})
 		}
 	}
 }
