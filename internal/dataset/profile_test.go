@@ -14,20 +14,6 @@ import (
 	"github.com/assay-ml/assay/internal/table"
 )
 
-func engine(t testing.TB) *table.Engine {
-	t.Helper()
-	e, err := table.Open(context.Background(), table.Options{TempDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return e
-}
-
 func profileOf(t testing.TB, path string, o ProfileOptions) *ProfileReport {
 	t.Helper()
 	tab, err := engine(t).Read(context.Background(), path, table.ReadOptions{})
@@ -138,7 +124,7 @@ func TestProfileAgainstPandas(t *testing.T) {
 	}
 }
 
-func near(t *testing.T, what string, got assay.Number, want wild, rel float64) {
+func agree(t *testing.T, what string, got assay.Number, want wild, rel float64) {
 	t.Helper()
 	if !(assaytest.Tolerance{Rel: rel, Abs: rel}).Near(float64(got), float64(want)) {
 		t.Errorf("%s is %v, want %v", what, got, want)
@@ -169,24 +155,24 @@ func compareVariable(t *testing.T, v Variable, oracle profileOracle) {
 	if f.N == v.Rows && (n.Increasing != f.MonotonicIncreasing || n.Decreasing != f.MonotonicDecreasing) {
 		t.Errorf("%s: increasing %t decreasing %t", v.Name, n.Increasing, n.Decreasing)
 	}
-	near(t, v.Name+" min", n.Min, f.Min, 1e-9)
-	near(t, v.Name+" max", n.Max, f.Max, 1e-9)
-	near(t, v.Name+" sum", n.Sum, f.Sum, 1e-9)
-	near(t, v.Name+" mean", n.Mean, f.Mean, 1e-9)
-	near(t, v.Name+" mad", n.MAD, f.MAD, 1e-9)
+	agree(t, v.Name+" min", n.Min, f.Min, 1e-9)
+	agree(t, v.Name+" max", n.Max, f.Max, 1e-9)
+	agree(t, v.Name+" sum", n.Sum, f.Sum, 1e-9)
+	agree(t, v.Name+" mean", n.Mean, f.Mean, 1e-9)
+	agree(t, v.Name+" mad", n.MAD, f.MAD, 1e-9)
 	q := map[float64]assay.Number{}
 	for _, x := range n.Quantiles {
 		q[x.P] = x.Value
-		near(t, fmt.Sprintf("%s quantile %v", v.Name, x.P), x.Value, f.Quantiles[fmt.Sprint(x.P)], 1e-9)
+		agree(t, fmt.Sprintf("%s quantile %v", v.Name, x.P), x.Value, f.Quantiles[fmt.Sprint(x.P)], 1e-9)
 	}
-	near(t, v.Name+" iqr", q[0.75]-q[0.25], f.IQR, 1e-9)
+	agree(t, v.Name+" iqr", q[0.75]-q[0.25], f.IQR, 1e-9)
 	if !math.IsInf(float64(n.Mean), 0) { // from an infinite mean arithmetic makes NaN, and pandas an infinite deviation
-		near(t, v.Name+" std", n.Std, f.Std, 1e-9)
-		near(t, v.Name+" variance", n.Variance, f.Variance, 1e-9)
-		near(t, v.Name+" skewness", n.Skewness, f.Skewness, 1e-8)
-		near(t, v.Name+" kurtosis", n.Kurtosis, f.Kurtosis, 1e-8)
+		agree(t, v.Name+" std", n.Std, f.Std, 1e-9)
+		agree(t, v.Name+" variance", n.Variance, f.Variance, 1e-9)
+		agree(t, v.Name+" skewness", n.Skewness, f.Skewness, 1e-8)
+		agree(t, v.Name+" kurtosis", n.Kurtosis, f.Kurtosis, 1e-8)
 		if n.Mean != 0 {
-			near(t, v.Name+" cv", n.Std/n.Mean, f.CV, 1e-9)
+			agree(t, v.Name+" cv", n.Std/n.Mean, f.CV, 1e-9)
 		}
 	}
 	for i, k := range f.Histogram.Counts {
@@ -195,7 +181,7 @@ func compareVariable(t *testing.T, v Variable, oracle profileOracle) {
 		}
 	}
 	for i, e := range f.Histogram.Edges {
-		near(t, fmt.Sprintf("%s edge %d", v.Name, i), assay.Number(n.Edges[i]), e, 1e-9)
+		agree(t, fmt.Sprintf("%s edge %d", v.Name, i), assay.Number(n.Edges[i]), e, 1e-9)
 	}
 }
 
@@ -221,17 +207,17 @@ func comparePairs(t *testing.T, got *ProfileReport, want profileOracle) {
 			q := find(a, b)
 			checked++
 			if a != "nasty_num" && b != "nasty_num" { // its squares overflow in pandas; ours are scaled
-				near(t, "pearson of "+a+" and "+b, q.Pearson, want.Correlations.Pearson[i][j], 1e-9)
+				agree(t, "pearson of "+a+" and "+b, q.Pearson, want.Correlations.Pearson[i][j], 1e-9)
 			}
 			if a != "big_int" && b != "big_int" { // pandas rounds 100000000000000001 and …3 to one float before it ranks them; see below
-				near(t, "spearman of "+a+" and "+b, q.Spearman, want.Correlations.Spearman[i][j], 1e-9)
+				agree(t, "spearman of "+a+" and "+b, q.Spearman, want.Correlations.Spearman[i][j], 1e-9)
 			}
 		}
 	}
 	for i, a := range want.Cramer.Columns {
 		for j, b := range want.Cramer.Columns {
 			if i > j {
-				near(t, "cramér of "+a+" and "+b, find(a, b).CramersV, want.Cramer.Data[i][j], 1e-9)
+				agree(t, "cramér of "+a+" and "+b, find(a, b).CramersV, want.Cramer.Data[i][j], 1e-9)
 				checked++
 			}
 		}
