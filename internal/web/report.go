@@ -75,6 +75,19 @@ func functions() template.FuncMap {
 			}
 			return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
 		},
+		"num":   significant,
+		"pct":   func(v assay.Number) string { return strconv.FormatFloat(100*float64(v), 'f', 1, 64) + " %" },
+		"words": func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
+		"corr": func(v assay.Number) string {
+			if math.IsNaN(float64(v)) {
+				return "–"
+			}
+			return strconv.FormatFloat(float64(v), 'f', 3, 64)
+		},
+		"meter": func(n, of int64) template.HTML {
+			share := 100 * float64(n) / float64(max(of, 1))
+			return template.HTML(fmt.Sprintf(`<span class="meter"><i style="width:%.1f%%"></i></span> %.1f %%`, share, share))
+		},
 		"join":       strings.Join,
 		"paragraphs": cardParagraphs,
 		"inc":        func(i int) int { return i + 1 },
