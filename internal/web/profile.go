@@ -146,6 +146,8 @@ func significant(v assay.Number) string {
 		return "–"
 	case math.IsInf(x, 0):
 		return fmt.Sprintf("%+g", x)
+	case x == math.Trunc(x) && math.Abs(x) < 10_000: // a year takes no separator
+		return fmt.Sprintf("%.0f", x)
 	case x == math.Trunc(x) && math.Abs(x) < 1e15:
 		return thousands(int64(x))
 	}
@@ -159,7 +161,7 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 	}
 	fact := func(name, value string) { c.Facts = append(c.Facts, profileFact{name, value}) }
 	fact("distinct", thousands(v.Distinct))
-	fact("once", thousands(v.Unique))
+	fact("unique", thousands(v.Unique))
 	fact("missing", fmt.Sprintf("%s (%.1f %%)", thousands(v.Missing), 100*c.Share))
 	if v.NaNs > 0 {
 		fact("of them NaN", thousands(v.NaNs))
@@ -181,7 +183,7 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 	if n := v.Numbers; n != nil && v.Kind == dataset.KindDate {
 		fact("first", v.First)
 		fact("last", v.Last)
-	} else if n != nil && !names && v.Kind != dataset.KindIdentifier {
+	} else if n != nil && !names && v.Kind != dataset.KindIdentifier && v.Kind != dataset.KindConstant && v.Kind != dataset.KindEmpty {
 		quantiles := map[float64]assay.Number{}
 		for _, q := range n.Quantiles {
 			quantiles[q.P] = q.Value
@@ -224,7 +226,7 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 		}
 	}
 	c.Chart = profileChart(v, names)
-	if v.Numbers != nil && !names {
+	if c.Chart != "" && v.Numbers != nil && !names {
 		for _, g := range v.Groups {
 			if len(c.Groups) == profileClasses {
 				break
