@@ -192,8 +192,19 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 			name string
 			v    assay.Number
 		}{
-			{"mean", n.Mean}, {"std", n.Std}, {"min", n.Min}, {"5 %", quantiles[0.05]}, {"25 %", quantiles[0.25]}, {"median", quantiles[0.5]}, {"75 %", quantiles[0.75]},
-			{"95 %", quantiles[0.95]}, {"max", n.Max}, {"MAD", n.MAD}, {"skewness", n.Skewness}, {"kurtosis", n.Kurtosis}, {"sum", n.Sum},
+			{"mean", n.Mean},
+			{"std", n.Std},
+			{"min", n.Min},
+			{"5 %", quantiles[0.05]},
+			{"25 %", quantiles[0.25]},
+			{"median", quantiles[0.5]},
+			{"75 %", quantiles[0.75]},
+			{"95 %", quantiles[0.95]},
+			{"max", n.Max},
+			{"MAD", n.MAD},
+			{"skewness", n.Skewness},
+			{"kurtosis", n.Kurtosis},
+			{"sum", n.Sum},
 		} {
 			fact(f.name, significant(f.v))
 		}
