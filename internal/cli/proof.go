@@ -204,7 +204,11 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 	if x := d.Run; x != nil {
 		code := x.Value.Spec.Code
 		captured := len(x.Value.Spec.Command) > 1 && x.Value.Spec.Command[0] == "assay" || code.Commit != "" || code.Dirty != ""
-		extra["run"] = map[string]any{"code_captured": captured, "saw_sealed_rows": x.Value.SealedRows > 0}
+		reproduced, err := s.reproduced(ctx, x.ID)
+		if err != nil {
+			return nil, err
+		}
+		extra["run"] = map[string]any{"code_captured": captured, "saw_sealed_rows": x.Value.SealedRows > 0, "reproduced": reproduced}
 	}
 	if x := d.Comparison; x != nil {
 		incumbent, err := s.incumbent(ctx, d.Name, d.Digest)
@@ -360,3 +364,18 @@ func (s *session) held(ctx context.Context, name string, stage assay.Stage) (int
 }
 
 func versionName(v store.Version) string { return fmt.Sprintf("%s:%d", v.Name, v.Number) }
+
+// reproduced reports whether a run was run again and came out the same.
+func (s *session) reproduced(ctx context.Context, id assay.Digest) (bool, error) {
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindReproduction, Parent: id})
+	for _, r := range rs {
+		p, err := assay.Decode[assay.Reproduction](r.Evidence)
+		if err != nil {
+			return false, err
+		}
+		if p.Run == id && p.Identical {
+			return true, nil
+		}
+	}
+	return false, err
+}

@@ -51,7 +51,7 @@ func complete(t testing.TB) *Facts {
 		Status: "finished", Spec: assay.RunSpec{Config: "sha256:00", Seed: 7}, Params: map[string]string{"trees": "10"}, Outputs: []assay.File{file},
 		Metrics: map[string]assay.Number{"loss": 1}, Unseeded: []string{}, Environment: assay.Environment{Platform: "linux/amd64"}, Score: 1,
 	},
-		map[string]any{"code_captured": true, "saw_sealed_rows": false})
+		map[string]any{"code_captured": true, "saw_sealed_rows": false, "reproduced": false})
 	set("model", model, assay.Model{Format: "onnx", Task: assay.Binary, File: file}, nil)
 	split := f.ids["split"][0]
 	set("disclosure", model, assay.Disclosure{Split: split, Rows: rows, Read: 1, Level: 0.95}, nil)
@@ -494,4 +494,17 @@ func FuzzExamples(f *testing.F) {
 			t.Fatalf("code %s: %v", assay.CodeOf(err), err)
 		}
 	})
+}
+
+// TestAReproductionExcusesEntropy: a generator without a seed closes the gate until a reproduction has come out identical.
+func TestAReproductionExcusesEntropy(t *testing.T) {
+	f := complete(t)
+	at(f, "run")["unseeded"] = []any{"uuid.uuid4"}
+	if r := rule(judge(t, Default(), assay.StageStaging, f), "experiment"); r.Verdict != assay.Fail || !strings.Contains(r.Reason, "uuid.uuid4") {
+		t.Errorf("%s: %s", r.Verdict, r.Reason)
+	}
+	at(f, "run")["reproduced"] = true
+	if r := rule(judge(t, Default(), assay.StageStaging, f), "experiment"); r.Verdict != assay.Pass {
+		t.Errorf("%s: %s", r.Verdict, r.Reason)
+	}
 }

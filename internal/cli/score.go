@@ -1,0 +1,383 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/blob"
+	"github.com/assay-ml/assay/internal/dataset"
+	"github.com/assay-ml/assay/internal/eval"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
+)
+
+// program loads the model file.
+func (s *session) program(ctx context.Context, m assay.Model) (*learn.Program, error) {
+	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
+	if err != nil {
+		return nil, err
+	}
+	return learn.LoadONNX(b)
+}
+
+// answers are a model's scores for the rows of a part: what its file computes, or what its predictions file says. They are held
+// against the schema of predictions before anything is made of them.
+func (s *session) answers(ctx context.Context, name string, splitRec assay.Record, m assay.Model, part *table.Table, t *eval.Truth) (*eval.Scores, error) {
+	if m.Format == "predictions" {
+		predictions, err := s.blobTable(ctx, m.File)
+		if err != nil {
+			return nil, err
+		}
+		return eval.ReadPredictions(ctx, name, part, predictions, s.p.Data.Key, t)
+	}
+	prog, err := s.program(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	p, err := prog.Predict(t.Columns)
+	if err != nil {
+		return nil, err
+	}
+	return scoresOf(name, p), s.checkPredictions(ctx, splitRec, m, p)
+}
+
+// blobTable reads a stored file as a table; its name says the format.
+func (s *session) blobTable(ctx context.Context, f assay.File) (*table.Table, error) {
+	in, err := s.st.Blobs().Open(ctx, f.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return s.spooled(ctx, in, filepath.Base(f.Name))
+}
+
+// spooled reads a stream as a table through a private temporary file, which is gone afterwards.
+func (s *session) spooled(ctx context.Context, in io.Reader, name string) (*table.Table, error) {
+	dir, err := os.MkdirTemp("", "assay-")
+	if err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "a temporary folder cannot be made: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "a temporary file cannot be written: %w", err)
+	}
+	if _, err := f.ReadFrom(in); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "a temporary file cannot be written: %w", err)
+	}
+	e, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.Read(ctx, path, table.ReadOptions{})
+}
+
+// truth is the part as the evaluation sees it.
+func (s *session) truth(l *lesson, positive int, columns assay.Frame) *eval.Truth {
+	return &eval.Truth{Task: s.p.Data.Target.Task, Classes: l.classes, Positive: positive, Class: l.label, Value: l.value, Columns: columns}
+}
+
+func scoresOf(name string, p learn.Prediction) *eval.Scores {
+	return &eval.Scores{Name: name, Proba: p.Proba, Value: p.Values}
+}
+
+func (s *session) evalOptions() eval.Options {
+	e := s.p.Evaluate
+	o := eval.Options{
+		Metrics: e.Metrics, Primary: e.Primary, Slices: e.Slices, Sensitive: s.p.Data.Sensitive, Threshold: *e.Threshold, Level: e.Level,
+		Replicates: e.Replicates, Seed: e.Seed, Threads: s.threads, MinRows: e.MinRows,
+	}
+	if b := e.Business; b != nil {
+		o.Business = &eval.Business{Name: b.Name, Expr: b.Expr, Higher: b.Direction == "higher"}
+	}
+	for _, c := range s.p.Data.Sensitive {
+		if !slices.Contains(o.Slices, c) {
+			o.Slices = append(slices.Clone(o.Slices), c)
+		}
+	}
+	return o
+}
+
+// scored is a model and its baseline on one part.
+type scored struct {
+	part     *table.Table
+	truth    *eval.Truth
+	model    *eval.Scores
+	baseline *eval.Scores
+	rows     assay.Digest
+}
+
+// score predicts a part of the split with a model and with the baseline. labels holds the truth of the sealed part; for the other
+// parts it is nil and the truth is in the part.
+func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.Split, part string, m assay.Model, labels *table.Table) (*scored, error) {
+	tt, err := s.part(ctx, splitRec.ID, assay.Train)
+	if err != nil {
+		return nil, err
+	}
+	train, err := s.lesson(ctx, tt, m.Classes)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.part(ctx, splitRec.ID, part)
+	if err != nil {
+		return nil, err
+	}
+	l := &lesson{classes: m.Classes}
+	if labels == nil {
+		if l, err = s.lesson(ctx, t, m.Classes); err != nil {
+			return nil, err
+		}
+	} else {
+		if l.x, err = t.Frame(ctx, s.p.features(t.Fields()), ""); err != nil {
+			return nil, err
+		}
+		y, err := labels.Frame(ctx, []string{s.p.Data.Target.Column}, "")
+		if err != nil {
+			return nil, err
+		}
+		if y.Rows() != l.x.Rows() {
+			return nil, assay.Errorf(assay.Internal, "%d sealed labels for %d test rows", y.Rows(), l.x.Rows()).Try("assay fsck")
+		}
+		if err := s.label(l, &y[0]); err != nil {
+			return nil, err
+		}
+	}
+	_, positive, err := s.positive(m.Classes)
+	if err != nil {
+		return nil, err
+	}
+	bp, err := s.baseline(ctx, train, l.x, positive)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := t.Frame(ctx, fieldNames(t.Fields()), "")
+	if err != nil {
+		return nil, err
+	}
+	out := &scored{part: t, truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
+	if e := s.p.Data.Entity; e != "" {
+		codes, _ := dataset.Classes(columns.Column(e))
+		out.truth.Name = e
+		out.truth.Entity = make([]int32, len(codes))
+		for i, c := range codes {
+			out.truth.Entity[i] = int32(c)
+		}
+	}
+	if out.model, err = s.answers(ctx, m.Learner, splitRec, m, t, out.truth); err != nil {
+		return nil, err
+	}
+	for _, sp := range split.Parts {
+		if sp.Name == part {
+			out.rows = sp.IDs
+		}
+	}
+	return out, nil
+}
+
+func fieldNames(fields []assay.Field) []string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		out[i] = f.Name
+	}
+	return out
+}
+
+// evalStage evaluates a model on the validation part, or, when final, on the sealed test part.
+func (s *session) evalStage(ctx context.Context, ref string, final bool, reason string) (assay.Record, assay.Evaluation, error) {
+	rec, m, err := s.model(ctx, ref)
+	if err != nil {
+		return rec, assay.Evaluation{}, err
+	}
+	splitRec, split, err := s.splitOf(ctx, m)
+	if err != nil {
+		return rec, assay.Evaluation{}, err
+	}
+	o := s.evalOptions()
+	parents := []assay.Digest{rec.ID, splitRec.ID}
+	part := assay.Valid
+	read := 0
+	var labels *table.Table
+	if final {
+		part = assay.Test
+		disclosure, dl, err := s.disclose(ctx, rec, splitRec, split, o, reason)
+		if err != nil {
+			return rec, assay.Evaluation{}, err
+		}
+		parents = append(parents, disclosure.ID)
+		o.Level, read = dl.Level, dl.Read
+		if labels, err = s.sealedLabels(ctx, disclosure.ID); err != nil {
+			return rec, assay.Evaluation{}, err
+		}
+	}
+	sc, err := s.score(ctx, splitRec, split, part, m, labels)
+	if err != nil {
+		return rec, assay.Evaluation{}, err
+	}
+	e, err := eval.Evaluate(ctx, sc.truth, sc.model, sc.baseline, o)
+	if err != nil {
+		return rec, e, err
+	}
+	e.Data, e.Split, e.Part, e.Rows, e.Final, e.Read = splitRec.Subject, splitRec.ID, part, sc.rows, final, read
+	r, err := s.write(ctx, assay.KindEvaluation, rec.Subject, parents, e)
+	return r, e, err
+}
+
+func (s *session) splitOf(ctx context.Context, m assay.Model) (assay.Record, assay.Split, error) {
+	r, err := s.st.Get(ctx, m.Split)
+	if err != nil {
+		return r, assay.Split{}, err
+	}
+	split, err := assay.Decode[assay.Split](r.Evidence)
+	return r, split, err
+}
+
+// disclose spends a read of the sealed labels, or finds that this read was made before.
+func (s *session) disclose(ctx context.Context, rec, splitRec assay.Record, split assay.Split, o eval.Options, reason string) (assay.Record, assay.Disclosure, error) {
+	var rows assay.Digest
+	for _, p := range split.Parts {
+		if p.Name == assay.Test {
+			rows = p.IDs
+		}
+	}
+	metrics := slices.Clone(o.Metrics)
+	if o.Business != nil {
+		metrics = append(metrics, o.Business.Name)
+	}
+	r, again, err := s.st.Disclose(ctx, store.DisclosureRequest{Model: rec.Subject, Split: splitRec.ID, Rows: rows, Metrics: metrics, Reason: reason, Alpha: 1 - s.p.Evaluate.Level, Context: s.circumstances()})
+	if err != nil {
+		return r, assay.Disclosure{}, err
+	}
+	d, err := assay.Decode[assay.Disclosure](r.Evidence)
+	if err == nil && again {
+		s.say("These test labels were read for this model before; nothing is spent.")
+	}
+	return r, d, err
+}
+
+// sealedLabels reads the labels that a disclosure gives access to.
+func (s *session) sealedLabels(ctx context.Context, disclosure assay.Digest) (*table.Table, error) {
+	in, err := s.st.SealedLabels(ctx, disclosure)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return s.spooled(ctx, in, "labels.parquet")
+}
+
+// compareStage holds a model against the version in production on the sealed rows, or against the baseline when none is there. It
+// uses the disclosure of the model's final evaluation, so that it spends no read of its own.
+func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Record, assay.Comparison, error) {
+	rec, m, err := s.model(ctx, ref)
+	if err != nil {
+		return rec, assay.Comparison{}, err
+	}
+	splitRec, split, err := s.splitOf(ctx, m)
+	if err != nil {
+		return rec, assay.Comparison{}, err
+	}
+	finals, err := s.finalOf(ctx, rec.Subject, splitRec.ID)
+	if err != nil {
+		return rec, assay.Comparison{}, err
+	}
+	o := s.evalOptions()
+	var labels *table.Table
+	part := assay.Valid
+	parents := []assay.Digest{rec.ID, splitRec.ID}
+	if finals != nil {
+		part = assay.Test
+		e, err := assay.Decode[assay.Evaluation](finals.Evidence)
+		if err != nil {
+			return rec, assay.Comparison{}, err
+		}
+		o.Level = e.Level
+		parents = append(parents, finals.ID)
+		disclosure, err := s.need(ctx, assay.KindDisclosure, rec.Subject, "assay eval --final")
+		if err != nil {
+			return rec, assay.Comparison{}, err
+		}
+		if labels, err = s.sealedLabels(ctx, disclosure.ID); err != nil {
+			return rec, assay.Comparison{}, err
+		}
+	}
+	sc, err := s.score(ctx, splitRec, split, part, m, labels)
+	if err != nil {
+		return rec, assay.Comparison{}, err
+	}
+	reference, digest, err := s.reference(ctx, rec, other, sc)
+	if err != nil {
+		return rec, assay.Comparison{}, err
+	}
+	if reference == nil {
+		reference = sc.baseline
+	} else {
+		parents = append(parents, digest.id)
+	}
+	c, err := eval.Compare(ctx, sc.truth, sc.model, reference, s.p.Gate.Margin, o)
+	if err != nil {
+		return rec, c, err
+	}
+	c.Candidate, c.Reference, c.Split, c.Rows = rec.Subject, digest.model, splitRec.ID, sc.rows
+	r, err := s.write(ctx, assay.KindComparison, rec.Subject, parents, c)
+	return r, c, err
+}
+
+type other struct{ model, id assay.Digest }
+
+// reference scores the model that the candidate is held against: the one named, else the one in production; nil for the baseline.
+func (s *session) reference(ctx context.Context, rec assay.Record, name string, sc *scored) (*eval.Scores, other, error) {
+	if name == "" {
+		incumbent, err := s.incumbent(ctx, s.p.Name, rec.Subject)
+		if err != nil || incumbent == "" {
+			return nil, other{}, err
+		}
+		all, err := s.st.VersionsOf(ctx, incumbent)
+		if err != nil {
+			return nil, other{}, err
+		}
+		at := slices.IndexFunc(all, func(v store.Version) bool { return v.Name == s.p.Name })
+		if at < 0 {
+			return nil, other{}, assay.Errorf(assay.Unavailable, "model %s lost its version while it was compared with", incumbent.Short()).Try("assay compare")
+		}
+		v := all[at]
+		name = fmt.Sprintf("%s:%d", v.Name, v.Number)
+	}
+	orec, om, err := s.model(ctx, name)
+	if err != nil {
+		return nil, other{}, err
+	}
+	splitRec, err := s.st.Get(ctx, om.Split)
+	if err != nil {
+		return nil, other{}, err
+	}
+	answers, err := s.answers(ctx, name, splitRec, om, sc.part, sc.truth)
+	return answers, other{orec.Subject, orec.ID}, err
+}
+
+// finalOf returns the newest evaluation of a model on the sealed part of a split, or nil.
+func (s *session) finalOf(ctx context.Context, model, split assay.Digest) (*assay.Record, error) {
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindEvaluation, Subject: model})
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		e, err := assay.Decode[assay.Evaluation](all[i].Evidence)
+		if err != nil {
+			return nil, err
+		}
+		if e.Final && e.Split == split {
+			return &all[i], nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,235 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/dataset"
+	"github.com/assay-ml/assay/internal/run"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
+	"github.com/assay-ml/assay/metric"
+)
+
+// trainStage trains a built-in learner on the training part, or on another file of the same columns, and records run and model.
+func (s *session) trainStage(ctx context.Context, learner string, params map[string]any, file string, parents ...assay.Digest) (assay.Record, assay.Model, error) {
+	splitRec, _, err := s.splitEvidence(ctx)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	var t *table.Table
+	if file == "" {
+		t, err = s.part(ctx, splitRec.ID, assay.Train)
+	} else {
+		var e *table.Engine
+		if e, err = s.tables(ctx); err == nil {
+			t, err = e.Read(ctx, s.p.Path(file), s.p.readOptions(s.app))
+		}
+	}
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	train, err := s.lesson(ctx, t, nil)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	vt, err := s.part(ctx, splitRec.ID, assay.Valid)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	valid, err := s.lesson(ctx, vt, train.classes)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	sealed, err := s.sealedRows(ctx, t, func(r store.SealRecord) bool { return file == "" && r.Split == splitRec.ID })
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	spec, err := s.spec(learner, params, train)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	data := train.data()
+	held := valid.data()
+	data.Valid = &held
+	trained, err := t.ContentDigest(ctx)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	config, err := json.Marshal(map[string]any{"learner": learner, "params": params, "seed": s.p.Train.Seed, "class_weight": s.p.Train.Weight, "categorical": s.p.Data.Category, "exclude": s.p.Data.Exclude})
+	if err != nil {
+		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Invalid, "train.params cannot be written as JSON: %w", err)
+	}
+	made, err := run.Train(ctx, run.TrainSpec{
+		Learn: spec, Data: data, Config: config, Metrics: s.p.Evaluate.Metrics, Dataset: splitRec.Subject, Split: splitRec.ID, SealedRows: sealed,
+		Inputs:  map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID, "train": trained},
+		Parents: append(parents, splitRec.ID), Version: Version, Clock: s.Now, Machine: s.Machine,
+	}, s.st)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	if made.Model.ID == "" {
+		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unimplemented, "%s has no ONNX form and cannot be a model to register", learner)
+	}
+	m, err := assay.Decode[assay.Model](made.Model.Evidence)
+	if err != nil {
+		return made.Model, m, err
+	}
+	return made.Model, m, s.setCurrent(made.Model.ID)
+}
+
+// sealedRows counts the rows of a training table that are sealed, however they are written. Sets that skip names are left out: the training
+// part of a split is held against its own test part by the leakage checks.
+func (s *session) sealedRows(ctx context.Context, t *table.Table, skip func(store.SealRecord) bool) (int64, error) {
+	l, err := dataset.NewLook(ctx, t, s.p.Data.Key, s.p.Data.Target.Column)
+	if err != nil {
+		return 0, err
+	}
+	over, err := s.sightings(ctx, l, l.All(), skip)
+	if err != nil {
+		return 0, err
+	}
+	var most int64
+	for _, o := range over {
+		most = max(most, o.rows)
+	}
+	return most, nil
+}
+
+// trainProject trains what assay.yaml asks for: the learner, or the best of the candidates by cross-validation on the training part.
+func (s *session) trainProject(ctx context.Context) (assay.Record, assay.Model, error) {
+	t := s.p.Train
+	if len(t.Compare) == 0 {
+		return s.trainStage(ctx, t.Learner, t.Params, "")
+	}
+	r, best, err := s.choose(ctx)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	var params map[string]any
+	if best == t.Learner {
+		params = t.Params
+	}
+	return s.trainStage(ctx, best, params, "", r.ID)
+}
+
+// choose cross-validates the candidates on the training part and records the comparison.
+func (s *session) choose(ctx context.Context) (assay.Record, string, error) {
+	splitRec, _, err := s.splitEvidence(ctx)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	tt, err := s.part(ctx, splitRec.ID, assay.Train)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	train, err := s.lesson(ctx, tt, nil)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	def, err := metric.Find(s.p.Evaluate.Primary)
+	if err != nil {
+		return assay.Record{}, "", err
+	}
+	out := assay.Search{Sampler: "candidates", Pruner: "none", Seed: s.p.Train.Seed, Metric: def.Name, Direction: "lower", Trials: []assay.Trial{}}
+	if def.Higher {
+		out.Direction = "higher"
+	}
+	best := ""
+	for i, learner := range s.p.Train.Compare {
+		var params map[string]any
+		if learner == s.p.Train.Learner {
+			params = s.p.Train.Params
+		}
+		spec, err := s.spec(learner, params, train)
+		if err != nil {
+			return assay.Record{}, "", err
+		}
+		cv, err := learn.CrossValidate(ctx, spec, train.data(), learn.CrossValidation{Metrics: []string{def.Name}, Splits: s.p.Train.Folds, Level: s.p.Evaluate.Level})
+		if err != nil {
+			return assay.Record{}, "", err
+		}
+		score := cv.Scores[0].Estimate
+		out.Trials = append(out.Trials, assay.Trial{Number: i, Params: map[string]string{"learner": learner}, State: "complete", Value: assay.Number(score.Value)})
+		s.say("  %d-fold cross-validation of %s: %s %s", s.p.Train.Folds, learner, def.Name, score)
+		better := best == "" || (score.Value > out.BestScore.Value) == def.Higher && score.Value != out.BestScore.Value
+		if score.Defined() && better {
+			best, out.BestScore = learner, score
+			out.Best = map[string]string{"learner": learner}
+		}
+	}
+	if best == "" {
+		return assay.Record{}, "", assay.Errorf(assay.Rejected, "%s is undefined for every candidate", def.Name)
+	}
+	subject := section([]any{splitRec.ID, s.p.Train, s.p.Data.Category, s.p.Data.Exclude, s.p.Evaluate.Primary})
+	r, err := s.write(ctx, assay.KindSearch, subject, []assay.Digest{splitRec.ID}, out)
+	return r, best, err
+}
+
+// importFile makes a model of a file that was made elsewhere: an ONNX file, or predictions with the key. Nothing is known of the run
+// that made it, and its evidence says so, so that the gate does not take it for a logged experiment.
+func (s *session) importFile(ctx context.Context, path string) (assay.Record, assay.Model, error) {
+	splitRec, _, err := s.splitEvidence(ctx)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
+	}
+	defer f.Close()
+	d, n, err := s.st.Blobs().Put(ctx, f)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	name := "model.onnx"
+	if ext := strings.TrimPrefix(filepath.Base(path), strings.SplitN(filepath.Base(path), ".", 2)[0]); ext != ".onnx" {
+		name = "predictions" + ext
+	}
+	spec := assay.RunSpec{Command: []string{"assay", "import"}, Config: assay.DigestOf([]byte("{}")), Inputs: map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID, "file": d}}
+	r, err := s.write(ctx, assay.KindRun, section(spec), []assay.Digest{splitRec.ID}, assay.Run{
+		Spec: spec, Status: run.Finished, Params: map[string]string{}, Metrics: map[string]assay.Number{}, Outputs: []assay.File{{Name: name, Bytes: n, Digest: d}}, Model: d,
+		Seeded: []string{}, Unseeded: []string{}, Missing: []string{"no_run"},
+	})
+	if err != nil {
+		return r, assay.Model{}, err
+	}
+	tt, err := s.part(ctx, splitRec.ID, assay.Train)
+	if err != nil {
+		return r, assay.Model{}, err
+	}
+	train, err := s.lesson(ctx, tt, nil)
+	if err != nil {
+		return r, assay.Model{}, err
+	}
+	positive, _, err := s.positive(train.classes)
+	if err != nil {
+		return r, assay.Model{}, err
+	}
+	rec, err := run.RecordModel(ctx, r, run.ModelSpec{
+		Learner: "imported", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.Column, Classes: train.classes, Positive: positive,
+		Dataset: splitRec.Subject, Split: splitRec.ID, File: name,
+	}, s.st)
+	if err != nil {
+		return rec, assay.Model{}, err
+	}
+	m, err := assay.Decode[assay.Model](rec.Evidence)
+	if err != nil {
+		return rec, m, err
+	}
+	return rec, m, s.setCurrent(rec.ID)
+}
+
+// importable reports whether a reference to a model is a file to import.
+func (s *session) importable(ref string) bool {
+	base := filepath.Base(ref)
+	known := slices.ContainsFunc([]string{".onnx", ".parquet", ".csv", ".csv.gz", ".jsonl", ".json"}, func(ext string) bool { return strings.HasSuffix(base, ext) })
+	st, err := os.Stat(s.path(ref))
+	return known && err == nil && st.Mode().IsRegular()
+}
