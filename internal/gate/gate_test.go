@@ -499,11 +499,11 @@ func FuzzExamples(f *testing.F) {
 // TestAReproductionExcusesEntropy: a generator without a seed closes the gate until a reproduction has come out identical.
 func TestAReproductionExcusesEntropy(t *testing.T) {
 	f := complete(t)
-	at(f, "run")["unseeded"] = []any{"uuid.uuid4"}
+	f.values["run"].(map[string]any)["unseeded"] = []any{"uuid.uuid4"}
 	if r := rule(judge(t, Default(), assay.StageStaging, f), "experiment"); r.Verdict != assay.Fail || !strings.Contains(r.Reason, "uuid.uuid4") {
 		t.Errorf("%s: %s", r.Verdict, r.Reason)
 	}
-	at(f, "run")["reproduced"] = true
+	f.values["run"].(map[string]any)["reproduced"] = true
 	if r := rule(judge(t, Default(), assay.StageStaging, f), "experiment"); r.Verdict != assay.Pass {
 		t.Errorf("%s: %s", r.Verdict, r.Reason)
 	}
