@@ -16,6 +16,9 @@ scripts/lint.sh
 step "go test -race -shuffle=on"
 go test -race -shuffle=on -timeout 40m ./...
 
+step "data larger than memory, alone and without the race detector"
+ASSAY_TEST_MEMORY=1 go test -run LargerThanMemory ./internal/table
+
 step "the demo, twice from nothing, with the same evidence"
 scripts/demo_twice.sh
 
