@@ -111,3 +111,35 @@ type Disclosure struct {
 	Metrics []string `json:"metrics"`          // what was disclosed
 	Reason  string   `json:"reason,omitempty"` // required from the second read on
 }
+
+// Curves is the document that Evaluation.Curves names: what a binary task's report draws. Every curve is thinned to a few hundred
+// points, so that its size does not depend on the number of rows.
+type Curves struct {
+	Models     []ModelCurves   `json:"models"`     // the model, then its baseline
+	Thresholds []ThresholdRow  `json:"thresholds"` // of the model, by falling threshold
+	Scores     ScoreHistograms `json:"scores"`
+}
+
+// ModelCurves are the curves of one model, as points [x, y].
+type ModelCurves struct {
+	Name            string       `json:"name"`
+	ROC             [][2]float64 `json:"roc"`              // false positive rate, true positive rate
+	PrecisionRecall [][2]float64 `json:"precision_recall"` // recall, precision
+	Lift            [][2]float64 `json:"lift"`             // share of rows selected, times as many positives as at random
+}
+
+// ThresholdRow says what follows from calling rows positive that score at least Threshold.
+type ThresholdRow struct {
+	Threshold float64  `json:"threshold"`
+	Selected  float64  `json:"selected"` // share of rows called positive
+	Precision Estimate `json:"precision"`
+	Recall    Estimate `json:"recall"`
+	FalseRate Estimate `json:"false_positive_rate"`
+	F1        Number   `json:"f1"`
+}
+
+// ScoreHistograms count the model's scores by true class over equal bins of [0, 1].
+type ScoreHistograms struct {
+	Positive []int64 `json:"positive"`
+	Negative []int64 `json:"negative"`
+}

@@ -138,14 +138,6 @@ func (p BoostParams) withDefaults() BoostParams {
 	return p
 }
 
-// outputs returns the number of raw scores of a row.
-func (p *BoostParams) outputs() int {
-	if p.Objective == ObjectiveMulticlass {
-		return p.Classes
-	}
-	return 1
-}
-
 func (p *BoostParams) link() string {
 	switch p.Objective {
 	case ObjectiveBinary:

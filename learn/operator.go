@@ -157,14 +157,6 @@ func (c *nodeContext) tensor(name string) *Tensor {
 	return nil
 }
 
-// constant returns the value of input i when it is known before the model runs.
-func (c *nodeContext) constant(i int) *Tensor {
-	if i < len(c.constants) {
-		return c.constants[i]
-	}
-	return nil
-}
-
 // arity reports a number of inputs out of bounds; an input left out counts as absent only at the end.
 func (c *nodeContext) arity(least, most int) error {
 	n := len(c.node.inputs)

@@ -124,18 +124,6 @@ func (o RankOptions) multiclass(name string, truth []int32, scores []float64) (p
 	return m, p.Err(assay.Invalid, name)
 }
 
-// column gathers column c, and the truth of it: 1 where the class is c.
-func (m proba) column(truth []int32, c int) ([]int32, []float64) {
-	y, s := make([]int32, m.n), make([]float64, m.n)
-	for i := range m.n {
-		s[i] = m.p[i*m.k+c]
-		if int(truth[i]) == c {
-			y[i] = 1
-		}
-	}
-	return y, s
-}
-
 // indicator is the truth as a row-major matrix of 0 and 1.
 func (m proba) indicator(truth []int32) []int32 {
 	y := make([]int32, m.n*m.k)

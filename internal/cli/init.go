@@ -51,8 +51,11 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return err
 	}
 	cols := fieldNames(t.Fields())
+	if len(cols) > maxColumns {
+		return tooWide(len(cols))
+	}
 	if target == "" {
-		return assay.Errorf(assay.Invalid, "--target is missing: which column is to be predicted? The data has %s", strings.Join(cols, ", ")).Try("assay init %s --target %s", data, cols[len(cols)-1])
+		return assay.Errorf(assay.Invalid, "--target is missing: which column is to be predicted? The data has %s", some(cols)).Try("assay init %s --target %s", data, cols[len(cols)-1])
 	}
 	if !slices.Contains(cols, target) {
 		return assay.Errorf(assay.Invalid, "the data has no column %q%s", target, didYouMean(target, cols))
@@ -71,14 +74,14 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return assay.Errorf(assay.Internal, "the %s that was written cannot be read back: %w", ProjectFile, err)
 	}
 	p.dir = a.Dir
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		return assay.Errorf(assay.Unavailable, "%s cannot be written: %w", ProjectFile, err)
-	}
 	schemaFile := p.Path(p.Schema)
 	if _, err := os.Stat(schemaFile); errors.Is(err, fs.ErrNotExist) || force {
 		if err := writeSchema(ctx, t, p.inferOptions(), schemaFile); err != nil {
 			return err
 		}
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return unwritable(ProjectFile, err)
 	}
 	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s rows, %d columns; %s is %s", thousands(t.Rows()), len(cols), target, g.Task)
@@ -103,7 +106,7 @@ func writeSchema(ctx context.Context, t *table.Table, o schema.InferOptions, pat
 		return err
 	}
 	if err := os.WriteFile(path, b, 0o644); err != nil {
-		return assay.Errorf(assay.Unavailable, "the schema cannot be written: %w", err)
+		return unwritable(filepath.Base(path), err)
 	}
 	return nil
 }
@@ -159,59 +162,101 @@ type guess struct {
 // look decides task, key and the columns to leave out.
 func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, error) {
 	g := &guess{}
+	fields, n := t.Fields(), t.Rows()
+	if n == 0 {
+		return nil, assay.Errorf(assay.Rejected, "the data has a header and no rows")
+	}
+	left := 0
+	for from := 0; from < len(fields); from += looksAtOnce {
+		part := fields[from:min(from+looksAtOnce, len(fields))]
+		seen, err := lookAt(ctx, t, part)
+		if err != nil {
+			return nil, err
+		}
+		for i, f := range part {
+			if f.Name == target {
+				if seen[i].present < n {
+					return nil, assay.Errorf(assay.Rejected, "target %q has no value in %d of %d rows", target, n-seen[i].present, n).Try("leave those rows out, and say so in data.documentation.exclusions")
+				}
+				if err := g.task(ctx, t, f, seen[i].distinct); err != nil {
+					return nil, err
+				}
+			} else if !g.drops(f, n, seen[i]) {
+				left++
+			}
+		}
+	}
+	if left == 0 {
+		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from beside target %q: %s", target, some(g.Notes))
+	}
+	return g, nil
+}
+
+// looksAtOnce is how many columns one statement looks at; the engine plans a statement in time that grows with the square of them.
+const looksAtOnce = 128
+
+// A glance is what one column shows.
+type glance struct {
+	distinct, present int64
+	sequence          bool // whole numbers without a gap
+}
+
+// lookAt counts the values of some columns in one scan.
+func lookAt(ctx context.Context, t *table.Table, fields []assay.Field) ([]glance, error) {
 	var exprs []string
-	fields := t.Fields()
-	for _, f := range fields {
+	out := make([]glance, len(fields))
+	span := make([]*float64, len(fields))
+	var dest []any
+	for i, f := range fields {
 		q := table.Ident(f.Name)
-		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s)", q, q))
+		width := "NULL::DOUBLE"
+		if f.Type == assay.TypeInteger {
+			width = fmt.Sprintf("max(%s)::DOUBLE - min(%s)::DOUBLE", q, q)
+		}
+		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s", q, q, width))
+		dest = append(dest, &out[i].distinct, &out[i].present, &span[i])
 	}
 	rows, err := t.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+t.Relation())
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	counts := make([]int64, 2*len(fields))
-	dest := make([]any, len(counts))
-	for i := range counts {
-		dest[i] = &counts[i]
-	}
-	if !rows.Next() {
-		return nil, errors.Join(rows.Err(), assay.Errorf(assay.Rejected, "the data has no rows"))
-	}
-	if err := rows.Scan(dest...); err != nil {
-		return nil, err
-	}
-	n := t.Rows()
-	for i, f := range fields {
-		distinct, present := counts[2*i], counts[2*i+1]
-		switch {
-		case f.Name == target:
-			if present < n {
-				return nil, assay.Errorf(assay.Rejected, "target %q has no value in %d of %d rows", target, n-present, n).Try("leave those rows out, and say so in data.documentation.exclusions")
-			}
-			if err := g.task(ctx, t, f, distinct); err != nil {
-				return nil, err
-			}
-		case distinct == n && present == n && n > 20 && f.Type != assay.TypeNumber:
-			if g.Key == "" && identifier(f.Name) {
-				g.Key = f.Name
-				g.Notes = append(g.Notes, fmt.Sprintf("%s is different in every row and becomes the key", f.Name))
-			} else {
-				g.Exclude = append(g.Exclude, f.Name)
-				g.Notes = append(g.Notes, fmt.Sprintf("%s is different in every row and is left out as a feature", f.Name))
-			}
-		case distinct <= 1:
-			g.Exclude = append(g.Exclude, f.Name)
-			g.Notes = append(g.Notes, fmt.Sprintf("%s has one value and is left out", f.Name))
-		case f.Type == assay.TypeString && distinct > 50 && distinct*2 > present:
-			g.Exclude = append(g.Exclude, f.Name)
-			g.Notes = append(g.Notes, fmt.Sprintf("%s is text that hardly repeats (%s values) and is left out", f.Name, thousands(distinct)))
-		case f.Type == assay.TypeJSON || f.Type == assay.TypeBinary || f.Type == assay.TypeTime:
-			g.Exclude = append(g.Exclude, f.Name)
-			g.Notes = append(g.Notes, fmt.Sprintf("%s is a %s and is left out", f.Name, f.Type))
+	if rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return nil, err
 		}
 	}
-	return g, nil
+	for i, w := range span {
+		out[i].sequence = w != nil && *w == float64(out[i].distinct-1)
+	}
+	return out, rows.Err()
+}
+
+// drops decides whether a column is no feature, and says why.
+func (g *guess) drops(f assay.Field, n int64, c glance) bool {
+	drop := func(why string, args ...any) bool {
+		g.Exclude = append(g.Exclude, f.Name)
+		g.Notes = append(g.Notes, f.Name+" "+fmt.Sprintf(why, args...))
+		return true
+	}
+	every := c.distinct == n && c.present == n && n > 20
+	switch {
+	case every && f.Type != assay.TypeNumber && identifier(f.Name) && g.Key == "":
+		g.Key = f.Name
+		g.Notes = append(g.Notes, f.Name+" is different in every row and becomes the key")
+		return true
+	case every && (f.Type == assay.TypeString || f.Type == assay.TypeInteger && (c.sequence || identifier(f.Name))):
+		return drop("is different in every row and is left out")
+	case c.present == 0:
+		return drop("has no value and is left out")
+	case c.distinct <= 1:
+		return drop("has one value and is left out")
+	case f.Type == assay.TypeString && c.distinct > 50 && c.distinct*2 > c.present:
+		return drop("is text that hardly repeats (%s values) and is left out", thousands(c.distinct))
+	case f.Type == assay.TypeJSON || f.Type == assay.TypeBinary || f.Type == assay.TypeTime:
+		return drop("is of type %s and is left out", f.Type)
+	}
+	return false
 }
 
 // identifier reports whether a name is one that keys have.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/web"
 )
@@ -159,7 +161,7 @@ func (a *app) evalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path, err := s.evaluationReport(r, e, html)
+			path, err := s.evaluationReport(ctx, r, e, html)
 			if err != nil {
 				return err
 			}
@@ -181,7 +183,7 @@ func (a *app) evalCommand() *cobra.Command {
 }
 
 // evaluationReport writes the page of an evaluation and returns its path.
-func (s *session) evaluationReport(r assay.Record, e assay.Evaluation, path string) (string, error) {
+func (s *session) evaluationReport(ctx context.Context, r assay.Record, e assay.Evaluation, path string) (string, error) {
 	if path == "" {
 		dir, err := s.reports()
 		if err != nil {
@@ -189,11 +191,22 @@ func (s *session) evaluationReport(r assay.Record, e assay.Evaluation, path stri
 		}
 		path = filepath.Join(dir, "evaluation-"+r.ID.Short()+".html")
 	}
+	var curves *assay.Curves
+	if e.Curves != "" {
+		b, err := blob.ReadAll(ctx, s.st.Blobs(), e.Curves, maxModelBytes)
+		if err != nil {
+			return "", err
+		}
+		curves = &assay.Curves{}
+		if err := json.Unmarshal(b, curves); err != nil {
+			return "", assay.Errorf(assay.Internal, "the curves of evaluation %s cannot be read: %w", r.ID.Short(), err).Try("assay fsck")
+		}
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return "", assay.Errorf(assay.Unavailable, "the report cannot be written: %w", err)
 	}
-	err = web.EvaluationReport(f, s.p.Name, e, nil, web.Footer{Version: Version, Evidence: r.ID, Data: e.Data, At: s.Now().UTC().Format(time.RFC3339)})
+	err = web.EvaluationReport(f, s.p.Name, e, curves, web.Footer{Version: Version, Evidence: r.ID, Data: e.Data, At: s.Now().UTC().Format(time.RFC3339)})
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

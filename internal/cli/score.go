@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -227,6 +228,19 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 	e, err := eval.Evaluate(ctx, sc.truth, sc.model, sc.baseline, o)
 	if err != nil {
 		return rec, e, err
+	}
+	curves, err := eval.Curves(sc.truth, sc.model, sc.baseline, o)
+	if err != nil {
+		return rec, e, err
+	}
+	if curves != nil {
+		b, err := json.Marshal(curves)
+		if err != nil {
+			return rec, e, assay.Errorf(assay.Internal, "the curves cannot be written as JSON: %w", err)
+		}
+		if e.Curves, err = blob.PutBytes(ctx, s.st.Blobs(), b); err != nil {
+			return rec, e, err
+		}
 	}
 	e.Data, e.Split, e.Part, e.Rows, e.Final, e.Read = splitRec.Subject, splitRec.ID, part, sc.rows, final, read
 	r, err := s.write(ctx, assay.KindEvaluation, rec.Subject, parents, e)

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,11 +104,44 @@ func (s *session) table(ctx context.Context) (*table.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(t.Fields()) > maxColumns {
+		return nil, tooWide(len(t.Fields()))
+	}
 	if err := s.p.checkColumns(t.Fields()); err != nil {
 		return nil, err
 	}
 	s.data = t
 	return t, nil
+}
+
+// maxColumns bounds a project's data: the engine plans a statement over a wide table slowly, and a stage has hundreds of statements.
+const maxColumns = 2000
+
+func tooWide(n int) error {
+	return assay.Errorf(assay.Rejected, "the data has %s columns; a project takes at most %s", thousands(int64(n)), thousands(maxColumns)).Try("write the columns that matter to a file of their own")
+}
+
+// unwritable says which file could not be written and why, without the path of a server.
+func unwritable(name string, err error) error {
+	return assay.Errorf(assay.Unavailable, "%s cannot be written: %w", name, bare(err))
+}
+
+// bare takes the path off a file error.
+func bare(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// some lists names, the first dozen of many.
+func some(names []string) string {
+	const show = 12
+	if len(names) <= show {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:show], ", "), len(names)-show)
 }
 
 // checkColumns holds the columns that assay.yaml names against those of the table.

@@ -282,7 +282,7 @@ func (s *maker) makeEval(ctx context.Context, final bool) ([]assay.Digest, strin
 	if err != nil {
 		return nil, "", err
 	}
-	path, err := s.evaluationReport(r, e, "")
+	path, err := s.evaluationReport(ctx, r, e, "")
 	if err != nil {
 		return nil, "", err
 	}

@@ -124,6 +124,35 @@ func check(t *Truth, o Options, scores ...*Scores) error {
 	return bad.Err(assay.Rejected, "cannot evaluate")
 }
 
+// Ready reports what would make an evaluation fail whatever the labels are: unknown metrics, slices and columns, a business expression
+// that does not compile, predictions that do not fit. A caller asks before it spends a read of sealed labels. Of the truth it reads
+// everything but the labels and values themselves.
+func Ready(t *Truth, o Options, scores ...*Scores) error {
+	o = o.withDefaults()
+	var bad assay.Problems
+	o.check(t, scores, &bad)
+	if err := bad.Err(assay.Rejected, "cannot evaluate"); err != nil {
+		return err
+	}
+	if _, err := parseSlices(o.Slices, t.Columns); err != nil {
+		return err
+	}
+	for _, name := range o.Sensitive {
+		if t.Columns.Column(name) == nil {
+			bad.Add("sensitive column %q is not among the columns", name)
+		}
+	}
+	if err := bad.Err(assay.Invalid, "cannot evaluate fairness"); err != nil {
+		return err
+	}
+	if o.Business != nil {
+		if _, err := o.Business.compile(t.Task); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *Truth) check(bad *assay.Problems) {
 	n, k := t.N(), len(t.Classes)
 	switch t.Task {

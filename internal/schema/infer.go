@@ -249,6 +249,9 @@ func span(least, greatest string, t assay.Type, terms Terms) *Range {
 	return r
 }
 
+// longestOfSet is the length of text beyond which a column is prose and no set of codes.
+const longestOfSet = 1000
+
 // histograms counts the values of the columns for which a set is possible, in one scan.
 func (in *inferring) histograms(ctx context.Context, fields []assay.Field, all []seen) error {
 	var selects []string
@@ -257,7 +260,7 @@ func (in *inferring) histograms(ctx context.Context, fields []assay.Field, all [
 	for i, f := range fields {
 		a := &all[i]
 		if f.Type != assay.TypeInteger && f.Type != assay.TypeString || a.values < in.options.MinSupport ||
-			a.distinct < 2 || a.distinct > int64(in.options.MaxSet) || a.values < a.distinct*rowsPerValue {
+			a.distinct < 2 || a.distinct > int64(in.options.MaxSet) || a.values < a.distinct*rowsPerValue || a.longest > longestOfSet {
 			continue
 		}
 		a.counts = &tree{}

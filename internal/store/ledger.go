@@ -17,8 +17,6 @@ import (
 	"github.com/assay-ml/assay"
 )
 
-const fingerprintBytes = len(Fingerprint{})
-
 // seal is a row of the seals.
 type seal struct {
 	SealRecord

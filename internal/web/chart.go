@@ -183,7 +183,7 @@ func Forest(label string, rows []ForestRow, refs []Bar) template.HTML {
 	if pad == 0 {
 		pad = math.Max(math.Abs(hi)*0.05, 1e-6)
 	}
-	const w, row, left, right, top = 760, 20, 220, 150, 18
+	const w, row, left, right, top = 820, 20, 270, 160, 18
 	h := top + row*len(rows) + 22
 	s := newSVG(w, h, label)
 	x := scale{lo - pad, hi + pad, left, w - right}
@@ -198,7 +198,7 @@ func Forest(label string, rows []ForestRow, refs []Bar) template.HTML {
 	}
 	for i, r := range rows {
 		y := float64(top + i*row + row/2)
-		s.text(left-8, y+4, "end", "t", clip(r.Label, 34))
+		s.text(left-8, y+4, "end", "t", clip(r.Label, 44))
 		colour := "var(--s1)"
 		switch r.Verdict {
 		case assay.Fail:
@@ -220,7 +220,11 @@ func Forest(label string, rows []ForestRow, refs []Bar) template.HTML {
 				s.f(`<circle cx="%s" cy="%s" r="4" style="fill:%s"/>`, px(v), px(y), colour)
 			}
 		}
-		s.text(w-right+10, y+4, "start", "", r.Estimate.String())
+		said := r.Estimate.String()
+		if !r.Estimate.Defined() {
+			said = clip(strings.TrimPrefix(r.Estimate.Method, "undefined: "), 28)
+		}
+		s.text(w-right+10, y+4, "start", "", said)
 	}
 	return s.done()
 }

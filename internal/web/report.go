@@ -88,10 +88,35 @@ func functions() template.FuncMap {
 			share := 100 * float64(n) / float64(max(of, 1))
 			return template.HTML(fmt.Sprintf(`<span class="meter"><i style="width:%.1f%%"></i></span> %.1f %%`, share, share))
 		},
+		"pvalue": func(p assay.Number) string {
+			switch v := float64(p); {
+			case math.IsNaN(v):
+				return ""
+			case v < 0.0001:
+				return "< 0.0001"
+			default:
+				return strconv.FormatFloat(v, 'f', 4, 64)
+			}
+		},
+		"decimal":    func(digits int, v any) string { return strconv.FormatFloat(float(v), 'f', digits, 64) },
+		"level":      func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) },
+		"defined":    func(v any) bool { return !math.IsNaN(float(v)) },
+		"same":       func(a, b any) bool { return float(a) == float(b) },
 		"join":       strings.Join,
 		"paragraphs": cardParagraphs,
 		"inc":        func(i int) int { return i + 1 },
 	}
+}
+
+// float is a number of either of the types that payloads use.
+func float(v any) float64 {
+	switch v := v.(type) {
+	case float64:
+		return v
+	case assay.Number:
+		return float64(v)
+	}
+	return math.NaN()
 }
 
 // thousands writes a count with separators.

@@ -1,0 +1,117 @@
+package eval
+
+import (
+	"math"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/metric"
+	"github.com/assay-ml/assay/stat"
+)
+
+// Sizes of the document of curves.
+const (
+	maxCurvePoints = 300
+	scoreBins      = 50
+)
+
+// selectedShares are the rows of the threshold table: it goes by how many rows are selected, for where a class is rare all of them
+// may lie between two round thresholds.
+var selectedShares = [...]float64{0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1}
+
+// Curves gives what a report draws of a binary task: ROC, precision and recall, lift, a table of thresholds, the scores by class. It is
+// nil for another task, without probabilities, and with one class only. The points do not depend on the order of the rows.
+func Curves(t *Truth, model, baseline *Scores, o Options) (*assay.Curves, error) {
+	o = o.withDefaults()
+	if t.Task != assay.Binary || model.Proba == nil || baseline.Proba == nil {
+		return nil, nil
+	}
+	truth := metric.OneVsRest(t.Class, int32(t.Positive))
+	var positives int
+	for _, y := range truth {
+		positives += int(y)
+	}
+	if positives == 0 || positives == len(truth) {
+		return nil, nil
+	}
+	out := &assay.Curves{Thresholds: []assay.ThresholdRow{}}
+	for _, s := range []*Scores{model, baseline} {
+		p := prepare(t, s, o.Threshold)
+		m, err := curvesOf(s.Name, truth, p.score(t.Positive))
+		if err != nil {
+			return nil, err
+		}
+		out.Models = append(out.Models, m)
+	}
+	score := prepare(t, model, o.Threshold).score(t.Positive)
+	table, err := metric.ConfusionMatrixAtThresholds(truth, score, nil)
+	if err != nil {
+		return nil, err
+	}
+	at, own := 0, false
+	for _, share := range selectedShares {
+		for at < table.Count()-1 && (table.TP[at]+table.FP[at])/float64(len(truth)) < share {
+			at++
+		}
+		threshold := table.Threshold[at]
+		if !own && threshold <= o.Threshold {
+			own = true
+			out.Thresholds = append(out.Thresholds, thresholdRow(o.Threshold, table.At(o.Threshold), o.Level))
+			if threshold == o.Threshold {
+				continue
+			}
+		}
+		if last := len(out.Thresholds) - 1; last >= 0 && out.Thresholds[last].Threshold == threshold {
+			continue
+		}
+		out.Thresholds = append(out.Thresholds, thresholdRow(threshold, table.Counts(at), o.Level))
+	}
+	out.Scores = assay.ScoreHistograms{Positive: make([]int64, scoreBins), Negative: make([]int64, scoreBins)}
+	for i, v := range score {
+		b := min(int(v*scoreBins), scoreBins-1)
+		if truth[i] == 1 {
+			out.Scores.Positive[b]++
+		} else {
+			out.Scores.Negative[b]++
+		}
+	}
+	return out, nil
+}
+
+func curvesOf(name string, truth []int32, score []float64) (assay.ModelCurves, error) {
+	m := assay.ModelCurves{Name: name}
+	roc, err := metric.RocCurve(truth, score, nil, false)
+	if err != nil {
+		return m, err
+	}
+	pr, err := metric.PrecisionRecallCurve(truth, score, nil, true)
+	if err != nil {
+		return m, err
+	}
+	lift, err := metric.LiftCurve(truth, score, nil)
+	if err != nil {
+		return m, err
+	}
+	m.ROC, m.PrecisionRecall, m.Lift = points(roc), points(pr), points(lift)
+	return m, nil
+}
+
+// points thins a curve and rounds it to what a chart and a reader can tell apart.
+func points(c metric.Curve) [][2]float64 {
+	c = c.Thin(maxCurvePoints)
+	round := func(v float64) float64 { return math.Round(v*1e5) / 1e5 }
+	out := make([][2]float64, 0, len(c.X))
+	for i, x := range c.X {
+		if !math.IsNaN(x) && !math.IsNaN(c.Y[i]) {
+			out = append(out, [2]float64{round(x), round(c.Y[i])})
+		}
+	}
+	return out
+}
+
+func thresholdRow(threshold float64, c metric.Counts, level float64) assay.ThresholdRow {
+	return assay.ThresholdRow{
+		Threshold: threshold, Selected: (c.TP + c.FP) / c.Total(),
+		Precision: stat.Proportion(c.TP, c.TP+c.FP, level, ""), Recall: stat.Proportion(c.TP, c.TP+c.FN, level, ""),
+		FalseRate: stat.Proportion(c.FP, c.FP+c.TN, level, ""), F1: assay.Number(c.Fbeta(1, metric.ZeroIsNaN).Value),
+	}
+}
