@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,7 +19,7 @@ import (
 )
 
 func (a *app) evidenceCommand() *cobra.Command {
-	c := &cobra.Command{Use: "evidence", Short: "Look at what was proven: list, show, graph, export, verify"}
+	c := &cobra.Command{Use: "evidence", Short: "Look at what was proven: list, show, graph, export, verify, key"}
 	var kind, subject string
 	var limit int
 	var ids bool
@@ -71,7 +72,7 @@ func (a *app) evidenceCommand() *cobra.Command {
 			if err != nil {
 				return assay.Errorf(assay.Internal, "evidence %s cannot be written: %w", r.ID.Short(), err)
 			}
-			return indent(s.Stdout, b)
+			return s.print("assay.evidence/1", r, func(w io.Writer) { _ = indent(w, b) })
 		}),
 	}
 	graph := &cobra.Command{
@@ -107,13 +108,13 @@ func (a *app) evidenceCommand() *cobra.Command {
 				return err
 			}
 			if err := os.WriteFile(s.path(out), b, 0o644); err != nil {
-				return assay.Errorf(assay.Unavailable, "the envelope cannot be written: %w", err)
+				return unwritable(filepath.Base(out), err)
 			}
-			return nil
+			return s.print("assay.evidence.export/1", map[string]any{"evidence": ids, "file": out}, func(io.Writer) {})
 		}),
 	}
 	export.Flags().StringVarP(&out, "out", "o", "", "write to this `file`")
-	c.AddCommand(list, show, graph, export, a.verifyCommand())
+	c.AddCommand(list, show, graph, export, a.verifyCommand(), a.keyCommand())
 	return c
 }
 
@@ -122,9 +123,6 @@ func (s *session) evidence(ctx context.Context, ref string) (assay.Record, error
 	id, err := s.st.Resolve(ctx, ref)
 	if err == nil {
 		return s.st.Get(ctx, id)
-	}
-	if assay.CodeOf(err) == assay.Invalid {
-		return assay.Record{}, err
 	}
 	d, serr := s.subject(ctx, ref)
 	if serr != nil {
@@ -299,21 +297,62 @@ func (a *app) modelCommand() *cobra.Command {
 }
 
 func (a *app) verifyCommand() *cobra.Command {
-	return &cobra.Command{
+	var key string
+	c := &cobra.Command{
 		Use: "verify FILE", Short: "Check the signature of an exported statement and the ids of its evidence",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			b, err := os.ReadFile(a.path(args[0]))
 			if err != nil {
-				return assay.Errorf(assay.NotFound, "no file %s", args[0])
+				return assay.Errorf(assay.NotFound, "%s cannot be read: %w", args[0], bare(err)).Try("assay evidence export ID -o %s", args[0])
 			}
-			st, err := store.VerifyEnvelope(c.Context(), b)
+			pem, err := a.publicKey(c.Context(), key)
+			if err != nil {
+				return err
+			}
+			public, err := store.ParsePublicKey(pem)
+			if err != nil {
+				return err
+			}
+			st, err := store.VerifyEnvelope(c.Context(), b, public)
 			if err != nil {
 				return err
 			}
 			return a.print("assay.evidence.verify/1", map[string]any{"statement": st}, func(w io.Writer) {
-				fmt.Fprintf(w, "● the signature and every id are right\n")
+				fmt.Fprintf(w, "● the signature and the ids of all %d evidence are right\n", len(st.Predicate.Evidence))
 			})
 		},
+	}
+	c.Flags().StringVar(&key, "key", "", "`file` of the signer's public key (PEM); this store's key without it")
+	return c
+}
+
+// publicKey reads a public key from a file, or that of the store.
+func (a *app) publicKey(ctx context.Context, file string) ([]byte, error) {
+	if file != "" {
+		b, err := os.ReadFile(a.path(file))
+		if err != nil {
+			return nil, assay.Errorf(assay.NotFound, "%s cannot be read: %w", file, bare(err)).Try("assay evidence key > %s", file)
+		}
+		return b, nil
+	}
+	s, err := a.openStore(ctx, "evidence")
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.st.PublicKey(ctx)
+	return b, closing(s, err)
+}
+
+func (a *app) keyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "key", Short: "Print the public key that verifies what this store exports",
+		RunE: a.withStore("evidence", func(ctx context.Context, s *session, _ []string) error {
+			b, err := s.st.PublicKey(ctx)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.evidence.key/1", map[string]any{"public_key": string(b)}, func(w io.Writer) { _, _ = w.Write(b) })
+		}),
 	}
 }

@@ -42,8 +42,9 @@ func (a *app) gateCommand() *cobra.Command {
 	show := &cobra.Command{
 		Use: "show", Short: "Print the built-in policy, to start one's own from",
 		RunE: func(*cobra.Command, []string) error {
-			_, err := a.Stdout.Write(gate.DefaultSource())
-			return err
+			return a.print("assay.policy/1", map[string]any{"digest": gate.Default().Digest(), "source": string(gate.DefaultSource())}, func(w io.Writer) {
+				_, _ = w.Write(gate.DefaultSource())
+			})
 		},
 	}
 	test := &cobra.Command{

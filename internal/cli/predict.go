@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -76,8 +77,9 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err := written.Write(ctx, s.path(out), nil, ""); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stdout, "%s predictions of model %s in %s\n", thousands(int64(p.Rows())), m.File.Digest.Short(), out)
-	return nil
+	return s.print("assay.predict/1", map[string]any{"rows": p.Rows(), "model": m.File.Digest, "file": out}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s predictions of model %s in %s\n", thousands(int64(p.Rows())), m.File.Digest.Short(), out)
+	})
 }
 
 // labelColumn writes predicted classes as text, with the levels in the order of bytes that a column needs.

@@ -25,14 +25,14 @@ const maxProjectBytes = 1 << 20
 type Project struct {
 	Name     string         `yaml:"project" jsonschema:"description=name of the project and of its registered model"`
 	Store    string         `yaml:"store,omitempty" jsonschema:"description=directory of the evidence store,default=.assay"`
-	Data     DataConfig     `yaml:"data"`
+	Data     DataConfig     `yaml:"data" jsonschema:"description=where the data is and what its columns mean"`
 	Schema   string         `yaml:"schema,omitempty" jsonschema:"description=file of the schema that every boundary is checked against,default=schema.json"`
-	Split    SplitConfig    `yaml:"split,omitempty"`
-	Train    TrainConfig    `yaml:"train,omitempty"`
-	Search   *SearchConfig  `yaml:"search,omitempty"`
-	Evaluate EvaluateConfig `yaml:"evaluate,omitempty"`
-	Gate     GateConfig     `yaml:"gate,omitempty"`
-	Card     CardConfig     `yaml:"card,omitempty"`
+	Split    SplitConfig    `yaml:"split,omitempty" jsonschema:"description=how rows are divided into train; validation and test"`
+	Train    TrainConfig    `yaml:"train,omitempty" jsonschema:"description=what makes the model"`
+	Search   *SearchConfig  `yaml:"search,omitempty" jsonschema:"description=hyper-parameter search on the training part"`
+	Evaluate EvaluateConfig `yaml:"evaluate,omitempty" jsonschema:"description=how good is judged"`
+	Gate     GateConfig     `yaml:"gate,omitempty" jsonschema:"description=what a promotion must pass"`
+	Card     CardConfig     `yaml:"card,omitempty" jsonschema:"description=what only people can say about the model"`
 	Serve    map[string]any `yaml:"serve,omitempty" jsonschema:"description=read by the serving path"`
 	Monitor  map[string]any `yaml:"monitor,omitempty" jsonschema:"description=read by the monitor"`
 
@@ -45,7 +45,7 @@ type DataConfig struct {
 	Key       Columns           `yaml:"key,omitempty" jsonschema:"description=columns that identify a row; absent: its content"`
 	Entity    string            `yaml:"entity,omitempty" jsonschema:"description=column of what may not straddle a split: a person; a session"`
 	Time      string            `yaml:"time,omitempty" jsonschema:"description=column of the time of a row"`
-	Target    TargetConfig      `yaml:"target"`
+	Target    TargetConfig      `yaml:"target" jsonschema:"description=the label"`
 	Sensitive []string          `yaml:"sensitive,omitempty" jsonschema:"description=columns of groups that must be treated fairly"`
 	Exclude   []string          `yaml:"exclude,omitempty" jsonschema:"description=columns that are never features"`
 	Category  []string          `yaml:"categorical,omitempty" jsonschema:"description=numeric columns whose numbers are codes"`
@@ -57,69 +57,69 @@ type DataConfig struct {
 
 // TargetConfig names the label.
 type TargetConfig struct {
-	Column   string     `yaml:"column"`
-	Task     assay.Task `yaml:"task" jsonschema:"enum=binary,enum=multiclass,enum=regression"`
+	Column   string     `yaml:"column" jsonschema:"description=column to predict"`
+	Task     assay.Task `yaml:"task" jsonschema:"description=kind of label,enum=binary,enum=multiclass,enum=regression"`
 	Positive Scalar     `yaml:"positive,omitempty" jsonschema:"description=the positive class of a binary target"`
 }
 
 // SplitConfig says how rows are divided.
 type SplitConfig struct {
-	By         string  `yaml:"by,omitempty" jsonschema:"enum=stratified,enum=random,enum=group,enum=stratified_group,enum=time,enum=hash,enum=predefined,default=stratified"`
+	By         string  `yaml:"by,omitempty" jsonschema:"description=how rows are assigned; stratified by the target for classes,enum=stratified,enum=random,enum=group,enum=stratified_group,enum=time,enum=hash,enum=predefined,default=stratified"`
 	Column     string  `yaml:"column,omitempty" jsonschema:"description=column that names the part of each row; for predefined"`
-	Validation float64 `yaml:"validation,omitempty" jsonschema:"default=0.2"`
-	Test       float64 `yaml:"test,omitempty" jsonschema:"default=0.2"`
-	Seed       uint64  `yaml:"seed,omitempty"`
+	Validation float64 `yaml:"validation,omitempty" jsonschema:"description=share of rows to compare candidates on,default=0.2"`
+	Test       float64 `yaml:"test,omitempty" jsonschema:"description=share of rows whose labels are sealed,default=0.2"`
+	Seed       uint64  `yaml:"seed,omitempty" jsonschema:"description=of the assignment"`
 	Purge      string  `yaml:"purge,omitempty" jsonschema:"description=time between the parts that is dropped; for time"`
 }
 
 // TrainConfig says what makes the model: a built-in learner or a command.
 type TrainConfig struct {
 	Learner string         `yaml:"learner,omitempty" jsonschema:"description=a built-in learner: prior; logistic_regression; linear_regression; ridge; elastic_net; gradient_boosting; …"`
-	Params  map[string]any `yaml:"params,omitempty"`
+	Params  map[string]any `yaml:"params,omitempty" jsonschema:"description=parameters of the learner"`
 	Command []string       `yaml:"command,omitempty" jsonschema:"description=a command that trains; it finds its inputs in the environment"`
-	Seed    uint64         `yaml:"seed,omitempty"`
-	Weight  string         `yaml:"class_weight,omitempty" jsonschema:"enum=,enum=balanced"`
+	Seed    uint64         `yaml:"seed,omitempty" jsonschema:"description=of everything random in training"`
+	Weight  string         `yaml:"class_weight,omitempty" jsonschema:"description=balanced weighs classes by the inverse of their share,enum=,enum=balanced"`
 	Compare []string       `yaml:"candidates,omitempty" jsonschema:"description=learners that cross-validation chooses from"`
-	Folds   int            `yaml:"folds,omitempty" jsonschema:"default=5"`
+	Folds   int            `yaml:"folds,omitempty" jsonschema:"description=of the cross-validation that chooses among candidates,default=5"`
 }
 
 // SearchConfig is a hyper-parameter search.
 type SearchConfig struct {
-	Sampler string                 `yaml:"sampler,omitempty" jsonschema:"enum=random,enum=tpe,default=tpe"`
-	Pruner  string                 `yaml:"pruner,omitempty" jsonschema:"enum=none,enum=median,enum=halving,default=none"`
-	Trials  int                    `yaml:"trials,omitempty" jsonschema:"default=30"`
-	Seed    uint64                 `yaml:"seed,omitempty"`
-	Space   map[string]SpaceConfig `yaml:"space"`
+	Sampler string                 `yaml:"sampler,omitempty" jsonschema:"description=how trials are suggested,enum=random,enum=tpe,default=tpe"`
+	Pruner  string                 `yaml:"pruner,omitempty" jsonschema:"description=when a trial is given up early,enum=none,enum=median,enum=halving,default=none"`
+	Trials  int                    `yaml:"trials,omitempty" jsonschema:"description=how many,default=30"`
+	Seed    uint64                 `yaml:"seed,omitempty" jsonschema:"description=of the suggestions"`
+	Space   map[string]SpaceConfig `yaml:"space" jsonschema:"description=range of each parameter by name"`
 }
 
 // SpaceConfig is the range of one parameter.
 type SpaceConfig struct {
-	Low     *float64 `yaml:"low,omitempty"`
-	High    *float64 `yaml:"high,omitempty"`
-	Log     bool     `yaml:"log,omitempty"`
-	Int     bool     `yaml:"int,omitempty"`
-	Choices []any    `yaml:"choices,omitempty"`
+	Low     *float64 `yaml:"low,omitempty" jsonschema:"description=least value"`
+	High    *float64 `yaml:"high,omitempty" jsonschema:"description=greatest value"`
+	Log     bool     `yaml:"log,omitempty" jsonschema:"description=even on the logarithm"`
+	Int     bool     `yaml:"int,omitempty" jsonschema:"description=whole numbers only"`
+	Choices []any    `yaml:"choices,omitempty" jsonschema:"description=values to choose from; instead of a range"`
 }
 
 // EvaluateConfig says how good is judged.
 type EvaluateConfig struct {
-	Metrics    []string        `yaml:"metrics,omitempty"`
-	Primary    string          `yaml:"primary,omitempty"`
-	Business   *BusinessConfig `yaml:"business,omitempty"`
+	Metrics    []string        `yaml:"metrics,omitempty" jsonschema:"description=names as scikit-learn has them; see metrics.md"`
+	Primary    string          `yaml:"primary,omitempty" jsonschema:"description=the metric that decides; the first of metrics without it"`
+	Business   *BusinessConfig `yaml:"business,omitempty" jsonschema:"description=a metric in your own terms"`
 	Slices     []string        `yaml:"slices,omitempty" jsonschema:"description=a column; or COLUMN: band; band; or A & B"`
 	Baseline   string          `yaml:"baseline,omitempty" jsonschema:"description=a learner that ignores the features: prior; majority; mean; median; …; or rule: EXPRESSION over the features"`
-	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"default=0.5"`
-	Replicates int             `yaml:"replicates,omitempty" jsonschema:"default=2000"`
-	Level      float64         `yaml:"level,omitempty" jsonschema:"default=0.95"`
+	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5"`
+	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap; 200 to 100000,default=2000"`
+	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95"`
 	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined"`
-	Seed       uint64          `yaml:"seed,omitempty"`
+	Seed       uint64          `yaml:"seed,omitempty" jsonschema:"description=of the bootstrap"`
 }
 
 // BusinessConfig is a metric in the user's own terms.
 type BusinessConfig struct {
-	Name      string `yaml:"name"`
+	Name      string `yaml:"name" jsonschema:"description=of the metric"`
 	Expr      string `yaml:"expr" jsonschema:"description=CEL over tp; fp; tn; fn; n as doubles"`
-	Direction string `yaml:"direction" jsonschema:"enum=lower,enum=higher"`
+	Direction string `yaml:"direction" jsonschema:"description=which way is better,enum=lower,enum=higher"`
 }
 
 // GateConfig says what a promotion must pass.
@@ -130,15 +130,15 @@ type GateConfig struct {
 
 // CardConfig holds what only people can say about a model.
 type CardConfig struct {
-	Description string `yaml:"description,omitempty"`
-	Licence     string `yaml:"licence,omitempty"`
-	Owners      string `yaml:"owners,omitempty"`
-	IntendedUse string `yaml:"intended_use,omitempty"`
-	OutOfScope  string `yaml:"out_of_scope,omitempty"`
-	Limitations string `yaml:"limitations,omitempty"`
-	OutOfDist   string `yaml:"out_of_distribution,omitempty"`
-	Ethics      string `yaml:"ethical_considerations,omitempty"`
-	Contact     string `yaml:"contact,omitempty"`
+	Description string `yaml:"description,omitempty" jsonschema:"description=what the model does"`
+	Licence     string `yaml:"licence,omitempty" jsonschema:"description=of the model"`
+	Owners      string `yaml:"owners,omitempty" jsonschema:"description=who answers for it"`
+	IntendedUse string `yaml:"intended_use,omitempty" jsonschema:"description=what it is for"`
+	OutOfScope  string `yaml:"out_of_scope,omitempty" jsonschema:"description=what it is not for"`
+	Limitations string `yaml:"limitations,omitempty" jsonschema:"description=what it does badly"`
+	OutOfDist   string `yaml:"out_of_distribution,omitempty" jsonschema:"description=what it does on rows unlike those it learned from"`
+	Ethics      string `yaml:"ethical_considerations,omitempty" jsonschema:"description=whom it may harm and how"`
+	Contact     string `yaml:"contact,omitempty" jsonschema:"description=whom to ask"`
 }
 
 // Columns is one column name or a list of them.

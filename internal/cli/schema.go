@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,12 +34,7 @@ func (a *app) schemaCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, err := sc.JSON()
-			if err != nil {
-				return err
-			}
-			_, err = a.Stdout.Write(b)
-			return err
+			return a.printSchema(sc)
 		},
 	}
 	diff := &cobra.Command{
@@ -71,6 +67,19 @@ func (a *app) schemaCommand() *cobra.Command {
 	}
 	c.AddCommand(infer, show, diff)
 	return c
+}
+
+// printSchema prints the schema itself, or with --json a document that holds it.
+func (a *app) printSchema(sc *schema.Schema) error {
+	b, err := sc.JSON()
+	if err != nil {
+		return err
+	}
+	digest, err := sc.Digest()
+	if err != nil {
+		return err
+	}
+	return a.print("assay.schema/1", map[string]any{"digest": digest, "document": json.RawMessage(b)}, func(w io.Writer) { _, _ = w.Write(b) })
 }
 
 // readSchema reads a schema file; an empty path means the project's.
@@ -124,11 +133,13 @@ func (a *app) inferSchema(ctx context.Context, data, out string) error {
 		return err
 	}
 	if out == "" {
-		_, err = a.Stdout.Write(b)
-		return err
+		return a.printSchema(sc)
 	}
 	if err := os.WriteFile(a.path(out), b, 0o644); err != nil {
-		return assay.Errorf(assay.Unavailable, "the schema cannot be written: %w", err)
+		return unwritable(filepath.Base(out), err)
+	}
+	if a.json {
+		return a.printSchema(sc)
 	}
 	a.say("%d columns from %s rows into %s", len(sc.Columns), thousands(t.Rows()), out)
 	return nil

@@ -330,42 +330,71 @@ func (a *app) makeCommand() *cobra.Command {
 	}
 }
 
+// A stageAnswer is what make did about one stage.
+type stageAnswer struct {
+	Stage    string         `json:"stage"`
+	Why      string         `json:"why"`      // it ran; empty when it was up to date
+	Evidence []assay.Digest `json:"evidence"` // that it left, now or before
+}
+
+// make brings the stages up to date in order, and prints what it did: as it goes, or with --json at the end.
 func (m *maker) make(ctx context.Context, to string) error {
+	out := m.Stdout
+	if m.json {
+		m.Stdout = io.Discard
+		defer func() { m.Stdout = out }()
+	}
+	var done []stageAnswer
+	no := ""
 	for _, st := range stages() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		in, err := st.inputs(ctx, m)
+		answer, refused, err := m.bring(ctx, st)
 		if err != nil {
 			return err
 		}
-		why := m.why(ctx, st.name, in)
-		if why == "" {
-			fmt.Fprintf(m.Stdout, "%-9s up to date\n", st.name)
-		} else {
-			fmt.Fprintf(m.Stdout, "%-9s %s (%s)\n", st.name, st.says, why)
-			out, no, err := st.run(ctx, m)
-			if err != nil {
-				return err
-			}
-			m.state[st.name] = made{in, out}
-			if err := m.save(); err != nil {
-				return err
-			}
-			if no != "" {
-				delete(m.state, st.name)
-				if err := m.save(); err != nil {
-					return err
-				}
-				fmt.Fprintf(m.Stdout, "stopped: %s\n", no)
-				return errAnswerNo
-			}
-		}
-		if st.name == to {
+		done, no = append(done, answer), refused
+		if st.name == to || no != "" {
 			break
 		}
 	}
+	m.Stdout = out
+	if err := m.print("assay.make/1", map[string]any{"stages": done, "stopped": no}, func(w io.Writer) {
+		if no != "" {
+			fmt.Fprintf(w, "stopped: %s\n", no)
+		}
+	}); err != nil {
+		return err
+	}
+	if no != "" {
+		return errAnswerNo
+	}
 	return nil
+}
+
+// bring brings one stage up to date; no says why the life goes no further.
+func (m *maker) bring(ctx context.Context, st stage) (answer stageAnswer, no string, err error) {
+	answer = stageAnswer{Stage: st.name, Evidence: []assay.Digest{}}
+	if err := ctx.Err(); err != nil {
+		return answer, "", err
+	}
+	in, err := st.inputs(ctx, m)
+	if err != nil {
+		return answer, "", err
+	}
+	if answer.Why = m.why(ctx, st.name, in); answer.Why == "" {
+		fmt.Fprintf(m.Stdout, "%-9s up to date\n", st.name)
+		answer.Evidence = append(answer.Evidence, m.state[st.name].Outputs...)
+		return answer, "", nil
+	}
+	fmt.Fprintf(m.Stdout, "%-9s %s (%s)\n", st.name, st.says, answer.Why)
+	out, no, err := st.run(ctx, m)
+	if err != nil {
+		return answer, "", err
+	}
+	answer.Evidence = append(answer.Evidence, out...)
+	if m.state[st.name] = (made{in, out}); no != "" {
+		delete(m.state, st.name)
+	}
+	return answer, no, m.save()
 }
 
 // why says why a stage must run; empty when it need not.
