@@ -44,7 +44,7 @@ func transcripts(page string) []transcript {
 
 // TestDocs runs the console blocks of README.md and docs/*.md, page by page, in a folder that holds the files of internal/cli/testdata/docs.
 // Lines that begin with "$ assay" are run in order; what follows is what they print on standard output and standard error, in which a line
-// "…" stands for any number of lines. "$ echo $?" shows the exit status; a command without one must exit 0. With -update the page is
+// "…" stands for any number of lines, and "…" in a line for any text. "$ echo $?" shows the exit status; a command without one must exit 0. With -update the page is
 // written anew.
 func TestDocs(t *testing.T) {
 	root := assaytest.Root()
@@ -99,7 +99,7 @@ func TestDocs(t *testing.T) {
 				last = b.line - 1 + len(b.lines)
 				if !updating() {
 					if i := differs(b.lines, got); i >= 0 {
-						t.Errorf("line %d: the page and Assay differ (make docs writes the page anew)\npage: %s\ngot:  %s", b.line+i, at(b.lines, i), at(got, i))
+						t.Errorf("line %d: the page and Assay differ (make docs writes the page anew)\npage: %s\ngot:  %s", b.line+i, lineAt(b.lines, i), lineAt(got, i))
 					}
 				}
 			}
@@ -116,7 +116,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-func at(lines []string, i int) string {
+func lineAt(lines []string, i int) string {
 	if i < len(lines) {
 		return lines[i]
 	}
@@ -125,7 +125,7 @@ func at(lines []string, i int) string {
 
 func differs(a, b []string) int {
 	for i := range max(len(a), len(b)) {
-		if at(a, i) != at(b, i) {
+		if lineAt(a, i) != lineAt(b, i) {
 			return i
 		}
 	}
@@ -212,7 +212,24 @@ func matchesShown(shown, got []string) bool {
 		}
 		return false
 	}
-	return len(got) > 0 && shown[0] == got[0] && matchesShown(shown[1:], got[1:])
+	return len(got) > 0 && matchesLine(shown[0], got[0]) && matchesShown(shown[1:], got[1:])
+}
+
+// matchesLine reports whether got is the shown line, in which "…" stands for any text.
+func matchesLine(shown, got string) bool {
+	parts := strings.Split(shown, "…")
+	if len(parts) == 1 {
+		return shown == got
+	}
+	rest, ok := strings.CutPrefix(got, parts[0])
+	for _, p := range parts[1 : len(parts)-1] {
+		i := strings.Index(rest, p)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len(p):]
+	}
+	return ok && strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 // elided leaves out of got what lies between as many lines as shown has before its first "…" and after its last.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/gate"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/store"
@@ -46,6 +47,10 @@ func jsonDocuments() []jsonDocument {
 			Evidence  assay.Digest    `json:"evidence"` // id of the snapshot
 			Snapshot  assay.Snapshot  `json:"snapshot"`
 			Datasheet assay.Datasheet `json:"datasheet"`
+		}{}},
+		{"assay.profile/1", "profile", struct {
+			Evidence assay.Digest           `json:"evidence,omitempty"` // id of the profile; absent for a file outside the project
+			Profile  *dataset.ProfileReport `json:"profile"`
 		}{}},
 		{"assay.check/1", "check", struct {
 			Evidence   assay.Digest     `json:"evidence,omitempty"` // id of the validation; absent for a file outside the project
@@ -186,7 +191,7 @@ func TestDocuments(t *testing.T) {
 	}{
 		{0, "init people.csv --target churned --force"},
 		{-1, "people"},
-		{0, "snapshot"},
+		{0, "snapshot"}, {0, "profile"},
 		{0, "check"},
 		{0, "check people.csv --schema schema.json"},
 		{0, "schema diff schema.json schema.json"},
@@ -394,7 +399,7 @@ func jsonType(t reflect.Type) string {
 		if t.Name() == "" {
 			return "object"
 		}
-		return "[" + t.Name() + "](#" + strings.ToLower(t.Name()) + ")"
+		return "[" + typeName(t) + "](#" + strings.ToLower(strings.ReplaceAll(typeName(t), ".", "")) + ")"
 	case reflect.Bool:
 		return "boolean"
 	case reflect.String:
@@ -405,6 +410,11 @@ func jsonType(t reflect.Type) string {
 		return "any"
 	}
 	return "integer"
+}
+
+// typeName is the Go name of a type; those of the root package go without it.
+func typeName(t reflect.Type) string {
+	return strings.TrimPrefix(strings.TrimPrefix(t.String(), "assay."), "cli.")
 }
 
 // named walks to the named structs in a type.

@@ -137,7 +137,7 @@ The exit status says the same in every output mode:
 // TestReferenceJSON writes docs/json.md from the Go types of the answers.
 func TestReferenceJSON(t *testing.T) {
 	root := assaytest.Root()
-	says := fieldComments(t, root, filepath.Join(root, "internal", "store"), filepath.Join(root, "internal", "schema"), filepath.Join(root, "internal", "gate"), ".")
+	says := fieldComments(t, root, filepath.Join(root, "internal", "store"), filepath.Join(root, "internal", "schema"), filepath.Join(root, "internal", "gate"), filepath.Join(root, "internal", "dataset"), ".")
 	for k, v := range localComments(t) {
 		says[k] = v
 	}
@@ -201,7 +201,7 @@ added. A fraction is 0 to 1, a digest is ` + "`sha256:`" + ` and 64 hexadecimal 
 		next := queue
 		queue = nil
 		for _, n := range next {
-			done[n.Name()] = n
+			done[typeName(n)] = n
 		}
 		out := b
 		b = bytes.Buffer{}
@@ -209,7 +209,7 @@ added. A fraction is 0 to 1, a digest is ` + "`sha256:`" + ` and 64 hexadecimal 
 		for _, n := range next {
 			table(n, typeKey(n))
 			for _, q := range queue {
-				if done[q.Name()] == nil {
+				if done[typeName(q)] == nil {
 					more = append(more, q)
 				}
 			}
