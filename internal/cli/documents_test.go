@@ -191,7 +191,8 @@ func TestDocuments(t *testing.T) {
 	}{
 		{0, "init people.csv --target churned --force"},
 		{-1, "people"},
-		{0, "snapshot"}, {0, "profile"},
+		{0, "snapshot"},
+		{0, "profile"},
 		{0, "check"},
 		{0, "check people.csv --schema schema.json"},
 		{0, "schema diff schema.json schema.json"},
