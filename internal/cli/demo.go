@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -95,11 +94,6 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return assay.Errorf(assay.Unavailable, "the example cannot be written: %w", err)
 	}
 	started := a.Now()
-	out := a.Stdout
-	if a.json {
-		a.Stdout, a.Stderr = io.Discard, io.Discard
-	}
-	var steps []stepAnswer
 	fmt.Fprintf(a.Stdout, "The life of a model, on 68,785 people of the US Census in Massachusetts, 2015: who is at work?\nEverything happens in %s.\n", a.shown(dir))
 	for _, st := range demoSteps {
 		if st.why != "" {
@@ -109,18 +103,9 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		if err := a.step(ctx, dir, st); err != nil {
 			return err
 		}
-		steps = append(steps, stepAnswer{shellLine(st.args), st.exit})
 	}
-	a.Stdout = out
-	return a.print("assay.demo/1", map[string]any{"folder": a.shown(dir), "steps": steps}, func(w io.Writer) {
-		fmt.Fprintf(w, "\nThat was the whole life in %.0f seconds. Look at %s, and at assay.yaml beside it.\n", a.Now().Sub(started).Seconds(), a.shown(filepath.Join(dir, ".assay", "reports")))
-	})
-}
-
-// A stepAnswer is one step of the demo as a document has it.
-type stepAnswer struct {
-	Command string `json:"command"` // after assay
-	Exit    int    `json:"exit"`
+	fmt.Fprintf(a.Stdout, "\nThat was the whole life in %.0f seconds. Look at %s, and at assay.yaml beside it.\n", a.Now().Sub(started).Seconds(), a.shown(filepath.Join(dir, ".assay", "reports")))
+	return nil
 }
 
 func shellLine(args []string) string {

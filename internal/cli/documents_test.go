@@ -160,10 +160,6 @@ func jsonDocuments() []jsonDocument {
 			Digest assay.Digest `json:"digest"`
 			Source string       `json:"source"` // YAML
 		}{}},
-		{"assay.demo/1", "demo", struct {
-			Folder string       `json:"folder"`
-			Steps  []stepAnswer `json:"steps"`
-		}{}},
 		{"assay.fsck/1", "fsck", store.Report{}},
 		{"assay.error/1", "any, on standard error", struct {
 			Code    assay.Code `json:"code"` // see errors.md
@@ -293,7 +289,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	// what a short life does not print has scripts of its own
-	elsewhere := []string{"assay.rollback/1", "assay.demo/1"}
+	elsewhere := []string{"assay.rollback/1"}
 	for name := range forms {
 		if !seen[name] && !slices.Contains(elsewhere, name) {
 			t.Errorf("no command printed %s", name)
