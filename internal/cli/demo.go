@@ -23,7 +23,8 @@ type demoStep struct {
 }
 
 var demoSteps = []demoStep{
-	{"Know the data. A schema says what must hold; this one is inferred, and every constraint says how many rows support it.", []string{"schema", "infer", "-o", "schema.json"}, 0},
+	{"Know the data: distributions, what is missing and why, what relates to the target. The page is in .assay/reports.", []string{"profile"}, 0},
+	{"Say what must hold. This schema is inferred, and every constraint says how many rows support it.", []string{"schema", "infer", "-o", "schema.json"}, 0},
 	{"Version it: one digest of the bytes, one of the rows, and a datasheet that is filled in.", []string{"snapshot"}, 0},
 	{"Check it. The same schema is checked at every boundary.", []string{"check"}, 0},
 	{"Split it before anyone looks closer. The labels of the test part are sealed now, and leakage is checked at once.", []string{"split"}, 0},
