@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
@@ -15,6 +16,11 @@ import (
 
 // snapshotStage versions and documents the data set.
 func (s *session) snapshotStage(ctx context.Context) (assay.Record, assay.Snapshot, assay.Datasheet, error) {
+	return s.takeSnapshot(ctx, false)
+}
+
+// takeSnapshot copies the files into the store too when keep is set.
+func (s *session) takeSnapshot(ctx context.Context, keep bool) (assay.Record, assay.Snapshot, assay.Datasheet, error) {
 	var none assay.Datasheet
 	t, err := s.table(ctx)
 	if err != nil {
@@ -23,6 +29,11 @@ func (s *session) snapshotStage(ctx context.Context) (assay.Record, assay.Snapsh
 	snap, err := dataset.Snapshot(ctx, s.p.Name, s.p.dir, t, s.sums)
 	if err != nil {
 		return assay.Record{}, snap, none, err
+	}
+	if keep {
+		if err := dataset.Keep(ctx, s.st.Blobs(), &snap, t.Paths()); err != nil {
+			return assay.Record{}, snap, none, err
+		}
 	}
 	r, err := s.write(ctx, assay.KindSnapshot, snap.Content, nil, snap)
 	if err != nil {
@@ -275,4 +286,41 @@ func (s *session) part(ctx context.Context, split assay.Digest, name string) (*t
 		return nil, err
 	}
 	return e.Read(ctx, path, table.ReadOptions{})
+}
+
+// snapshots returns the recorded versions of data sets, newest first.
+func (s *session) snapshots(ctx context.Context) ([]assay.Record, []assay.Snapshot, error) {
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindSnapshot})
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make([]assay.Snapshot, len(rs))
+	for i, r := range rs {
+		if out[i], err = assay.Decode[assay.Snapshot](r.Evidence); err != nil {
+			return nil, nil, err
+		}
+	}
+	return rs, out, nil
+}
+
+// storedSnapshot finds the snapshot to restore: by the start of its evidence id or of its content, or the newest whose bytes were kept.
+func (s *session) storedSnapshot(ctx context.Context, ref string) (assay.Record, assay.Snapshot, error) {
+	rs, snaps, err := s.snapshots(ctx)
+	if err != nil {
+		return assay.Record{}, assay.Snapshot{}, err
+	}
+	ref = strings.TrimPrefix(ref, "sha256:")
+	named := -1
+	for i, snap := range snaps {
+		if strings.HasPrefix(rs[i].ID.Hex(), ref) || strings.HasPrefix(snap.Content.Hex(), ref) {
+			if snap.Stored {
+				return rs[i], snap, nil
+			}
+			named = i
+		}
+	}
+	if named >= 0 {
+		return rs[named], snaps[named], nil
+	}
+	return assay.Record{}, assay.Snapshot{}, assay.Errorf(assay.NotFound, "no snapshot %q", ref).Try("assay snapshot list")
 }

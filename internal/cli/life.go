@@ -16,6 +16,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
+	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/web"
 )
@@ -28,11 +29,12 @@ func grid(w io.Writer, rows func(tw *tabwriter.Writer)) {
 }
 
 func (a *app) snapshotCommand() *cobra.Command {
-	return &cobra.Command{
+	var keep bool
+	c := &cobra.Command{
 		Use: "snapshot", Short: "Version the data set: digests of its bytes and of its rows, and its datasheet",
 		Args: cobra.NoArgs,
 		RunE: a.with("snapshot", func(ctx context.Context, s *session, _ []string) error {
-			r, snap, sheet, err := s.snapshotStage(ctx)
+			r, snap, sheet, err := s.takeSnapshot(ctx, keep)
 			if err != nil {
 				return err
 			}
@@ -41,6 +43,64 @@ func (a *app) snapshotCommand() *cobra.Command {
 			})
 		}),
 	}
+	c.Flags().BoolVar(&keep, "store", false, "copy the files into the store too, so that this version can be restored")
+	c.AddCommand(a.snapshotListCommand(), a.snapshotRestoreCommand())
+	return c
+}
+
+func (a *app) snapshotListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the recorded versions of data sets, newest first",
+		Args: cobra.NoArgs,
+		RunE: a.withStore("snapshot list", func(ctx context.Context, s *session, _ []string) error {
+			rs, snaps, err := s.snapshots(ctx)
+			if err != nil {
+				return err
+			}
+			list := make([]map[string]any, len(rs))
+			for i, r := range rs {
+				list[i] = map[string]any{"evidence": r.ID, "at": r.Entry.At, "snapshot": snaps[i]}
+			}
+			return s.print("assay.snapshots/1", map[string]any{"snapshots": list}, func(w io.Writer) {
+				grid(w, func(tw *tabwriter.Writer) {
+					fmt.Fprintf(tw, "evidence\tcontent\tat\tname\trows\tfiles\tstored\n")
+					for i, r := range rs {
+						kept := map[bool]string{true: "yes", false: "no"}[snaps[i].Stored]
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.ID.Short(), snaps[i].Content.Short(), r.Entry.At.UTC().Format(time.RFC3339), snaps[i].Name, thousands(snaps[i].Rows), len(snaps[i].Files), kept)
+					}
+				})
+			})
+		}),
+	}
+}
+
+func (a *app) snapshotRestoreCommand() *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use: "restore [SNAPSHOT]", Short: "Write the files of a stored version into a folder, each verified by its digest",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.withStore("snapshot restore", func(ctx context.Context, s *session, args []string) error {
+			if to == "" {
+				return assay.Errorf(assay.Invalid, "--to is missing: into which folder?").Try("assay snapshot restore --to restored")
+			}
+			r, snap, err := s.storedSnapshot(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			dir := to
+			if !filepath.IsAbs(dir) {
+				dir = filepath.Join(a.Dir, dir)
+			}
+			if err := dataset.Restore(ctx, s.st.Blobs(), snap, dir); err != nil {
+				return err
+			}
+			return s.print("assay.restore/1", map[string]any{"evidence": r.ID, "snapshot": snap, "folder": a.shown(dir)}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %d file(s) of snapshot %s in %s\n", snap.Name, len(snap.Files), r.ID.Short(), a.shown(dir))
+			})
+		}),
+	}
+	c.Flags().StringVar(&to, "to", "", "the `folder` to write into; no file that differs is overwritten")
+	return c
 }
 
 func printSnapshot(w io.Writer, r assay.Record, snap assay.Snapshot, sheet assay.Datasheet) {

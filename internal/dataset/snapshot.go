@@ -33,6 +33,10 @@ func Snapshot(ctx context.Context, name, base string, t *table.Table, sums *Sums
 			files[i].Name = filepath.Base(paths[i])
 		}
 	}
+	// The rows were read before the bytes; both must be of the same files.
+	if err := t.Unchanged(); err != nil {
+		return assay.Snapshot{}, err
+	}
 	content, err := t.ContentDigest(ctx)
 	if err != nil {
 		return assay.Snapshot{}, err
@@ -108,10 +112,7 @@ func (s *Sums) Digest(ctx context.Context, paths []string) ([]assay.Digest, erro
 func (s *Sums) one(ctx context.Context, path string) (assay.Digest, error) {
 	before, err := os.Stat(path)
 	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return "", assay.Errorf(assay.NotFound, "no file %s", filepath.Base(path))
-		}
-		return "", assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
+		return "", unreadable(path, err)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -128,29 +129,17 @@ func (s *Sums) one(ctx context.Context, path string) (assay.Digest, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
+		return "", unreadable(path, err)
 	}
 	defer f.Close()
-	h := sha256.New()
-	buf := make([]byte, 1<<20)
-	for {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		n, err := f.Read(buf)
-		h.Write(buf[:n])
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
-		}
+	d, err := digestOf(ctx, f)
+	if err != nil {
+		return "", unreadable(path, err)
 	}
 	after, err := f.Stat()
 	if err != nil || identity(after) != id {
-		return "", assay.Errorf(assay.Unavailable, "%s changed while it was read", filepath.Base(path)).Try("run the command again when nothing writes to the file")
+		return "", changedFile(path)
 	}
-	d := assay.DigestSum([sha256.Size]byte(h.Sum(nil)))
 	if s != nil {
 		s.mu.Lock()
 		s.known[abs] = sum{id, d}
@@ -158,4 +147,34 @@ func (s *Sums) one(ctx context.Context, path string) (assay.Digest, error) {
 		s.mu.Unlock()
 	}
 	return d, nil
+}
+
+// digestOf reads to the end. One stream of SHA-256 uses one core; files are read side by side.
+func digestOf(ctx context.Context, r io.Reader) (assay.Digest, error) {
+	h := sha256.New()
+	buf := make([]byte, 1<<20)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := r.Read(buf)
+		h.Write(buf[:n])
+		if errors.Is(err, io.EOF) {
+			return assay.DigestSum([sha256.Size]byte(h.Sum(nil))), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+func unreadable(path string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return assay.Errorf(assay.NotFound, "no file %s", filepath.Base(path))
+	}
+	return assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
+}
+
+func changedFile(path string) error {
+	return assay.Errorf(assay.Unavailable, "%s changed while it was read", filepath.Base(path)).Try("run the command again when nothing writes to the file")
 }
