@@ -168,10 +168,14 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	}
 	out := &scored{part: t, truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
 	if e := s.p.Data.Entity; e != "" {
-		codes, _ := dataset.Classes(columns.Column(e))
+		codes, names := dataset.Classes(columns.Column(e))
 		out.truth.Name = e
 		out.truth.Entity = make([]int32, len(codes))
+		unnamed := len(names) // a row without an entity is one of its own
 		for i, c := range codes {
+			if c < 0 {
+				c, unnamed = unnamed, unnamed+1
+			}
 			out.truth.Entity[i] = int32(c)
 		}
 	}

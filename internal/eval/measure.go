@@ -24,7 +24,10 @@ type measure struct {
 	cell  []int32                                   // with table: the cell of each row
 	count metric.Confusion                          // with table
 	weigh func() func(whole, local []uint8) float64 // the value under weights of all rows, or of the sample's
+	whole bool                                      // weigh reads the weights of all rows only
 	leave func() []float64                          // the value without each row of the sample; nil when that costs too much
+	among func(class int) bool                      // with share: the true classes whose rows it is about; nil: all, or not known from the truth
+	likes stat.BootstrapMethod                      // "": BCa where there are values without each row, else percentile
 	draws []float64                                 // bootstrap replicates, once they are made
 }
 
@@ -84,6 +87,12 @@ func (m *measure) counted(d metric.Definition, p *prepared) func() float64 {
 	}
 	if f := shareOf(d.Name, m.s.t.Task); f != nil {
 		m.share = func(c metric.Confusion) (float64, float64) { return f(c, positive) }
+		switch d.Name {
+		case "recall_score", "false_negative_rate":
+			m.among = func(class int) bool { return class == positive }
+		case "true_negative_rate", "false_positive_rate":
+			m.among = func(class int) bool { return class != positive }
+		}
 	}
 	return m.byTable()
 }

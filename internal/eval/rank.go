@@ -108,6 +108,7 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 	for j := range s.n {
 		classes[s.t.Class[s.at(j)]]++
 	}
+	m.whole = !f.weighted
 	m.weigh = func() func(whole, local []uint8) float64 {
 		values, weights := make([]float64, len(terms)), make([]float64, k)
 		return func(whole, local []uint8) float64 {

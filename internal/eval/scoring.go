@@ -74,8 +74,12 @@ func (x *scoring) closed(m *measure) bool {
 	return m.area || m.rows != nil || m.share != nil && (x.b == nil || m.paired())
 }
 
-// paired reports whether the measure is the share of rows that are right, so that the difference of two models is a fourfold table.
+// paired reports whether the measure is the share of rows that are right, of all or of a true class, so that the difference of two
+// models is a fourfold table.
 func (m *measure) paired() bool {
+	if m.among != nil {
+		return true
+	}
 	switch m.name {
 	case "accuracy_score", "zero_one_loss", "hamming_loss", "precision_score_micro", "recall_score_micro", "f1_score_micro":
 		return m.share != nil
@@ -105,6 +109,9 @@ func (x *scoring) estimate(m *measure, second bool) assay.Estimate {
 	case m.rows != nil:
 		e := stat.Mean(m.rows, level)
 		e.Value = m.value
+		if e.Lo < 0 && slices.Min(m.rows) >= 0 {
+			e.Lo = 0 // no loss of a row is below 0, so no mean is
+		}
 		return e
 	case m.share != nil:
 		k, of := m.share(m.count)
@@ -116,7 +123,12 @@ func (x *scoring) estimate(m *measure, second bool) assay.Estimate {
 	if m.leave != nil {
 		jack = m.leave()
 	}
-	return x.resampled(m.value, m.draws, jack, "")
+	e := x.resampled(m, m.value, m.draws, jack, "")
+	if m.likes == stat.Basic && e.HasInterval() {
+		// A distance is not below 0, and its interval holds the value that is reported.
+		e.Lo, e.Hi = math.Min(math.Max(e.Lo, 0), e.Value), math.Max(e.Hi, e.Value)
+	}
+	return e
 }
 
 // Methods of an estimate that are no method of package stat.
@@ -130,7 +142,7 @@ const (
 
 // resampled makes an interval of bootstrap replicates; jack holds the values without each row, and may be nil. What does not move
 // under resampling is not certain: it has no interval.
-func (x *scoring) resampled(value float64, draws, jack []float64, prefix string) assay.Estimate {
+func (x *scoring) resampled(m *measure, value float64, draws, jack []float64, prefix string) assay.Estimate {
 	if x.s.entity != nil {
 		prefix += "cluster "
 		if jack != nil {
@@ -141,7 +153,7 @@ func (x *scoring) resampled(value float64, draws, jack []float64, prefix string)
 	if jack != nil {
 		r.Jackknife = [][]float64{jack}
 	}
-	e := r.Estimate(x.o.Level, "")
+	e := r.Estimate(x.o.Level, m.likes)
 	if !e.HasInterval() {
 		return e
 	}
@@ -205,7 +217,7 @@ func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
 		}
 		return e, stat.PairedT(diff).P, methodPairedT
 	case a.paired():
-		t := x.fourfold()
+		t := x.fourfold(a.among)
 		e := t.Difference(x.o.Level, "")
 		return e, t.McNemar("").P, "mcnemar"
 	}
@@ -233,7 +245,7 @@ func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
 			jack[j] = sign * (jack[j] - v)
 		}
 	}
-	e := x.resampled(value, diff, jack, "paired ")
+	e := x.resampled(a, value, diff, jack, "paired ")
 	if !e.HasInterval() || !(sq > 0) {
 		return e, nan, "paired bootstrap"
 	}
@@ -262,13 +274,15 @@ func (x *scoring) areas(value float64) (assay.Estimate, float64, string) {
 	return e, t.P, "delong"
 }
 
-// fourfold counts the rows that both, one or none of the models got right.
-func (x *scoring) fourfold() stat.Paired {
-	first, second := make([]bool, x.s.n), make([]bool, x.s.n)
-	for j := range first {
+// fourfold counts the rows of some true classes (nil: all) that both, one or none of the models got right.
+func (x *scoring) fourfold(among func(class int) bool) stat.Paired {
+	var first, second []bool
+	for j := range x.s.n {
 		i := x.s.at(j)
-		first[j] = x.a.input.Labels[i] == x.s.t.Class[i]
-		second[j] = x.b.input.Labels[i] == x.s.t.Class[i]
+		y := x.s.t.Class[i]
+		if among == nil || among(int(y)) {
+			first, second = append(first, x.a.input.Labels[i] == y), append(second, x.b.input.Labels[i] == y)
+		}
 	}
 	return stat.PairedOf(first, second)
 }
@@ -332,7 +346,9 @@ func bootstrap(ctx context.Context, t *Truth, o Options, all ...*scoring) error 
 		var fs []func(whole, local []uint8) float64
 		locals := make([][]uint8, len(byRow))
 		for i, u := range byRow {
-			locals[i] = make([]uint8, u.x.s.n)
+			if u.x.s.rows != nil && slices.ContainsFunc(u.m, func(m *measure) bool { return !m.whole }) {
+				locals[i] = make([]uint8, u.x.s.n)
+			}
 			for _, m := range u.m {
 				fs = append(fs, m.weigh())
 			}
@@ -341,7 +357,7 @@ func bootstrap(ctx context.Context, t *Truth, o Options, all ...*scoring) error 
 			at := 0
 			for i, u := range byRow {
 				local := counts
-				if u.x.s.rows != nil {
+				if locals[i] != nil {
 					local = locals[i]
 					for j, row := range u.x.s.rows {
 						local[j] = counts[row]
