@@ -89,7 +89,7 @@ func (a *app) profileEngine(ctx context.Context) (*table.Engine, error) {
 	}
 	if memory > 0 {
 		debug.SetMemoryLimit(memory / 2)
-		memory = max(memory*2/5, 64<<20)
+		memory = max(memory*3/10, 64<<20) // the database takes somewhat more than its limit
 	}
 	return table.Open(ctx, table.Options{MemoryBytes: memory, Threads: a.threads})
 }
@@ -152,6 +152,11 @@ func present(t *table.Table, names []string) []string {
 
 // profileTable profiles with a progress bar on a terminal.
 func (a *app) profileTable(ctx context.Context, t *table.Table, o dataset.ProfileOptions) (*dataset.ProfileReport, error) {
+	memory, err := bytesFlag("--memory", a.memory)
+	if err != nil {
+		return nil, err
+	}
+	o.MemoryBytes = memory / 2
 	if !a.Terminal || a.quiet || a.json {
 		return dataset.Profile(ctx, t, o)
 	}

@@ -26,14 +26,15 @@ const (
 
 // ProfileOptions say what is known of the columns. The zero value profiles a table without a target.
 type ProfileOptions struct {
-	Target    string
-	Task      assay.Task // "": decided from the target's type and distinct values
-	Sensitive []string   // columns whose values are left out of the report
-	Key       []string   // columns that identify a row
-	Scope     string     // which rows the table holds, in words; "": all rows
-	Withheld  int64      // rows that the scope leaves out
-	Bins      int        // of a histogram; 0: table.DefaultBins
-	Progress  func(done, total int)
+	Target      string
+	Task        assay.Task // "": decided from the target's type and distinct values
+	Sensitive   []string   // columns whose values are left out of the report
+	Key         []string   // columns that identify a row
+	Scope       string     // which rows the table holds, in words; "": all rows
+	Withheld    int64      // rows that the scope leaves out
+	Bins        int        // of a histogram; 0: table.DefaultBins
+	MemoryBytes int64      // what the table engine leaves; 0: no limit. It decides how many columns are read at a time
+	Progress    func(done, total int)
 }
 
 // A ProfileReport is all that was seen of a data set. Every number is exact: no row is sampled and no value estimated, but for what
@@ -241,7 +242,11 @@ func newProfiler(t *table.Table, o ProfileOptions) (*profiler, error) {
 // examine reads the target first, and then every other column by its classes.
 func (p *profiler) examine(ctx context.Context) error {
 	total, done := len(p.columns), 0
-	o := table.ExamineOptions{SummaryOptions: table.SummaryOptions{Bins: p.options.Bins}, Each: func(e *table.Examined) error {
+	atOnce := 0
+	if m := p.options.MemoryBytes; m > 0 && p.table.Rows()*columnBytes*2 > m/2 {
+		atOnce = 1
+	}
+	o := table.ExamineOptions{AtOnce: atOnce, SummaryOptions: table.SummaryOptions{Bins: p.options.Bins}, Each: func(e *table.Examined) error {
 		p.columns[p.index[e.Name]] = e
 		p.report.Missing += e.Nulls + e.NaNs
 		if done++; p.options.Progress != nil {
@@ -269,5 +274,8 @@ func (p *profiler) examine(ctx context.Context) error {
 	}
 	return p.table.Examine(ctx, rest, o)
 }
+
+// columnBytes is what a row of a column takes in memory while it is examined.
+const columnBytes = 32
 
 func missing(e *table.Examined) int64 { return e.Nulls + e.NaNs }

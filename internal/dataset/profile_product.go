@@ -153,14 +153,18 @@ func (p *profiler) products(ctx context.Context, wanted [][2]int) ([]Pair, error
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
+	if p.report.Rows > 1<<20 {
+		workers = 1 // each holds up to 16 bytes a row
+	}
 	for w := range workers {
 		g.Go(func() error {
+			var worker reranker
 			for k := w; k < len(again); k += workers {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
 				q := &out[again[k]]
-				q.Spearman = assay.Number(rerank(p.columns[wanted[again[k]][0]], p.columns[wanted[again[k]][1]]))
+				q.Spearman = assay.Number(worker.spearman(p.columns[wanted[again[k]][0]], p.columns[wanted[again[k]][1]]))
 			}
 			return nil
 		})
@@ -319,56 +323,71 @@ func (p *profiler) rankProducts(ctx context.Context, columns []int) (*gram, erro
 	return g, err
 }
 
-// rerank is Spearman's correlation of two columns on the rows where both have a finite value, with ranks among those rows.
-func rerank(a, b *table.Examined) float64 {
-	ca, fa := finiteCodes(a)
-	cb, fb := finiteCodes(b)
-	countA, countB := make([]float64, len(fa)), make([]float64, len(fb))
+// A reranker ranks the rows of two columns anew on which both have a finite value. It uses its memory again for the next pair: 8 bytes a
+// row for each column that is coded by rank.
+type reranker struct{ a, b []uint32 }
+
+// spearman is Spearman's correlation on those rows.
+func (w *reranker) spearman(a, b *table.Examined) float64 {
+	loA, hiA := finiteCodes(a)
+	loB, hiB := finiteCodes(b)
+	w.a, w.b = cleared(w.a, int(hiA)+1), cleared(w.b, int(hiB)+1)
 	rows := a.Codes.Len()
+	n := uint32(0)
 	for r := range rows {
-		x, y := ca(r), cb(r)
-		if fa[x] && fb[y] {
-			countA[x]++
-			countB[y]++
+		x, y := a.Codes.At(r), b.Codes.At(r)
+		if x >= loA && x <= hiA && y >= loB && y <= hiB {
+			w.a[x]++
+			w.b[y]++
+			n++
 		}
 	}
-	x, y := standardize(midranks(countA), countA), standardize(midranks(countB), countB)
-	if x == nil || y == nil {
+	for _, counts := range [][]uint32{w.a, w.b} { // from here on twice the midrank
+		before := uint32(0)
+		for i, k := range counts {
+			counts[i] = 2*before + k + 1
+			before += k
+		}
+	}
+	centre := float64(n) + 1
+	var xx, yy, xy float64
+	for r := range rows {
+		x, y := a.Codes.At(r), b.Codes.At(r)
+		if x >= loA && x <= hiA && y >= loB && y <= hiB {
+			p, q := (float64(w.a[x])-centre)/centre, (float64(w.b[y])-centre)/centre
+			xx += p * p
+			yy += q * q
+			xy += p * q
+		}
+	}
+	if n < 2 || !(xx > 0) || !(yy > 0) {
 		return math.NaN()
 	}
-	sum := 0.0
-	for r := range rows {
-		i, j := ca(r), cb(r)
-		if fa[i] && fb[j] {
-			sum += x[i] * y[j]
-		}
-	}
-	return math.Max(-1, math.Min(1, sum))
+	return math.Max(-1, math.Min(1, xy/math.Sqrt(xx)/math.Sqrt(yy)))
 }
 
-// finiteCodes returns the code of a row, in the order of values, and which codes are finite values.
-func finiteCodes(e *table.Examined) (at func(int) uint32, finite []bool) {
-	most := len(e.Counts)
+func cleared(s []uint32, n int) []uint32 {
+	if cap(s) < n {
+		return make([]uint32, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
+
+// finiteCodes returns the least and the greatest code of finite values; codes are in the order of values.
+func finiteCodes(e *table.Examined) (lo, hi uint32) {
+	present := e.Rows - missing(e)
 	if e.Ranked {
-		most = 2*e.Codes.Len() + 1
+		// Twice the midrank of a finite value is above that of what comes before it, and at most twice the rows up to its last.
+		return uint32(2*e.Numbers.NegInf) + 1, uint32(2 * (present - e.Numbers.PosInf))
 	}
-	finite = make([]bool, most+1)
-	for i := 1; i <= most; i++ {
-		finite[i] = e.Ranked || !math.IsInf(e.Values[i-1], 0)
+	lo, hi = 1, uint32(len(e.Values))
+	for lo <= hi && math.IsInf(e.Values[lo-1], -1) {
+		lo++
 	}
-	if e.Ranked && e.Numbers.PosInf+e.Numbers.NegInf > 0 {
-		present := e.Rows - missing(e)
-		low := 2 * e.Numbers.NegInf // ranks of negative infinities are at most their count
-		high := 2 * (present - e.Numbers.PosInf)
-		for i := 1; i <= most; i++ {
-			finite[i] = int64(i) > low && int64(i) <= high+1
-		}
+	for hi >= lo && math.IsInf(e.Values[hi-1], 1) {
+		hi--
 	}
-	switch {
-	case e.Codes.U8 != nil:
-		return func(i int) uint32 { return uint32(e.Codes.U8[i]) }, finite
-	case e.Codes.U16 != nil:
-		return func(i int) uint32 { return uint32(e.Codes.U16[i]) }, finite
-	}
-	return func(i int) uint32 { return e.Codes.U32[i] }, finite
+	return lo, hi
 }

@@ -154,16 +154,25 @@ func (c *column) orders(n *Numbers, probabilities []float64, r runs) {
 		}
 		return
 	}
-	through := make([]int64, len(r.counts)) // values up to and with this run
-	var seen int64
+	// One walk over the runs finds every order statistic that a quantile needs.
+	var wanted []int
+	need := func(p float64) {
+		i := int(p * float64(n.Count-1))
+		wanted = append(wanted, i, min(i+1, int(n.Count)-1))
+	}
+	need(0.5)
+	for _, p := range probabilities {
+		need(p)
+	}
+	slices.Sort(wanted)
+	found := make(map[int]float64, len(wanted))
+	next, seen := 0, 0
 	for i, k := range r.counts {
-		seen += int64(k)
-		through[i] = seen
+		for seen += int(k); next < len(wanted) && wanted[next] < seen; next++ {
+			found[wanted[next]] = c.value(r.keys[i])
+		}
 	}
-	at := func(i int) float64 {
-		run, _ := slices.BinarySearch(through, int64(i)+1)
-		return c.value(r.keys[run])
-	}
+	at := func(i int) float64 { return found[i] }
 	for _, p := range probabilities {
 		n.Quantiles = append(n.Quantiles, QuantileValue{p, assay.Number(quantile(int(n.Count), at, p))})
 	}

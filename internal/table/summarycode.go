@@ -79,11 +79,12 @@ type Examined struct {
 // ExamineOptions say what to examine, and how rows fall into classes.
 type ExamineOptions struct {
 	SummaryOptions
-	By   *Examined               // a coded column: the class of each row, under the same Where
-	Each func(e *Examined) error // called for each column as it is done, one call at a time
+	By     *Examined               // a coded column: the class of each row, under the same Where
+	AtOnce int                     // columns at a time; 0: two
+	Each   func(e *Examined) error // called for each column as it is done, one call at a time
 }
 
-// Examine summarizes columns (nil: all) as Summarize does, and codes them. Memory in Go: for each of two columns at a time 24 bytes a
+// Examine summarizes columns (nil: all) as Summarize does, and codes them. Memory in Go: for each of the columns at a time 32 bytes a
 // row and, with By, 4 for each class and distinct value; what Each keeps of Codes is 1, 2 or 4 bytes a row.
 func (t *Table) Examine(ctx context.Context, columns []string, o ExamineOptions) error {
 	fields, err := t.columns(columns)
@@ -96,13 +97,17 @@ func (t *Table) Examine(ctx context.Context, columns []string, o ExamineOptions)
 	if t.rows >= math.MaxUint32/2 {
 		return assay.Errorf(assay.Unimplemented, "%d rows are too many to code: at most %d", t.rows, math.MaxUint32/2)
 	}
-	free := make(chan *scratch, summaryColumns)
-	for range summaryColumns {
+	at := o.AtOnce
+	if at <= 0 {
+		at = summaryColumns
+	}
+	free := make(chan *scratch, at)
+	for range at {
 		free <- &scratch{}
 	}
 	turn := make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(summaryColumns)
+	g.SetLimit(at)
 	for _, f := range fields {
 		g.Go(func() error {
 			sc := <-free
