@@ -235,7 +235,10 @@ func (c *column) histogram(n *Numbers, r runs, bins int, edges []float64) {
 		step := hi/float64(bins) - lo/float64(bins)
 		edges = make([]float64, bins+1)
 		for i := range edges {
-			edges[i] = lo + float64(i)*step
+			if edges[i] = lo + float64(i)*step; math.IsInf(edges[i], 0) {
+				f := float64(i) / float64(bins)
+				edges[i] = lo*(1-f) + hi*f
+			}
 		}
 		edges[bins] = hi
 	}
