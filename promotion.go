@@ -64,7 +64,8 @@ type CI struct {
 
 // CICheck is one check of a CI run.
 type CICheck struct {
-	Name    string  `json:"name"`
-	Verdict Verdict `json:"verdict"`
-	Message string  `json:"message"`
+	Name     string  `json:"name"`
+	Verdict  Verdict `json:"verdict"`
+	Message  string  `json:"message"`
+	Advisory bool    `json:"advisory,omitempty"` // told, and not part of the verdict: there was nothing to check, or it was not asked for
 }
