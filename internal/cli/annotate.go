@@ -58,7 +58,7 @@ func (a *app) reportCI(junit string, checks []ciCheck, out assay.CI) error {
 func annotations(checks []ciCheck) []string {
 	var errs, warns []string
 	for _, c := range checks {
-		if c.Verdict == assay.Pass {
+		if c.Verdict == assay.Pass || c.Advisory && len(c.notes) == 0 {
 			continue
 		}
 		level, to := "warning", &warns

@@ -229,7 +229,7 @@ func (a *app) fsckCommand() *cobra.Command {
 }
 
 func (a *app) modelCommand() *cobra.Command {
-	c := &cobra.Command{Use: "model", Short: "Look at models and versions: list, history"}
+	c := &cobra.Command{Use: "model", Short: "Look at models and versions: list, history, alias, tag"}
 	list := &cobra.Command{
 		Use: "list", Short: "List registered versions, newest first, then models without a version",
 		RunE: a.withStore("model", func(ctx context.Context, s *session, _ []string) error {
@@ -292,7 +292,7 @@ func (a *app) modelCommand() *cobra.Command {
 			})
 		}),
 	}
-	c.AddCommand(list, history)
+	c.AddCommand(list, history, a.aliasCommand(), a.tagCommand())
 	return c
 }
 

@@ -441,7 +441,11 @@ func (a *app) rollbackCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := s.st.Rollback(ctx, store.Back{Name: s.p.Name, Stage: st, Context: s.circumstances()})
+			held, err := s.held(ctx, s.p.Name, st)
+			if err != nil {
+				return err
+			}
+			r, err := s.st.Rollback(ctx, store.Back{Name: s.p.Name, Stage: st, Expect: &held, Context: s.circumstances()})
 			if err != nil {
 				return err
 			}
