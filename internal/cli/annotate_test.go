@@ -124,12 +124,12 @@ func TestValidPrediction(t *testing.T) {
 	}
 }
 
-func TestSome(t *testing.T) {
+func TestAtMost(t *testing.T) {
 	rows := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
-	if got := some(rows, 3); !slices.Equal(got, []int{1, 4, 7}) {
+	if got := atMost(rows, 3); !slices.Equal(got, []int{1, 4, 7}) {
 		t.Errorf("%v", got)
 	}
-	if got := some(rows, 10); !slices.Equal(got, rows) {
+	if got := atMost(rows, 10); !slices.Equal(got, rows) {
 		t.Errorf("%v", got)
 	}
 }
