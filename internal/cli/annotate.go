@@ -246,7 +246,7 @@ func lineOf(path, text string) int {
 	return 1 + bytes.Count(b[:at], []byte("\n"))
 }
 
-// oneLine is an error's message on one line of valid text.
-func oneLine(err error) string {
+// singleLine is an error's message on one line of valid text.
+func singleLine(err error) string {
 	return strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), string(utf8.RuneError))
 }

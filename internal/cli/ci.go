@@ -99,7 +99,7 @@ func (a *app) ci(ctx context.Context, junit string, r *ciRun) error {
 	s, broken := a.open(ctx, "ci")
 	check := ciCheck{CICheck: assay.CICheck{Name: "config", Verdict: assay.Pass, Message: ProjectFile + " is valid"}, file: ProjectFile, took: a.Now().Sub(began)}
 	if broken != nil {
-		check.Verdict, check.Message, check.line = assay.Fail, oneLine(broken), lineIn(broken)
+		check.Verdict, check.Message, check.line = assay.Fail, singleLine(broken), lineIn(broken)
 		r.checks = []ciCheck{check}
 	} else {
 		r.session = s
@@ -192,7 +192,7 @@ func (r *ciRun) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			c.Verdict, c.Advisory, c.Message = assay.Fail, false, oneLine(err)
+			c.Verdict, c.Advisory, c.Message = assay.Fail, false, singleLine(err)
 			if hint := assay.HintOf(err); hint != "" {
 				c.Message += "; try: " + hint
 			}

@@ -93,7 +93,17 @@ func jsonDocuments() []jsonDocument {
 			Evidence   assay.Digest     `json:"evidence"` // id of the comparison
 			Comparison assay.Comparison `json:"comparison"`
 		}{}},
-		{"assay.version/1", "register", store.Version{}},
+		{"assay.version/1", "register, model tag", store.Version{}},
+		{"assay.alias/1", "model alias", struct {
+			Name    string `json:"name"`
+			Alias   string `json:"alias"`
+			Version int    `json:"version"` // 0 when the alias was taken away
+		}{}},
+		{"assay.ci/1", "ci", struct {
+			Verdict  assay.Verdict   `json:"verdict"`
+			Checks   []assay.CICheck `json:"checks"`
+			Evidence assay.Digest    `json:"evidence,omitempty"` // id of the CI run; absent when the data could not be read
+		}{}},
 		{"assay.predict/1", "predict", struct {
 			Rows  int64        `json:"rows"`  // that were scored
 			Model assay.Digest `json:"model"` // of the model file
