@@ -99,20 +99,28 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 // report writes an error for a person, or as one JSON document with --json.
 func (a *app) report(err error) {
 	code := assay.CodeOf(err)
-	hint := assay.HintOf(err)
+	message, hint := a.pathless(err.Error()), a.pathless(assay.HintOf(err))
 	if a.json {
 		enc := json.NewEncoder(a.Stderr)
 		enc.SetEscapeHTML(false)
-		_ = enc.Encode(map[string]any{"schema": "assay.error/1", "code": code, "message": err.Error(), "try": hint})
+		_ = enc.Encode(map[string]any{"schema": "assay.error/1", "code": code, "message": message, "try": hint})
 		return
 	}
-	fmt.Fprintf(a.Stderr, "assay: %s\n", err)
+	fmt.Fprintf(a.Stderr, "assay: %s\n", message)
 	if code == assay.Internal {
 		fmt.Fprintf(a.Stderr, "This is a fault of Assay %s, not of yours.\n", Version)
 	}
 	if hint != "" {
 		fmt.Fprintf(a.Stderr, "Try: %s\n", hint)
 	}
+}
+
+// pathless names files as seen from the working directory.
+func (a *app) pathless(s string) string {
+	if len(a.Dir) < 2 {
+		return s
+	}
+	return strings.ReplaceAll(s, a.Dir+string(os.PathSeparator), "")
 }
 
 const longHelp = `Assay carries a model through its whole life and proves each step: know the data, say what must hold, version it, split it and
@@ -154,6 +162,10 @@ func (a *app) root() *cobra.Command {
 	a.commands(root)
 	for _, c := range root.Commands() {
 		strictArgs(c)
+		completeStages(c)
+	}
+	if a.Stdout != nil {
+		root.SetOut(a.Stdout) // the completion command keeps the writer that it finds now
 	}
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -180,6 +192,18 @@ func strictArgs(c *cobra.Command) {
 	if c.HasSubCommands() && !c.Runnable() {
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = noSuchCommand
+	}
+}
+
+// completeStages lets shells complete the stage of a model.
+func completeStages(c *cobra.Command) {
+	for _, flag := range []string{"to", "stage"} {
+		if c.Flags().Lookup(flag) != nil {
+			_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions([]string{string(assay.StageStaging), string(assay.StageProduction)}, cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
+	for _, sub := range c.Commands() {
+		completeStages(sub)
 	}
 }
 

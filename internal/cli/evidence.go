@@ -212,7 +212,7 @@ func (a *app) fsckCommand() *cobra.Command {
 			}
 			if err := s.print("assay.fsck/1", r, func(w io.Writer) {
 				for _, p := range r.Problems {
-					fmt.Fprintf(w, "✕ %s\n", p)
+					fmt.Fprintf(w, "✕ %s %s: %s\n", p.Code, p.What, p.Detail)
 				}
 				if r.Clean() {
 					fmt.Fprintf(w, "● clean: %d evidence, %d journal entries, %d blobs\n", r.Evidence, r.Entries, r.Blobs)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -227,7 +228,7 @@ func ParseProject(src []byte) (*Project, error) {
 	}
 	file, err := parser.ParseBytes(src, 0)
 	if err != nil {
-		return nil, assay.Errorf(assay.Invalid, "%s is not valid YAML: %s", ProjectFile, yaml.FormatError(err, false, false))
+		return nil, assay.Errorf(assay.Invalid, "%s is not valid YAML: %s", ProjectFile, plain(err))
 	}
 	var bad assay.Problems
 	for _, doc := range file.Docs {
@@ -241,13 +242,24 @@ func ParseProject(src []byte) (*Project, error) {
 	}
 	p := &Project{}
 	if err := yaml.Unmarshal(src, p); err != nil {
-		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, strings.TrimSpace(yaml.FormatError(err, false, false)))
+		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, plain(err))
 	}
 	p.defaults()
 	if err := p.check(); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// plain is a YAML error with its line in words.
+func plain(err error) string {
+	place := regexp.MustCompile(`at \[(\d+):\d+\]`)
+	text := strings.TrimSpace(yaml.FormatError(err, false, false))
+	if line, rest, ok := strings.Cut(text, "] "); ok && strings.HasPrefix(line, "[") {
+		line, _, _ = strings.Cut(line[1:], ":")
+		return "line " + line + ": " + place.ReplaceAllString(rest, "on line $1")
+	}
+	return text
 }
 
 // unknownKeys walks the YAML beside the Go type that it is decoded into.
@@ -261,6 +273,13 @@ func unknownKeys(n ast.Node, t reflect.Type, path string, bad *assay.Problems) {
 		pairs = m.Values
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{m}
+	case *ast.SequenceNode:
+		if t.Kind() == reflect.Slice {
+			for _, v := range m.Values {
+				wrongType(v, t.Elem(), strings.TrimSuffix(path, ".")+"[]", bad)
+			}
+		}
+		return
 	default:
 		return
 	}
@@ -296,8 +315,69 @@ func unknownKeys(n ast.Node, t reflect.Type, path string, bad *assay.Problems) {
 			bad.Add("line %d: key %q is given twice", line, path+key)
 		}
 		seen[key] = true
-		unknownKeys(kv.Value, ft, path+key+".", bad)
+		if !wrongType(kv.Value, ft, path+key, bad) {
+			unknownKeys(kv.Value, ft, path+key+".", bad)
+		}
 	}
+}
+
+// wrongType reports a value that is not of its key's type.
+func wrongType(n ast.Node, t reflect.Type, path string, bad *assay.Problems) bool {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	got := kindOf(n)
+	want, ok := "", false
+	switch {
+	case got == "nothing" || got == "" || t.Kind() == reflect.Interface:
+		return false
+	case t == reflect.TypeFor[Columns]():
+		want, ok = "a column or a list of columns", got != "a map"
+	case t == reflect.TypeFor[Scalar]():
+		want, ok = "one value", got != "a map" && got != "a list"
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
+		want, ok = "a map", got == "a map"
+	case t.Kind() == reflect.Slice:
+		want, ok = "a list", got == "a list"
+	case t.Kind() == reflect.Bool:
+		want, ok = "true or false", got == "true or false"
+	case t.Kind() == reflect.Float64:
+		want, ok = "a number", got == "a number" || got == "a whole number" || got == "a negative whole number"
+	case t.Kind() == reflect.Uint64:
+		want, ok = "a whole number from 0", got == "a whole number"
+	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
+		want, ok = "a whole number", got == "a whole number" || got == "a negative whole number"
+	default:
+		want, ok = "text", got != "a map" && got != "a list"
+	}
+	if !ok {
+		bad.Add("line %d: %s is %s; want %s", n.GetToken().Position.Line, path, got, want)
+	}
+	return !ok
+}
+
+// kindOf says what a YAML node is, for a person.
+func kindOf(n ast.Node) string {
+	switch x := n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a map"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "nothing"
+	case *ast.BoolNode:
+		return "true or false"
+	case *ast.IntegerNode:
+		if strings.HasPrefix(x.GetToken().Value, "-") {
+			return "a negative whole number"
+		}
+		return "a whole number"
+	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return "a number"
+	case *ast.StringNode, *ast.LiteralNode:
+		return "text"
+	}
+	return ""
 }
 
 // didYouMean names the nearest of names when it is near enough to be meant, and all of them otherwise, up to a dozen.

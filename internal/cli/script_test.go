@@ -2,9 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"database/sql"
 	"flag"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/mattn/go-sqlite3"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/assay-ml/assay"
@@ -35,6 +40,9 @@ func (m *stageManager) world(dir string, env func(string) string, stdin io.Reade
 //
 //	assay ARGS [<FILE]             runs a command line, which must exit 0
 //	status N assay ARGS [<FILE]    runs a command line, which must exit N
+//	generate KIND FILE             writes a file that is too large or too broken for a script
+//	damage FOLDER                  changes one byte of the first file below it
+//	database FILE SQL              changes a database behind Assay's back
 //	project NAME                   copies testdata/NAME, a data set with its assay.yaml, into the working directory
 //
 // $ORACLE is the folder of the oracle tables. With -update, differing files of a script's cmp are written anew.
@@ -48,6 +56,12 @@ func TestScript(t *testing.T) {
 		UpdateScripts:       updating(),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("no condition %q", cond)
+		},
 		Setup: func(e *testscript.Env) error {
 			e.Values["manager"] = &stageManager{clock: assaytest.Clock()}
 			e.Setenv("ORACLE", filepath.Join(assaytest.Root(), "testdata", "oracle"))
@@ -69,6 +83,28 @@ func TestScript(t *testing.T) {
 				ts.Check(err)
 				status(ts, want, args[2:])
 			},
+			"generate": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) != 2 || generated[args[0]] == nil {
+					ts.Fatalf("usage: generate KIND FILE")
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[1]), generated[args[0]](), 0o644))
+			},
+			"damage": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) != 1 {
+					ts.Fatalf("usage: damage FOLDER")
+				}
+				ts.Check(damage(ts.MkAbs(args[0])))
+			},
+			"database": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) != 2 {
+					ts.Fatalf("usage: database FILE SQL")
+				}
+				db, err := sql.Open("sqlite3", ts.MkAbs(args[0]))
+				ts.Check(err)
+				_, err = db.Exec(args[1])
+				ts.Check(err)
+				ts.Check(db.Close())
+			},
 			"project": func(ts *testscript.TestScript, _ bool, args []string) {
 				if len(args) != 1 {
 					ts.Fatalf("usage: project NAME")
@@ -77,6 +113,79 @@ func TestScript(t *testing.T) {
 			},
 		},
 	})
+}
+
+// damage changes one byte of the first file of a folder, in the order of names.
+func damage(folder string) error {
+	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || len(b) == 0 {
+			return err
+		}
+		b[0] ^= 1
+		if err := os.Chmod(path, 0o644); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			return err
+		}
+		return fs.SkipAll
+	})
+}
+
+// generated are files that are too large or too broken to be written in a script.
+var generated = map[string]func() []byte{
+	"wide": func() []byte { // 10,000 columns and the target
+		var b bytes.Buffer
+		for i := range 10_000 {
+			fmt.Fprintf(&b, "c%d,", i)
+		}
+		b.WriteString("y\n")
+		for i := range 40 {
+			for j := range 10_000 {
+				fmt.Fprintf(&b, "%d,", i*j%7)
+			}
+			fmt.Fprintf(&b, "%d\n", i%2)
+		}
+		return b.Bytes()
+	},
+	"field": func() []byte { // one field of 50 MB
+		return append([]byte("a,b,y\n1,"+strings.Repeat("x", 50_000_000)+",1\n"), rowsOf(100)...)
+	},
+	"gzip": func() []byte { // the first half of a file
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write(append([]byte("a,b,y\n"), rowsOf(10_000)...)); err != nil {
+			panic("BUG: " + err.Error())
+		}
+		if err := z.Close(); err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return b.Bytes()[:b.Len()/2]
+	},
+	"parquet": func() []byte { // the first half of a file
+		b, err := os.ReadFile(filepath.Join(assaytest.Root(), "examples", "employment", "train_2015.parquet"))
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return b[:len(b)/2]
+	},
+	"nul": func() []byte { return append([]byte("a,b,y\n1,x\x00y,1\n"), rowsOf(100)...) },
+	"mixed": func() []byte { // UTF-8, then not
+		return append([]byte("a,b,y\n1,\xc3\xa9,1\n2,\xe9\xff,0\n"), rowsOf(100)...)
+	},
+}
+
+// rowsOf is n rows of two columns and a target.
+func rowsOf(n int) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, "%d,%d,%d\n", i, i%3, i%2)
+	}
+	return b.Bytes()
 }
 
 // status runs one command line of a script.
