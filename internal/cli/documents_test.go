@@ -230,6 +230,8 @@ func TestDocuments(t *testing.T) {
 		{0, "evidence key"},
 		{0, "evidence verify envelope.json"},
 		{0, "model list"},
+		{0, "model alias people champion 1"},
+		{0, "ci"},
 		{0, "model history"},
 		{0, "evidence list"},
 		{0, "evidence graph people"},
