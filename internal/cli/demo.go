@@ -23,7 +23,7 @@ type demoStep struct {
 }
 
 var demoSteps = []demoStep{
-	{"Know the data: distributions, what is missing and why, what relates to the target. The page is in .assay/reports.", []string{"profile"}, 0},
+	{"Know the data: distributions, what is missing and why, what relates to the target.", []string{"profile", "--html", "profile.html"}, 0},
 	{"Say what must hold. This schema is inferred, and every constraint says how many rows support it.", []string{"schema", "infer", "-o", "schema.json"}, 0},
 	{"Version it: one digest of the bytes, one of the rows, and a datasheet that is filled in.", []string{"snapshot"}, 0},
 	{"Check it. The same schema is checked at every boundary.", []string{"check"}, 0},
@@ -105,7 +105,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	fmt.Fprintf(a.Stdout, "\nThat was the whole life in %.0f seconds. Look at %s, and at assay.yaml beside it.\n", a.Now().Sub(started).Seconds(), a.shown(filepath.Join(dir, ".assay", "reports")))
+	fmt.Fprintf(a.Stdout, "\nThat was the whole life in %.0f seconds. Look at profile.html and at the reports in %s.\n", a.Now().Sub(started).Seconds(), a.shown(filepath.Join(dir, ".assay", "reports")))
 	return nil
 }
 
