@@ -48,6 +48,18 @@ func jsonDocuments() []jsonDocument {
 			Snapshot  assay.Snapshot  `json:"snapshot"`
 			Datasheet assay.Datasheet `json:"datasheet"`
 		}{}},
+		{"assay.snapshots/1", "snapshot list", struct {
+			Snapshots []struct {
+				Evidence assay.Digest   `json:"evidence"`
+				At       time.Time      `json:"at"`
+				Snapshot assay.Snapshot `json:"snapshot"`
+			} `json:"snapshots"` // newest first
+		}{}},
+		{"assay.restore/1", "snapshot restore", struct {
+			Evidence assay.Digest   `json:"evidence"`
+			Snapshot assay.Snapshot `json:"snapshot"`
+			Folder   string         `json:"folder"` // that the files are in now
+		}{}},
 		{"assay.profile/1", "profile", struct {
 			Evidence assay.Digest           `json:"evidence,omitempty"` // id of the profile; absent for a file outside the project
 			Profile  *dataset.ProfileReport `json:"profile"`
@@ -197,7 +209,7 @@ func TestDocuments(t *testing.T) {
 	}{
 		{0, "init people.csv --target churned --force"},
 		{-1, "people"},
-		{0, "snapshot"},
+		{0, "snapshot"}, {0, "snapshot list"},
 		{0, "profile"},
 		{0, "check"},
 		{0, "check people.csv --schema schema.json"},
@@ -301,7 +313,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	// what a short life does not print has scripts of its own
-	elsewhere := []string{"assay.rollback/1"}
+	elsewhere := []string{"assay.restore/1", "assay.rollback/1"}
 	for name := range forms {
 		if !seen[name] && !slices.Contains(elsewhere, name) {
 			t.Errorf("no command printed %s", name)

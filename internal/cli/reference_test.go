@@ -105,6 +105,35 @@ func TestHelp(t *testing.T) {
 	walk((&app{}).root())
 }
 
+// TestReferencePerformance puts docs/performance.md together from the fragments of docs/performance.d, one a package.
+func TestReferencePerformance(t *testing.T) {
+	fragments, err := filepath.Glob(filepath.Join(assaytest.Root(), "docs", "performance.d", "*.md"))
+	if err != nil || len(fragments) == 0 {
+		t.Fatalf("%d fragments, %v", len(fragments), err)
+	}
+	var b bytes.Buffer
+	b.WriteString("# Performance\n\n" + written + "Every figure stands beside the command that repeats it, and beside the peer's figure from the same run where there is a peer.\n")
+	for _, f := range fragments {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(f), ".md")
+		fmt.Fprintf(&b, "\n## %s\n", name)
+		for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+			level := len(line) - len(strings.TrimLeft(line, "#"))
+			switch {
+			case level > 0 && i == 0:
+				continue // the fragment's own title
+			case level > 0:
+				line = "### " + strings.TrimSpace(line[level:])
+			}
+			fmt.Fprintln(&b, line)
+		}
+	}
+	page(t, "performance.md", b.Bytes())
+}
+
 // TestReferenceErrors writes docs/errors.md from the error table.
 func TestReferenceErrors(t *testing.T) {
 	var b bytes.Buffer
