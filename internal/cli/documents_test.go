@@ -209,7 +209,8 @@ func TestDocuments(t *testing.T) {
 	}{
 		{0, "init people.csv --target churned --force"},
 		{-1, "people"},
-		{0, "snapshot"}, {0, "snapshot list"},
+		{0, "snapshot"},
+		{0, "snapshot list"},
 		{0, "profile"},
 		{0, "check"},
 		{0, "check people.csv --schema schema.json"},
