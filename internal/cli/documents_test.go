@@ -242,7 +242,7 @@ func TestDocuments(t *testing.T) {
 		{0, "evidence export people -o envelope.json"},
 		{0, "evidence key"},
 		{0, "evidence verify envelope.json"},
-		{0, "model list"},
+		{0, "model alias people champion 1"}, {0, "ci"}, {0, "model list"},
 		{0, "model alias people champion 1"},
 		{0, "ci"},
 		{0, "model history"},
