@@ -46,7 +46,7 @@ func sources(t *testing.T, fset *token.FileSet) []source {
 		}
 		base := d.Name()
 		if d.IsDir() {
-			if p != "." && (base == "testdata" || base == "tools" || base == "keep" || strings.HasPrefix(base, ".")) {
+			if p != "." && (base == "testdata" || base == "tools" || strings.HasPrefix(base, ".")) {
 				return filepath.SkipDir
 			}
 			return nil

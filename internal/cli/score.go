@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
@@ -119,9 +120,9 @@ type scored struct {
 	rows     assay.Digest
 }
 
-// score predicts a part of the split with a model and with the baseline. labels holds the truth of the sealed part; for the other
-// parts it is nil and the truth is in the part.
-func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.Split, part string, m assay.Model, labels *table.Table) (*scored, error) {
+// score predicts a part of the split with a model and with the baseline. The truth of the sealed part is not among its columns; unseal
+// adds it, after everything that can go wrong without it has gone right.
+func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.Split, part string, m assay.Model) (*scored, error) {
 	tt, err := s.part(ctx, splitRec.ID, assay.Train)
 	if err != nil {
 		return nil, err
@@ -135,24 +136,13 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 		return nil, err
 	}
 	l := &lesson{classes: m.Classes}
-	if labels == nil {
-		if l, err = s.lesson(ctx, t, m.Classes); err != nil {
-			return nil, err
-		}
+	if part == split.Sealed {
+		l.x, err = t.Frame(ctx, s.p.features(t.Fields()), "")
 	} else {
-		if l.x, err = t.Frame(ctx, s.p.features(t.Fields()), ""); err != nil {
-			return nil, err
-		}
-		y, err := labels.Frame(ctx, []string{s.p.Data.Target.Column}, "")
-		if err != nil {
-			return nil, err
-		}
-		if y.Rows() != l.x.Rows() {
-			return nil, assay.Errorf(assay.Internal, "%d sealed labels for %d test rows", y.Rows(), l.x.Rows()).Try("assay fsck")
-		}
-		if err := s.label(l, &y[0]); err != nil {
-			return nil, err
-		}
+		l, err = s.lesson(ctx, t, m.Classes)
+	}
+	if err != nil {
+		return nil, err
 	}
 	_, positive, err := s.positive(m.Classes)
 	if err != nil {
@@ -190,6 +180,27 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	return out, nil
 }
 
+// unseal adds the sealed labels that a disclosure gives access to.
+func (s *session) unseal(ctx context.Context, sc *scored, disclosure assay.Digest) error {
+	labels, err := s.sealedLabels(ctx, disclosure)
+	if err != nil {
+		return err
+	}
+	y, err := labels.Frame(ctx, []string{s.p.Data.Target.Column}, "")
+	if err != nil {
+		return err
+	}
+	if int64(y.Rows()) != sc.part.Rows() {
+		return assay.Errorf(assay.Internal, "%d sealed labels for %d test rows", y.Rows(), sc.part.Rows()).Try("assay fsck")
+	}
+	l := &lesson{classes: sc.truth.Classes}
+	if err := s.label(l, &y[0]); err != nil {
+		return err
+	}
+	sc.truth.Class, sc.truth.Value = l.label, l.value
+	return nil
+}
+
 func fieldNames(fields []assay.Field) []string {
 	out := make([]string, len(fields))
 	for i, f := range fields {
@@ -210,24 +221,27 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 	}
 	o := s.evalOptions()
 	parents := []assay.Digest{rec.ID, splitRec.ID}
-	part := assay.Valid
-	read := 0
-	var labels *table.Table
+	part, read := assay.Valid, 0
 	if final {
-		part = assay.Test
+		part = split.Sealed
+	}
+	sc, err := s.score(ctx, splitRec, split, part, m)
+	if err != nil {
+		return rec, assay.Evaluation{}, err
+	}
+	if final {
+		if err := eval.Ready(sc.truth, o, sc.model, sc.baseline); err != nil {
+			return rec, assay.Evaluation{}, err
+		}
 		disclosure, dl, err := s.disclose(ctx, rec, splitRec, split, o, reason)
 		if err != nil {
 			return rec, assay.Evaluation{}, err
 		}
 		parents = append(parents, disclosure.ID)
 		o.Level, read = dl.Level, dl.Read
-		if labels, err = s.sealedLabels(ctx, disclosure.ID); err != nil {
+		if err := s.unseal(ctx, sc, disclosure.ID); err != nil {
 			return rec, assay.Evaluation{}, err
 		}
-	}
-	sc, err := s.score(ctx, splitRec, split, part, m, labels)
-	if err != nil {
-		return rec, assay.Evaluation{}, err
 	}
 	e, err := eval.Evaluate(ctx, sc.truth, sc.model, sc.baseline, o)
 	if err != nil {
@@ -309,28 +323,31 @@ func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Re
 		return rec, assay.Comparison{}, err
 	}
 	o := s.evalOptions()
-	var labels *table.Table
 	part := assay.Valid
 	parents := []assay.Digest{rec.ID, splitRec.ID}
+	var disclosure assay.Digest
 	if finals != nil {
-		part = assay.Test
+		part = split.Sealed
 		e, err := assay.Decode[assay.Evaluation](finals.Evidence)
 		if err != nil {
 			return rec, assay.Comparison{}, err
 		}
 		o.Level = e.Level
 		parents = append(parents, finals.ID)
-		disclosure, err := s.need(ctx, assay.KindDisclosure, rec.Subject, "assay eval --final")
+		d, err := s.need(ctx, assay.KindDisclosure, rec.Subject, "assay eval --final")
 		if err != nil {
 			return rec, assay.Comparison{}, err
 		}
-		if labels, err = s.sealedLabels(ctx, disclosure.ID); err != nil {
-			return rec, assay.Comparison{}, err
-		}
+		disclosure = d.ID
 	}
-	sc, err := s.score(ctx, splitRec, split, part, m, labels)
+	sc, err := s.score(ctx, splitRec, split, part, m)
 	if err != nil {
 		return rec, assay.Comparison{}, err
+	}
+	if disclosure != "" {
+		if err := s.unseal(ctx, sc, disclosure); err != nil {
+			return rec, assay.Comparison{}, err
+		}
 	}
 	reference, digest, err := s.reference(ctx, rec, other, sc)
 	if err != nil {
@@ -373,6 +390,9 @@ func (s *session) reference(ctx context.Context, rec assay.Record, name string, 
 	orec, om, err := s.model(ctx, name)
 	if err != nil {
 		return nil, other{}, err
+	}
+	if !slices.Equal(om.Classes, sc.truth.Classes) {
+		return nil, other{}, assay.Errorf(assay.Refused, "%s knows the classes %s, this model %s: they cannot be compared", name, strings.Join(om.Classes, ", "), strings.Join(sc.truth.Classes, ", "))
 	}
 	splitRec, err := s.st.Get(ctx, om.Split)
 	if err != nil {

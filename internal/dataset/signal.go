@@ -61,7 +61,7 @@ func newSignals(c splitColumns, parts []uint8) *signals {
 
 func (s *signals) add(c *assay.Column) {
 	bin := bins(c, s.rows)
-	power := math.NaN()
+	var power float64
 	switch {
 	case s.count == 2:
 		power = s.binaryPower(c, bin)

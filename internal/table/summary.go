@@ -210,17 +210,16 @@ func (t *Table) countTexts(ctx context.Context, s *Summary, expression string, o
 
 // A column gathers the values of one column as keys that sort as the values do.
 type column struct {
-	keys                []uint64
-	missing             []uint32 // row numbers, ascending, of nulls and NaNs
-	floats              bool     // the keys are floats, not integers
-	scale               float64  // of an integer key to the unit of Numbers
-	kind                duckdb.Type
-	wide                bool
-	rows, nulls, nans   int64
-	last                float64
-	increase, decrease  bool
-	begun               bool
-	posInf, negInf, neg int64
+	keys               []uint64
+	missing            []uint32 // row numbers, ascending, of nulls and NaNs
+	floats             bool     // the keys are floats, not integers
+	scale              float64  // of an integer key to the unit of Numbers
+	kind               duckdb.Type
+	wide               bool
+	rows, nulls, nans  int64
+	last               float64
+	increase, decrease bool
+	begun              bool
 }
 
 // sortable maps a float to an unsigned integer of the same order; -0 is 0.
