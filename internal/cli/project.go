@@ -255,6 +255,9 @@ func ParseProject(src []byte) (*Project, error) {
 func plain(err error) string {
 	place := regexp.MustCompile(`at \[(\d+):\d+\]`)
 	text := strings.TrimSpace(yaml.FormatError(err, false, false))
+	if head, _, ok := strings.Cut(text, "cannot unmarshal "); ok { // the library names the types of Go
+		text = head + "the value has the wrong type"
+	}
 	if line, rest, ok := strings.Cut(text, "] "); ok && strings.HasPrefix(line, "[") {
 		line, _, _ = strings.Cut(line[1:], ":")
 		return "line " + line + ": " + place.ReplaceAllString(rest, "on line $1")
