@@ -92,10 +92,14 @@ func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, er
 
 // splitOptions are how assay.yaml divides the rows.
 func (s *session) splitOptions() (dataset.SplitOptions, error) {
-	purge, err := seconds(s.p.Split.Purge)
+	embargo, err := seconds("split.embargo", s.p.Split.Embargo)
+	if err != nil {
+		return dataset.SplitOptions{}, err
+	}
+	purge, err := seconds("split.purge", s.p.Split.Purge)
 	return dataset.SplitOptions{
 		By: s.p.Split.By, Target: s.p.Data.Target.Column, Task: s.p.Data.Target.Task, Key: s.p.Data.Key, Entity: s.p.Data.Entity, Time: s.p.Data.Time,
-		Column: s.p.Split.Column, Validation: s.p.Split.Validation, Test: s.p.Split.Test, Seed: s.p.Split.Seed, Purge: purge, Exclude: s.p.Data.Exclude,
+		Column: s.p.Split.Column, Validation: s.p.Split.Validation, Test: s.p.Split.Test, Seed: s.p.Split.Seed, Purge: purge, Embargo: embargo, Exclude: s.p.Data.Exclude,
 	}, err
 }
 

@@ -474,7 +474,7 @@ func thousands(n int64) string {
 }
 
 // seconds reads a duration such as 36h or 14d.
-func seconds(text string) (float64, error) {
+func seconds(key, text string) (float64, error) {
 	if text == "" {
 		return 0, nil
 	}
@@ -486,7 +486,7 @@ func seconds(text string) (float64, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, assay.Errorf(assay.Invalid, "%q is no duration; want a number and h, m, s or d", text).Try("purge: 14d")
+		return 0, assay.Errorf(assay.Invalid, "%s: %q is no duration; want a number and h, m, s or d", key, text).Try("%s: 14d", key)
 	}
 	return d.Seconds(), nil
 }

@@ -70,7 +70,8 @@ type SplitConfig struct {
 	Validation float64 `yaml:"validation,omitempty" jsonschema:"description=share of rows to compare candidates on,default=0.2"`
 	Test       float64 `yaml:"test,omitempty" jsonschema:"description=share of rows whose labels are sealed,default=0.2"`
 	Seed       uint64  `yaml:"seed,omitempty" jsonschema:"description=of the assignment"`
-	Purge      string  `yaml:"purge,omitempty" jsonschema:"description=time between the parts that is dropped; for time"`
+	Purge      string  `yaml:"purge,omitempty" jsonschema:"description=time before each cut of a split by time that is left out; such as 14d"`
+	Embargo    string  `yaml:"embargo,omitempty" jsonschema:"description=time after each cut of a split by time that is left out; such as 14d"`
 }
 
 // TrainConfig says what makes the model: a built-in learner or a command.
@@ -112,6 +113,8 @@ type EvaluateConfig struct {
 	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5"`
 	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap; 200 to 100000,default=2000"`
 	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95"`
+	Correction string          `yaml:"correction,omitempty" jsonschema:"enum=holm,enum=bh,default=holm,description=over the slices: Holm or Benjamini-Hochberg"`
+	Margin     float64         `yaml:"slice_margin,omitempty" jsonschema:"description=how much worse than the rest a slice may be in the primary metric"`
 	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined"`
 	Seed       uint64          `yaml:"seed,omitempty" jsonschema:"description=of the bootstrap"`
 }
