@@ -39,7 +39,7 @@ def duck(path, memory):
     frequent values and a histogram of every column; the file is read once."""
     import duckdb
 
-    c = duckdb.connect("/tmp/bench_profile.duckdb" if memory else ":memory:")
+    c = duckdb.connect(path + ".duckdb" if memory else ":memory:")
     c.execute("set threads = 2")
     if memory:
         c.execute(f"set memory_limit = '{memory}'")

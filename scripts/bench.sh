@@ -9,9 +9,18 @@ if [ ! -x "$venv/bin/python" ]; then
 	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 fi
 make -s build
+mkdir -p .cache/bench
+peer() { # peer NAME: one script, Assay beside its peer
+	case $1 in
+	boosting) "$venv/bin/python" bench/boosting.py ;;
+	eval) "$venv/bin/python" bench/eval.py 277677 5 ;;
+	profile) "$venv/bin/python" bench/profile.py bin/assay .cache/bench csv parquet wide ;;
+	*) echo "no measurement $1: boosting, eval, profile" && exit 2 ;;
+	esac
+}
 if [ $# -gt 0 ]; then
-	for name in "$@"; do "$venv/bin/python" "bench/$name.py"; done
+	for name in "$@"; do peer "$name"; done
 	exit 0
 fi
 go test -run '^$' -bench . -benchtime 3x ./stat ./metric ./learn ./internal/store ./internal/table ./internal/schema ./internal/eval
-for script in bench/*.py; do "$venv/bin/python" "$script"; done
+for name in boosting eval profile; do peer "$name"; done
