@@ -81,49 +81,63 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// blocks returns one hash a row and block, where a block is a column, or some of a table that has more than maxBlocks. The hash of a
-// row is the sum over its blocks, so that a block is left out by subtraction.
-func (c *cells) blocks() [][]uint64 {
-	out := make([][]uint64, min(len(c.hash), maxBlocks))
-	for j, col := range c.hash {
-		b := j % maxBlocks
-		if out[b] == nil {
-			out[b] = make([]uint64, len(col))
-		}
-		salt := mix(uint64(j) + 1)
-		for i, h := range col {
-			out[b][i] += mix(h ^ salt)
-		}
-	}
-	return out
-}
-
-func whole(blocks [][]uint64) []uint64 {
-	if len(blocks) == 0 {
+// rows returns one hash a row: the sum over its cells, so that a column is left out by subtraction.
+func (c *cells) rows() []uint64 {
+	if len(c.hash) == 0 {
 		return nil
 	}
-	out := make([]uint64, len(blocks[0]))
-	for _, b := range blocks {
-		for i, h := range b {
-			out[i] += h
+	out := make([]uint64, len(c.hash[0]))
+	for j, col := range c.hash {
+		salt := mix(uint64(j) + 1)
+		for i, h := range col {
+			out[i] += mix(h ^ salt)
 		}
 	}
 	return out
 }
 
-func without(row []uint64, blocks ...[]uint64) []uint64 {
-	out := slices.Clone(row)
-	for _, b := range blocks {
-		for i, h := range b {
-			out[i] -= h
-		}
+// leave takes a column out of the hashes of the rows.
+func (c *cells) leave(row []uint64, column int) {
+	salt := mix(uint64(column) + 1)
+	for i, h := range c.hash[column] {
+		row[i] -= mix(h ^ salt)
 	}
-	return out
 }
 
-// pairs counts the pairs of equal hashes. It sorts row.
-func pairs(row []uint64) float64 {
-	slices.Sort(row)
+// blocks is into how many blocks the columns fall: one each, or some each in a table that has more than maxBlocks.
+func (c *cells) blocks() int { return min(len(c.hash), maxBlocks) }
+
+// A pairCounter counts the pairs of equal hashes of rows when some columns or blocks are left out. It owns two slices of the rows' length.
+type pairCounter struct {
+	cells   *cells
+	row     []uint64 // the hash of each row over all columns
+	buffers [2][]uint64
+}
+
+func newPairCounter(c *cells, row []uint64) *pairCounter {
+	return &pairCounter{c, row, [2][]uint64{make([]uint64, len(row)), make([]uint64, len(row))}}
+}
+
+// without counts when blocks are left out.
+func (p *pairCounter) without(blocks ...int) float64 {
+	copy(p.buffers[0], p.row)
+	for _, b := range blocks {
+		for j := b; j < len(p.cells.hash); j += maxBlocks {
+			p.cells.leave(p.buffers[0], j)
+		}
+	}
+	return p.count()
+}
+
+// withoutColumn counts when one column is left out.
+func (p *pairCounter) withoutColumn(j int) float64 {
+	copy(p.buffers[0], p.row)
+	p.cells.leave(p.buffers[0], j)
+	return p.count()
+}
+
+func (p *pairCounter) count() float64 {
+	row := sortUints(p.buffers[0], p.buffers[1])
 	var n float64
 	for i := 0; i < len(row); {
 		j := i + 1
@@ -149,19 +163,19 @@ type coincidence struct {
 // greatest estimate over the five columns with the most D counts. Where a column tells rows apart, no pair differs elsewhere alone, the
 // estimate is 0, and equal rows are copies.
 func coincide(c *cells) coincidence {
-	blocks := c.blocks()
-	out := coincidence{row: whole(blocks)}
-	out.pairs = pairs(slices.Clone(out.row))
-	if out.pairs == 0 || len(blocks) < 2 {
+	out := coincidence{row: c.rows()}
+	count := newPairCounter(c, out.row)
+	out.pairs = count.without()
+	if out.pairs == 0 || c.blocks() < 2 {
 		return out
 	}
 	type left struct {
 		block  int
 		single float64 // pairs that differ in this block alone
 	}
-	alone := make([]left, len(blocks))
-	for j, b := range blocks {
-		alone[j] = left{j, pairs(without(out.row, b)) - out.pairs}
+	alone := make([]left, c.blocks())
+	for b := range alone {
+		alone[b] = left{b, count.without(b) - out.pairs}
 	}
 	slices.SortStableFunc(alone, func(a, b left) int { return cmp.Compare(b.single, a.single) })
 	alone = alone[:min(5, len(alone))]
@@ -170,7 +184,7 @@ func coincide(c *cells) coincidence {
 			if a.single == 0 || b.single == 0 {
 				continue
 			}
-			both := pairs(without(out.row, blocks[a.block], blocks[b.block])) - out.pairs - a.single - b.single
+			both := count.without(a.block, b.block) - out.pairs - a.single - b.single
 			out.natural = max(out.natural, a.single*b.single/(both+1))
 		}
 	}

@@ -148,32 +148,45 @@ func bins(c *assay.Column, rows []int) []int32 {
 		}
 		return out
 	}
-	order := make([]int32, 0, len(rows))
-	for i, r := range rows {
-		out[i] = -1
-		if !math.IsNaN(c.Floats[r]) {
-			order = append(order, int32(i))
+	keys := make([]uint64, 0, len(rows))
+	for _, r := range rows {
+		if v := c.Floats[r]; !math.IsNaN(v) {
+			keys = append(keys, orderedBits(v))
 		}
 	}
-	at := func(i int32) float64 { return c.Floats[rows[i]] }
-	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(at(a), at(b)) })
+	keys = sortUints(keys, make([]uint64, len(keys)))
 	distinct := 0
-	for i, o := range order {
-		if i == 0 || at(o) != at(order[i-1]) {
+	for i, k := range keys {
+		if i == 0 || k != keys[i-1] {
 			distinct++
 		}
 	}
 	least := 1 // rows of a bin
 	if distinct > maxBins {
-		least = max(len(order)/maxBins, 10)
+		least = max(len(keys)/maxBins, 10)
 	}
-	bin, size := int32(0), 0
-	for i, o := range order {
-		if i > 0 && at(o) != at(order[i-1]) && size >= least {
-			bin, size = bin+1, 0
+	var first []uint64 // the least value of each bin but the first
+	size := 0
+	for i, k := range keys {
+		if i > 0 && k != keys[i-1] && size >= least {
+			first, size = append(first, k), 0
 		}
-		out[o] = bin
 		size++
+	}
+	for i, r := range rows {
+		out[i] = -1
+		if v := c.Floats[r]; !math.IsNaN(v) {
+			key := orderedBits(v)
+			lo, hi := 0, len(first)
+			for lo < hi {
+				if mid := (lo + hi) / 2; first[mid] <= key {
+					lo = mid + 1
+				} else {
+					hi = mid
+				}
+			}
+			out[i] = int32(lo)
+		}
 	}
 	return out
 }
@@ -198,8 +211,7 @@ func (s *signals) binaryPower(c *assay.Column, bin []int32) float64 {
 	if c.Codes != nil {
 		return power
 	}
-	var y []int32
-	var x []float64
+	y, x := make([]int32, 0, len(s.rows)), scores[:0]
 	for i, r := range s.rows {
 		if v := c.Floats[r]; !math.IsNaN(v) {
 			y, x = append(y, s.class[i]), append(x, v)

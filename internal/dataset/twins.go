@@ -204,14 +204,14 @@ func nearFinding(exact *twins, c, folded *cells, parts []uint8) assay.Leakage {
 	}
 	var places []string
 	if exact.distinctive && len(c.hash) > 2 {
+		count := newPairCounter(c, exact.row)
 		for j := range c.hash {
-			rest := &cells{hash: append(append([][]uint64{}, c.hash[:j]...), c.hash[j+1:]...)}
-			row := whole(rest.blocks())
-			if n := pairs(append([]uint64{}, row...)); n <= exact.pairs || n > float64(len(row)) {
+			if n := count.withoutColumn(j); n <= exact.pairs || n > float64(len(exact.row)) {
 				continue
 			}
+			rest := &cells{hash: append(append([][]uint64{}, c.hash[:j]...), c.hash[j+1:]...)}
 			if without := coincide(rest); without.pairs > 10*CopyFactor*without.natural {
-				if mark(near, row, parts) > 0 {
+				if mark(near, without.row, parts) > 0 {
 					places = append(places, c.names[j])
 				}
 			}
