@@ -79,7 +79,7 @@ Under GitHub Actions, findings become annotations and a step summary. Exit statu
 			var stage assay.Stage
 			if to != "" {
 				var err error
-				if stage, err = stageFlag(to); err != nil {
+				if stage, err = stageFlag("to", to); err != nil {
 					return err
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -95,18 +96,33 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return assay.Errorf(assay.Unavailable, "the example cannot be written: %w", err)
 	}
 	started := a.Now()
-	fmt.Fprintf(a.Stdout, "The life of a model, on 68,785 people of the US Census in Massachusetts, 2015: who is at work?\nEverything happens in %s.\n", a.shown(dir))
+	type told struct {
+		Command string `json:"command"`
+		Why     string `json:"why"`
+		Exit    int    `json:"exit"`
+	}
+	answer := struct {
+		Folder string `json:"folder"`
+		Steps  []told `json:"steps"`
+	}{Folder: a.shown(dir)}
+	tell := a.Stdout
+	if a.json {
+		tell = io.Discard
+	}
+	fmt.Fprintf(tell, "The life of a model, on 68,785 people of the US Census in Massachusetts, 2015: who is at work?\nEverything happens in %s.\n", a.shown(dir))
 	for _, st := range demoSteps {
 		if st.why != "" {
-			fmt.Fprintf(a.Stdout, "\n# %s\n", st.why)
+			fmt.Fprintf(tell, "\n# %s\n", st.why)
 		}
-		fmt.Fprintf(a.Stdout, "$ assay %s\n", shellLine(st.args))
-		if err := a.step(ctx, dir, st); err != nil {
+		fmt.Fprintf(tell, "$ assay %s\n", shellLine(st.args))
+		if err := a.step(ctx, dir, st, tell); err != nil {
 			return err
 		}
+		answer.Steps = append(answer.Steps, told{"assay " + shellLine(st.args), st.why, st.exit})
 	}
-	fmt.Fprintf(a.Stdout, "\nThat was the whole life in %.0f seconds. Look at profile.html and at the reports in %s.\n", a.Now().Sub(started).Seconds(), a.shown(filepath.Join(dir, ".assay", "reports")))
-	return nil
+	return a.print("assay.demo/1", answer, func(w io.Writer) {
+		fmt.Fprintf(w, "\nThat was the whole life in %.0f seconds. Look at profile.html and at the reports in %s.\n", a.Now().Sub(started).Seconds(), a.shown(filepath.Join(dir, ".assay", "reports")))
+	})
 }
 
 func shellLine(args []string) string {
@@ -121,8 +137,12 @@ func shellLine(args []string) string {
 }
 
 // step runs one command in the folder of the demo and holds its exit status against the one that the story needs.
-func (a *app) step(ctx context.Context, dir string, st demoStep) error {
+func (a *app) step(ctx context.Context, dir string, st demoStep, out io.Writer) error {
 	w := a.World
+	w.Stdout = out
+	if a.json {
+		w.Stderr = io.Discard // a step says nothing beside the document; its error is returned
+	}
 	w.Dir = dir
 	child := &app{World: w}
 	root := child.root()

@@ -39,6 +39,14 @@ func jsonDocuments() []jsonDocument {
 			Key      string     `json:"key"`      // column that identifies a row; may be empty
 			Excluded []string   `json:"excluded"` // columns that are left out as features
 		}{}},
+		{"assay.demo/1", "demo", struct {
+			Folder string `json:"folder"` // that everything happened in
+			Steps  []struct {
+				Command string `json:"command"` // as a person would type it
+				Why     string `json:"why"`     // may be empty
+				Exit    int    `json:"exit"`    // its exit status
+			} `json:"steps"` // in their order
+		}{}},
 		{"assay.make/1", "make", struct {
 			Stages  []stageAnswer `json:"stages"`  // in the order of a model's life
 			Stopped string        `json:"stopped"` // why make went no further; empty when it did
@@ -316,7 +324,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	// what a short life does not print has scripts of its own
-	elsewhere := []string{"assay.restore/1", "assay.rollback/1"}
+	elsewhere := []string{"assay.demo/1", "assay.restore/1", "assay.rollback/1"}
 	for name := range forms {
 		if !seen[name] && !slices.Contains(elsewhere, name) {
 			t.Errorf("no command printed %s", name)

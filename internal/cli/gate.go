@@ -20,7 +20,7 @@ func (a *app) gateCommand() *cobra.Command {
 		Use: "explain [VERSION]", Short: "Judge a version rule by rule, moving nothing",
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("gate", func(ctx context.Context, s *session, args []string) error {
-			stage, err := stageFlag(to)
+			stage, err := stageFlag("to", to)
 			if err != nil {
 				return err
 			}
@@ -100,7 +100,7 @@ func (a *app) waiveCommand() *cobra.Command {
 		Use: "waive RULE [VERSION]", Short: "Answer for one rule of the gate by name and reason; it is printed on the card",
 		Args: cobra.RangeArgs(1, 2),
 		RunE: a.with("waive", func(ctx context.Context, s *session, args []string) error {
-			stage, err := stageFlag(to)
+			stage, err := stageFlag("to", to)
 			if err != nil {
 				return err
 			}

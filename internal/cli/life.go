@@ -362,12 +362,12 @@ func (a *app) registerCommand() *cobra.Command {
 	}
 }
 
-func stageFlag(to string) (assay.Stage, error) {
+func stageFlag(flag, to string) (assay.Stage, error) {
 	switch st := assay.Stage(to); st {
 	case assay.StageStaging, assay.StageProduction:
 		return st, nil
 	}
-	return "", assay.Errorf(assay.Invalid, "--to %q is none of staging, production", to).Try("--to staging")
+	return "", assay.Errorf(assay.Invalid, "--%s %q is none of staging, production", flag, to).Try("--%s staging", flag)
 }
 
 func (a *app) promoteCommand() *cobra.Command {
@@ -376,7 +376,7 @@ func (a *app) promoteCommand() *cobra.Command {
 		Use: "promote [VERSION]", Short: "Move a version to a stage, if the gate opens",
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("promote", func(ctx context.Context, s *session, args []string) error {
-			stage, err := stageFlag(to)
+			stage, err := stageFlag("to", to)
 			if err != nil {
 				return err
 			}
@@ -437,7 +437,7 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Use: "rollback", Short: "Give a stage back to the version that held it before",
 		Args: cobra.NoArgs,
 		RunE: a.with("rollback", func(ctx context.Context, s *session, _ []string) error {
-			st, err := stageFlag(stage)
+			st, err := stageFlag("stage", stage)
 			if err != nil {
 				return err
 			}

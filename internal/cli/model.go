@@ -68,12 +68,26 @@ func (s *session) label(l *lesson, y *assay.Column) error {
 		return assay.Errorf(assay.Rejected, "target %q has %d classes; a binary task has 2", name, len(l.classes)).Try("data.target.task: multiclass")
 	}
 	to := make([]int32, len(labels))
+	unseen := false
 	for i, c := range labels {
 		at := slices.Index(l.classes, c)
 		if at < 0 {
-			return assay.Errorf(assay.Rejected, "target %q has a class that training did not", name)
+			unseen = true
 		}
 		to[i] = int32(at)
+	}
+	if unseen {
+		var count, first int
+		for i, c := range codes {
+			if c >= 0 && to[c] < 0 {
+				if count == 0 {
+					first = i + 1
+				}
+				count++
+			}
+		}
+		return assay.Errorf(assay.Rejected, "target %q: %d of %d rows of this part are of a class that the training rows do not have, the first is row %d", name, count, len(codes), first).
+			Try("split.by: stratified, or leave these rows out of data.uri")
 	}
 	l.label = make([]int32, len(codes))
 	for i, c := range codes {

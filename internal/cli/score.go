@@ -264,7 +264,10 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 	}
 	e.Data, e.Split, e.Part, e.Rows, e.Final, e.Read = splitRec.Subject, splitRec.ID, part, sc.rows, final, read
 	r, err := s.write(ctx, assay.KindEvaluation, rec.Subject, parents, e)
-	return r, e, err
+	if err != nil {
+		return r, e, err
+	}
+	return r, e, s.adopt(ref, rec)
 }
 
 func (s *session) splitOf(ctx context.Context, m assay.Model) (assay.Record, assay.Split, error) {
@@ -366,7 +369,10 @@ func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Re
 	}
 	c.Candidate, c.Reference, c.Split, c.Rows = rec.Subject, digest.model, splitRec.ID, sc.rows
 	r, err := s.write(ctx, assay.KindComparison, rec.Subject, parents, c)
-	return r, c, err
+	if err != nil {
+		return r, c, err
+	}
+	return r, c, s.adopt(ref, rec)
 }
 
 type other struct{ model, id assay.Digest }

@@ -192,6 +192,11 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 	if ext := strings.TrimPrefix(filepath.Base(path), strings.SplitN(filepath.Base(path), ".", 2)[0]); ext != ".onnx" {
 		name = "predictions" + ext
 	}
+	if name == "model.onnx" {
+		if _, err := s.program(ctx, assay.Model{File: assay.File{Name: name, Bytes: n, Digest: d}}); err != nil {
+			return assay.Record{}, assay.Model{}, assay.Errorf(assay.CodeOf(err), "%s is no model that can be used: %w", filepath.Base(path), err).Try("export the model as ONNX again, or give its predictions as .csv or .parquet")
+		}
+	}
 	spec := assay.RunSpec{Command: []string{"assay", "import"}, Config: assay.DigestOf([]byte("{}")), Inputs: map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID, "file": d}}
 	r, err := s.write(ctx, assay.KindRun, section(spec), []assay.Digest{splitRec.ID}, assay.Run{
 		Spec: spec, Status: run.Finished, Params: map[string]string{}, Metrics: map[string]assay.Number{}, Outputs: []assay.File{{Name: name, Bytes: n, Digest: d}}, Model: d,
@@ -220,10 +225,15 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 		return rec, assay.Model{}, err
 	}
 	m, err := assay.Decode[assay.Model](rec.Evidence)
-	if err != nil {
-		return rec, m, err
+	return rec, m, err
+}
+
+// adopt makes a model that was imported the current one, once its answers have been used without an error.
+func (s *session) adopt(ref string, rec assay.Record) error {
+	if ref == "" || !s.importable(ref) {
+		return nil
 	}
-	return rec, m, s.setCurrent(rec.ID)
+	return s.setCurrent(rec.ID)
 }
 
 // importable reports whether a reference to a model is a file to import.

@@ -429,7 +429,7 @@ func (a *app) doneCommand() *cobra.Command {
 		Use: "done [VERSION]", Short: "Print the Definition of Done, with the missing command for each item",
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("done", func(ctx context.Context, s *session, args []string) error {
-			stage, err := stageFlag(to)
+			stage, err := stageFlag("to", to)
 			if err != nil {
 				return err
 			}

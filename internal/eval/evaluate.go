@@ -10,6 +10,7 @@ import (
 )
 
 // Evaluate scores a model beside a baseline on the same rows. The caller fills in what only it knows: data, split, part, rows, read.
+// The lower end of an interval of a mean of losses that are never negative (log_loss, brier_score_loss, mean errors) is not below 0.
 // The result depends on the order of the rows only where a bootstrap does, and not at all on Threads.
 func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options) (assay.Evaluation, error) {
 	o = o.withDefaults()

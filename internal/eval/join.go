@@ -40,7 +40,7 @@ func Join(t *Truth, keys []string, p Predictions) (*Scores, error) {
 		return nil, assay.Errorf(assay.Internal, "%d keys for %d rows of predictions", n, p.Columns.Rows())
 	}
 	if n == 0 {
-		return nil, assay.Errorf(assay.Rejected, "%s holds no predictions", p.Name)
+		return nil, assay.Errorf(assay.Rejected, "%s has no rows", p.Name)
 	}
 	row := make(map[string]int32, len(keys))
 	for i, k := range keys {

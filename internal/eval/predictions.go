@@ -22,10 +22,10 @@ func ReadPredictions(ctx context.Context, name string, part, predictions *table.
 	if len(key) == 0 && predictions.Rows() != part.Rows() {
 		bad.Add("%d predictions for %d rows, and no key to join them by", predictions.Rows(), part.Rows())
 	}
-	if err := bad.Err(assay.Rejected, "the predictions cannot be used"); err != nil {
-		return nil, err
+	if err := bad.Err(assay.Rejected, predictionsFile); err != nil {
+		return nil, assay.Errorf(assay.Rejected, "%w", err).Try("add the columns of data.key (%s) to the file", strings.Join(key, ", "))
 	}
-	p := Predictions{Name: name, Others: true}
+	p := Predictions{Name: predictionsFile, Others: true}
 	want, err := keys(ctx, part, key)
 	if err != nil {
 		return nil, err
@@ -44,8 +44,19 @@ func ReadPredictions(ctx context.Context, name string, part, predictions *table.
 			return nil, err
 		}
 	}
-	return Join(t, want, p)
+	s, err := Join(t, want, p)
+	if err != nil {
+		if assay.HintOf(err) != "" || assay.CodeOf(err) != assay.Rejected {
+			return nil, err
+		}
+		return nil, assay.Errorf(assay.Rejected, "%w", err).Try("mend the file, then assay eval FILE; assay split says where the rows of each part are")
+	}
+	s.Name = name
+	return s, nil
 }
+
+// predictionsFile is what messages call the table; its rows are counted from 1 without the header.
+const predictionsFile = "the file of predictions"
 
 // keys writes the key of each row as one text, the same for a whole number whatever the file's type for it. Big integers stay exact.
 // Without a key it is the number of the row.

@@ -145,7 +145,7 @@ func VerifyEnvelope(ctx context.Context, envelope []byte, keys ...crypto.PublicK
 	}
 	var env dsse.Envelope
 	if err := strict(envelope, &env); err != nil {
-		return Statement{}, assay.Errorf(assay.Invalid, "the file is no DSSE envelope: %s", err)
+		return Statement{}, assay.Errorf(assay.Invalid, "the file is no DSSE envelope: %s", err).Try("assay evidence export ID -o FILE")
 	}
 	var verifiers []dsse.Verifier
 	seen := map[string]bool{}
@@ -168,7 +168,7 @@ func VerifyEnvelope(ctx context.Context, envelope []byte, keys ...crypto.PublicK
 	}
 	_, body, err := v.VerifyAndDecode(ctx, &env)
 	if err != nil {
-		return Statement{}, assay.Errorf(assay.Rejected, "no given key has signed the envelope: %s", err)
+		return Statement{}, assay.Errorf(assay.Rejected, "no given key has signed the envelope: %s", err).Try("assay evidence verify FILE --key KEY, with the signer's public key")
 	}
 	if env.PayloadType != PayloadType {
 		return Statement{}, assay.Errorf(assay.Invalid, "the envelope holds %.80q, not an in-toto statement", env.PayloadType)
@@ -253,7 +253,7 @@ func (s *SQLite) PublicKey(ctx context.Context) ([]byte, error) {
 func ParsePublicKey(b []byte) (crypto.PublicKey, error) {
 	block, _ := pem.Decode(b)
 	if block == nil || block.Type != "PUBLIC KEY" {
-		return nil, assay.Errorf(assay.Invalid, "the file is no PEM public key")
+		return nil, assay.Errorf(assay.Invalid, "the file is no PEM public key").Try("assay evidence key > key.pem")
 	}
 	k, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {

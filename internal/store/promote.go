@@ -130,7 +130,7 @@ func (s *SQLite) Rollback(ctx context.Context, b Back) (assay.Record, error) {
 			return moved(string(b.Stage), b.Name, held, *b.Expect)
 		}
 		if previous == 0 {
-			return assay.Errorf(assay.Refused, "no version of model %q held %s before", b.Name, b.Stage).Try("assay models")
+			return assay.Errorf(assay.Refused, "no version of model %q held %s before", b.Name, b.Stage).Try("assay model list")
 		}
 		v, err := version(ctx, tx, b.Name, previous)
 		if err != nil {

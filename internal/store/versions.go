@@ -216,7 +216,7 @@ func version(ctx context.Context, q queryer, name string, number int) (Version, 
 		return Version{}, err
 	}
 	if len(vs) == 0 {
-		return Version{}, assay.Errorf(assay.NotFound, "model %q has no version %d", name, number).Try("assay models")
+		return Version{}, assay.Errorf(assay.NotFound, "model %q has no version %d", name, number).Try("assay model list")
 	}
 	return vs[0], nil
 }
@@ -282,7 +282,7 @@ func (s *SQLite) Alias(ctx context.Context, name, alias string) (Version, error)
 			return err
 		}
 		if number == 0 {
-			return assay.Errorf(assay.NotFound, "model %q has no alias %q", name, alias).Try("assay models")
+			return assay.Errorf(assay.NotFound, "model %q has no alias %q", name, alias).Try("assay model list")
 		}
 		out, err = version(ctx, tx, name, number)
 		return err
@@ -350,7 +350,7 @@ func moved(what, name string, held, expected int) error {
 		return "version " + strconv.Itoa(n)
 	}
 	return assay.Errorf(assay.Refused, "%s of model %q is held by %s, not by %s as expected: somebody else moved it", what, name, say(held), say(expected)).
-		Try("look at it again (assay models), then decide anew")
+		Try("look at it again (assay model list), then decide anew")
 }
 
 // about returns the version's evidence, or for number 0 that of the model's newest version: what a journal entry can be about.
