@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // An Estimate is a number that somebody decides on, with the interval that says how far to trust it.
@@ -75,6 +76,17 @@ func FormatNumber(v, width float64) string {
 	}
 	digits := 1 - int(math.Floor(math.Log10(width)))
 	return strconv.FormatFloat(v, 'f', min(max(digits, 0), 6), 64)
+}
+
+// FormatCount writes a count with thousands separated by commas.
+func FormatCount(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	digits := strings.TrimPrefix(s, "-")
+	sign := s[:len(s)-len(digits)]
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
 }
 
 type estimateJSON struct {

@@ -238,13 +238,13 @@ func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
 		return err
 	}
 	c.Verdict = v.Verdict
-	c.Message = fmt.Sprintf("%s of %s rows violate one of %d constraints", thousands(v.Failing), thousands(v.Rows), v.Constraints)
+	c.Message = fmt.Sprintf("%s of %s rows violate one of %d constraints", assay.FormatCount(v.Failing), assay.FormatCount(v.Rows), v.Constraints)
 	for _, x := range v.Violations {
 		at := x.Column
 		if at == "" {
 			at = "the table"
 		}
-		c.notes = append(c.notes, ciNote{fmt.Sprintf("%s: %s (%s): %s rows", at, x.Rule, x.Detail, thousands(x.Count)), lineOf(r.p.Path(r.p.Schema), fmt.Sprintf("%q", x.Column))})
+		c.notes = append(c.notes, ciNote{fmt.Sprintf("%s: %s (%s): %s rows", at, x.Rule, x.Detail, assay.FormatCount(x.Count)), lineOf(r.p.Path(r.p.Schema), fmt.Sprintf("%q", x.Column))})
 	}
 	return nil
 }
@@ -262,7 +262,7 @@ func (r *ciRun) checkLeakage(ctx context.Context, c *ciCheck) error {
 	c.Verdict = leakageVerdict(d.Record)
 	var sizes []string
 	for _, p := range d.Record.Parts {
-		sizes = append(sizes, thousands(p.Rows)+" "+p.Name)
+		sizes = append(sizes, assay.FormatCount(p.Rows)+" "+p.Name)
 	}
 	c.Message = fmt.Sprintf("split by %s into %s; %d checks", d.Record.By, strings.Join(sizes, ", "), len(d.Record.Findings))
 	line := lineOf(filepath.Join(r.p.dir, ProjectFile), "split:")
@@ -344,10 +344,10 @@ func (r *ciRun) checkTraining(ctx context.Context, c *ciCheck) error {
 	}
 	r.model = first
 	a, b := assay.DigestOf(first), assay.DigestOf(second)
-	c.Message = fmt.Sprintf("%s on %s rows with seed %d: model %s both times", learner, thousands(int64(r.small.x.Rows())), r.p.Train.Seed, a.Short())
+	c.Message = fmt.Sprintf("%s on %s rows with seed %d: model %s both times", learner, assay.FormatCount(int64(r.small.x.Rows())), r.p.Train.Seed, a.Short())
 	if a != b {
 		c.Verdict = assay.Fail
-		c.Message = fmt.Sprintf("%s on %s rows with seed %d: model %s, then %s", learner, thousands(int64(r.small.x.Rows())), r.p.Train.Seed, a.Short(), b.Short())
+		c.Message = fmt.Sprintf("%s on %s rows with seed %d: model %s, then %s", learner, assay.FormatCount(int64(r.small.x.Rows())), r.p.Train.Seed, a.Short(), b.Short())
 	}
 	return nil
 }
@@ -365,7 +365,7 @@ func (r *ciRun) checkPredictions(ctx context.Context, c *ciCheck) error {
 	if err := validPrediction(p, n, r.small.classes); err != nil {
 		return err
 	}
-	c.Message = fmt.Sprintf("%s valid predictions of the small model", thousands(int64(n)))
+	c.Message = fmt.Sprintf("%s valid predictions of the small model", assay.FormatCount(int64(n)))
 	v, err := r.version(ctx, "")
 	if assay.CodeOf(err) == assay.NotFound {
 		return nil

@@ -84,7 +84,7 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return unwritable(ProjectFile, err)
 	}
 	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s rows, %d columns; %s is %s", thousands(t.Rows()), len(cols), target, g.Task)
+		fmt.Fprintf(w, "%s rows, %d columns; %s is %s", assay.FormatCount(t.Rows()), len(cols), target, g.Task)
 		if g.Positive != "" {
 			fmt.Fprintf(w, ", %q counts as positive", g.Positive)
 		}
@@ -252,7 +252,7 @@ func (g *guess) drops(f assay.Field, n int64, c glance) bool {
 	case c.distinct <= 1:
 		return drop("has one value and is left out")
 	case f.Type == assay.TypeString && c.distinct > 50 && c.distinct*2 > c.present:
-		return drop("is text that hardly repeats (%s values) and is left out", thousands(c.distinct))
+		return drop("is text that hardly repeats (%s values) and is left out", assay.FormatCount(c.distinct))
 	case f.Type == assay.TypeJSON || f.Type == assay.TypeBinary || f.Type == assay.TypeTime:
 		return drop("is of type %s and is left out", f.Type)
 	}

@@ -66,7 +66,7 @@ func (a *app) snapshotListCommand() *cobra.Command {
 					fmt.Fprintf(tw, "evidence\tcontent\tat\tname\trows\tfiles\tstored\n")
 					for i, r := range rs {
 						kept := map[bool]string{true: "yes", false: "no"}[snaps[i].Stored]
-						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.ID.Short(), snaps[i].Content.Short(), r.Entry.At.UTC().Format(time.RFC3339), snaps[i].Name, thousands(snaps[i].Rows), len(snaps[i].Files), kept)
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.ID.Short(), snaps[i].Content.Short(), r.Entry.At.UTC().Format(time.RFC3339), snaps[i].Name, assay.FormatCount(snaps[i].Rows), len(snaps[i].Files), kept)
 					}
 				})
 			})
@@ -104,7 +104,7 @@ func (a *app) snapshotRestoreCommand() *cobra.Command {
 }
 
 func printSnapshot(w io.Writer, r assay.Record, snap assay.Snapshot, sheet assay.Datasheet) {
-	fmt.Fprintf(w, "%s: %s rows, %d columns, %d file(s) of %s\n", snap.Name, thousands(snap.Rows), len(snap.Fields), len(snap.Files), snap.Format)
+	fmt.Fprintf(w, "%s: %s rows, %d columns, %d file(s) of %s\n", snap.Name, assay.FormatCount(snap.Rows), len(snap.Fields), len(snap.Files), snap.Format)
 	fmt.Fprintf(w, "content   %s\nevidence  %s\n", snap.Content, r.ID.Short())
 	if sheet.Complete {
 		fmt.Fprintln(w, "datasheet complete")
@@ -150,7 +150,7 @@ func printSplit(w io.Writer, s *session, r assay.Record, split assay.Split) {
 			if p.Name == split.Sealed {
 				sealed = "labels sealed"
 			}
-			fmt.Fprintf(tw, "  %s\t%10s rows\t%s\n", p.Name, thousands(p.Rows), sealed)
+			fmt.Fprintf(tw, "  %s\t%10s rows\t%s\n", p.Name, assay.FormatCount(p.Rows), sealed)
 		}
 	})
 	for _, f := range split.Findings {
@@ -205,7 +205,7 @@ func (s *session) printTrained(ctx context.Context, r assay.Record, m assay.Mode
 			fmt.Fprintf(w, "  %s on validation: %s\n", name, assay.FormatNumber(float64(run.Metrics["validation."+name]), 0.001))
 		}
 		if run.SealedRows > 0 {
-			fmt.Fprintf(w, "  ✕ %s rows of the training data are sealed test rows: the gate will refuse this model\n", thousands(run.SealedRows))
+			fmt.Fprintf(w, "  ✕ %s rows of the training data are sealed test rows: the gate will refuse this model\n", assay.FormatCount(run.SealedRows))
 		}
 	})
 }
@@ -278,7 +278,7 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 	if e.Final {
 		which = fmt.Sprintf("the sealed test part, read %d", e.Read)
 	}
-	fmt.Fprintf(w, "%s rows of %s, level %s, evidence %s\n", thousands(e.Count), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
+	fmt.Fprintf(w, "%s rows of %s, level %s, evidence %s\n", assay.FormatCount(e.Count), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
 	grid(w, func(tw *tabwriter.Writer) {
 		fmt.Fprintf(tw, "  metric\tmodel\tbaseline: %s\tgain\t\n", e.Baseline)
 		row := func(m assay.Metric) {
@@ -336,7 +336,7 @@ func (a *app) compareCommand() *cobra.Command {
 }
 
 func printComparison(w io.Writer, r assay.Record, c assay.Comparison) {
-	fmt.Fprintf(w, "against %s on the same %s rows, evidence %s\n", c.Name, thousands(c.Count), r.ID.Short())
+	fmt.Fprintf(w, "against %s on the same %s rows, evidence %s\n", c.Name, assay.FormatCount(c.Count), r.ID.Short())
 	grid(w, func(tw *tabwriter.Writer) {
 		fmt.Fprintf(tw, "  metric\tthis model\t%s\tdifference\t\n", c.Name)
 		for _, m := range c.Metrics {
@@ -460,17 +460,6 @@ func (a *app) rollbackCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&stage, "stage", "production", "staging or production")
 	return c
-}
-
-// thousands writes a count with separators.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	digits := strings.TrimPrefix(s, "-")
-	sign := s[:len(s)-len(digits)]
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
 }
 
 // seconds reads a duration such as 36h or 14d.

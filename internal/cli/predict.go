@@ -78,7 +78,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 		return err
 	}
 	return s.print("assay.predict/1", map[string]any{"rows": p.Rows(), "model": m.File.Digest, "file": out}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s predictions of model %s in %s\n", thousands(int64(p.Rows())), m.File.Digest.Short(), out)
+		fmt.Fprintf(w, "%s predictions of model %s in %s\n", assay.FormatCount(int64(p.Rows())), m.File.Digest.Short(), out)
 	})
 }
 

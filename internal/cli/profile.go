@@ -302,15 +302,15 @@ const (
 )
 
 func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
-	fmt.Fprintf(w, "%s: %s rows, %d columns; %s\n", name, thousands(r.Rows), r.Columns, r.Scope)
+	fmt.Fprintf(w, "%s: %s rows, %d columns; %s\n", name, assay.FormatCount(r.Rows), r.Columns, r.Scope)
 	if r.Withheld > 0 {
-		fmt.Fprintf(w, "left out  %s rows\n", thousands(r.Withheld))
+		fmt.Fprintf(w, "left out  %s rows\n", assay.FormatCount(r.Withheld))
 	}
 	cells := float64(r.Rows) * float64(r.Columns)
-	fmt.Fprintf(w, "missing   %s cells (%s)\n", thousands(r.Missing), share(float64(r.Missing), cells))
-	fmt.Fprintf(w, "repeated  %s rows equal an earlier row", thousands(r.Duplicates.Rows))
+	fmt.Fprintf(w, "missing   %s cells (%s)\n", assay.FormatCount(r.Missing), share(float64(r.Missing), cells))
+	fmt.Fprintf(w, "repeated  %s rows equal an earlier row", assay.FormatCount(r.Duplicates.Rows))
 	if len(r.Duplicates.Ignored) > 0 {
-		fmt.Fprintf(w, "; %s without %s", thousands(r.Duplicates.Without), strings.Join(r.Duplicates.Ignored, ", "))
+		fmt.Fprintf(w, "; %s without %s", assay.FormatCount(r.Duplicates.Without), strings.Join(r.Duplicates.Ignored, ", "))
 	}
 	fmt.Fprintln(w)
 	if t := r.Target; t != nil {
@@ -320,7 +320,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 				fmt.Fprintf(w, "; and %d more", len(t.Classes)-i)
 				break
 			}
-			fmt.Fprintf(w, "; %s: %s (%.1f %%)", c.Value, thousands(c.Count), 100*float64(c.Fraction))
+			fmt.Fprintf(w, "; %s: %s (%.1f %%)", c.Value, assay.FormatCount(c.Count), 100*float64(c.Fraction))
 		}
 		fmt.Fprintln(w)
 	}
@@ -346,7 +346,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			if v.Relation != nil && !math.IsNaN(float64(v.Relation.Strength)) {
 				relation = fmt.Sprintf("%s %.3f", strings.ReplaceAll(v.Relation.Measure, "_", " "), strengthOf(v.Relation))
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name, 24), v.Kind, share(float64(v.Missing), float64(v.Rows)), thousands(v.Distinct), middle, lo, hi, relation)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name, 24), v.Kind, share(float64(v.Missing), float64(v.Rows)), assay.FormatCount(v.Distinct), middle, lo, hi, relation)
 		}
 	})
 	if n := len(r.Variables) - profileColumns; n > 0 {
@@ -414,7 +414,7 @@ func (s *session) printAlerts(r assay.Record, report *dataset.ProfileReport) err
 	if err := s.profilePage(path, s.p.Name, r, report); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stdout, "%s rows, %d columns, %d findings; %s\n", thousands(report.Rows), report.Columns, len(report.Alerts), report.Scope)
+	fmt.Fprintf(s.Stdout, "%s rows, %d columns, %d findings; %s\n", assay.FormatCount(report.Rows), report.Columns, len(report.Alerts), report.Scope)
 	for i, al := range report.Alerts {
 		if i == 3 {
 			break

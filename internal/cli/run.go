@@ -170,7 +170,7 @@ func printRun(w io.Writer, r assay.Record, p assay.Run, model *assay.Record) {
 		fmt.Fprintf(w, "  ✕ %s\n", x)
 	}
 	for _, f := range p.Outputs {
-		fmt.Fprintf(w, "  %s, %s bytes\n", f.Name, thousands(f.Bytes))
+		fmt.Fprintf(w, "  %s, %s bytes\n", f.Name, assay.FormatCount(f.Bytes))
 	}
 	if model != nil {
 		fmt.Fprintf(w, "model %s\n", model.Subject.Short())

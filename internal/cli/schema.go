@@ -141,7 +141,7 @@ func (a *app) inferSchema(ctx context.Context, data, out string) error {
 	if a.json {
 		return a.printSchema(sc)
 	}
-	a.say("%d columns from %s rows into %s", len(sc.Columns), thousands(t.Rows()), out)
+	a.say("%d columns from %s rows into %s", len(sc.Columns), assay.FormatCount(t.Rows()), out)
 	return nil
 }
 
@@ -251,19 +251,19 @@ func (s *session) checkStage(ctx context.Context, quarantine string) (assay.Reco
 }
 
 func printValidation(w io.Writer, v assay.Validation) {
-	fmt.Fprintf(w, "%s %s: %s rows against %d constraints of schema %s\n", v.Verdict.Glyph(), v.Verdict, thousands(v.Rows), v.Constraints, v.Schema.Short())
+	fmt.Fprintf(w, "%s %s: %s rows against %d constraints of schema %s\n", v.Verdict.Glyph(), v.Verdict, assay.FormatCount(v.Rows), v.Constraints, v.Schema.Short())
 	for _, x := range v.Violations {
 		where := "table"
 		if x.Column != "" {
 			where = x.Column
 		}
-		fmt.Fprintf(w, "  ✕ %s %s: %s: %s rows (%.3g %%)", where, x.Rule, x.Detail, thousands(x.Count), 100*x.Fraction)
+		fmt.Fprintf(w, "  ✕ %s %s: %s: %s rows (%.3g %%)", where, x.Rule, x.Detail, assay.FormatCount(x.Count), 100*x.Fraction)
 		if len(x.Rows) > 0 {
 			fmt.Fprintf(w, ", the first are %v", x.Rows)
 		}
 		fmt.Fprintln(w)
 	}
 	if v.Failing > 0 {
-		fmt.Fprintf(w, "%s rows fail; assay check --quarantine FILE writes them all with the reasons\n", thousands(v.Failing))
+		fmt.Fprintf(w, "%s rows fail; assay check --quarantine FILE writes them all with the reasons\n", assay.FormatCount(v.Failing))
 	}
 }

@@ -118,7 +118,7 @@ func (s *session) table(ctx context.Context) (*table.Table, error) {
 const maxColumns = 2000
 
 func tooWide(n int) error {
-	return assay.Errorf(assay.Rejected, "the data has %s columns; a project takes at most %s", thousands(int64(n)), thousands(maxColumns)).Try("write the columns that matter to a file of their own")
+	return assay.Errorf(assay.Rejected, "the data has %s columns; a project takes at most %s", assay.FormatCount(int64(n)), assay.FormatCount(maxColumns)).Try("write the columns that matter to a file of their own")
 }
 
 // unwritable says which file could not be written and why, without the path of a server.

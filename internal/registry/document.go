@@ -139,13 +139,13 @@ func (d *Dossier) data() []Section {
 	t := list("data set")
 	if s := d.Snapshot; s != nil {
 		t.add(s.ID, text("name"), text(s.Value.Name))
-		t.add(s.ID, text("size"), textf("%s rows, %d columns", thousands(s.Value.Rows), len(s.Value.Fields)))
+		t.add(s.ID, text("size"), textf("%s rows, %d columns", assay.FormatCount(s.Value.Rows), len(s.Value.Fields)))
 		t.add(s.ID, text("content"), code(string(s.Value.Content)))
 	} else {
 		main.Blocks = append(main.Blocks, Block{Missing: "The data is not versioned: run assay snapshot."})
 	}
 	if v := d.Validation; v != nil {
-		t.add(v.ID, text("schema check"), textf("%s: %s of %s rows violate one of %d constraints", v.Value.Verdict, thousands(v.Value.Failing), thousands(v.Value.Rows), v.Value.Constraints))
+		t.add(v.ID, text("schema check"), textf("%s: %s of %s rows violate one of %d constraints", v.Value.Verdict, assay.FormatCount(v.Value.Failing), assay.FormatCount(v.Value.Rows), v.Value.Constraints))
 	} else {
 		main.Blocks = append(main.Blocks, Block{Missing: "The data is not checked: run assay check."})
 	}
@@ -156,7 +156,7 @@ func (d *Dossier) data() []Section {
 			if p.Name == s.Value.Sealed {
 				name += ", labels sealed"
 			}
-			t.add(s.ID, text(name), textf("%s rows", thousands(p.Rows)))
+			t.add(s.ID, text(name), textf("%s rows", assay.FormatCount(p.Rows)))
 		}
 	} else {
 		main.Blocks = append(main.Blocks, Block{Missing: "The data is not split: run assay split."})
@@ -209,7 +209,7 @@ func (d *Dossier) training() []Section {
 		t.add(r.ID, text("what stands in its way"), text(strings.Join(v.Missing, ", ")))
 	}
 	if v.SealedRows > 0 {
-		t.add(r.ID, text("sealed test rows that it was given"), text(thousands(v.SealedRows)))
+		t.add(r.ID, text("sealed test rows that it was given"), text(assay.FormatCount(v.SealedRows)))
 	}
 	out := []Section{{Key: "training", Title: "Training", Blocks: []Block{{Table: t}}}}
 	if len(v.Params) > 0 {
@@ -229,7 +229,7 @@ func (d *Dossier) evaluation() []Section {
 	}
 	v := e.Value
 	t := list("held-out rows")
-	t.add(e.ID, text("rows"), textf("%s of the %s part, sealed before training", thousands(v.Count), v.Part))
+	t.add(e.ID, text("rows"), textf("%s of the %s part, sealed before training", assay.FormatCount(v.Count), v.Part))
 	if x := d.Disclosure; x != nil {
 		t.add(x.ID, text("reads of the sealed labels"), textf("read %d, at level %s", x.Value.Read, assay.FormatNumber(x.Value.Level, math.NaN())))
 		if x.Value.Reason != "" {
@@ -262,7 +262,7 @@ func (d *Dossier) evaluation() []Section {
 					est, gap = x.Estimate, x.Gap
 				}
 			}
-			t.add(e.ID, text(s.Name), text(thousands(s.Count)), figure(est), figure(gap), verdict(s.Verdict))
+			t.add(e.ID, text(s.Name), text(assay.FormatCount(s.Count)), figure(est), figure(gap), verdict(s.Verdict))
 		}
 		out = append(out, Section{Key: "slices", Title: "Slices", Sub: true, Blocks: []Block{
 			{Table: t},
@@ -295,7 +295,7 @@ func (d *Dossier) comparison() Section {
 	v := x.Value
 	t := list("comparison")
 	t.add(x.ID, text("with"), text(v.Name))
-	t.add(x.ID, text("on the same rows"), text(thousands(v.Count)))
+	t.add(x.ID, text("on the same rows"), text(assay.FormatCount(v.Count)))
 	t.add(x.ID, textf("not worse by more than %s in %s", assay.FormatNumber(v.Margin, math.NaN()), v.Primary), verdict(v.Verdict))
 	m := &Table{Head: []string{"metric", "this version", v.Name, "difference", "test", "verdict"}, Numbers: []bool{false, true, true, true, false, false}}
 	for _, y := range v.Metrics {
@@ -311,15 +311,4 @@ func (d *Dossier) waivers() Section {
 		t.add(w.ID, text(w.Value.Rule), text(string(w.Value.Stage)), text(w.Value.By), text(w.Value.Reason))
 	}
 	return Section{Key: "waivers", Title: "Waivers", Blocks: []Block{{Text: "Rules of the gate that did not pass and that a person answered for."}, {Table: t}}}
-}
-
-// thousands writes a count with separators.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	digits := strings.TrimPrefix(s, "-")
-	sign := s[:len(s)-len(digits)]
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
 }

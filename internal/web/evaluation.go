@@ -101,10 +101,10 @@ func (p *evaluationPage) slices() {
 	if len(p.E.Slices) == 0 {
 		return
 	}
-	rows := []ForestRow{{fmt.Sprintf("all rows (%s)", thousands(p.E.Count)), p.Primary.Estimate, assay.Pass}}
+	rows := []ForestRow{{fmt.Sprintf("all rows (%s)", assay.FormatCount(p.E.Count)), p.Primary.Estimate, assay.Pass}}
 	judged := 0
 	for _, s := range p.E.Slices {
-		row := ForestRow{Label: fmt.Sprintf("%s (%s)", s.Name, thousands(s.Count)), Estimate: assay.Undefined("too few rows", s.Count), Verdict: s.Verdict}
+		row := ForestRow{Label: fmt.Sprintf("%s (%s)", s.Name, assay.FormatCount(s.Count)), Estimate: assay.Undefined("too few rows", s.Count), Verdict: s.Verdict}
 		for _, m := range s.Metrics {
 			if m.Name == p.E.Primary {
 				row.Estimate = m.Estimate

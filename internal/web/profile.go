@@ -120,7 +120,7 @@ type profileGroup struct {
 }
 
 func profileSentence(r *dataset.ProfileReport) string {
-	s := fmt.Sprintf("%s rows and %s columns: %s. Every number is exact.", thousands(r.Rows), thousands(int64(r.Columns)), r.Scope)
+	s := fmt.Sprintf("%s rows and %s columns: %s. Every number is exact.", assay.FormatCount(r.Rows), assay.FormatCount(int64(r.Columns)), r.Scope)
 	switch n := len(r.Alerts); n {
 	case 0:
 		return s + " Nothing calls for attention."
@@ -149,7 +149,7 @@ func significant(v assay.Number) string {
 	case x == math.Trunc(x) && math.Abs(x) < 10_000: // a year takes no separator
 		return fmt.Sprintf("%.0f", x)
 	case x == math.Trunc(x) && math.Abs(x) < 1e15:
-		return thousands(int64(x))
+		return assay.FormatCount(int64(x))
 	}
 	return fmt.Sprintf("%.5g", x)
 }
@@ -160,11 +160,11 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 		c.Share = float64(v.Missing) / float64(r.Rows)
 	}
 	fact := func(name, value string) { c.Facts = append(c.Facts, profileFact{name, value}) }
-	fact("distinct", thousands(v.Distinct))
-	fact("unique", thousands(v.Unique))
-	fact("missing", fmt.Sprintf("%s (%.1f %%)", thousands(v.Missing), 100*c.Share))
+	fact("distinct", assay.FormatCount(v.Distinct))
+	fact("unique", assay.FormatCount(v.Unique))
+	fact("missing", fmt.Sprintf("%s (%.1f %%)", assay.FormatCount(v.Missing), 100*c.Share))
 	if v.NaNs > 0 {
-		fact("of them NaN", thousands(v.NaNs))
+		fact("of them NaN", assay.FormatCount(v.NaNs))
 	}
 	if r.Target != nil {
 		c.Target = r.Target.Column
@@ -208,14 +208,14 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 		} {
 			fact(f.name, significant(f.v))
 		}
-		fact("zeros", thousands(n.Zeros))
-		fact("negative", thousands(n.Negatives))
+		fact("zeros", assay.FormatCount(n.Zeros))
+		fact("negative", assay.FormatCount(n.Negatives))
 		if n.PosInf+n.NegInf > 0 {
-			fact("infinite", thousands(n.PosInf+n.NegInf))
+			fact("infinite", assay.FormatCount(n.PosInf+n.NegInf))
 		}
 	}
 	if l := v.Lengths; l != nil {
-		fact("characters", fmt.Sprintf("%s–%s, mean %s", thousands(l.Min), thousands(l.Max), significant(l.Mean)))
+		fact("characters", fmt.Sprintf("%s–%s, mean %s", assay.FormatCount(l.Min), assay.FormatCount(l.Max), significant(l.Mean)))
 	}
 	if k := v.Characters; k != nil {
 		total := k.Letters + k.Digits + k.Spaces + k.Punctuation + k.Symbols + k.Others
@@ -232,7 +232,7 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 			n    int64
 		}{{"rows beyond ASCII", k.NonASCII}, {"rows of digits", k.DigitsOnly}, {"padded rows", k.Padded}, {"blank rows", k.Blank}} {
 			if f.n > 0 {
-				fact(f.name, thousands(f.n))
+				fact(f.name, assay.FormatCount(f.n))
 			}
 		}
 	}

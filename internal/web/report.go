@@ -62,7 +62,7 @@ func render(w io.Writer, name, title string, f Footer, body any) error {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"count":   func(n int64) string { return thousands(n) },
+		"count":   func(n int64) string { return assay.FormatCount(n) },
 		"percent": func(f float64) string { return strconv.FormatFloat(100*f, 'f', 1, 64) + " %" },
 		"number":  func(v float64) string { return assay.FormatNumber(v, math.NaN()) },
 		"verdict": func(v assay.Verdict) template.HTML {
@@ -71,7 +71,7 @@ func functions() template.FuncMap {
 		"estimate": func(e assay.Estimate) template.HTML {
 			title := e.Method
 			if e.HasInterval() {
-				title = fmt.Sprintf("%s, level %s, n = %s", e.Method, strconv.FormatFloat(e.Level, 'g', 4, 64), thousands(e.N))
+				title = fmt.Sprintf("%s, level %s, n = %s", e.Method, strconv.FormatFloat(e.Level, 'g', 4, 64), assay.FormatCount(e.N))
 			}
 			return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
 		},
@@ -117,15 +117,4 @@ func float(v any) float64 {
 		return float64(v)
 	}
 	return math.NaN()
-}
-
-// thousands writes a count with separators.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	digits := strings.TrimPrefix(s, "-")
-	sign := s[:len(s)-len(digits)]
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
 }
