@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/learn"
 )
@@ -18,7 +17,7 @@ func (s *session) schemaEvidence(ctx context.Context, sc *schema.Schema) (assay.
 	if err != nil {
 		return assay.Record{}, err
 	}
-	d, err := blob.PutBytes(ctx, s.st.Blobs(), doc)
+	d, err := s.keepBytes(ctx, doc)
 	if err != nil {
 		return assay.Record{}, err
 	}

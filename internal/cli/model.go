@@ -164,6 +164,15 @@ func (s *session) splitEvidence(ctx context.Context) (assay.Record, assay.Split,
 // model finds a model by what a person types: nothing (the newest of this data), a digest or its beginning, NAME, NAME@STAGE or
 // NAME:VERSION.
 func (s *session) model(ctx context.Context, ref string) (assay.Record, assay.Model, error) {
+	rec, m, err := s.candidate(ctx, ref)
+	if err == nil {
+		err = s.keep(ctx)
+	}
+	return rec, m, err
+}
+
+// candidate is model, but a file that is imported is written only when the caller keeps it: what is refused leaves no trace.
+func (s *session) candidate(ctx context.Context, ref string) (assay.Record, assay.Model, error) {
 	var rec *assay.Record
 	switch {
 	case ref != "" && s.importable(ref):

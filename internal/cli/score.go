@@ -22,7 +22,7 @@ import (
 
 // program loads the model file.
 func (s *session) program(ctx context.Context, m assay.Model) (*learn.Program, error) {
-	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
+	b, err := s.modelBytes(ctx, m.File)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (s *session) answers(ctx context.Context, name string, splitRec assay.Recor
 
 // blobTable reads a stored file as a table; its name says the format.
 func (s *session) blobTable(ctx context.Context, f assay.File) (*table.Table, error) {
-	in, err := s.st.Blobs().Open(ctx, f.Digest)
+	in, err := s.openFile(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func fieldNames(fields []assay.Field) []string {
 
 // evalStage evaluates a model on the validation part, or, when final, on the sealed test part.
 func (s *session) evalStage(ctx context.Context, ref string, final bool, reason string) (assay.Record, assay.Evaluation, error) {
-	rec, m, err := s.model(ctx, ref)
+	rec, m, err := s.candidate(ctx, ref)
 	if err != nil {
 		return rec, assay.Evaluation{}, err
 	}
@@ -235,6 +235,9 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 		if err := eval.Ready(sc.truth, o, sc.model, sc.baseline); err != nil {
 			return rec, assay.Evaluation{}, err
 		}
+		if err := s.keep(ctx); err != nil {
+			return rec, assay.Evaluation{}, err
+		}
 		disclosure, dl, err := s.disclose(ctx, rec, splitRec, split, o, reason)
 		if err != nil {
 			return rec, assay.Evaluation{}, err
@@ -251,6 +254,9 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 	}
 	curves, err := eval.Curves(sc.truth, sc.model, sc.baseline, o)
 	if err != nil {
+		return rec, e, err
+	}
+	if err := s.keep(ctx); err != nil {
 		return rec, e, err
 	}
 	if curves != nil {
@@ -315,7 +321,7 @@ func (s *session) sealedLabels(ctx context.Context, disclosure assay.Digest) (*t
 // compareStage holds a model against the version in production on the sealed rows, or against the baseline when none is there. It
 // uses the disclosure of the model's final evaluation, so that it spends no read of its own.
 func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Record, assay.Comparison, error) {
-	rec, m, err := s.model(ctx, ref)
+	rec, m, err := s.candidate(ctx, ref)
 	if err != nil {
 		return rec, assay.Comparison{}, err
 	}
@@ -367,6 +373,9 @@ func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Re
 	if err != nil {
 		return rec, c, err
 	}
+	if err := s.keep(ctx); err != nil {
+		return rec, c, err
+	}
 	c.Candidate, c.Reference, c.Split, c.Rows = rec.Subject, digest.model, splitRec.ID, sc.rows
 	r, err := s.write(ctx, assay.KindComparison, rec.Subject, parents, c)
 	if err != nil {
@@ -395,7 +404,7 @@ func (s *session) reference(ctx context.Context, rec assay.Record, name string, 
 		v := all[at]
 		name = fmt.Sprintf("%s:%d", v.Name, v.Number)
 	}
-	orec, om, err := s.model(ctx, name)
+	orec, om, err := s.candidate(ctx, name)
 	if err != nil {
 		return nil, other{}, err
 	}

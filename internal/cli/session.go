@@ -20,12 +20,13 @@ import (
 // asked for.
 type session struct {
 	*app
-	p      *Project
-	st     *store.SQLite
-	engine *table.Engine
-	sums   *dataset.Sums
-	data   *table.Table
-	parent string // the command that opened it, for the journal
+	p       *Project
+	st      *store.SQLite
+	engine  *table.Engine
+	sums    *dataset.Sums
+	data    *table.Table
+	parent  string   // the command that opened it, for the journal
+	offered *offered // evidence about a file that is not accepted yet; nil when there is none
 }
 
 // open starts a session on the project of the working directory.
@@ -188,11 +189,7 @@ func (s *session) write(ctx context.Context, kind assay.Kind, subject assay.Dige
 	if err != nil {
 		return assay.Record{}, err
 	}
-	rs, err := s.st.Append(ctx, s.circumstances(), e)
-	if err != nil {
-		return assay.Record{}, err
-	}
-	return rs[0], nil
+	return s.append(ctx, e)
 }
 
 // circumstances go into the journal beside the evidence.

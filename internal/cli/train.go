@@ -179,12 +179,7 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
-	}
-	defer f.Close()
-	d, n, err := s.st.Blobs().Put(ctx, f)
+	d, n, err := s.offer(path)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
@@ -217,10 +212,14 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 	if err != nil {
 		return r, assay.Model{}, err
 	}
-	rec, err := run.RecordModel(ctx, r, run.ModelSpec{
+	ev, err := run.ModelOf(r, run.ModelSpec{
 		Learner: "imported", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.Column, Classes: train.classes, Positive: positive,
 		Dataset: splitRec.Subject, Split: splitRec.ID, File: name,
-	}, s.st)
+	}, func(f assay.File) ([]byte, error) { return s.modelBytes(ctx, f) })
+	if err != nil {
+		return r, assay.Model{}, err
+	}
+	rec, err := s.append(ctx, ev)
 	if err != nil {
 		return rec, assay.Model{}, err
 	}

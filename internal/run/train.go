@@ -135,16 +135,30 @@ const maxModelBytes = 2 << 30
 // RecordModel records the model that a finished run left, as evidence about its file. An ONNX file is loaded, so that one that cannot be
 // evaluated is refused here and not in production; a predictions file stands for a model that nobody can call.
 func RecordModel(ctx context.Context, run assay.Record, s ModelSpec, st store.Store) (assay.Record, error) {
-	r, err := assay.Decode[assay.Run](run.Evidence)
+	ev, err := ModelOf(run, s, func(f assay.File) ([]byte, error) { return blob.ReadAll(ctx, st.Blobs(), f.Digest, maxModelBytes) })
 	if err != nil {
 		return assay.Record{}, err
 	}
+	records, err := st.Append(ctx, nil, ev)
+	if err != nil {
+		return assay.Record{}, err
+	}
+	return records[0], nil
+}
+
+// ModelOf is the evidence that RecordModel stores. read gives the bytes of an output of the run, which need not be in a store yet.
+func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error)) (assay.Evidence, error) {
+	var none assay.Evidence
+	r, err := assay.Decode[assay.Run](run.Evidence)
+	if err != nil {
+		return none, err
+	}
 	if r.Status != Finished {
-		return assay.Record{}, assay.Errorf(assay.Refused, "run %s is %s, so what it left is no model", run.ID.Short(), r.Status).Try("assay run -- COMMAND")
+		return none, assay.Errorf(assay.Refused, "run %s is %s, so what it left is no model", run.ID.Short(), r.Status).Try("assay run -- COMMAND")
 	}
 	file, err := modelOutput(r.Outputs, s.File)
 	if err != nil {
-		return assay.Record{}, err
+		return none, err
 	}
 	m := assay.Model{
 		Format: "predictions", Learner: s.Learner, Task: s.Task, Target: s.Target, Inputs: s.Inputs, Classes: s.Classes, Positive: s.Positive,
@@ -152,13 +166,13 @@ func RecordModel(ctx context.Context, run assay.Record, s ModelSpec, st store.St
 	}
 	if isONNX(file.Name) {
 		m.Format = "onnx"
-		b, err := blob.ReadAll(ctx, st.Blobs(), file.Digest, maxModelBytes)
+		b, err := read(file)
 		if err != nil {
-			return assay.Record{}, err
+			return none, err
 		}
 		program, err := learn.LoadONNX(b)
 		if err != nil {
-			return assay.Record{}, err
+			return none, err
 		}
 		if len(m.Inputs) == 0 {
 			m.Inputs = program.Inputs()
@@ -166,7 +180,7 @@ func RecordModel(ctx context.Context, run assay.Record, s ModelSpec, st store.St
 		if classes := program.Classes(); len(m.Classes) == 0 {
 			m.Classes = classes
 		} else if len(classes) > 0 && !slices.Equal(classes, m.Classes) {
-			return assay.Record{}, assay.Errorf(assay.Invalid, "the model's classes are %q, the target's are %q", classes, m.Classes)
+			return none, assay.Errorf(assay.Invalid, "the model's classes are %q, the target's are %q", classes, m.Classes)
 		}
 	}
 	if m.Inputs == nil {
@@ -176,15 +190,7 @@ func RecordModel(ctx context.Context, run assay.Record, s ModelSpec, st store.St
 	if s.Split != "" {
 		parents = append(parents, s.Split)
 	}
-	ev, err := store.Evidence(assay.KindModel, file.Digest, parents, m)
-	if err != nil {
-		return assay.Record{}, err
-	}
-	records, err := st.Append(ctx, nil, ev)
-	if err != nil {
-		return assay.Record{}, err
-	}
-	return records[0], nil
+	return store.Evidence(assay.KindModel, file.Digest, parents, m)
 }
 
 func isONNX(name string) bool { return len(name) > 5 && name[len(name)-5:] == ".onnx" }
