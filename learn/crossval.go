@@ -23,7 +23,7 @@ type CrossValidation struct {
 type CrossScore struct {
 	Metric   metric.Definition
 	Folds    []float64      // one a fold; NaN where the metric is undefined
-	Estimate assay.Estimate // mean over the folds, with the interval of Nadeau and Bengio
+	Estimate assay.Estimate // mean over the folds, with the interval of Nadeau and Bengio, cut at the metric's range
 }
 
 // CrossValidated is the result of a cross-validation.
@@ -91,7 +91,8 @@ func CrossValidate(ctx context.Context, spec Spec, data Data, o CrossValidation)
 	}
 	out.Trains, out.Tests = int(math.Round(float64(trains)/float64(len(folds)))), int(math.Round(float64(tests)/float64(len(folds))))
 	for k := range out.Scores {
-		out.Scores[k].Estimate, _ = stat.NadeauBengio(out.Scores[k].Folds, out.Trains, out.Tests, o.Level)
+		e, _ := stat.NadeauBengio(out.Scores[k].Folds, out.Trains, out.Tests, o.Level)
+		out.Scores[k].Estimate = defs[k].Cut(spec.Task, e)
 	}
 	return out, nil
 }
