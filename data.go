@@ -5,8 +5,8 @@ package assay
 type Snapshot struct {
 	Name    string  `json:"name"` // the data set's name: the project's, or the base name of its file
 	Format  string  `json:"format"`
-	Files   []File  `json:"files"`   // sorted by name
-	Content Digest  `json:"content"` // of the rows, whatever their order and file format
+	Files   []File  `json:"files" names:"blob if Stored"` // sorted by name
+	Content Digest  `json:"content" names:"content"`      // of the rows, whatever their order and file format
 	Rows    int64   `json:"rows"`
 	Fields  []Field `json:"fields"`
 	Stored  bool    `json:"stored"` // the bytes are in the blob store and can be restored
@@ -40,15 +40,15 @@ type Datasheet struct {
 
 // SchemaRecord is the payload of KindSchema. The subject is Digest.
 type SchemaRecord struct {
-	Digest      Digest `json:"digest"` // of the schema's canonical JSON
+	Digest      Digest `json:"digest" names:"content"` // of the schema's canonical JSON
 	Columns     int    `json:"columns"`
 	Constraints int    `json:"constraints"`
-	Document    Digest `json:"document"` // blob of the schema file
+	Document    Digest `json:"document" names:"blob"` // blob of the schema file
 }
 
 // Validation is the payload of KindValidation: a table checked against a schema. The subject is the content of the table.
 type Validation struct {
-	Schema      Digest      `json:"schema"`
+	Schema      Digest      `json:"schema" names:"content"`
 	Boundary    string      `json:"boundary"` // which boundary was checked: data, train, validation, test, predictions
 	Rows        int64       `json:"rows"`
 	Failing     int64       `json:"failing"` // rows with at least one violation
@@ -75,8 +75,8 @@ type Profile struct {
 	Duplicates int64   `json:"duplicates"` // rows that equal an earlier row
 	Missing    int64   `json:"missing"`    // cells
 	Target     string  `json:"target,omitempty"`
-	Alerts     []Alert `json:"alerts"` // ranked, most important first
-	Report     Digest  `json:"report"` // blob of the profile's JSON
+	Alerts     []Alert `json:"alerts"`              // ranked, most important first
+	Report     Digest  `json:"report" names:"blob"` // blob of the profile's JSON
 }
 
 // Alert is one finding about data.
@@ -101,20 +101,20 @@ type Split struct {
 	Columns    []string  `json:"columns"` // what it was split by: target, group, time or key columns
 	Key        []string  `json:"key"`     // what identifies a row; empty: its content
 	Seed       uint64    `json:"seed"`
-	Parts      []Part    `json:"parts"`             // train, validation, test
-	Sealed     string    `json:"sealed"`            // the part whose labels are withheld: test
-	Assignment Digest    `json:"assignment"`        // of every (row id, part) pair in canonical order
-	Sketch     Digest    `json:"sketch,omitempty"`  // blob: hashes of the cells of sealed rows, without the target
-	Options    Digest    `json:"options,omitempty"` // of the options: equal ones divide the same rows in the same order equally
-	Findings   []Leakage `json:"findings"`          // every leakage check that ran, passed or not
+	Parts      []Part    `json:"parts"`                             // train, validation, test
+	Sealed     string    `json:"sealed"`                            // the part whose labels are withheld: test
+	Assignment Digest    `json:"assignment" names:"blob"`           // of every (row id, part) pair in canonical order
+	Sketch     Digest    `json:"sketch,omitempty" names:"blob"`     // blob: hashes of the cells of sealed rows, without the target
+	Options    Digest    `json:"options,omitempty" names:"content"` // of the options: equal ones divide the same rows in the same order equally
+	Findings   []Leakage `json:"findings"`                          // every leakage check that ran, passed or not
 }
 
 // Part is one side of a split.
 type Part struct {
 	Name   string           `json:"name"`
 	Rows   int64            `json:"rows"`
-	IDs    Digest           `json:"ids"`              // of the part's row ids in canonical order
-	Labels map[string]int64 `json:"labels,omitempty"` // rows per class; not disclosed for the sealed part when it decides nothing
+	IDs    Digest           `json:"ids" names:"content"` // of the part's row ids in canonical order
+	Labels map[string]int64 `json:"labels,omitempty"`    // rows per class; not disclosed for the sealed part when it decides nothing
 }
 
 // Leakage is one leakage check between the parts of a split, or between a feature and the target.

@@ -2,10 +2,10 @@ package assay
 
 // Evaluation is the payload of KindEvaluation. The subject is the model's digest.
 type Evaluation struct {
-	Data        Digest           `json:"data"`  // content of the data set
-	Split       Digest           `json:"split"` // evidence id
+	Data        Digest           `json:"data" names:"content"`   // content of the data set
+	Split       Digest           `json:"split" names:"evidence"` // evidence id
 	Part        string           `json:"part"`
-	Rows        Digest           `json:"rows"` // of the row ids that were scored
+	Rows        Digest           `json:"rows" names:"content"` // of the row ids that were scored
 	Count       int64            `json:"count"`
 	Final       bool             `json:"final"`          // read from the sealed part
 	Read        int              `json:"read,omitempty"` // which read of the sealed part this was, from 1
@@ -25,7 +25,7 @@ type Evaluation struct {
 	Fairness    []Disparity      `json:"fairness"`
 	Confusion   [][]int64        `json:"confusion,omitempty"` // rows true, columns predicted, in the order of Classes
 	Calibration []CalibrationBin `json:"calibration,omitempty"`
-	Curves      Digest           `json:"curves,omitempty"` // blob: ROC, PR, lift and threshold table
+	Curves      Digest           `json:"curves,omitempty" names:"blob"` // blob: ROC, PR, lift and threshold table
 }
 
 // Metric is one score with its interval, beside the baseline's.
@@ -77,11 +77,11 @@ type CalibrationBin struct {
 // Comparison is the payload of KindComparison: a candidate against another model on the same rows. The subject is the candidate's
 // digest.
 type Comparison struct {
-	Candidate Digest             `json:"candidate"`
-	Reference Digest             `json:"reference"` // the other model's digest; empty when it is a baseline
-	Name      string             `json:"name"`      // the other model's name, or the baseline's
-	Split     Digest             `json:"split"`
-	Rows      Digest             `json:"rows"`
+	Candidate Digest             `json:"candidate" names:"content"`
+	Reference Digest             `json:"reference" names:"content"` // the other model's digest; empty when it is a baseline
+	Name      string             `json:"name"`                      // the other model's name, or the baseline's
+	Split     Digest             `json:"split" names:"evidence"`
+	Rows      Digest             `json:"rows" names:"content"`
 	Count     int64              `json:"count"`
 	Margin    float64            `json:"margin"` // how much worse still counts as not worse, in the metric's unit
 	Primary   string             `json:"primary"`
@@ -104,8 +104,8 @@ type MetricDifference struct {
 
 // Disclosure is the payload of KindDisclosure: the sealed labels were used once more. The subject is the model's digest.
 type Disclosure struct {
-	Split   Digest   `json:"split"`
-	Rows    Digest   `json:"rows"`
+	Split   Digest   `json:"split" names:"evidence"`
+	Rows    Digest   `json:"rows" names:"content"`
 	Read    int      `json:"read"`             // 1 for the first read of these rows, under whatever name
 	Level   float64  `json:"level"`            // 1 − α/k for the k-th read
 	Metrics []string `json:"metrics"`          // what was disclosed

@@ -27,11 +27,21 @@ const (
 	KindPromotion    Kind = "promotion"    // Promotion
 	KindCard         Kind = "card"         // Card
 	KindCI           Kind = "ci"           // CI
+	KindServing      Kind = "serving"      // Serving
+	KindMonitor      Kind = "monitor"      // Monitor
+	KindTestFire     Kind = "test_fire"    // TestFire
+	KindDrift        Kind = "drift"        // Drift
+	KindOutcome      Kind = "outcome"      // Outcome
+	KindAlert        Kind = "alert"        // Incident
 )
 
 // Evidence is one proven fact: immutable, and named by its content. Its id is the SHA-256 of the RFC 8785 canonical JSON of exactly
 // these five fields, so that the same fact has the same id whoever finds it and whenever. A payload therefore holds no clock time,
 // no duration, no host name and no absolute path: those belong to the journal Entry.
+//
+// Every Digest in a payload carries a names tag that says what it is the digest of: "blob", bytes that must be in the store for as long
+// as the evidence is; "evidence", the id of other evidence; "content", rows, bytes or settings that need not be there. A tag on a list,
+// a map or a struct holds for the digests inside it.
 type Evidence struct {
 	Kind    Kind            `json:"kind"`
 	Version int             `json:"version"` // of the payload's type; 1 is the first

@@ -2,10 +2,10 @@ package assay
 
 // Judgement is the payload of KindVerdict: a policy applied to the evidence about one model. The subject is the model's digest.
 type Judgement struct {
-	Policy  Digest       `json:"policy"` // of the policy's canonical form
+	Policy  Digest       `json:"policy" names:"content"` // of the policy's canonical form
 	Name    string       `json:"name"`
 	Stage   Stage        `json:"stage"`
-	Data    Digest       `json:"data"`
+	Data    Digest       `json:"data" names:"content"`
 	Rules   []RuleResult `json:"rules"`
 	Verdict Verdict      `json:"verdict"`
 }
@@ -17,9 +17,9 @@ type RuleResult struct {
 	Verdict  Verdict  `json:"verdict"`
 	Reason   string   `json:"reason"`
 	Hint     string   `json:"hint,omitempty"` // the command that would change the answer
-	Evidence []Digest `json:"evidence"`
-	Waived   Digest   `json:"waived,omitempty"` // evidence id of the waiver
-	Required bool     `json:"required"`         // for this stage
+	Evidence []Digest `json:"evidence" names:"evidence"`
+	Waived   Digest   `json:"waived,omitempty" names:"evidence"` // evidence id of the waiver
+	Required bool     `json:"required"`                          // for this stage
 }
 
 // Waiver is the payload of KindWaiver: a named person answers for one rule, for one version, one stage and one policy. The subject is
@@ -31,7 +31,7 @@ type Waiver struct {
 	Stage   Stage  `json:"stage"`
 	By      string `json:"by"`
 	Reason  string `json:"reason"`
-	Policy  Digest `json:"policy"`
+	Policy  Digest `json:"policy" names:"content"`
 }
 
 // Promotion is the payload of KindPromotion: a version moved to a stage, or back. The subject is the model's digest.
@@ -40,8 +40,8 @@ type Promotion struct {
 	Version  int    `json:"version"`
 	Stage    Stage  `json:"stage"`
 	From     Stage  `json:"from"`
-	Previous int    `json:"previous,omitempty"` // the version that held the stage before
-	Verdict  Digest `json:"verdict,omitempty"`  // evidence id of the judgement; empty for a rollback
+	Previous int    `json:"previous,omitempty"`                 // the version that held the stage before
+	Verdict  Digest `json:"verdict,omitempty" names:"evidence"` // evidence id of the judgement; empty for a rollback
 	Rollback bool   `json:"rollback,omitempty"`
 }
 
@@ -49,10 +49,10 @@ type Promotion struct {
 type Card struct {
 	Name       string   `json:"name"`
 	Version    int      `json:"version"`
-	Document   Digest   `json:"document"`   // blob of the Markdown
-	Statements Digest   `json:"statements"` // of what people said: the card is stale when they say something else
-	Sources    []Digest `json:"sources"`    // evidence ids that its figures point at
-	Missing    []string `json:"missing"`    // sections that assay.yaml or the store leaves out
+	Document   Digest   `json:"document" names:"blob"`      // blob of the Markdown
+	Statements Digest   `json:"statements" names:"content"` // of what people said: the card is stale when they say something else
+	Sources    []Digest `json:"sources" names:"evidence"`   // evidence ids that its figures point at
+	Missing    []string `json:"missing"`                    // sections that assay.yaml or the store leaves out
 	Complete   bool     `json:"complete"`
 }
 

@@ -9,31 +9,31 @@ type Run struct {
 	Signal      string            `json:"signal,omitempty"`
 	Params      map[string]string `json:"params"`
 	Metrics     map[string]Number `json:"metrics"` // the last value of each
-	Outputs     []File            `json:"outputs"`
-	Model       Digest            `json:"model,omitempty"` // of the model file, when the run made one
-	Seeded      []string          `json:"seeded"`          // generators that were seeded
-	Unseeded    []string          `json:"unseeded"`        // generators that ran without a seed, or could not be seeded
+	Outputs     []File            `json:"outputs" names:"blob"`
+	Model       Digest            `json:"model,omitempty" names:"blob"` // of the model file, when the run made one
+	Seeded      []string          `json:"seeded"`                       // generators that were seeded
+	Unseeded    []string          `json:"unseeded"`                     // generators that ran without a seed, or could not be seeded
 	Environment Environment       `json:"environment"`
-	Missing     []string          `json:"missing"`            // what stands between this run and its repetition: dirty_tree, unpinned_package, …
-	Score       float64           `json:"score"`              // reproducibility, 0–1: the weighted share of what is not missing
-	Problems    []string          `json:"problems,omitempty"` // what went wrong besides the exit status: an unreadable metrics.json, …
-	SealedRows  int64             `json:"sealed_rows"`        // of the rows it was given, how many an earlier split had sealed
-	Amends      Digest            `json:"amends,omitempty"`   // evidence id of the finished run that this record adds to
+	Missing     []string          `json:"missing"`                           // what stands between this run and its repetition: dirty_tree, unpinned_package, …
+	Score       float64           `json:"score"`                             // reproducibility, 0–1: the weighted share of what is not missing
+	Problems    []string          `json:"problems,omitempty"`                // what went wrong besides the exit status: an unreadable metrics.json, …
+	SealedRows  int64             `json:"sealed_rows"`                       // of the rows it was given, how many an earlier split had sealed
+	Amends      Digest            `json:"amends,omitempty" names:"evidence"` // evidence id of the finished run that this record adds to
 }
 
 // RunSpec is everything that a run was given.
 type RunSpec struct {
-	Command []string          `json:"command"` // or ["assay","train",LEARNER] for a built-in learner
-	Config  Digest            `json:"config"`  // of the experiment's part of assay.yaml, canonical
+	Command []string          `json:"command"`             // or ["assay","train",LEARNER] for a built-in learner
+	Config  Digest            `json:"config" names:"blob"` // of the experiment's part of assay.yaml, canonical
 	Seed    uint64            `json:"seed"`
-	Inputs  map[string]Digest `json:"inputs"` // data content, split, part files
+	Inputs  map[string]Digest `json:"inputs" names:"content"` // data content, split, part files
 	Code    Source            `json:"code"`
 }
 
 // Source says which source was run.
 type Source struct {
-	Commit string `json:"commit,omitempty"` // empty outside a git work tree
-	Dirty  Digest `json:"dirty,omitempty"`  // of the uncommitted difference; empty for a clean tree
+	Commit string `json:"commit,omitempty"`             // empty outside a git work tree
+	Dirty  Digest `json:"dirty,omitempty" names:"blob"` // of the uncommitted difference; empty for a clean tree
 }
 
 // Environment is what a run could see of the machine and the packages. Secrets are redacted before they get here.
@@ -42,15 +42,15 @@ type Environment struct {
 	CPU         string            `json:"cpu"`
 	Threads     int               `json:"threads"`
 	GPU         []string          `json:"gpu,omitempty"`
-	Interpreter string            `json:"interpreter,omitempty"` // "CPython 3.11.7"
-	Packages    map[string]string `json:"packages,omitempty"`    // name to exact version
-	Lock        Digest            `json:"lock,omitempty"`        // blob of the lock file
+	Interpreter string            `json:"interpreter,omitempty"`       // "CPython 3.11.7"
+	Packages    map[string]string `json:"packages,omitempty"`          // name to exact version
+	Lock        Digest            `json:"lock,omitempty" names:"blob"` // blob of the lock file
 	Variables   map[string]string `json:"variables,omitempty"`
 }
 
 // Reproduction is the payload of KindReproduction: a run that was run again. The subject is the run's.
 type Reproduction struct {
-	Run         Digest       `json:"run"`
+	Run         Digest       `json:"run" names:"evidence"`
 	Identical   bool         `json:"identical"`
 	Differences []Difference `json:"differences"`
 	Cause       string       `json:"cause,omitempty"` // threads, unseeded_generator, time, network, input, environment, unknown
@@ -93,8 +93,8 @@ type Model struct {
 	Inputs   []Field  `json:"inputs"`
 	Classes  []string `json:"classes,omitempty"` // in the order of the probability columns
 	Positive string   `json:"positive,omitempty"`
-	Run      Digest   `json:"run"`   // evidence id of the run that made it
-	Data     Digest   `json:"data"`  // content of the data set
-	Split    Digest   `json:"split"` // evidence id of the split
-	File     File     `json:"file"`
+	Run      Digest   `json:"run" names:"evidence"`   // evidence id of the run that made it
+	Data     Digest   `json:"data" names:"content"`   // content of the data set
+	Split    Digest   `json:"split" names:"evidence"` // evidence id of the split
+	File     File     `json:"file" names:"blob"`
 }

@@ -114,6 +114,17 @@ func (s *session) gather(ctx context.Context, d *registry.Dossier) error {
 		}); err != nil {
 		return err
 	}
+	if d.Serving, err = pick(ctx, s, assay.KindServing, model, func(x assay.Serving) bool { return x.Data == data }, nil); err != nil {
+		return err
+	}
+	if d.Monitor, err = pick(ctx, s, assay.KindMonitor, model, func(x assay.Monitor) bool { return x.Data == data }, nil); err != nil {
+		return err
+	}
+	if d.Monitor != nil {
+		if d.TestFire, err = pick(ctx, s, assay.KindTestFire, model, func(x assay.TestFire) bool { return x.Monitor == d.Monitor.ID }, nil); err != nil {
+			return err
+		}
+	}
 	waivers, err := s.st.Find(ctx, store.Query{Kind: assay.KindWaiver, Subject: model})
 	if err != nil {
 		return err
@@ -226,6 +237,13 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 		ids = append(ids, registry.Named{Name: "card", ID: card.ID})
 		extra["card"] = map[string]any{"stale": len(registry.Stale(card.Value, d)) > 0}
 	}
+	if d.Monitor != nil {
+		watched, err := s.watched(ctx, d.Digest, d.Monitor.ID)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, watched...)
+	}
 	for _, x := range ids {
 		r, err := s.st.Get(ctx, x.ID)
 		if err != nil {
@@ -246,6 +264,23 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 		f.Waivers[w.Value.Rule] = r
 	}
 	return f, nil
+}
+
+// watched is the newest drift and the newest outcome of a plan.
+func (s *session) watched(ctx context.Context, model, plan assay.Digest) ([]registry.Named, error) {
+	var out []registry.Named
+	drift, err := pick(ctx, s, assay.KindDrift, model, func(x assay.Drift) bool { return x.Monitor == plan }, nil)
+	if err != nil {
+		return nil, err
+	}
+	if drift != nil {
+		out = append(out, registry.Named{Name: "drift", ID: drift.ID})
+	}
+	outcome, err := pick(ctx, s, assay.KindOutcome, model, func(x assay.Outcome) bool { return x.Monitor == plan }, nil)
+	if err == nil && outcome != nil {
+		out = append(out, registry.Named{Name: "outcome", ID: outcome.ID})
+	}
+	return out, err
 }
 
 // card is the card of a version that counts: one that is not stale, else the newest; nil for none.

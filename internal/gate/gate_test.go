@@ -68,6 +68,33 @@ func complete(t testing.TB) *Facts {
 	return f
 }
 
+// serves adds what production requires besides: bound checks, and a plan whose alerts were test-fired.
+func serves(t testing.TB, f *Facts) *Facts {
+	t.Helper()
+	set := func(name string, p any) {
+		if err := f.Set(name, about(t, name, f.Model, p), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.values["model"].(map[string]any)["data"] = string(f.Data)
+	schema, document := assay.DigestOf([]byte("schema")), assay.DigestOf([]byte("document"))
+	set("serving", assay.Serving{
+		Data: f.Data, Input: assay.Contract{Schema: schema, Document: document, Columns: 3}, Output: assay.Contract{Schema: schema, Document: document, Columns: 1},
+		Smoke:    []assay.Smoke{{Name: "held_out", Expect: "answer", Verdict: assay.Pass}, {Name: "wrong_type", Expect: "refusal", Verdict: assay.Pass}},
+		Problems: []string{}, Verdict: assay.Pass,
+	})
+	set("monitor", assay.Monitor{
+		Data: f.Data, Budget: assay.AlarmBudget{FalseAlarmsPerYear: 4}, Signals: []assay.SignalPlan{{Scope: "input", Column: "age", Test: "ks"}},
+		References: []assay.Reference{{Name: "features", Rows: 60, Document: document}, {Name: "predictions", Rows: 20, Document: document}},
+		Alerts:     []assay.AlertPlan{{Name: "performance", Steps: []assay.Escalation{{To: []string{"team"}}, {AfterSeconds: 1800, To: []string{"lead"}}}}},
+	})
+	set("test_fire", assay.TestFire{
+		Monitor: f.ids["monitor"][0], Challenge: "c1", Unproven: []string{}, Verdict: assay.Pass,
+		Deliveries: []assay.Delivery{{Alert: "performance", Step: 1, Channel: "team", Accepted: true}, {Alert: "performance", Step: 2, Channel: "lead", Accepted: true}},
+	})
+	return f
+}
+
 func language(t testing.TB) *cel.Env {
 	t.Helper()
 	env, err := environment()
@@ -108,6 +135,23 @@ func TestDefaultPolicy(t *testing.T) {
 	if got := judge(t, Default(), assay.StageProduction, complete(t)); got.Verdict != assay.Undetermined {
 		t.Errorf("production without serving and monitoring evidence: %s, want undetermined", got.Verdict)
 	}
+	got := judge(t, Default(), assay.StageProduction, serves(t, complete(t)))
+	for _, r := range got.Rules {
+		if r.Verdict != assay.Pass {
+			t.Errorf("rule %s: %s (%s)", r.ID, r.Verdict, r.Reason)
+		}
+	}
+	if got.Verdict != assay.Pass {
+		t.Errorf("production: %s", got.Verdict)
+	}
+	for id, want := range map[string]string{
+		"serving":    "2 of 2 smoke predictions passed; input schema of 3 columns, output schema of 1",
+		"monitoring": "1 signals, 4 false alarms a year allowed, 1 alerts, 2 of 2 test messages accepted",
+	} {
+		if r := rule(got, id); r.Reason != want {
+			t.Errorf("rule %s: %q, want %q", id, r.Reason, want)
+		}
+	}
 }
 
 // TestEachRuleCloses removes or spoils the evidence of one rule at a time: the gate must not open, and the rule must say why.
@@ -118,6 +162,9 @@ func TestEachRuleCloses(t *testing.T) {
 	at := func(f *Facts, name string) map[string]any { return f.values[name].(map[string]any) }
 	put := func(name, key string, v any) func(*Facts) {
 		return func(f *Facts) { at(f, name)[key] = v }
+	}
+	within := func(name, inner, key string, v any) func(*Facts) {
+		return func(f *Facts) { at(f, name)[inner].(map[string]any)[key] = v }
 	}
 	gone := func(name string) func(*Facts) { return func(f *Facts) { delete(f.values, name) } }
 	metric := func(e assay.Estimate) func(*Facts) {
@@ -180,13 +227,51 @@ func TestEachRuleCloses(t *testing.T) {
 		{"inferiority open", "comparison", put("comparison", "verdict", "undetermined"), assay.Undetermined, "differs by"},
 		{"no card", "card", gone("card"), assay.Undetermined, "no evidence of card"},
 		{"card stale", "card", put("card", "stale", true), assay.Fail, "stale"},
+		{"not served", "serving", gone("serving"), assay.Undetermined, "no evidence of serving"},
+		{"checks of another model", "serving", put("serving", "subject", "sha256:11"), assay.Fail, "another model"},
+		{"checks for other data", "serving", put("serving", "data", "sha256:11"), assay.Fail, "another model"},
+		{"no input schema", "serving", within("serving", "input", "schema", ""), assay.Fail, "before the model"},
+		{"output schema not kept", "serving", within("serving", "output", "document", ""), assay.Fail, "behind the model"},
+		{"cannot be served", "serving", put("serving", "problems", []any{"operator X is unknown"}), assay.Fail, "operator X"},
+		{"no smoke", "serving", put("serving", "smoke", []any{}), assay.Undetermined, "asked for an answer"},
+		{"no refusal tried", "serving", func(f *Facts) {
+			at(f, "serving")["smoke"] = at(f, "serving")["smoke"].([]any)[:1]
+		}, assay.Undetermined, "asked for a refusal"},
+		{"a broken request was answered", "serving", func(f *Facts) {
+			at(f, "serving")["smoke"].([]any)[1].(map[string]any)["verdict"] = "fail"
+		}, assay.Fail, "1 of 2 smoke predictions passed: not wrong_type"},
+		{"smoke undetermined", "serving", put("serving", "verdict", "undetermined"), assay.Undetermined, ""},
+		{"no plan", "monitoring", gone("monitor"), assay.Undetermined, "no evidence of monitor"},
+		{"never test-fired", "monitoring", gone("test_fire"), assay.Undetermined, "no evidence of test_fire"},
+		{"plan of another model", "monitoring", put("monitor", "subject", "sha256:11"), assay.Fail, "another model"},
+		{"nothing tested", "monitoring", put("monitor", "signals", []any{}), assay.Fail, "tests nothing"},
+		{"no reference of predictions", "monitoring", func(f *Facts) {
+			at(f, "monitor")["references"] = at(f, "monitor")["references"].([]any)[:1]
+		}, assay.Fail, "no reference of the predictions"},
+		{"reference of no rows", "monitoring", func(f *Facts) {
+			at(f, "monitor")["references"].([]any)[0].(map[string]any)["rows"] = 0.0
+		}, assay.Fail, "no reference of the features"},
+		{"no alert", "monitoring", put("monitor", "alerts", []any{}), assay.Fail, "reaches nobody"},
+		{"a step to nobody", "monitoring", func(f *Facts) {
+			at(f, "monitor")["alerts"].([]any)[0].(map[string]any)["steps"].([]any)[1].(map[string]any)["to"] = []any{}
+		}, assay.Fail, "reaches nobody"},
+		{"no escalation", "monitoring", func(f *Facts) {
+			a := at(f, "monitor")["alerts"].([]any)[0].(map[string]any)
+			a["steps"] = a["steps"].([]any)[:1]
+		}, assay.Fail, "no alert escalates"},
+		{"another plan was test-fired", "monitoring", put("test_fire", "monitor", "sha256:11"), assay.Undetermined, "another plan"},
+		{"a receiver refused", "monitoring", func(f *Facts) {
+			at(f, "test_fire")["verdict"] = "fail"
+			at(f, "test_fire")["unproven"] = []any{"step 2 of performance"}
+		}, assay.Fail, "not proven: step 2 of performance"},
+		{"nothing was sent", "monitoring", put("test_fire", "deliveries", []any{}), assay.Undetermined, "0 of 0"},
 		{"card incomplete", "card", func(f *Facts) { at(f, "card")["complete"] = false; at(f, "card")["missing"] = []any{"card.licence"} }, assay.Fail, "lacks card.licence"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := complete(t)
+			f := serves(t, complete(t))
 			c.spoil(f)
-			j := judge(t, Default(), assay.StageStaging, f)
+			j := judge(t, Default(), assay.StageProduction, f)
 			r := rule(j, c.rule)
 			if r.Verdict != c.want || !strings.Contains(r.Reason, c.reason) {
 				t.Errorf("rule %s: %s (%q), want %s (%q)", c.rule, r.Verdict, r.Reason, c.want, c.reason)

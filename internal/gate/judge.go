@@ -15,7 +15,7 @@ import (
 // evidence id under "id" and what it is about under "subject".
 var variables = []string{
 	"snapshot", "datasheet", "profile", "schema", "validation", "split", "run", "reproduction", "search", "model",
-	"evaluation", "disclosure", "comparison", "card", "serving", "monitor",
+	"evaluation", "disclosure", "comparison", "card", "serving", "monitor", "test_fire", "drift", "outcome",
 }
 
 // Facts is the evidence about one version that a policy is applied to.

@@ -58,6 +58,9 @@ type Dossier struct {
 	Evaluation *Fact[assay.Evaluation] // of the sealed test set
 	Disclosure *Fact[assay.Disclosure]
 	Comparison *Fact[assay.Comparison]
+	Serving    *Fact[assay.Serving]
+	Monitor    *Fact[assay.Monitor]
+	TestFire   *Fact[assay.TestFire] // of the plan in Monitor
 	Waivers    []Fact[assay.Waiver]
 	Say        Statements
 }
@@ -97,12 +100,22 @@ func (d *Dossier) Facts() []Named {
 	if d.Comparison != nil {
 		add("comparison", d.Comparison.ID)
 	}
+	if d.Serving != nil {
+		add("serving", d.Serving.ID)
+	}
+	if d.Monitor != nil {
+		add("monitor", d.Monitor.ID)
+	}
+	if d.TestFire != nil {
+		add("test_fire", d.TestFire.ID)
+	}
 	return out
 }
 
-// cited lists everything that a card of the dossier names: its facts and its waivers.
+// cited lists everything that a card of the dossier names: its facts and its waivers. Alerts are test-fired again and again, which
+// makes no card stale: the card cites the plan.
 func (d *Dossier) cited() []Named {
-	out := d.Facts()
+	out := slices.DeleteFunc(d.Facts(), func(n Named) bool { return n.Name == "test_fire" })
 	for _, w := range d.Waivers {
 		out = append(out, Named{"waiver", w.ID})
 	}

@@ -16,64 +16,97 @@ import (
 type KindInfo struct {
 	Kind    assay.Kind
 	Version int
-	Type    reflect.Type                     // the struct in package assay
-	Blobs   func(payload any) []assay.Digest // the blobs that must be there for as long as the evidence; payload is a pointer to Type
+	Type    reflect.Type // the struct in package assay
 }
 
 // Kinds returns every kind of evidence that this build reads, each in every version, oldest version first. The caller owns the slice.
 func Kinds() []KindInfo {
 	return []KindInfo{
-		kind(assay.KindSnapshot, func(p *assay.Snapshot) []assay.Digest {
-			if !p.Stored {
-				return nil
-			}
-			return files(p.Files)
-		}),
-		kind[assay.Datasheet](assay.KindDatasheet, nil),
-		kind(assay.KindProfile, func(p *assay.Profile) []assay.Digest { return named(p.Report) }),
-		kind(assay.KindSchema, func(p *assay.SchemaRecord) []assay.Digest { return named(p.Document) }),
-		kind[assay.Validation](assay.KindValidation, nil),
-		kind[assay.Split](assay.KindSplit, nil),
-		kind(assay.KindRun, func(p *assay.Run) []assay.Digest { return named(p.Environment.Lock) }),
-		kind[assay.Reproduction](assay.KindReproduction, nil),
-		kind[assay.Search](assay.KindSearch, nil),
-		kind(assay.KindModel, func(p *assay.Model) []assay.Digest { return named(p.File.Digest) }),
-		kind[assay.Disclosure](assay.KindDisclosure, nil),
-		kind(assay.KindEvaluation, func(p *assay.Evaluation) []assay.Digest { return named(p.Curves) }),
-		kind[assay.Comparison](assay.KindComparison, nil),
-		kind[assay.Waiver](assay.KindWaiver, nil),
-		kind[assay.Judgement](assay.KindVerdict, nil),
-		kind[assay.Promotion](assay.KindPromotion, nil),
-		kind(assay.KindCard, func(p *assay.Card) []assay.Digest { return named(p.Document) }),
-		kind[assay.CI](assay.KindCI, nil),
+		kind[assay.Snapshot](assay.KindSnapshot),
+		kind[assay.Datasheet](assay.KindDatasheet),
+		kind[assay.Profile](assay.KindProfile),
+		kind[assay.SchemaRecord](assay.KindSchema),
+		kind[assay.Validation](assay.KindValidation),
+		kind[assay.Split](assay.KindSplit),
+		kind[assay.Run](assay.KindRun),
+		kind[assay.Reproduction](assay.KindReproduction),
+		kind[assay.Search](assay.KindSearch),
+		kind[assay.Model](assay.KindModel),
+		kind[assay.Disclosure](assay.KindDisclosure),
+		kind[assay.Evaluation](assay.KindEvaluation),
+		kind[assay.Comparison](assay.KindComparison),
+		kind[assay.Waiver](assay.KindWaiver),
+		kind[assay.Judgement](assay.KindVerdict),
+		kind[assay.Promotion](assay.KindPromotion),
+		kind[assay.Card](assay.KindCard),
+		kind[assay.CI](assay.KindCI),
+		kind[assay.Serving](assay.KindServing),
+		kind[assay.Monitor](assay.KindMonitor),
+		kind[assay.TestFire](assay.KindTestFire),
+		kind[assay.Drift](assay.KindDrift),
+		kind[assay.Outcome](assay.KindOutcome),
+		kind[assay.Incident](assay.KindAlert),
 	}
 }
 
-func kind[T any](k assay.Kind, blobs func(*T) []assay.Digest) KindInfo {
-	info := KindInfo{Kind: k, Version: 1, Type: reflect.TypeFor[T](), Blobs: func(any) []assay.Digest { return nil }}
-	if blobs != nil {
-		info.Blobs = func(p any) []assay.Digest { return blobs(p.(*T)) }
-	}
-	return info
+func kind[T any](k assay.Kind) KindInfo {
+	return KindInfo{Kind: k, Version: 1, Type: reflect.TypeFor[T]()}
 }
 
-// named returns the digests that are not empty.
-func named(ds ...assay.Digest) []assay.Digest {
+// What the digests of a payload name, as the names tag of their fields says. A field without a tag takes that of the field that holds
+// it; "blob if F" is a blob when the field F beside it is true.
+const (
+	namesBlob     = "blob"     // bytes that must be in the store for as long as the evidence
+	namesEvidence = "evidence" // other evidence, by its id
+	namesContent  = "content"  // rows, bytes or settings that need not be in the store
+)
+
+// Blobs returns the blobs that a payload, a pointer to Type, stands on: sorted, each once.
+func (k KindInfo) Blobs(payload any) []assay.Digest {
 	var out []assay.Digest
-	for _, d := range ds {
-		if d != "" {
+	named(reflect.ValueOf(payload), "", func(names, _ string, d assay.Digest) {
+		if names == namesBlob && d != "" {
 			out = append(out, d)
 		}
-	}
-	return out
+	})
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
-func files(fs []assay.File) []assay.Digest {
-	var out []assay.Digest
-	for _, f := range fs {
-		out = append(out, named(f.Digest)...)
+// named calls each with every digest below v, with the tag that says what it names and its place.
+func named(v reflect.Value, names string, each func(names, at string, d assay.Digest)) {
+	var walk func(v reflect.Value, names, at string)
+	walk = func(v reflect.Value, names, at string) {
+		switch {
+		case v.Type() == reflect.TypeFor[assay.Digest]():
+			each(names, at, assay.Digest(v.String()))
+		case v.Kind() == reflect.Pointer && !v.IsNil():
+			walk(v.Elem(), names, at)
+		case v.Kind() == reflect.Slice:
+			for i := range v.Len() {
+				walk(v.Index(i), names, at)
+			}
+		case v.Kind() == reflect.Map:
+			for it := v.MapRange(); it.Next(); {
+				walk(it.Value(), names, at)
+			}
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				f := v.Type().Field(i)
+				inner := f.Tag.Get("names")
+				if inner == "" {
+					inner = names
+				}
+				if cond, flag, ok := strings.Cut(inner, " if "); ok {
+					if inner = namesContent; v.FieldByName(flag).Bool() {
+						inner = cond
+					}
+				}
+				walk(v.Field(i), inner, at+"."+f.Name)
+			}
+		}
 	}
-	return out
+	walk(v, names, "")
 }
 
 func latest(k assay.Kind) (KindInfo, bool) {

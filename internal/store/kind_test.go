@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/invopop/jsonschema"
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
@@ -28,6 +30,8 @@ func payloadSchema(k KindInfo) *jsonschema.Schema {
 			switch t {
 			case reflect.TypeFor[assay.Digest]():
 				return &jsonschema.Schema{Type: "string", Pattern: "^(sha256:[0-9a-f]{64})?$"}
+			case reflect.TypeFor[assay.Instant]():
+				return &jsonschema.Schema{Type: "string", Format: "date-time"}
 			case reflect.TypeFor[assay.Number]():
 				return null(&jsonschema.Schema{Type: "number"})
 			case reflect.TypeFor[assay.Estimate]():
@@ -73,7 +77,8 @@ func TestKinds(t *testing.T) {
 	for _, k := range []assay.Kind{
 		assay.KindSnapshot, assay.KindDatasheet, assay.KindProfile, assay.KindSchema, assay.KindValidation, assay.KindSplit, assay.KindRun,
 		assay.KindReproduction, assay.KindSearch, assay.KindModel, assay.KindDisclosure, assay.KindEvaluation, assay.KindComparison,
-		assay.KindWaiver, assay.KindVerdict, assay.KindPromotion, assay.KindCard, assay.KindCI,
+		assay.KindWaiver, assay.KindVerdict, assay.KindPromotion, assay.KindCard, assay.KindCI, assay.KindServing, assay.KindMonitor,
+		assay.KindTestFire, assay.KindDrift, assay.KindOutcome, assay.KindAlert,
 	} {
 		if seen[k] == 0 {
 			t.Errorf("kind %s is not in the table", k)
@@ -90,6 +95,13 @@ func arbitrary(t *rapid.T, v reflect.Value, depth int) {
 			Value: num.Draw(t, "value"), Lo: num.Draw(t, "lo"), Hi: num.Draw(t, "hi"),
 			Level: rapid.Float64Range(0, 1).Draw(t, "level"), Method: rapid.String().Draw(t, "method"), N: int64(rapid.Int32().Draw(t, "n")),
 		}))
+		return
+	case assay.Instant:
+		at := time.Time{}
+		if rapid.Bool().Draw(t, "moment") {
+			at = time.UnixMicro(rapid.Int64Range(-1e15, 1e16).Draw(t, "at"))
+		}
+		v.SetString(string(assay.InstantOf(at)))
 		return
 	case assay.Number:
 		v.SetFloat(rapid.OneOf(rapid.Float64(), rapid.Just(math.NaN())).Draw(t, "number"))
@@ -177,6 +189,59 @@ func TestPayloads(t *testing.T) {
 				t.Fatalf("%v\n%s", err, e.Payload)
 			}
 		}))
+	}
+}
+
+// TestDigestsAreNamed: every digest that a payload can hold says what it names, so that the store asks for every blob that evidence
+// stands on, of a kind that comes later too.
+func TestDigestsAreNamed(t *testing.T) {
+	for _, k := range Kinds() {
+		p := reflect.New(k.Type)
+		one(p.Elem())
+		n := 0
+		named(p, "", func(names, at string, _ assay.Digest) {
+			n++
+			if names != namesBlob && names != namesEvidence && names != namesContent {
+				t.Errorf("%s%s: names:%q says not what it is the digest of: want blob, evidence or content", k.Type.Name(), at, names)
+			}
+		})
+		if raw, _ := json.Marshal(payloadSchema(k)); n == 0 != !strings.Contains(string(raw), "sha256:") {
+			t.Errorf("%s: %d digests found, and its schema says otherwise", k.Type.Name(), n)
+		}
+	}
+	type later struct {
+		Files []assay.File
+		Seen  map[string]assay.Digest
+	}
+	var found []string
+	v := reflect.New(reflect.TypeFor[later]())
+	one(v.Elem())
+	named(v, "", func(names, at string, _ assay.Digest) { found = append(found, at+" "+names) })
+	if want := []string{".Files.Digest ", ".Seen "}; !slices.Equal(found, want) {
+		t.Errorf("digests without a tag: %q, want %q", found, want)
+	}
+}
+
+// one puts one element into every list, map and pointer below v, and makes every flag true.
+func one(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			one(v.Field(i))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		one(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		one(v.Index(0))
+	case reflect.Map:
+		e := reflect.New(v.Type().Elem()).Elem()
+		one(e)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.New(v.Type().Key()).Elem(), e)
+	case reflect.Bool:
+		v.SetBool(true)
 	}
 }
 
