@@ -10,10 +10,8 @@ import (
 	"github.com/assay-ml/assay"
 )
 
-const (
-	maxModelBytes = 1 << 30
-	maxGraphDepth = 8 // graphs inside graphs
-)
+// nodeBytes is what a node, an attribute or a tensor takes in memory besides its numbers and strings, about.
+const nodeBytes = 256
 
 // A decodeError says where in the file reading stopped.
 type decodeError struct {
@@ -28,6 +26,43 @@ type wireReader struct {
 	b     []byte
 	at    int // offset of b in the file
 	depth int
+	spent *spent
+}
+
+// spent is what a file has taken of its limits so far.
+type spent struct {
+	limits Limits
+	bytes  int64 // in memory, of the numbers and strings read
+	nodes  int
+}
+
+// charge counts bytes that a field takes in memory.
+func (r *wireReader) charge(bytes int64) error {
+	if r.spent.bytes += bytes; r.spent.bytes > r.spent.limits.TensorBytes {
+		return tooLarge("onnx model: its constants need more than %d bytes", r.spent.limits.TensorBytes)
+	}
+	return nil
+}
+
+// text returns a field as a string.
+func (r *wireReader) text(f wireField) (string, error) {
+	if len(f.bytes) > r.spent.limits.StringBytes {
+		return "", tooLarge("onnx model: the string at byte %d has %d bytes, at most %d are read", f.at, len(f.bytes), r.spent.limits.StringBytes)
+	}
+	return string(f.bytes), r.charge(int64(len(f.bytes)) + 16)
+}
+
+// set stores a field in a string.
+func (r *wireReader) set(s *string, f wireField) (err error) {
+	*s, err = r.text(f)
+	return err
+}
+
+// add appends a field to strings.
+func (r *wireReader) add(list *[]string, f wireField) error {
+	s, err := r.text(f)
+	*list = append(*list, s)
+	return err
 }
 
 type wireField struct {
@@ -84,26 +119,26 @@ func (r *wireReader) sub(f wireField) (*wireReader, error) {
 	if f.typ != protowire.BytesType {
 		return nil, r.fail("field %d is not a message", f.num)
 	}
-	return &wireReader{b: f.bytes, at: f.at, depth: r.depth}, nil
+	return &wireReader{b: f.bytes, at: f.at, depth: r.depth, spent: r.spent}, nil
 }
 
-func decodeModel(b []byte) (*onnxModel, error) {
+func decodeModel(b []byte, limits Limits) (*onnxModel, error) {
 	if len(b) == 0 {
 		return nil, assay.Errorf(assay.Invalid, "onnx model is empty")
 	}
-	if len(b) > maxModelBytes {
-		return nil, assay.Errorf(assay.Invalid, "onnx model has %d bytes, at most %d are read", len(b), maxModelBytes)
+	if err := limits.checkFile(FormatONNX, int64(len(b))); err != nil {
+		return nil, err
 	}
 	m := &onnxModel{opsets: map[string]int64{}}
-	r := &wireReader{b: b}
+	r := &wireReader{b: b, spent: &spent{limits: limits}}
 	err := r.each(func(f wireField) error {
 		switch f.num {
 		case 1:
 			m.ir = int64(f.value)
 		case 2:
-			m.producer = string(f.bytes)
+			return r.set(&m.producer, f)
 		case 3:
-			m.version = string(f.bytes)
+			return r.set(&m.version, f)
 		case 7:
 			s, err := r.sub(f)
 			if err != nil {
@@ -149,7 +184,7 @@ func (m *onnxModel) opset(r *wireReader, f wireField) error {
 	if err := s.each(func(f wireField) error {
 		switch f.num {
 		case 1:
-			domain = string(f.bytes)
+			return r.set(&domain, f)
 		case 2:
 			version = int64(f.value)
 		}
@@ -172,17 +207,17 @@ func (r *wireReader) keyValue(f wireField) (kv keyValue, err error) {
 	return kv, s.each(func(f wireField) error {
 		switch f.num {
 		case 1:
-			kv.key = string(f.bytes)
+			return r.set(&kv.key, f)
 		case 2:
-			kv.value = string(f.bytes)
+			return r.set(&kv.value, f)
 		}
 		return nil
 	})
 }
 
 func (r *wireReader) graph() (*onnxGraph, error) {
-	if r.depth++; r.depth > maxGraphDepth {
-		return nil, r.fail("graphs are nested more than %d deep", maxGraphDepth)
+	if r.depth++; r.depth > r.spent.limits.Depth {
+		return nil, r.fail("graphs are nested more than %d deep", r.spent.limits.Depth)
 	}
 	g := &onnxGraph{}
 	return g, r.each(func(f wireField) error {
@@ -196,7 +231,7 @@ func (r *wireReader) graph() (*onnxGraph, error) {
 			g.nodes = append(g.nodes, n)
 			return err
 		case 2:
-			g.name = string(f.bytes)
+			return r.set(&g.name, f)
 		case 5:
 			t, err := s.tensor()
 			g.initializers = append(g.initializers, t)
@@ -218,16 +253,22 @@ func (r *wireReader) graph() (*onnxGraph, error) {
 
 func (r *wireReader) node() (*onnxNode, error) {
 	n := &onnxNode{}
+	if r.spent.nodes++; r.spent.nodes > r.spent.limits.Nodes {
+		return nil, tooLarge("onnx model has more than %d nodes", r.spent.limits.Nodes)
+	}
+	if err := r.charge(nodeBytes); err != nil {
+		return nil, err
+	}
 	return n, r.each(func(f wireField) error {
 		switch f.num {
 		case 1:
-			n.inputs = append(n.inputs, string(f.bytes))
+			return r.add(&n.inputs, f)
 		case 2:
-			n.outputs = append(n.outputs, string(f.bytes))
+			return r.add(&n.outputs, f)
 		case 3:
-			n.name = string(f.bytes)
+			return r.set(&n.name, f)
 		case 4:
-			n.op = string(f.bytes)
+			return r.set(&n.op, f)
 		case 5:
 			s, err := r.sub(f)
 			if err != nil {
@@ -247,16 +288,19 @@ func (r *wireReader) node() (*onnxNode, error) {
 
 func (r *wireReader) attribute() (*attribute, error) {
 	a := &attribute{}
+	if err := r.charge(nodeBytes); err != nil {
+		return nil, err
+	}
 	err := r.each(func(f wireField) error {
 		switch f.num {
 		case 1:
-			a.name = string(f.bytes)
+			return r.set(&a.name, f)
 		case 2:
 			a.f = math.Float32frombits(uint32(f.value))
 		case 3:
 			a.i = int64(f.value)
 		case 4:
-			a.s = string(f.bytes)
+			return r.set(&a.s, f)
 		case 5, 6:
 			s, err := r.sub(f)
 			if err != nil {
@@ -276,7 +320,7 @@ func (r *wireReader) attribute() (*attribute, error) {
 		case 8:
 			return r.repeated(f, protowire.VarintType, func(v uint64) { a.ints = append(a.ints, int64(v)) })
 		case 9:
-			a.strings = append(a.strings, string(f.bytes))
+			return r.add(&a.strings, f)
 		case 20:
 			a.kind = int32(f.value)
 		case 21:
@@ -294,7 +338,7 @@ func (r *wireReader) attribute() (*attribute, error) {
 func (r *wireReader) repeated(f wireField, typ protowire.Type, add func(uint64)) error {
 	if f.typ == typ {
 		add(f.value)
-		return nil
+		return r.charge(8)
 	}
 	if f.typ != protowire.BytesType {
 		return r.fail("field %d has wire type %d", f.num, f.typ)
@@ -315,6 +359,9 @@ func (r *wireReader) repeated(f wireField, typ protowire.Type, add func(uint64))
 		if n < 0 {
 			return r.fail("field %d is cut short", f.num)
 		}
+		if err := r.charge(8); err != nil {
+			return err
+		}
 		add(v)
 		b = b[n:]
 	}
@@ -325,6 +372,9 @@ func (r *wireReader) tensor() (namedTensor, error) {
 	start := r.at
 	out := namedTensor{tensor: &Tensor{}}
 	t := out.tensor
+	if err := r.charge(nodeBytes); err != nil {
+		return out, err
+	}
 	var raw []byte
 	var hasRaw bool
 	err := r.each(func(f wireField) error {
@@ -342,11 +392,11 @@ func (r *wireReader) tensor() (namedTensor, error) {
 		case 5:
 			return r.repeated(f, protowire.VarintType, func(v uint64) { t.Ints = append(t.Ints, int64(int32(v))) })
 		case 6:
-			t.Strings = append(t.Strings, string(f.bytes))
+			return r.add(&t.Strings, f)
 		case 7, 11:
 			return r.repeated(f, protowire.VarintType, func(v uint64) { t.Ints = append(t.Ints, int64(v)) })
 		case 8:
-			out.name = string(f.bytes)
+			return r.set(&out.name, f)
 		case 9:
 			raw, hasRaw = f.bytes, true
 		case 10:
@@ -367,6 +417,9 @@ func (r *wireReader) tensor() (namedTensor, error) {
 		return out, refuse("tensor %s holds elements of %s, which is not supported", out.name, t.Type)
 	}
 	if hasRaw && len(raw) > 0 {
+		if err := r.charge(int64(len(raw)) / int64(max(t.Type.size(), 1)) * t.Type.elementBytes()); err != nil {
+			return out, err
+		}
 		if err := t.setRaw(raw); err != nil {
 			return out, &decodeError{start, fmt.Sprintf("tensor %s: %v", out.name, err)}
 		}
@@ -430,7 +483,7 @@ func (r *wireReader) valueInfo() (v valueInfo, err error) {
 	return v, r.each(func(f wireField) error {
 		switch f.num {
 		case 1:
-			v.name = string(f.bytes)
+			return r.set(&v.name, f)
 		case 2:
 			s, err := r.sub(f)
 			if err != nil {
@@ -444,8 +497,8 @@ func (r *wireReader) valueInfo() (v valueInfo, err error) {
 
 // valueType reads a TypeProto: a tensor, or a sequence or a map around another type.
 func (r *wireReader) valueType(v *valueInfo) error {
-	if r.depth++; r.depth > maxGraphDepth {
-		return r.fail("types are nested more than %d deep", maxGraphDepth)
+	if r.depth++; r.depth > r.spent.limits.Depth {
+		return r.fail("types are nested more than %d deep", r.spent.limits.Depth)
 	}
 	return r.each(func(f wireField) error {
 		if f.num != 1 && f.num != 4 && f.num != 5 {
@@ -497,7 +550,7 @@ func (r *wireReader) tensorType(v *valueInfo) error {
 					case 1:
 						axis.size = int64(h.value)
 					case 2:
-						axis.name = string(h.bytes)
+						return r.set(&axis.name, h)
 					}
 					return nil
 				})

@@ -25,11 +25,11 @@ func FuzzLoadONNX(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := decodeModel(b)
+		m, err := decodeModel(b, Limits{}.orDefault())
 		if err != nil {
 			return
 		}
-		again, err := decodeModel(m.encode())
+		again, err := decodeModel(m.encode(), Limits{}.orDefault())
 		if err != nil || !bytes.Equal(again.encode(), m.encode()) {
 			t.Fatalf("what was read does not survive writing: %v", err)
 		}

@@ -132,7 +132,7 @@ func compareTensor(t *testing.T, name string, got *Tensor, want oracleTensor, to
 		}
 		return
 	}
-	x, err := got.toDoubles()
+	x, err := got.toDoubles(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

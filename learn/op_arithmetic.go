@@ -9,11 +9,11 @@ type number interface{ float32 | float64 | int64 }
 
 func arithmeticOperators() []operator {
 	ops := []operator{
-		{name: "Cast", least: 1, most: 1, rowwise: true, compile: compileCast},
-		{name: "IsNaN", least: 1, most: 1, rowwise: true, compile: compileIsNaN},
-		{name: "Where", least: 3, most: 3, rowwise: true, compile: compileWhere},
-		{name: "Clip", least: 1, most: 3, rowwise: true, compile: compileClip},
-		{name: "LeakyRelu", least: 1, most: 1, rowwise: true, compile: func(c *nodeContext) (kernel, error) {
+		{name: "Cast", least: 1, most: 1, compile: compileCast},
+		{name: "IsNaN", least: 1, most: 1, compile: compileIsNaN},
+		{name: "Where", least: 3, most: 3, compile: compileWhere},
+		{name: "Clip", least: 1, most: 3, compile: compileClip},
+		{name: "LeakyRelu", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) {
 			alpha := float64(c.float("alpha", 0.01))
 			return mapFloats(func(x float64) float64 {
 				if x < 0 {
@@ -22,12 +22,15 @@ func arithmeticOperators() []operator {
 				return x
 			}), nil
 		}},
-		{name: "Not", least: 1, most: 1, rowwise: true, compile: func(*nodeContext) (kernel, error) {
-			return unary(func(t *Tensor) (*Tensor, error) {
+		{name: "Not", least: 1, most: 1, compile: func(*nodeContext) (kernel, error) {
+			return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 				if t.Type != Bool {
 					return nil, fmt.Errorf("%s tensor where bool is needed", t.Type)
 				}
-				out := newTensor(Bool, t.Shape...)
+				out, err := m.tensor(Bool, t.Shape...)
+				if err != nil {
+					return nil, err
+				}
 				for i, v := range t.Ints {
 					out.Ints[i] = 1 - v
 				}
@@ -59,7 +62,7 @@ func arithmeticOperators() []operator {
 		}},
 	} {
 		f := u.f
-		ops = append(ops, operator{name: u.name, least: 1, most: 1, rowwise: true, compile: func(*nodeContext) (kernel, error) {
+		ops = append(ops, operator{name: u.name, least: 1, most: 1, compile: func(*nodeContext) (kernel, error) {
 			return mapFloats(f), nil
 		}})
 	}
@@ -131,8 +134,11 @@ func logistic(x float64) float64 {
 
 // mapFloats applies f to each element in float64 and rounds once to the tensor's type.
 func mapFloats(f func(float64) float64) kernel {
-	return unary(func(t *Tensor) (*Tensor, error) {
-		out := newTensor(t.Type, t.Shape...)
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		out, err := m.tensor(t.Type, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
 		switch {
 		case t.Type == Float32:
 			for i, v := range t.Floats {
@@ -173,43 +179,53 @@ func wrap(typ ElementType, v int64) int64 {
 }
 
 func elementwise(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
-	return operator{name: name, least: 2, most: 2, rowwise: true, compile: func(*nodeContext) (kernel, error) {
-		return func(in []*Tensor) ([]*Tensor, error) { return one(combine(in[0], in[1], f32, f64, i64)) }, nil
+	return operator{name: name, least: 2, most: 2, compile: func(*nodeContext) (kernel, error) {
+		return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+			return m.one(combine(m, in[0], in[1], f32, f64, i64))
+		}, nil
 	}}
 }
 
 func variadic(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
-	return operator{name: name, least: 1, most: 1 << 16, rowwise: true, compile: func(*nodeContext) (kernel, error) {
-		return func(in []*Tensor) ([]*Tensor, error) {
+	return operator{name: name, least: 1, most: 1 << 16, compile: func(*nodeContext) (kernel, error) {
+		return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 			out := in[0]
 			for _, t := range in[1:] {
 				var err error
-				if out, err = combine(out, t, f32, f64, i64); err != nil {
+				if out, err = combine(m, out, t, f32, f64, i64); err != nil {
 					return nil, err
 				}
 			}
-			return []*Tensor{out}, nil
+			return m.list(out), nil
 		}, nil
 	}}
 }
 
 // combine applies an operation to two tensors of one type, broadcasting their shapes.
-func combine(a, b *Tensor, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) (*Tensor, error) {
+func combine(m *memory, a, b *Tensor, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) (*Tensor, error) {
 	if a.Type != b.Type {
 		return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
 	}
-	shape, err := broadcastShape(a.Shape, b.Shape)
+	shape, err := broadcastShape(m, a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}
-	out := newTensor(a.Type, shape...)
+	out, err := m.tensor(a.Type, shape...)
+	if err != nil {
+		return nil, err
+	}
 	switch {
 	case a.Type == Float32:
-		broadcast(out.Floats, shape, a.Floats, a.Shape, b.Floats, b.Shape, f32)
+		broadcast(m, out.Floats, shape, a.Floats, a.Shape, b.Floats, b.Shape, f32)
 	case a.Type == Float64:
-		broadcast(out.Doubles, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, f64)
+		broadcast(m, out.Doubles, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, f64)
 	case a.Type.integral():
-		broadcast(out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, func(x, y int64) int64 { return wrap(a.Type, i64(x, y)) })
+		broadcast(m, out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, i64)
+		if a.Type != Int64 && a.Type != Uint64 {
+			for i, v := range out.Ints {
+				out.Ints[i] = wrap(a.Type, v)
+			}
+		}
 	default:
 		return nil, fmt.Errorf("%s tensors where numbers are needed", a.Type)
 	}
@@ -217,30 +233,37 @@ func combine(a, b *Tensor, f32 func(a, b float32) float32, f64 func(a, b float64
 }
 
 func compare(name string, f32 func(a, b float32) bool, f64 func(a, b float64) bool, i64 func(a, b int64) bool) operator {
-	return operator{name: name, least: 2, most: 2, rowwise: true, compile: func(*nodeContext) (kernel, error) {
-		return func(in []*Tensor) ([]*Tensor, error) {
+	t32, t64, tInt, text := truth(f32), truth(f64), truth(i64), truth(func(x, y string) bool { return x == y })
+	return operator{name: name, least: 2, most: 2, compile: func(c *nodeContext) (kernel, error) {
+		if c.version() < 7 {
+			c.int("broadcast", 0)
+		}
+		return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 			a, b := in[0], in[1]
 			if a.Type != b.Type {
 				return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
 			}
-			shape, err := broadcastShape(a.Shape, b.Shape)
+			shape, err := broadcastShape(m, a.Shape, b.Shape)
 			if err != nil {
 				return nil, err
 			}
-			out := newTensor(Bool, shape...)
+			out, err := m.tensor(Bool, shape...)
+			if err != nil {
+				return nil, err
+			}
 			switch {
 			case a.Type == Float32 && f32 != nil:
-				broadcast(out.Ints, shape, a.Floats, a.Shape, b.Floats, b.Shape, truth(f32))
+				broadcast(m, out.Ints, shape, a.Floats, a.Shape, b.Floats, b.Shape, t32)
 			case a.Type == Float64 && f64 != nil:
-				broadcast(out.Ints, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, truth(f64))
+				broadcast(m, out.Ints, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, t64)
 			case a.Type.integral():
-				broadcast(out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, truth(i64))
+				broadcast(m, out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, tInt)
 			case a.Type == String && name == "Equal":
-				broadcast(out.Ints, shape, a.Strings, a.Shape, b.Strings, b.Shape, truth(func(x, y string) bool { return x == y }))
+				broadcast(m, out.Ints, shape, a.Strings, a.Shape, b.Strings, b.Shape, text)
 			default:
 				return nil, fmt.Errorf("%s tensors cannot be compared so", a.Type)
 			}
-			return []*Tensor{out}, nil
+			return m.list(out), nil
 		}, nil
 	}}
 }
@@ -255,8 +278,8 @@ func truth[T any](f func(a, b T) bool) func(a, b T) int64 {
 }
 
 // broadcastShape is the common shape of two under NumPy's rule.
-func broadcastShape(a, b []int) ([]int, error) {
-	out := make([]int, max(len(a), len(b)))
+func broadcastShape(m *memory, a, b []int) ([]int, error) {
+	out := m.zeros(max(len(a), len(b)))
 	n := 1
 	for i := range out {
 		x, y := 1, 1
@@ -282,7 +305,7 @@ func broadcastShape(a, b []int) ([]int, error) {
 	return out, nil
 }
 
-func broadcast[T, R any](out []R, shape []int, a []T, aShape []int, b []T, bShape []int, f func(a, b T) R) {
+func broadcast[T, R any](m *memory, out []R, shape []int, a []T, aShape []int, b []T, bShape []int, f func(a, b T) R) {
 	switch {
 	case len(out) == 0:
 		return
@@ -297,8 +320,8 @@ func broadcast[T, R any](out []R, shape []int, a []T, aShape []int, b []T, bShap
 		}
 		return
 	}
-	as, bs := broadcastStrides(aShape, shape), broadcastStrides(bShape, shape)
-	at := make([]int, len(shape))
+	as, bs := broadcastStrides(m, aShape, shape), broadcastStrides(m, bShape, shape)
+	at := m.zeros(len(shape))
 	ai, bi := 0, 0
 	for i := range out {
 		out[i] = f(a[ai], b[bi])
@@ -317,8 +340,8 @@ func broadcast[T, R any](out []R, shape []int, a []T, aShape []int, b []T, bShap
 }
 
 // broadcastStrides returns the step along each axis of shape through a tensor of the given own shape: 0 where it is repeated.
-func broadcastStrides(own, shape []int) []int {
-	out := make([]int, len(shape))
+func broadcastStrides(m *memory, own, shape []int) []int {
+	out := m.zeros(len(shape))
 	step := 1
 	for i := len(own) - 1; i >= 0; i-- {
 		if own[i] != 1 {
@@ -335,14 +358,17 @@ func compileCast(c *nodeContext) (kernel, error) {
 	if to != Float32 && to != Float64 && !to.integral() {
 		return nil, fmt.Errorf("cast to %s is not supported", to)
 	}
-	return unary(func(t *Tensor) (*Tensor, error) { return cast(t, to) }), nil
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) { return cast(m, t, to) }), nil
 }
 
-func cast(t *Tensor, to ElementType) (*Tensor, error) {
+func cast(m *memory, t *Tensor, to ElementType) (*Tensor, error) {
 	if t.Type == to {
 		return t, nil
 	}
-	out := newTensor(to, t.Shape...)
+	out, err := m.tensor(to, t.Shape...)
+	if err != nil {
+		return nil, err
+	}
 	set := func(i int, v float64) {
 		switch {
 		case to == Float32:
@@ -395,8 +421,11 @@ func truncate(v float64) int64 {
 }
 
 func compileIsNaN(*nodeContext) (kernel, error) {
-	return unary(func(t *Tensor) (*Tensor, error) {
-		out := newTensor(Bool, t.Shape...)
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		out, err := m.tensor(Bool, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
 		switch t.Type {
 		case Float32:
 			for i, v := range t.Floats {
@@ -418,30 +447,31 @@ func compileIsNaN(*nodeContext) (kernel, error) {
 }
 
 func compileWhere(*nodeContext) (kernel, error) {
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		cond, a, b := in[0], in[1], in[2]
 		if cond.Type != Bool || a.Type != b.Type {
 			return nil, fmt.Errorf("inputs are %s, %s and %s", cond.Type, a.Type, b.Type)
 		}
-		shape, err := broadcastShape(a.Shape, b.Shape)
+		shape, err := broadcastShape(m, a.Shape, b.Shape)
 		if err == nil {
-			shape, err = broadcastShape(cond.Shape, shape)
+			shape, err = broadcastShape(m, cond.Shape, shape)
 		}
 		if err != nil {
 			return nil, err
 		}
-		out := newTensor(a.Type, shape...)
-		pick := make([]int64, out.Len())
-		broadcast(pick, shape, cond.Ints, cond.Shape, make([]int64, out.Len()), shape, func(x, _ int64) int64 { return x })
-		as, bs := broadcastStrides(a.Shape, shape), broadcastStrides(b.Shape, shape)
-		for i := range pick {
-			if pick[i] != 0 {
+		out, err := m.tensor(a.Type, shape...)
+		if err != nil {
+			return nil, err
+		}
+		cs, as, bs := broadcastStrides(m, cond.Shape, shape), broadcastStrides(m, a.Shape, shape), broadcastStrides(m, b.Shape, shape)
+		for i := range out.Len() {
+			if cond.Ints[dot(shape, cs, i)] != 0 {
 				out.copyElement(i, a, dot(shape, as, i))
 			} else {
 				out.copyElement(i, b, dot(shape, bs, i))
 			}
 		}
-		return []*Tensor{out}, nil
+		return m.list(out), nil
 	}, nil
 }
 
@@ -471,7 +501,7 @@ func (t *Tensor) copyElement(i int, from *Tensor, j int) {
 func compileClip(c *nodeContext) (kernel, error) {
 	lo, hi := float64(c.float("min", -math.MaxFloat32)), float64(c.float("max", math.MaxFloat32))
 	old := c.version() < 11
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		lo, hi := lo, hi
 		if !old {
 			lo, hi = math.Inf(-1), math.Inf(1)
@@ -479,25 +509,53 @@ func compileClip(c *nodeContext) (kernel, error) {
 				if bound == nil {
 					continue
 				}
-				v, err := cast(bound, Float64)
-				if err != nil || v.Len() != 1 {
-					return nil, fmt.Errorf("a bound is not one number")
+				if bound.Len() != 1 || bound.Type != in[0].Type {
+					return nil, fmt.Errorf("a bound is not one number of the input's type")
 				}
 				if i == 0 {
-					lo = v.Doubles[0]
+					lo = bound.number(0)
 				} else {
-					hi = v.Doubles[0]
+					hi = bound.number(0)
 				}
 			}
 		}
-		return mapFloats(func(x float64) float64 {
-			if x < lo {
-				x = lo
+		t := in[0]
+		out, err := m.tensor(t.Type, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
+		for i := range out.Len() {
+			if v := t.number(i); v > hi || lo > hi {
+				out.setNumber(i, hi)
+			} else if v < lo {
+				out.setNumber(i, lo)
+			} else {
+				out.copyElement(i, t, i)
 			}
-			if x > hi {
-				x = hi
-			}
-			return x
-		})(in[:1])
+		}
+		return m.list(out), nil
 	}, nil
+}
+
+// number returns an element of a numeric tensor.
+func (t *Tensor) number(i int) float64 {
+	switch t.Type {
+	case Float32:
+		return float64(t.Floats[i])
+	case Float64:
+		return t.Doubles[i]
+	}
+	return float64(t.Ints[i])
+}
+
+// setNumber rounds a number to the type of a numeric tensor.
+func (t *Tensor) setNumber(i int, v float64) {
+	switch t.Type {
+	case Float32:
+		t.Floats[i] = float32(v)
+	case Float64:
+		t.Doubles[i] = v
+	default:
+		t.Ints[i] = wrap(t.Type, truncate(v))
+	}
 }

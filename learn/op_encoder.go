@@ -7,9 +7,9 @@ import (
 
 func encoderOperators() []operator {
 	return []operator{
-		{domain: domainML, name: "LabelEncoder", least: 1, most: 1, rowwise: true, compile: compileLabelEncoder},
-		{domain: domainML, name: "OneHotEncoder", least: 1, most: 1, rowwise: true, compile: compileOneHot},
-		{domain: domainML, name: "ZipMap", least: 1, most: 1, rowwise: true, compile: compileZipMap},
+		{domain: domainML, name: "LabelEncoder", least: 1, most: 1, compile: compileLabelEncoder},
+		{domain: domainML, name: "OneHotEncoder", least: 1, most: 1, compile: compileOneHot},
+		{domain: domainML, name: "ZipMap", least: 1, most: 1, compile: compileZipMap},
 	}
 }
 
@@ -48,11 +48,14 @@ func compileLabelEncoder(c *nodeContext) (kernel, error) {
 	default:
 		return nil, fmt.Errorf("keys of %s are not supported", keys.Type)
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		if t.Type != keys.Type {
 			return nil, fmt.Errorf("input is %s, the keys are %s", t.Type, keys.Type)
 		}
-		out := newTensor(values.Type, t.Shape...)
+		out, err := m.tensor(values.Type, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
 		for i := range out.Len() {
 			if at, ok := find(t, i); ok {
 				out.copyElement(i, values, at)
@@ -119,8 +122,11 @@ func compileOneHot(c *nodeContext) (kernel, error) {
 	}
 	byText, byInt := indexOf(text), indexOf(whole)
 	k := len(text) + len(whole)
-	return unary(func(t *Tensor) (*Tensor, error) {
-		out := newTensor(Float32, append(append([]int(nil), t.Shape...), k)...)
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		out, err := m.tensor(Float32, append(m.shape(t.Shape...), k)...)
+		if err != nil {
+			return nil, err
+		}
 		for i := range t.Len() {
 			at, ok := 0, false
 			switch {
@@ -151,7 +157,7 @@ func compileZipMap(c *nodeContext) (kernel, error) {
 	if text == nil {
 		keys = intTensor([]int{len(whole)}, whole)
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		rows, cols, err := t.matrix()
 		if err != nil {
 			return nil, err
@@ -159,7 +165,7 @@ func compileZipMap(c *nodeContext) (kernel, error) {
 		if t.Type != Float32 || cols != keys.Len() {
 			return nil, fmt.Errorf("%s tensor of shape %s for %d class labels", t.Type, shapeString(t.Shape), keys.Len())
 		}
-		out := t.reshaped(rows, cols)
+		out := m.reshaped(t, rows, cols)
 		out.Keys = keys
 		return out, nil
 	}), nil

@@ -7,39 +7,69 @@ import (
 
 func linearOperators() []operator {
 	return []operator{
-		{name: "MatMul", least: 2, most: 2, rowwise: true, compile: func(*nodeContext) (kernel, error) {
-			return func(in []*Tensor) ([]*Tensor, error) { return one(matMul(in[0], in[1])) }, nil
+		{name: "MatMul", least: 2, most: 2, compile: func(*nodeContext) (kernel, error) {
+			return func(m *memory, in []*Tensor) ([]*Tensor, error) { return m.one(matMul(m, in[0], in[1])) }, nil
 		}},
-		{name: "Gemm", least: 2, most: 3, rowwise: true, compile: compileGemm},
-		{domain: domainML, name: "LinearClassifier", least: 1, most: 1, rowwise: true, compile: compileLinearClassifier},
-		{domain: domainML, name: "LinearRegressor", least: 1, most: 1, rowwise: true, compile: compileLinearRegressor},
+		{name: "Gemm", least: 2, most: 3, compile: compileGemm},
+		{domain: domainML, name: "LinearClassifier", least: 1, most: 1, compile: compileLinearClassifier},
+		{domain: domainML, name: "LinearRegressor", least: 1, most: 1, compile: compileLinearRegressor},
 	}
 }
 
-// matMul multiplies matrices; of more than two dimensions, the second must be a matrix and is applied to all of the first.
-func matMul(a, b *Tensor) (*Tensor, error) {
-	if a.Type != b.Type || a.Type != Float32 && a.Type != Float64 {
+// matMul multiplies matrices by NumPy's rule: a vector is a row on the left and a column on the right, and the axes before the last
+// two are broadcast.
+func matMul(m *memory, a, b *Tensor) (*Tensor, error) {
+	if a.Type != b.Type {
 		return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
 	}
-	if len(a.Shape) < 2 || len(b.Shape) != 2 || a.Shape[len(a.Shape)-1] != b.Shape[0] {
+	as, bs := a.Shape, b.Shape
+	if len(as) == 1 {
+		as = m.shape(1, as[0])
+	}
+	if len(bs) == 1 {
+		bs = m.shape(bs[0], 1)
+	}
+	if len(as) < 2 || len(bs) < 2 || as[len(as)-1] != bs[len(bs)-2] {
 		return nil, fmt.Errorf("shapes %s and %s cannot be multiplied", shapeString(a.Shape), shapeString(b.Shape))
 	}
-	k, m := b.Shape[0], b.Shape[1]
-	shape := append(append([]int(nil), a.Shape[:len(a.Shape)-1]...), m)
-	if err := sizeFits(shape); err != nil {
+	rows, inner, cols := as[len(as)-2], bs[len(bs)-2], bs[len(bs)-1]
+	outer, err := broadcastShape(m, as[:len(as)-2], bs[:len(bs)-2])
+	if err != nil {
 		return nil, err
 	}
-	out := newTensor(a.Type, shape...)
-	if a.Type == Float64 {
-		product(out.Doubles, a.Doubles, b.Doubles, k, m)
-	} else {
-		product(out.Floats, a.Floats, b.Floats, k, m)
+	shape := m.shape(outer...)
+	if len(a.Shape) != 1 {
+		shape = append(shape, rows)
+	}
+	if len(b.Shape) != 1 {
+		shape = append(shape, cols)
+	}
+	out, err := m.tensor(a.Type, shape...)
+	if err != nil || out.Len() == 0 {
+		return out, err
+	}
+	if len(bs) == 2 { // one right side for all of the left
+		rows, outer = out.Len()/cols, nil
+	}
+	sa, sb := broadcastStrides(m, as[:len(as)-2], outer), broadcastStrides(m, bs[:len(bs)-2], outer)
+	for i := range out.Len() / (rows * cols) {
+		at, bt := dot(outer, sa, i)*rows*inner, dot(outer, sb, i)*inner*cols
+		switch {
+		case a.Type == Float64:
+			product(out.Doubles[i*rows*cols:][:rows*cols], a.Doubles[at:][:rows*inner], b.Doubles[bt:][:inner*cols], inner, cols)
+		case a.Type == Float32:
+			product(out.Floats[i*rows*cols:][:rows*cols], a.Floats[at:][:rows*inner], b.Floats[bt:][:inner*cols], inner, cols)
+		case a.Type == Int32 || a.Type == Int64:
+			product(out.Ints[i*rows*cols:][:rows*cols], a.Ints[at:][:rows*inner], b.Ints[bt:][:inner*cols], inner, cols)
+		default:
+			return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
+		}
 	}
 	return out, nil
 }
 
 // product adds a·b to out row by row; zeros of a, which one-hot columns mostly are, cost nothing unless b is not finite.
-func product[T float32 | float64](out, a, b []T, k, m int) {
+func product[T float32 | float64 | int64](out, a, b []T, k, m int) {
 	skip := true
 	for _, v := range b {
 		if v-v != 0 {
@@ -62,35 +92,62 @@ func product[T float32 | float64](out, a, b []T, k, m int) {
 func compileGemm(c *nodeContext) (kernel, error) {
 	alpha, beta := c.float("alpha", 1), c.float("beta", 1)
 	transA, transB := c.int("transA", 0) != 0, c.int("transB", 0) != 0
-	return func(in []*Tensor) ([]*Tensor, error) {
+	if c.version() < 7 {
+		c.int("broadcast", 0)
+	}
+	var right *Tensor // the second input, turned once where it is constant
+	if w := c.constants[1]; transB && w != nil && len(w.Shape) == 2 {
+		var err error
+		if right, err = transposed(nil, w); err != nil {
+			return nil, err
+		}
+	}
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		a, b := in[0], in[1]
 		if len(a.Shape) != 2 || len(b.Shape) != 2 {
 			return nil, fmt.Errorf("shapes %s and %s are not matrices", shapeString(a.Shape), shapeString(b.Shape))
 		}
+		var err error
 		if transA {
-			a = transposed(a)
+			if a, err = transposed(m, a); err != nil {
+				return nil, err
+			}
 		}
-		if transB {
-			b = transposed(b)
+		if right != nil {
+			b = right
+		} else if transB {
+			if b, err = transposed(m, b); err != nil {
+				return nil, err
+			}
 		}
-		out, err := matMul(a, b)
+		out, err := matMul(m, a, b)
 		if err != nil {
 			return nil, err
 		}
 		scale(out, alpha)
 		if len(in) < 3 || in[2] == nil {
-			return []*Tensor{out}, nil
-		}
-		shape, err := broadcastShape(out.Shape, in[2].Shape)
-		if err != nil || !sameShape(shape, out.Shape) {
-			return nil, fmt.Errorf("shape %s of the third input does not fit %s", shapeString(in[2].Shape), shapeString(out.Shape))
+			return m.list(out), nil
 		}
 		bias := in[2]
-		if beta != 1 {
-			bias = &Tensor{Type: bias.Type, Shape: bias.Shape, Floats: append([]float32(nil), bias.Floats...), Doubles: append([]float64(nil), bias.Doubles...)}
-			scale(bias, beta)
+		shape, err := broadcastShape(m, out.Shape, bias.Shape)
+		if err != nil || !sameShape(shape, out.Shape) || bias.Type != out.Type {
+			return nil, fmt.Errorf("%s tensor of shape %s as third input does not fit %s", bias.Type, shapeString(bias.Shape), shapeString(out.Shape))
 		}
-		return one(combine(out, bias, add[float32], add[float64], add[int64]))
+		strides := broadcastStrides(m, bias.Shape, shape)
+		for i := range out.Shape[0] {
+			for j := range out.Shape[1] {
+				at, to := i*strides[0]+j*strides[1], i*out.Shape[1]+j
+				switch {
+				case out.Type == Float32:
+					out.Floats[to] += float32(beta * bias.Floats[at])
+				case out.Type == Float64:
+					out.Doubles[to] += float64(beta) * bias.Doubles[at]
+				default:
+					out.Ints[to] += int64(beta) * bias.Ints[at]
+				}
+			}
+		}
+		return m.list(out), nil
 	}, nil
 }
 
@@ -116,22 +173,28 @@ func scale(t *Tensor, by float32) {
 	for i := range t.Doubles {
 		t.Doubles[i] *= float64(by)
 	}
+	for i := range t.Ints {
+		t.Ints[i] *= int64(by)
+	}
 }
 
-func transposed(t *Tensor) *Tensor {
+func transposed(m *memory, t *Tensor) (*Tensor, error) {
 	rows, cols := t.Shape[0], t.Shape[1]
-	out := newTensor(t.Type, cols, rows)
+	out, err := m.tensor(t.Type, cols, rows)
+	if err != nil {
+		return nil, err
+	}
 	for i := range rows {
 		for j := range cols {
 			out.copyElement(j*rows+i, t, i*cols+j)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // linearScores returns the scores [rows][k] of a linear model whose coefficients are k rows of features.
-func linearScores(t *Tensor, coef, intercept []float32, k int) (scores []float32, rows int, err error) {
-	x, err := t.float32s()
+func linearScores(m *memory, t *Tensor, coef, intercept []float32, k int) (scores []float32, rows int, err error) {
+	x, err := t.float32s(m)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -142,12 +205,18 @@ func linearScores(t *Tensor, coef, intercept []float32, k int) (scores []float32
 	if k == 0 || cols*k != len(coef) || len(intercept) != 0 && len(intercept) != k {
 		return nil, 0, fmt.Errorf("%d coefficients and %d intercepts for %d scores of %d features", len(coef), len(intercept), k, cols)
 	}
-	scores = make([]float32, rows*k)
+	out, err := m.tensor(Float32, rows, k)
+	if err != nil {
+		return nil, 0, err
+	}
+	scores = out.Floats
 	for i := range rows {
+		row := x[i*cols : (i+1)*cols]
 		for c := range k {
 			s := float32(0)
-			for j, v := range x[i*cols : (i+1)*cols] {
-				s += v * coef[c*cols+j]
+			w := coef[c*cols : (c+1)*cols]
+			for j, v := range row {
+				s += v * w[j]
 			}
 			if len(intercept) != 0 {
 				s += intercept[c]
@@ -165,13 +234,13 @@ func compileLinearRegressor(c *nodeContext) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
-		scores, rows, err := linearScores(t, coef, intercept, k)
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		scores, rows, err := linearScores(m, t, coef, intercept, k)
 		if err != nil {
 			return nil, err
 		}
 		transform(scores, k)
-		return floatTensor([]int{rows, k}, scores), nil
+		return m.floatTensor(scores, rows, k), nil
 	}), nil
 }
 
@@ -187,16 +256,21 @@ func compileLinearClassifier(c *nodeContext) (kernel, error) {
 		return nil, err
 	}
 	k := len(intercept)
-	return func(in []*Tensor) ([]*Tensor, error) {
-		scores, rows, err := linearScores(in[0], coef, intercept, k)
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+		scores, rows, err := linearScores(m, in[0], coef, intercept, k)
 		if err != nil {
 			return nil, err
 		}
-		label := newTensor(labels.Type, rows)
+		label, err := m.tensor(labels.Type, rows)
+		if err != nil {
+			return nil, err
+		}
 		for i := range rows {
 			best := argmax(scores[i*k : (i+1)*k])
-			if k == 1 && labels.Len() == 2 && scores[i] > 0 {
-				best = 1
+			if k == 1 && labels.Len() == 2 {
+				if best = 0; scores[i] > 0 {
+					best = 1
+				}
 			}
 			if best >= labels.Len() {
 				return nil, fmt.Errorf("score %d has no class label", best)
@@ -204,22 +278,25 @@ func compileLinearClassifier(c *nodeContext) (kernel, error) {
 			label.copyElement(i, labels, best)
 		}
 		if k == 1 && labels.Len() == 2 {
-			scores, k := secondClass(scores, transform), 2
-			return []*Tensor{label, floatTensor([]int{rows, k}, scores)}, nil
+			both, err := secondClass(m, scores, transform)
+			return m.list(label, both), err
 		}
 		transform(scores, k)
-		return []*Tensor{label, floatTensor([]int{rows, k}, scores)}, nil
+		return m.list(label, m.floatTensor(scores, rows, k)), nil
 	}, nil
 }
 
 // secondClass turns one score a row into the probabilities of two classes.
-func secondClass(scores []float32, transform func([]float32, int)) []float32 {
+func secondClass(m *memory, scores []float32, transform func([]float32, int)) (*Tensor, error) {
 	transform(scores, 1)
-	out := make([]float32, 2*len(scores))
-	for i, s := range scores {
-		out[2*i], out[2*i+1] = 1-s, s
+	out, err := m.tensor(Float32, len(scores), 2)
+	if err != nil {
+		return nil, err
 	}
-	return out
+	for i, s := range scores {
+		out.Floats[2*i], out.Floats[2*i+1] = 1-s, s
+	}
+	return out, nil
 }
 
 func argmax(x []float32) int {

@@ -91,8 +91,8 @@ func logSumExp(x []float64) float64 {
 }
 
 // toDoubles returns the numbers of any numeric tensor.
-func (t *Tensor) toDoubles() ([]float64, error) {
-	d, err := cast(t, Float64)
+func (t *Tensor) toDoubles(m *memory) ([]float64, error) {
+	d, err := cast(m, t, Float64)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func compileReduce(c *nodeContext, f func([]float64) float64) (kernel, error) {
 	attr := c.ints("axes")
 	keep := c.int("keepdims", 1) != 0
 	idle := c.int("noop_with_empty_axes", 0) != 0
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		t := in[0]
 		axes, err := axesOf(attr, in, len(t.Shape))
 		if err != nil {
@@ -112,17 +112,17 @@ func compileReduce(c *nodeContext, f func([]float64) float64) (kernel, error) {
 		}
 		if len(axes) == 0 {
 			if idle {
-				return []*Tensor{t}, nil
+				return m.list(t), nil
 			}
 			for i := range t.Shape {
 				axes[i] = true
 			}
 		}
-		x, err := t.toDoubles()
+		x, err := t.toDoubles(m)
 		if err != nil {
 			return nil, err
 		}
-		full, shape := append([]int(nil), t.Shape...), []int{}
+		full, shape := m.shape(t.Shape...), []int{}
 		for i, d := range t.Shape {
 			if axes[i] {
 				full[i] = 1
@@ -133,16 +133,19 @@ func compileReduce(c *nodeContext, f func([]float64) float64) (kernel, error) {
 			}
 		}
 		groups := make([][]float64, (&Tensor{Shape: full}).Len())
-		strides := broadcastStrides(full, t.Shape)
+		strides := broadcastStrides(m, full, t.Shape)
 		for i, v := range x {
 			g := dot(t.Shape, strides, i)
 			groups[g] = append(groups[g], v)
 		}
-		out := newTensor(Float64, shape...)
+		out, err := m.tensor(Float64, shape...)
+		if err != nil {
+			return nil, err
+		}
 		for i, g := range groups {
 			out.Doubles[i] = f(g)
 		}
-		return one(cast(out, t.Type))
+		return m.one(cast(m, out, t.Type))
 	}, nil
 }
 
@@ -150,12 +153,12 @@ func compileArg(c *nodeContext, sign float64) (kernel, error) {
 	axisAttr := c.int("axis", 0)
 	keep := c.int("keepdims", 1) != 0
 	last := c.int("select_last_index", 0) != 0
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		axis, err := axisOf(axisAttr, len(t.Shape))
 		if err != nil {
 			return nil, err
 		}
-		x, err := t.toDoubles()
+		x, err := t.toDoubles(m)
 		if err != nil {
 			return nil, err
 		}
@@ -164,11 +167,14 @@ func compileArg(c *nodeContext, sign float64) (kernel, error) {
 			return nil, fmt.Errorf("axis %d is empty", axis)
 		}
 		outer, inner := around(t.Shape, axis)
-		shape := append([]int(nil), t.Shape[:axis]...)
+		shape := m.shape(t.Shape[:axis]...)
 		if keep {
 			shape = append(shape, 1)
 		}
-		out := newTensor(Int64, append(shape, t.Shape[axis+1:]...)...)
+		out, err := m.tensor(Int64, append(shape, t.Shape[axis+1:]...)...)
+		if err != nil {
+			return nil, err
+		}
 		for o := range outer {
 			for k := range inner {
 				at := o*size*inner + k
@@ -192,7 +198,7 @@ func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 	if c.version() < 13 {
 		axisAttr, coerced = c.int("axis", 1), true
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		if t.Type != Float32 && t.Type != Float64 {
 			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
 		}
@@ -200,13 +206,16 @@ func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		x, _ := t.toDoubles()
+		x, _ := t.toDoubles(m)
 		outer, inner := around(t.Shape, axis)
 		size := t.Shape[axis]
 		if coerced {
 			size, inner = size*inner, 1
 		}
-		out := newTensor(Float64, t.Shape...)
+		out, err := m.tensor(Float64, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
 		row := make([]float64, size)
 		for o := range outer {
 			for k := range inner {
@@ -224,7 +233,7 @@ func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 				}
 			}
 		}
-		return cast(out, t.Type)
+		return cast(m, out, t.Type)
 	}), nil
 }
 
@@ -236,7 +245,7 @@ func compileTopK(c *nodeContext) (kernel, error) {
 	}
 	c.int("sorted", 1) // sorted output is a valid answer to an unsorted request
 	kAttr := c.int("k", -1)
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		t, k := in[0], kAttr
 		if len(in) > 1 && in[1] != nil && len(in[1].Ints) == 1 {
 			k = in[1].Ints[0]
@@ -249,11 +258,11 @@ func compileTopK(c *nodeContext) (kernel, error) {
 		if k < 0 || k > int64(size) {
 			return nil, fmt.Errorf("k is %d on an axis of size %d", k, size)
 		}
-		x, err := t.toDoubles()
+		x, err := t.toDoubles(m)
 		if err != nil {
 			return nil, err
 		}
-		shape := append([]int(nil), t.Shape...)
+		shape := m.shape(t.Shape...)
 		shape[axis] = int(k)
 		values, index := newTensor(t.Type, shape...), newTensor(Int64, shape...)
 		outer, inner := around(t.Shape, axis)
@@ -272,6 +281,6 @@ func compileTopK(c *nodeContext) (kernel, error) {
 				}
 			}
 		}
-		return []*Tensor{values, index}, nil
+		return m.list(values, index), nil
 	}, nil
 }

@@ -7,10 +7,10 @@ import (
 
 func scalingOperators() []operator {
 	return []operator{
-		{domain: domainML, name: "Scaler", least: 1, most: 1, rowwise: true, compile: compileScaler},
-		{domain: domainML, name: "Imputer", least: 1, most: 1, rowwise: true, compile: compileImputer},
-		{domain: domainML, name: "Normalizer", least: 1, most: 1, rowwise: true, compile: compileNormalizer},
-		{domain: domainML, name: "Binarizer", least: 1, most: 1, rowwise: true, compile: compileBinarizer},
+		{domain: domainML, name: "Scaler", least: 1, most: 1, compile: compileScaler},
+		{domain: domainML, name: "Imputer", least: 1, most: 1, compile: compileImputer},
+		{domain: domainML, name: "Normalizer", least: 1, most: 1, compile: compileNormalizer},
+		{domain: domainML, name: "Binarizer", least: 1, most: 1, compile: compileBinarizer},
 	}
 }
 
@@ -20,15 +20,18 @@ func compileScaler(c *nodeContext) (kernel, error) {
 	if len(offset) == 0 || len(offset) != len(scale) {
 		return nil, fmt.Errorf("%d offsets and %d scales", len(offset), len(scale))
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
-		x, err := t.float32s()
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		x, err := t.float32s(m)
 		if err != nil {
 			return nil, err
 		}
 		if len(t.Shape) == 0 || len(offset) > 1 && t.Shape[len(t.Shape)-1] != len(offset) {
 			return nil, fmt.Errorf("%d offsets for a tensor of shape %s", len(offset), shapeString(t.Shape))
 		}
-		out := newTensor(Float32, t.Shape...)
+		out, err := m.tensor(Float32, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
 		for i, v := range x {
 			j := i % len(offset)
 			out.Floats[i] = float32(v-offset[j]) * scale[j]
@@ -43,12 +46,15 @@ func compileImputer(c *nodeContext) (kernel, error) {
 	if (floats == nil) == (ints == nil) {
 		return nil, fmt.Errorf("exactly one of imputed_value_floats and imputed_value_int64s must be given")
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		k := len(floats) + len(ints)
 		if len(t.Shape) == 0 || k > 1 && t.Shape[len(t.Shape)-1] != k {
 			return nil, fmt.Errorf("%d imputed values for a tensor of shape %s", k, shapeString(t.Shape))
 		}
-		out := newTensor(t.Type, t.Shape...)
+		out, err := m.tensor(t.Type, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
 		switch {
 		case t.Type == Float32 && floats != nil:
 			nan := missing != missing
@@ -78,8 +84,8 @@ func compileNormalizer(c *nodeContext) (kernel, error) {
 	if norm != "MAX" && norm != "L1" && norm != "L2" {
 		return nil, fmt.Errorf("norm %q is not known", norm)
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
-		x, err := t.float32s()
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		x, err := t.float32s(m)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +93,10 @@ func compileNormalizer(c *nodeContext) (kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		out := newTensor(Float32, t.Shape...)
+		out, err := m.tensor(Float32, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
 		for i := range rows {
 			row := x[i*cols : (i+1)*cols]
 			size := 0.0

@@ -7,16 +7,16 @@ import (
 
 func shapeOperators() []operator {
 	return []operator{
-		{name: "Identity", least: 1, most: 1, rowwise: true, compile: func(*nodeContext) (kernel, error) {
-			return unary(func(t *Tensor) (*Tensor, error) { return t, nil }), nil
+		{name: "Identity", least: 1, most: 1, compile: func(*nodeContext) (kernel, error) {
+			return unary(func(m *memory, t *Tensor) (*Tensor, error) { return t, nil }), nil
 		}},
-		{name: "Constant", least: 0, most: 0, rowwise: true, compile: compileConstant},
+		{name: "Constant", least: 0, most: 0, compile: compileConstant},
 		{name: "ConstantOfShape", least: 1, most: 1, compile: compileConstantOfShape},
 		{name: "Shape", least: 1, most: 1, compile: compileShape},
 		{name: "Expand", least: 2, most: 2, compile: compileExpand},
-		{name: "Concat", least: 1, most: 1 << 16, rowwise: true, compile: compileConcat},
+		{name: "Concat", least: 1, most: 1 << 16, compile: compileConcat},
 		{name: "Reshape", least: 2, most: 2, compile: compileReshape},
-		{name: "Flatten", least: 1, most: 1, rowwise: true, compile: compileFlatten},
+		{name: "Flatten", least: 1, most: 1, compile: compileFlatten},
 		{name: "Squeeze", least: 1, most: 2, compile: compileSqueeze},
 		{name: "Unsqueeze", least: 1, most: 2, compile: compileUnsqueeze},
 		{name: "Transpose", least: 1, most: 1, compile: compileTranspose},
@@ -48,7 +48,7 @@ func compileConstant(c *nodeContext) (kernel, error) {
 	default:
 		return nil, fmt.Errorf("constant has no value")
 	}
-	return func([]*Tensor) ([]*Tensor, error) { return []*Tensor{t}, nil }, nil
+	return func(m *memory, _ []*Tensor) ([]*Tensor, error) { return m.list(t), nil }, nil
 }
 
 func compileConstantOfShape(c *nodeContext) (kernel, error) {
@@ -59,12 +59,15 @@ func compileConstantOfShape(c *nodeContext) (kernel, error) {
 	if value.Len() != 1 {
 		return nil, fmt.Errorf("attribute \"value\" is not one element")
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
-		shape, err := shapeOf(t)
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		shape, err := shapeOf(m, t)
 		if err != nil {
 			return nil, err
 		}
-		out := newTensor(value.Type, shape...)
+		out, err := m.tensor(value.Type, shape...)
+		if err != nil {
+			return nil, err
+		}
 		for i := range out.Len() {
 			out.copyElement(i, value, 0)
 		}
@@ -73,12 +76,12 @@ func compileConstantOfShape(c *nodeContext) (kernel, error) {
 }
 
 // shapeOf reads a shape from an integer vector and bounds the number of elements.
-func shapeOf(t *Tensor) ([]int, error) {
+func shapeOf(m *memory, t *Tensor) ([]int, error) {
 	if t.Type != Int64 || len(t.Shape) > 1 {
 		return nil, fmt.Errorf("%s tensor of shape %s is not a shape", t.Type, shapeString(t.Shape))
 	}
 	n := 1
-	shape := make([]int, len(t.Ints))
+	shape := m.zeros(len(t.Ints))
 	for i, d := range t.Ints {
 		if d < 0 || d > math.MaxInt32 || d > 0 && n > math.MaxInt32/int(d) {
 			return nil, fmt.Errorf("size %d is negative or too large", d)
@@ -91,7 +94,7 @@ func shapeOf(t *Tensor) ([]int, error) {
 
 func compileShape(c *nodeContext) (kernel, error) {
 	start, end := c.int("start", 0), c.int("end", math.MaxInt64)
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		rank := int64(len(t.Shape))
 		bound := func(v int64) int64 {
 			if v < 0 {
@@ -108,21 +111,24 @@ func compileShape(c *nodeContext) (kernel, error) {
 }
 
 func compileExpand(*nodeContext) (kernel, error) {
-	return func(in []*Tensor) ([]*Tensor, error) {
-		want, err := shapeOf(in[1])
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+		want, err := shapeOf(m, in[1])
 		if err != nil {
 			return nil, err
 		}
-		shape, err := broadcastShape(in[0].Shape, want)
+		shape, err := broadcastShape(m, in[0].Shape, want)
 		if err != nil {
 			return nil, err
 		}
-		out := newTensor(in[0].Type, shape...)
-		strides := broadcastStrides(in[0].Shape, shape)
+		out, err := m.tensor(in[0].Type, shape...)
+		if err != nil {
+			return nil, err
+		}
+		strides := broadcastStrides(m, in[0].Shape, shape)
 		for i := range out.Len() {
 			out.copyElement(i, in[0], dot(shape, strides, i))
 		}
-		return []*Tensor{out}, nil
+		return m.list(out), nil
 	}, nil
 }
 
@@ -152,12 +158,12 @@ func around(shape []int, axis int) (outer, inner int) {
 
 func compileConcat(c *nodeContext) (kernel, error) {
 	axisAttr := c.int("axis", 0)
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		axis, err := axisOf(axisAttr, len(in[0].Shape))
 		if err != nil {
 			return nil, err
 		}
-		shape := append([]int(nil), in[0].Shape...)
+		shape := m.shape(in[0].Shape...)
 		for _, t := range in[1:] {
 			if t == nil || t.Type != in[0].Type || len(t.Shape) != len(shape) {
 				return nil, fmt.Errorf("inputs differ in type or number of dimensions")
@@ -170,7 +176,10 @@ func compileConcat(c *nodeContext) (kernel, error) {
 				}
 			}
 		}
-		out := newTensor(in[0].Type, shape...)
+		out, err := m.tensor(in[0].Type, shape...)
+		if err != nil {
+			return nil, err
+		}
 		outer, inner := around(shape, axis)
 		width := shape[axis] * inner
 		at := 0
@@ -188,7 +197,7 @@ func compileConcat(c *nodeContext) (kernel, error) {
 			}
 			at += w
 		}
-		return []*Tensor{out}, nil
+		return m.list(out), nil
 	}, nil
 }
 
@@ -207,12 +216,12 @@ func copyBlocks[T any](dst, src []T, rows, width, w, at int) {
 
 func compileReshape(c *nodeContext) (kernel, error) {
 	allowZero := c.int("allowzero", 0) != 0
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		t := in[0]
 		if in[1].Type != Int64 {
 			return nil, fmt.Errorf("shape is a %s tensor", in[1].Type)
 		}
-		shape := make([]int, len(in[1].Ints))
+		shape := m.zeros(len(in[1].Ints))
 		rest, n := -1, 1
 		for i, d := range in[1].Ints {
 			switch {
@@ -243,13 +252,13 @@ func compileReshape(c *nodeContext) (kernel, error) {
 		if n != t.Len() {
 			return nil, fmt.Errorf("%d elements do not fill shape %v", t.Len(), in[1].Ints)
 		}
-		return []*Tensor{t.reshaped(shape...)}, nil
+		return m.list(m.reshaped(t, shape...)), nil
 	}, nil
 }
 
 func compileFlatten(c *nodeContext) (kernel, error) {
 	axis := c.int("axis", 1)
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		at := axis
 		if at < 0 {
 			at += int64(len(t.Shape))
@@ -265,7 +274,7 @@ func compileFlatten(c *nodeContext) (kernel, error) {
 				inner *= d
 			}
 		}
-		return t.reshaped(outer, inner), nil
+		return m.reshaped(t, outer, inner), nil
 	}), nil
 }
 
@@ -287,7 +296,7 @@ func axesOf(attr []int64, in []*Tensor, rank int) (map[int]bool, error) {
 
 func compileSqueeze(c *nodeContext) (kernel, error) {
 	attr := c.ints("axes")
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		t := in[0]
 		axes, err := axesOf(attr, in, len(t.Shape))
 		if err != nil {
@@ -303,13 +312,13 @@ func compileSqueeze(c *nodeContext) (kernel, error) {
 				shape = append(shape, d)
 			}
 		}
-		return []*Tensor{t.reshaped(shape...)}, nil
+		return m.list(m.reshaped(t, shape...)), nil
 	}, nil
 }
 
 func compileUnsqueeze(c *nodeContext) (kernel, error) {
 	attr := c.ints("axes")
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		t := in[0]
 		n := len(attr)
 		if len(in) > 1 && in[1] != nil {
@@ -323,7 +332,7 @@ func compileUnsqueeze(c *nodeContext) (kernel, error) {
 		if len(axes) != n {
 			return nil, fmt.Errorf("an axis is named twice")
 		}
-		shape := make([]int, rank)
+		shape := m.zeros(rank)
 		at := 0
 		for i := range shape {
 			shape[i] = 1
@@ -332,15 +341,15 @@ func compileUnsqueeze(c *nodeContext) (kernel, error) {
 				at++
 			}
 		}
-		return []*Tensor{t.reshaped(shape...)}, nil
+		return m.list(m.reshaped(t, shape...)), nil
 	}, nil
 }
 
 func compileTranspose(c *nodeContext) (kernel, error) {
 	perm := c.ints("perm")
-	return unary(func(t *Tensor) (*Tensor, error) {
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		rank := len(t.Shape)
-		order := make([]int, rank)
+		order := m.zeros(rank)
 		seen := make([]bool, rank)
 		for i := range order {
 			order[i] = rank - 1 - i
@@ -349,15 +358,18 @@ func compileTranspose(c *nodeContext) (kernel, error) {
 			}
 			seen[order[i]] = true
 		}
-		shape, strides := make([]int, rank), make([]int, rank)
-		own := broadcastStrides(t.Shape, t.Shape)
+		shape, strides := m.zeros(rank), m.zeros(rank)
+		own := broadcastStrides(m, t.Shape, t.Shape)
 		for i, o := range order {
 			if !seen[i] || len(perm) != 0 && len(perm) != rank {
 				return nil, fmt.Errorf("perm %v of a tensor with %d dimensions", perm, rank)
 			}
 			shape[i], strides[i] = t.Shape[o], own[o]
 		}
-		out := newTensor(t.Type, shape...)
+		out, err := m.tensor(t.Type, shape...)
+		if err != nil {
+			return nil, err
+		}
 		for i := range out.Len() {
 			out.copyElement(i, t, dot(shape, strides, i))
 		}
@@ -367,7 +379,7 @@ func compileTranspose(c *nodeContext) (kernel, error) {
 
 func compileGather(c *nodeContext) (kernel, error) {
 	axisAttr := c.int("axis", 0)
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		t, index := in[0], in[1]
 		axis, err := axisOf(axisAttr, len(t.Shape))
 		if err != nil {
@@ -376,13 +388,16 @@ func compileGather(c *nodeContext) (kernel, error) {
 		if !index.Type.integral() {
 			return nil, fmt.Errorf("index is a %s tensor", index.Type)
 		}
-		shape := append([]int(nil), t.Shape[:axis]...)
+		shape := m.shape(t.Shape[:axis]...)
 		shape = append(shape, index.Shape...)
 		shape = append(shape, t.Shape[axis+1:]...)
 		if err := sizeFits(shape); err != nil {
 			return nil, err
 		}
-		out := newTensor(t.Type, shape...)
+		out, err := m.tensor(t.Type, shape...)
+		if err != nil {
+			return nil, err
+		}
 		outer, inner := around(t.Shape, axis)
 		size := int64(t.Shape[axis])
 		to := 0
@@ -400,7 +415,7 @@ func compileGather(c *nodeContext) (kernel, error) {
 				}
 			}
 		}
-		return []*Tensor{out}, nil
+		return m.list(out), nil
 	}, nil
 }
 
@@ -417,7 +432,7 @@ func sizeFits(shape []int) error {
 
 func compileSlice(c *nodeContext) (kernel, error) {
 	starts, ends, axes := c.ints("starts"), c.ints("ends"), c.ints("axes")
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		starts, ends, axes := starts, ends, axes
 		var steps []int64
 		for i, t := range in[1:] {
@@ -440,15 +455,15 @@ func compileSlice(c *nodeContext) (kernel, error) {
 			if i < len(steps) {
 				step = steps[i]
 			}
-			if t, err = sliceAxis(t, axis, starts[i], ends[i], step); err != nil {
+			if t, err = sliceAxis(m, t, axis, starts[i], ends[i], step); err != nil {
 				return nil, err
 			}
 		}
-		return []*Tensor{t}, nil
+		return m.list(t), nil
 	}, nil
 }
 
-func sliceAxis(t *Tensor, axis int, start, end, step int64) (*Tensor, error) {
+func sliceAxis(m *memory, t *Tensor, axis int, start, end, step int64) (*Tensor, error) {
 	size := int64(t.Shape[axis])
 	low, high := int64(0), size
 	if step < 0 {
@@ -475,9 +490,12 @@ func sliceAxis(t *Tensor, axis int, start, end, step int64) (*Tensor, error) {
 	default:
 		return nil, fmt.Errorf("slice with step 0")
 	}
-	shape := append([]int(nil), t.Shape...)
+	shape := m.shape(t.Shape...)
 	shape[axis] = len(rows)
-	out := newTensor(t.Type, shape...)
+	out, err := m.tensor(t.Type, shape...)
+	if err != nil {
+		return nil, err
+	}
 	outer, inner := around(t.Shape, axis)
 	to := 0
 	for o := range outer {
@@ -493,13 +511,13 @@ func sliceAxis(t *Tensor, axis int, start, end, step int64) (*Tensor, error) {
 
 // compileArrayFeatureExtractor picks columns of the last axis.
 func compileArrayFeatureExtractor(*nodeContext) (kernel, error) {
-	return func(in []*Tensor) ([]*Tensor, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		t, index := in[0], in[1]
 		if !index.Type.integral() || len(t.Shape) == 0 {
 			return nil, fmt.Errorf("input of shape %s with an index of %s", shapeString(t.Shape), index.Type)
 		}
 		width := t.Shape[len(t.Shape)-1]
-		shape := append([]int(nil), t.Shape...)
+		shape := m.shape(t.Shape...)
 		if len(shape) == 1 {
 			shape = []int{1, width}
 		}
@@ -507,7 +525,10 @@ func compileArrayFeatureExtractor(*nodeContext) (kernel, error) {
 		if err := sizeFits(shape); err != nil {
 			return nil, err
 		}
-		out := newTensor(t.Type, shape...)
+		out, err := m.tensor(t.Type, shape...)
+		if err != nil {
+			return nil, err
+		}
 		for i := range out.Len() {
 			col := index.Ints[i%len(index.Ints)]
 			if col < 0 || col >= int64(width) {
@@ -515,6 +536,6 @@ func compileArrayFeatureExtractor(*nodeContext) (kernel, error) {
 			}
 			out.copyElement(i, t, i/len(index.Ints)*width+int(col))
 		}
-		return []*Tensor{out}, nil
+		return m.list(out), nil
 	}, nil
 }

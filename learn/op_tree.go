@@ -7,8 +7,8 @@ import (
 
 func treeOperators() []operator {
 	return []operator{
-		{domain: domainML, name: "TreeEnsembleRegressor", least: 1, most: 1, rowwise: true, compile: compileTreeRegressor},
-		{domain: domainML, name: "TreeEnsembleClassifier", least: 1, most: 1, rowwise: true, compile: compileTreeClassifier},
+		{domain: domainML, name: "TreeEnsembleRegressor", least: 1, most: 1, compile: compileTreeRegressor},
+		{domain: domainML, name: "TreeEnsembleClassifier", least: 1, most: 1, compile: compileTreeClassifier},
 	}
 }
 
@@ -313,8 +313,8 @@ func (f *flatTrees) sumPlain(root int32, x []float32, cols, lo, hi int, scores [
 }
 
 // input returns the rows of features of a tree node.
-func (f *flatTrees) input(t *Tensor) (x []float32, rows, cols int, err error) {
-	if x, err = t.float32s(); err != nil {
+func (f *flatTrees) input(m *memory, t *Tensor) (x []float32, rows, cols int, err error) {
+	if x, err = t.float32s(m); err != nil {
 		return nil, 0, 0, err
 	}
 	if rows, cols, err = t.matrix(); err == nil && cols < f.features {
@@ -346,12 +346,16 @@ func compileTreeRegressor(c *nodeContext) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unary(func(t *Tensor) (*Tensor, error) {
-		x, rows, cols, err := f.input(t)
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		x, rows, cols, err := f.input(m, t)
 		if err != nil {
 			return nil, err
 		}
-		scores := make([]float32, rows*f.targets)
+		result, err := m.tensor(Float32, rows, f.targets)
+		if err != nil {
+			return nil, err
+		}
+		scores := result.Floats
 		if how == "MIN" || how == "MAX" {
 			f.extremes(x, rows, cols, scores, how == "MAX")
 		} else {
@@ -366,7 +370,7 @@ func compileTreeRegressor(c *nodeContext) (kernel, error) {
 			}
 		}
 		transform(scores, f.targets)
-		return floatTensor([]int{rows, f.targets}, scores), nil
+		return result, nil
 	}), nil
 }
 
@@ -410,12 +414,20 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 		single = single && w.target == f.weights[0].target
 		positive = positive && w.value >= 0
 	}
-	return func(in []*Tensor) ([]*Tensor, error) {
-		x, rows, cols, err := f.input(in[0])
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+		x, rows, cols, err := f.input(m, in[0])
 		if err != nil {
 			return nil, err
 		}
-		scores, label := make([]float32, rows*k), newTensor(labels.Type, rows)
+		result, err := m.tensor(Float32, rows, k)
+		if err != nil {
+			return nil, err
+		}
+		label, err := m.tensor(labels.Type, rows)
+		if err != nil {
+			return nil, err
+		}
+		scores := result.Floats
 		f.sum(x, rows, cols, scores)
 		for i := range rows {
 			row := scores[i*k : (i+1)*k]
@@ -432,7 +444,7 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 		if !single {
 			transform(scores, k)
 		}
-		return []*Tensor{label, floatTensor([]int{rows, k}, scores)}, nil
+		return m.list(label, result), nil
 	}, nil
 }
 

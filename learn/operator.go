@@ -10,8 +10,7 @@ import (
 type operator struct {
 	domain      string
 	name        string
-	least, most int  // number of inputs
-	rowwise     bool // a row of the outputs depends on that row of the inputs alone
+	least, most int // number of inputs
 	compile     func(*nodeContext) (kernel, error)
 }
 
@@ -56,18 +55,18 @@ type nodeContext struct {
 	errs      []string
 }
 
-func (c *nodeContext) compile(run *kernel) (operator, error) {
+func (c *nodeContext) compile(run *kernel) error {
 	version, ok := c.opsets[c.node.domain]
 	if !ok {
-		return operator{}, fmt.Errorf("operator is of domain %q, for which the model imports no version", c.node.domain)
+		return fmt.Errorf("operator is of domain %q, for which the model imports no version", c.node.domain)
 	}
 	if op, ok := c.table[c.node.domain+"."+c.node.op]; ok {
-		return op, c.prepare(op, run)
+		return c.prepare(op, run)
 	}
 	if c.node.domain == "" || c.node.domain == domainML {
-		return operator{}, fmt.Errorf("operator is not supported (version %d)", version)
+		return fmt.Errorf("operator is not supported (version %d)", version)
 	}
-	return operator{}, fmt.Errorf("operators of domain %q are not supported", c.node.domain)
+	return fmt.Errorf("operators of domain %q are not supported", c.node.domain)
 }
 
 func (c *nodeContext) prepare(op operator, run *kernel) error {
@@ -172,11 +171,6 @@ func (c *nodeContext) arity(least, most int) error {
 }
 
 // unary adapts a function of one tensor.
-func unary(f func(*Tensor) (*Tensor, error)) kernel {
-	return func(in []*Tensor) ([]*Tensor, error) {
-		out, err := f(in[0])
-		return []*Tensor{out}, err
-	}
+func unary(f func(*memory, *Tensor) (*Tensor, error)) kernel {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) { return m.one(f(m, in[0])) }
 }
-
-func one(t *Tensor, err error) ([]*Tensor, error) { return []*Tensor{t}, err }

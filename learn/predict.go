@@ -2,7 +2,6 @@ package learn
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"sort"
 	"strconv"
@@ -94,125 +93,22 @@ func (p *Program) Inputs() []assay.Field {
 	return out
 }
 
-// Predict runs the model on the rows of a frame. Each input takes the column of its name; columns that the model does not know are
-// ignored. A model with one matrix input takes the frame's columns in their order. A missing string is handed over as "", a missing
-// number as NaN; an integer input refuses missing values. It refuses, naming all of them, columns that are absent or of another type.
-func (p *Program) Predict(x assay.Frame) (Prediction, error) {
-	if x.Rows() == 0 {
-		return Prediction{Classes: p.Classes()}, nil
-	}
-	inputs, err := p.tensors(x)
-	if err != nil {
-		return Prediction{}, err
-	}
-	out, err := p.Run(inputs)
-	if err != nil {
-		return Prediction{}, err
-	}
-	return p.interpret(out, x.Rows())
-}
+// Predict runs the model on the rows of a frame, as Predictor.Predict does.
+func (p *Program) Predict(x assay.Frame) (Prediction, error) { return p.predictor.Predict(x) }
 
-func (p *Program) tensors(x assay.Frame) (map[string]*Tensor, error) {
-	if len(p.inputs) == 1 && len(p.inputs[0].dims) == 2 && (p.inputs[0].dims[1].size > 1 || x.Column(p.inputs[0].name) == nil) {
-		return p.matrixInput(x)
-	}
-	inputs := map[string]*Tensor{}
-	var problems assay.Problems
-	for _, in := range p.inputs {
-		c := x.Column(in.name)
-		if c == nil {
-			names := make([]string, len(x))
-			for i := range x {
-				names[i] = x[i].Name
-			}
-			problems.Add("column %q is missing%s", in.name, didYouMean(in.name, names))
-			continue
-		}
-		t, err := columnTensor(c, in.elem)
-		if err != nil {
-			problems.Add("column %q %v", in.name, err)
-			continue
-		}
-		if len(in.dims) == 2 {
-			t.Shape = []int{c.Len(), 1}
-		}
-		inputs[in.name] = t
-	}
-	return inputs, problems.Err(assay.Invalid, "the table does not fit the model")
-}
+// Predictor returns the program as a model of any format.
+func (p *Program) Predictor() *Predictor { return p.predictor }
 
-// matrixInput puts the frame's columns side by side.
-func (p *Program) matrixInput(x assay.Frame) (map[string]*Tensor, error) {
-	in := p.inputs[0]
-	if n := in.dims[1].size; n > 0 && int(n) != len(x) {
-		return nil, assay.Errorf(assay.Invalid, "the table does not fit the model: input %q takes %d columns, the table has %d", in.name, n, len(x))
-	}
-	out := newTensor(in.elem, x.Rows(), len(x))
-	var problems assay.Problems
-	for j := range x {
-		t, err := columnTensor(&x[j], in.elem)
-		if err != nil {
-			problems.Add("column %q %v", x[j].Name, err)
-			continue
-		}
-		for i := range t.Len() {
-			out.copyElement(i*len(x)+j, t, i)
-		}
-	}
-	return map[string]*Tensor{in.name: out}, problems.Err(assay.Invalid, "the table does not fit the model")
-}
-
-// columnTensor converts a column to a vector of the wanted type.
-func columnTensor(c *assay.Column, typ ElementType) (*Tensor, error) {
-	out := newTensor(typ, c.Len())
-	if (c.Codes != nil) != (typ == String) {
-		kind := "numbers"
-		if c.Codes != nil {
-			kind = "strings"
-		}
-		return nil, fmt.Errorf("holds %s, the model takes %s", kind, typ)
-	}
-	switch {
-	case typ == String:
-		for i, code := range c.Codes {
-			if code >= 0 {
-				out.Strings[i] = c.Levels[code]
-			}
-		}
-	case typ == Float32:
-		for i, v := range c.Floats {
-			out.Floats[i] = float32(v)
-		}
-	case typ == Float64:
-		copy(out.Doubles, c.Floats)
-	case typ.integral():
-		bad := 0
-		for i, v := range c.Floats {
-			if v != math.Trunc(v) || math.Abs(v) >= 1<<63 {
-				bad++
-				continue
-			}
-			out.Ints[i] = int64(v)
-		}
-		if bad > 0 {
-			return nil, fmt.Errorf("has %d values that are missing or not whole, the model takes %s", bad, typ)
-		}
-	default:
-		return nil, fmt.Errorf("cannot be given as %s", typ)
-	}
-	return out, nil
-}
-
-// interpret finds the label, the probabilities and the values among the outputs of a graph.
-func (p *Program) interpret(out map[string]*Tensor, n int) (Prediction, error) {
+// interpret finds the label, the probabilities and the values among the outputs.
+func (p *Predictor) interpret(out []*Tensor, n int) (Prediction, error) {
 	var label, scores *Tensor
-	for _, o := range p.model.graph.outputs {
-		t := out[o.name]
+	for i := range p.out {
+		t := out[i]
 		rows := 0
 		if len(t.Shape) > 0 {
 			rows = t.Shape[0]
 		}
-		if rows != n || len(t.Shape) > 2 {
+		if rows != n || len(t.Shape) > 2 || p.out[i].Role == RoleMargin {
 			continue
 		}
 		floats := t.Type == Float32 || t.Type == Float64
@@ -224,13 +120,14 @@ func (p *Program) interpret(out map[string]*Tensor, n int) (Prediction, error) {
 		}
 	}
 	if label == nil && scores == nil {
-		return Prediction{}, assay.Errorf(assay.Invalid, "onnx model: no output has one row for each of the %d rows", n)
+		return Prediction{}, assay.Errorf(assay.Invalid, "%s model: no output has one row for each of the %d rows", p.format, n)
 	}
 	var values []float64
 	if scores != nil {
-		values, _ = scores.toDoubles()
+		d, _ := scores.toDoubles(nil)
+		values = append(values, d...)
 	}
-	classes := p.about.Classes
+	classes := p.classes
 	if scores != nil && scores.Keys != nil {
 		classes = keyStrings(scores.Keys)
 	}
@@ -279,7 +176,7 @@ func classified(classes []string, label *Tensor, proba []float64, n int) (Predic
 		}
 	}
 	if proba != nil && k != len(pred.Classes) {
-		return pred, assay.Errorf(assay.Invalid, "onnx model: %d scores a row for %d classes", k, len(pred.Classes))
+		return pred, assay.Errorf(assay.Invalid, "%d scores a row for %d classes", k, len(pred.Classes))
 	}
 	for i := range n {
 		normalise(proba[i*k : (i+1)*k])
@@ -309,7 +206,7 @@ func classified(classes []string, label *Tensor, proba []float64, n int) (Predic
 	for i, s := range names {
 		at, ok := index[s]
 		if !ok {
-			return pred, assay.Errorf(assay.Invalid, "onnx model: label %q is none of the classes %q", s, pred.Classes)
+			return pred, assay.Errorf(assay.Invalid, "label %q is none of the classes %q", s, pred.Classes)
 		}
 		pred.Labels[i] = int32(at)
 	}

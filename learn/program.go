@@ -18,7 +18,9 @@ type Program struct {
 	inSlot  []int     // by input
 	outSlot []int     // by output of the graph
 	about   about
-	rowwise bool // every operator treats rows apart from each other
+	limits  Limits
+
+	predictor *Predictor // around this program
 }
 
 // A step runs one node. A slot of -1 is an input or output left out.
@@ -30,21 +32,23 @@ type step struct {
 	run  kernel
 }
 
-// A kernel computes a node's outputs; an input left out is nil. It never changes its inputs.
-type kernel func(in []*Tensor) ([]*Tensor, error)
+// A kernel computes a node's outputs, which live in m; an input left out is nil. It never changes its inputs.
+type kernel func(m *memory, in []*Tensor) ([]*Tensor, error)
 
 // LoadONNX reads a model and prepares it to run. It refuses, naming the node and the operator, what the evaluator does not know; it
 // names the tensor that nothing produces, the nodes of a cycle, and the byte at which a damaged file ends making sense.
-func LoadONNX(b []byte) (*Program, error) {
-	m, err := decodeModel(b)
+func LoadONNX(b []byte) (*Program, error) { return loadONNX(b, Limits{}.orDefault()) }
+
+func loadONNX(b []byte, limits Limits) (*Program, error) {
+	m, err := decodeModel(b, limits)
 	if err != nil {
 		return nil, err
 	}
-	return newProgram(m)
+	return newProgram(m, limits)
 }
 
-func newProgram(m *onnxModel) (*Program, error) {
-	p := &Program{model: m, rowwise: true}
+func newProgram(m *onnxModel, limits Limits) (*Program, error) {
+	p := &Program{model: m, limits: limits}
 	slots := map[string]int{}
 	slot := func(name string) int {
 		if name == "" {
@@ -93,11 +97,9 @@ func newProgram(m *onnxModel) (*Program, error) {
 		for _, in := range s.in {
 			c.constants = append(c.constants, p.constant(in))
 		}
-		op, err := c.compile(&s.run)
-		if err != nil {
+		if err := c.compile(&s.run); err != nil {
 			problems.Add("%s: %v", n.describe(), err)
 		}
-		p.rowwise = p.rowwise && op.rowwise
 		p.steps = append(p.steps, s)
 	}
 	if err := problems.Err(assay.Unimplemented, "onnx model cannot run"); err != nil {
@@ -111,6 +113,8 @@ func newProgram(m *onnxModel) (*Program, error) {
 	}
 	p.planFrees()
 	p.about = readAbout(m, order)
+	p.predictor = newPredictor(FormatONNX, p, limits)
+	p.predictor.program, p.predictor.task, p.predictor.positive = p, p.about.Task, p.about.Positive
 	return p, nil
 }
 
@@ -217,30 +221,45 @@ func (p *Program) Run(inputs map[string]*Tensor) (map[string]*Tensor, error) {
 	if err := p.checkInputs(inputs); err != nil {
 		return nil, err
 	}
-	values := append([]*Tensor(nil), p.preset...)
-	for i, in := range p.inputs {
-		values[p.inSlot[i]] = inputs[in.name]
+	in, out := make([]*Tensor, len(p.inputs)), make([]*Tensor, len(p.outSlot))
+	for i, port := range p.inputs {
+		in[i] = inputs[port.name]
 	}
-	if err := p.run(values); err != nil {
+	if err := p.execute(&memory{limit: p.limits.RunBytes}, in, out); err != nil {
 		return nil, err
 	}
-	out := make(map[string]*Tensor, len(p.outSlot))
-	for i, s := range p.outSlot {
-		out[p.model.graph.outputs[i].name] = values[s]
+	named := make(map[string]*Tensor, len(out))
+	for i, t := range out {
+		named[p.model.graph.outputs[i].name] = t
 	}
-	return out, nil
+	return named, nil
 }
 
-func (p *Program) run(values []*Tensor) error {
+// execute implements engine.
+func (p *Program) execute(m *memory, in, out []*Tensor) error {
+	values := m.list(p.preset...)
+	for i, t := range in {
+		values[p.inSlot[i]] = t
+	}
+	if err := p.run(m, values); err != nil {
+		return err
+	}
+	for i, s := range p.outSlot {
+		out[i] = values[s]
+	}
+	return nil
+}
+
+func (p *Program) run(m *memory, values []*Tensor) error {
 	for i := range p.steps {
 		s := &p.steps[i]
-		in := make([]*Tensor, len(s.in))
+		in := m.lists.take(len(s.in))
 		for j, v := range s.in {
 			if v >= 0 {
 				in[j] = values[v]
 			}
 		}
-		out, err := s.run(in)
+		out, err := s.run(m, in)
 		if err != nil {
 			return assay.Errorf(assay.Invalid, "onnx model: %s: %w", s.node.describe(), err)
 		}
@@ -256,6 +275,49 @@ func (p *Program) run(values []*Tensor) error {
 		}
 	}
 	return nil
+}
+
+// ports implements engine. What an output is for follows from its type: the first that is not of floats is the label, the first of
+// floats the probabilities where the model has classes or a label, and the value otherwise.
+func (p *Program) ports() (in, out []Port) {
+	for _, v := range p.inputs {
+		in = append(in, v.port())
+	}
+	labelled := false
+	for _, v := range p.model.graph.outputs {
+		labelled = labelled || v.elem == String || v.elem.integral()
+	}
+	var seenLabel, seenScores bool
+	for _, v := range p.model.graph.outputs {
+		port := v.port()
+		floats := v.elem == Float32 || v.elem == Float64 || v.elem == 0 || port.Keys
+		switch {
+		case !floats && !seenLabel && len(v.dims) <= 2:
+			port.Role, seenLabel = RoleLabel, true
+		case floats && !seenScores && len(v.dims) <= 2:
+			seenScores = true
+			if port.Role = RoleValue; labelled || len(p.about.Classes) > 0 {
+				port.Role, port.Classes = RoleProbability, p.about.Classes
+			}
+		default:
+			port.Role = RoleOther
+		}
+		out = append(out, port)
+	}
+	return in, out
+}
+
+func (v *valueInfo) port() Port {
+	p := Port{Name: v.name, Type: v.elem, Keys: v.keyType != 0}
+	if v.hasShape && !p.Keys {
+		p.Shape = make([]int, len(v.dims))
+		for i, d := range v.dims {
+			if p.Shape[i] = int(d.size); d.name != "" || d.size <= 0 {
+				p.Shape[i] = -1
+			}
+		}
+	}
+	return p
 }
 
 func (p *Program) checkInputs(inputs map[string]*Tensor) error {

@@ -142,13 +142,6 @@ func newTensor(typ ElementType, shape ...int) *Tensor {
 	return t
 }
 
-// reshaped returns the same elements under another shape.
-func (t *Tensor) reshaped(shape ...int) *Tensor {
-	c := *t
-	c.Shape = append([]int(nil), shape...)
-	return &c
-}
-
 // matrix returns the number of rows and columns of a tensor seen as [n, k]: a vector is one column of n rows where column is true
 // and one row otherwise; more than two dimensions are an error.
 func (t *Tensor) matrix() (rows, cols int, err error) {
@@ -164,24 +157,15 @@ func (t *Tensor) matrix() (rows, cols int, err error) {
 }
 
 // float32s returns the elements of a numeric tensor as float32; the slice is shared when they are that already.
-func (t *Tensor) float32s() ([]float32, error) {
-	switch {
-	case t.Type == Float32:
+func (t *Tensor) float32s(m *memory) ([]float32, error) {
+	if t.Type == Float32 {
 		return t.Floats, nil
-	case t.Type == Float64:
-		out := make([]float32, len(t.Doubles))
-		for i, v := range t.Doubles {
-			out[i] = float32(v)
-		}
-		return out, nil
-	case t.Type.integral():
-		out := make([]float32, len(t.Ints))
-		for i, v := range t.Ints {
-			out[i] = float32(v)
-		}
-		return out, nil
 	}
-	return nil, fmt.Errorf("%s tensor where numbers are needed", t.Type)
+	out, err := cast(m, t, Float32)
+	if err != nil {
+		return nil, err
+	}
+	return out.Floats, nil
 }
 
 func shapeString(shape []int) string {

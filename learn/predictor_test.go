@@ -1,0 +1,157 @@
+package learn
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/assay-ml/assay/internal/assaytest"
+)
+
+// readOracleONNX returns a model of the oracle with its inputs and the outputs that ONNX Runtime gave.
+func readOracleONNX(t testing.TB, name string) (b []byte, o oracleModel) {
+	t.Helper()
+	base := filepath.Join(assaytest.Root(), "testdata", "oracle", "onnx", name)
+	b, err := os.ReadFile(base + ".onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(base + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &o); err != nil {
+		t.Fatal(err)
+	}
+	return b, o
+}
+
+// fill puts a tensor into the i-th input of a session.
+func fill(t testing.TB, s *Session, i int, from *Tensor) {
+	t.Helper()
+	in, err := s.Input(i, from.Shape...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(in.Floats, from.Floats)
+	copy(in.Doubles, from.Doubles)
+	copy(in.Ints, from.Ints)
+	copy(in.Strings, from.Strings)
+}
+
+// TestSessionGivesWhatRunGives runs each model twice through one session, the second time after other rows.
+func TestSessionGivesWhatRunGives(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(assaytest.Root(), "testdata", "oracle", "onnx", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no model", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		b, o := readOracleONNX(t, name)
+		p, err := Open(b, Limits{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		inputs := map[string]*Tensor{}
+		for k, v := range o.Inputs {
+			inputs[k] = v.tensor(t)
+		}
+		want, err := p.Program().Run(inputs)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		s := p.Session()
+		for round := range 3 {
+			for i, in := range p.Inputs() {
+				fill(t, s, i, inputs[in.Name])
+			}
+			if err := s.Run(); err != nil {
+				t.Fatal(name, err)
+			}
+			for i, out := range p.Outputs() {
+				got, w := s.Output(i), want[out.Name]
+				if !sameShape(got.Shape, w.Shape) || !reflect.DeepEqual(exact(got), exact(w)) || !reflect.DeepEqual(got.Keys, w.Keys) {
+					t.Errorf("%s, round %d: output %s differs from that of Run", name, round, out.Name)
+				}
+			}
+		}
+		s.Close()
+	}
+}
+
+// exact makes elements comparable, NaN included.
+func exact(t *Tensor) []any {
+	var out []any
+	for _, v := range t.Strings {
+		out = append(out, v)
+	}
+	for _, v := range t.Ints {
+		out = append(out, v)
+	}
+	for _, v := range t.Floats {
+		out = append(out, math.Float32bits(v))
+	}
+	for _, v := range t.Doubles {
+		out = append(out, math.Float64bits(v))
+	}
+	return out
+}
+
+// TestSessionAllocatesNothing guards the serving path: one row through a session takes no memory.
+func TestSessionAllocatesNothing(t *testing.T) {
+	for _, name := range []string{
+		"logreg_binary", "logreg_binary_zipmap", "forest_binary", "xgb_multiclass", "lgbm_binary", "linear_regression", "gbr",
+		"titanic_mixed_logreg", "titanic_mixed_forest_zipmap", "impute_robust_pca_logreg", "mlp_multiclass", "kbins_logreg", "ordinal_strings_tree",
+	} {
+		b, o := readOracleONNX(t, name)
+		p, err := Open(b, Limits{})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		rows := make([]*Tensor, len(p.in))
+		for i, in := range p.in {
+			all := o.Inputs[in.Name].tensor(t)
+			if rows[i], err = sliceAxis(nil, all, 0, 0, 1, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := p.Session()
+		run := func() {
+			for i, row := range rows {
+				fill(t, s, i, row)
+			}
+			if err := s.Run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run()
+		if n := testing.AllocsPerRun(100, run); n != 0 {
+			t.Errorf("%s: %v allocations a row", name, n)
+		}
+	}
+}
+
+// TestSessionRefuses checks what is not the declared input.
+func TestSessionRefuses(t *testing.T) {
+	b, _ := readOracleONNX(t, "logreg_binary")
+	p, err := Open(b, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.Session()
+	defer s.Close()
+	if _, err := s.Input(0, 3, 2); err == nil || !strings.Contains(err.Error(), `input "X" has shape [3,2], the model takes [?,`) {
+		t.Errorf("wrong width: %v", err)
+	}
+	if _, err := s.Input(0, 1<<40, 10); err == nil || !strings.Contains(err.Error(), "too many elements") {
+		t.Errorf("too large: %v", err)
+	}
+	if err := s.Run(); err == nil || !strings.Contains(err.Error(), `input "X" is missing`) {
+		t.Errorf("missing input: %v", err)
+	}
+}
