@@ -92,12 +92,13 @@ func start(ctx context.Context, command []string, dir string, stdin *os.File, en
 	}
 	group := cmd.Process.Pid
 	done := make(chan struct{})
-	killed := make(chan bool, 1)
-	go func() { killed <- watch(ctx, group, done, signals) }()
+	told := make(chan sent, 1)
+	go func() { told <- watch(ctx, group, done, signals) }()
 	err := cmd.Wait()
 	close(done)
 	out := outcome(cmd.ProcessState)
-	if ours := <-killed; !ours && out.signal == "SIGKILL" {
+	ours := <-told
+	if !ours.kill && out.signal == "SIGKILL" {
 		out.outside = true
 	}
 	if err != nil {
@@ -107,7 +108,17 @@ func start(ctx context.Context, command []string, dir string, stdin *os.File, en
 			return out, assay.Errorf(assay.Unavailable, "the command cannot be waited for: %w", err)
 		}
 	}
-	out.orphans = endGroup(group)
+	// A signal that ended the command most often went to its whole group. Its processes die one after the other, when the system gets
+	// to them, so one that is still there just now has not outlived the command.
+	gone := false
+	switch {
+	case ours.kill:
+		settle(group, graceAfterCancel)
+		gone = true // whatever is left is about to end: nothing stops SIGKILL
+	case ours.stop || out.signal != "":
+		gone = settle(group, graceAfterExit)
+	}
+	out.orphans = !gone && endGroup(group)
 	drained := make(chan struct{})
 	go func() { copies.Wait(); close(drained) }()
 	select {
@@ -120,20 +131,26 @@ func start(ctx context.Context, command []string, dir string, stdin *os.File, en
 	return out, nil
 }
 
-// watch passes signals on to the group until done, and reports whether it sent SIGKILL.
-func watch(ctx context.Context, group int, done <-chan struct{}, signals <-chan os.Signal) (killed bool) {
-	asked := map[os.Signal]bool{}
+// What the group was sent while its command ran.
+type sent struct {
+	stop bool // SIGINT or SIGTERM
+	kill bool // SIGKILL
+}
+
+// watch passes signals on to the group until done, and says what it sent.
+func watch(ctx context.Context, group int, done <-chan struct{}, signals <-chan os.Signal) (out sent) {
+	asked := false
 	cancelled := ctx.Done()
 	var last <-chan time.Time
 	for {
 		select {
 		case <-done:
-			return killed
+			return out
 		case <-cancelled:
-			cancelled, last = nil, time.After(graceAfterCancel)
+			cancelled, last, out.stop = nil, time.After(graceAfterCancel), true
 			_ = syscall.Kill(-group, syscall.SIGTERM)
 		case <-last:
-			killed = true
+			out.kill = true
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 		case s, ok := <-signals:
 			if !ok {
@@ -144,10 +161,12 @@ func watch(ctx context.Context, group int, done <-chan struct{}, signals <-chan 
 			if !ok {
 				continue
 			}
-			if stop := s == os.Interrupt || s == syscall.SIGTERM; stop && (asked[os.Interrupt] || asked[syscall.SIGTERM]) {
-				number, killed = syscall.SIGKILL, true
+			if s == os.Interrupt || s == syscall.SIGTERM {
+				if asked {
+					number, out.kill = syscall.SIGKILL, true
+				}
+				asked, out.stop = true, true
 			}
-			asked[s] = true
 			_ = syscall.Kill(-group, number)
 		}
 	}
@@ -159,15 +178,22 @@ func endGroup(group int) bool {
 		return false
 	}
 	_ = syscall.Kill(-group, syscall.SIGTERM)
-	const step = 20 * time.Millisecond
-	for range int(graceAfterExit / step) {
-		time.Sleep(step)
+	if !settle(group, graceAfterExit) {
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+	}
+	return true
+}
+
+// settle waits until nothing of the group runs, for as long as the grace time, and reports whether that came.
+func settle(group int, grace time.Duration) bool {
+	const step = 10 * time.Millisecond
+	for range int(grace / step) {
 		if !alive(group) {
 			return true
 		}
+		time.Sleep(step)
 	}
-	_ = syscall.Kill(-group, syscall.SIGKILL)
-	return true
+	return !alive(group)
 }
 
 // alive reports whether the group holds a process that still runs. Where /proc tells, a zombie that nobody reaps does not count.

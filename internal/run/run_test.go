@@ -273,12 +273,18 @@ func TestHowACommandEndsIsRecorded(t *testing.T) {
 }
 
 // running starts a command that prints "ready" and returns once it did.
-func running(t *testing.T, ctx context.Context, program string) (signals chan os.Signal, done chan result) {
+func running(t *testing.T, ctx context.Context, program string, variables ...string) (signals chan os.Signal, done chan result) {
 	t.Helper()
 	r, w := io.Pipe()
 	signals, done = make(chan os.Signal, 4), make(chan result, 1)
+	env := map[string]string{}
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
+	dir := t.TempDir()
 	go func() {
-		res, err := execute(ctx, Spec{Command: []string{"sh", "-c", program}, Dir: t.TempDir(), Stdout: w, Signals: signals}, &memory{})
+		res, err := execute(ctx, Spec{Command: []string{"sh", "-c", program}, Dir: dir, Env: env, Stdout: w, Signals: signals}, &memory{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -327,8 +333,26 @@ func TestSignalsPassThrough(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, done := running(t, ctx, `echo ready; sleep 60`)
 	cancel()
-	if r := wait(t, done); r.Status != Killed || r.Signal != "SIGTERM" || r.Exit != 143 {
-		t.Errorf("a cancelled context: %s %s %d", r.Status, r.Signal, r.Exit)
+	if r := wait(t, done); r.Status != Killed || r.Signal != "SIGTERM" || r.Exit != 143 || len(r.Problems) != 0 {
+		t.Errorf("a cancelled context: %s %s %d, problems %q", r.Status, r.Signal, r.Exit, r.Problems)
+	}
+}
+
+// A stop goes to the whole group; what tidies up a moment longer than the command, or is just being killed, has not outlived it.
+func TestAStoppedGroupMayTidyUp(t *testing.T) {
+	for _, c := range []struct {
+		name, child string
+		orphans     bool
+	}{
+		{"tidies up", `trap 'sleep 0.3; exit 0' TERM; echo ready; while :; do sleep 0.05; done`, false},
+		{"is deaf", `trap '' TERM; echo ready; while :; do sleep 0.05; done`, true},
+	} {
+		signals, done := running(t, t.Context(), `trap 'exit 5' TERM; sh -c "$CHILD" & while :; do sleep 0.05; done`, "CHILD="+c.child)
+		signals <- syscall.SIGTERM
+		r := wait(t, done)
+		if reported := slices.Contains(r.Problems, "processes outlived the command and were ended"); r.Exit != 5 || reported != c.orphans {
+			t.Errorf("a child that %s: exit %d, problems %q", c.name, r.Exit, r.Problems)
+		}
 	}
 }
 
