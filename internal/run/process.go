@@ -110,15 +110,17 @@ func start(ctx context.Context, command []string, dir string, stdin *os.File, en
 	}
 	// A signal that ended the command most often went to its whole group. Its processes die one after the other, when the system gets
 	// to them, so one that is still there just now has not outlived the command.
-	gone := false
 	switch {
 	case ours.kill:
-		settle(group, graceAfterCancel)
-		gone = true // whatever is left is about to end: nothing stops SIGKILL
-	case ours.stop || out.signal != "":
-		gone = settle(group, graceAfterExit)
+		settle(group, graceAfterCancel) // nothing stops SIGKILL: whatever is left then is about to end
+	case ours.stop:
+		if out.orphans = !settle(group, graceAfterExit); out.orphans {
+			_ = syscall.Kill(-group, syscall.SIGKILL)
+		}
+	case out.signal != "" && settle(group, graceAfterExit):
+	default:
+		out.orphans = endGroup(group)
 	}
-	out.orphans = !gone && endGroup(group)
 	drained := make(chan struct{})
 	go func() { copies.Wait(); close(drained) }()
 	select {
