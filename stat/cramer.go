@@ -36,13 +36,19 @@ func CramerVonMises(x, y []float64, method NullMethod) Test {
 		out.P = cramerPaths(u, len(xs), len(ys))
 		return out
 	}
+	out.P = cramerSF(t, n, m)
+	return out
+}
+
+// cramerSF is the asymptotic p-value of the two-sample statistic t of n and m rows.
+func cramerSF(t, n, m float64) float64 {
+	k, total := n*m, n+m
 	et := (1 + 1/total) / 6
 	vt := (total + 1) * (4*k*total - 3*(n*n+m*m) - 2*k) / (45 * total * total * 4 * k)
-	out.P = 1
 	if z := 1.0/6 + (t-et)/math.Sqrt(45*vt); z >= 0.003 {
-		out.P = math.Max(0, 1-cramerLimit(z))
+		return math.Max(0, 1-cramerLimit(z))
 	}
-	return out
+	return 1
 }
 
 // cramerLimit is the limit distribution function of the one-sample statistic (Csörgő and Faraway, 1996), summed as far as SciPy sums
@@ -163,6 +169,11 @@ func AndersonDarling(midrank bool, samples ...[]float64) Test {
 	if midrank {
 		a2 *= (N - 1) / N
 	}
+	return andersonTest(a2, N, k, inverse)
+}
+
+// andersonTest standardises the statistic of k samples of N rows together, whose sizes have the given sum of inverses.
+func andersonTest(a2, N, k, inverse float64) Test {
 	var h, g float64
 	for i := 1.0; i < N-1; i++ {
 		h += 1 / (N - i) // so far Σ 1/(N-1) … 1/(N-i)

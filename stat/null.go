@@ -1,0 +1,331 @@
+package stat
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/assay-ml/assay"
+)
+
+// DefaultNullDraws is the number of windows without drift that are drawn when nobody asks for another.
+const DefaultNullDraws = 1000
+
+// nullTail is the share of draws beyond which a p-value is read off a fitted tail.
+const nullTail = 0.05
+
+// A NullSpec says what a window without drift looks like. Exactly one of Reference and Blocks is given.
+//
+// With Reference, rows are exchangeable: the true shares of the cells are uncertain as a Dirichlet distribution of the reference counts
+// and a window is multinomial, which for Edges at order statistics of a continuous column is exact, noise of the reference included. A
+// cell that the reference does not have counts Empty rows, so that a first value beyond the reference is as surprising as it should be
+// and no more.
+//
+// With Blocks, rows of a block (a day, an hour) belong together: a window is a random block, or as many as it takes, the last one
+// thinned at random to fit, and is compared with the blocks that were not drawn. That keeps what rows of one block have in common,
+// which makes windows differ more than independent rows would. There are as many different windows as blocks, about; what is rarer
+// than one in that many rests on the fitted tail.
+type NullSpec struct {
+	Reference []float64   // counts by cell
+	Blocks    [][]float64 // counts by cell of each whole block
+	Rows      int64       // rows of the window
+	Edges     *Edges      // for the scores that need it
+	Scores    []DriftScore
+	Empty     float64 // rows that a cell without reference rows counts as; 0 means 1. For Categories, max(1, Once) is Good's estimate
+	Seed      uint64
+	Stream    []uint64 // names the column and the purpose, so that columns draw independently
+	Draws     int      // 0 means DefaultNullDraws
+	Threads   int      // 0 means one a processor; no effect on the result
+}
+
+// A Null is the distribution of one score over windows without drift. It is immutable and safe for concurrent use.
+//
+// Up to its upper twentieth it is the draws themselves. Beyond, the score (squared, for those that grow with the root of the evidence)
+// is taken to fall off like the gamma distribution with the mean and variance of all draws, joined at that point: the tail of the
+// quadratic forms and maxima of Gaussian processes that these scores tend to. Levels far below 1/Draws are therefore a model's; a
+// simulation in the tests holds them against windows without drift.
+type Null struct {
+	Score     DriftScore
+	Reference int64 // rows
+	Rows      int64 // of the window
+	Method    string
+	draws     []float64 // ascending
+	join      float64   // score from which the tail is fitted, p-value there, and the gamma distribution
+	joinP     float64
+	shape     float64 // NaN without spread
+	scale     float64
+}
+
+// NewNulls draws windows without drift and returns the null distribution of each score. The result is a function of the spec but for
+// Threads. It refuses unusable counts, Rows below 1, scores that need other edges, fewer than 100 draws, and blocks of which more than
+// half would go into one window. It stops when ctx is done.
+func NewNulls(ctx context.Context, s NullSpec) ([]*Null, error) {
+	reference, err := s.check()
+	if err != nil {
+		return nil, err
+	}
+	draws, threads := s.Draws, s.Threads
+	if draws == 0 {
+		draws = DefaultNullDraws
+	}
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	flat := make([]float64, draws*len(s.Scores))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	const batch = 32
+	for range min(threads, (draws+batch-1)/batch) {
+		wait.Go(func() {
+			draw := s.drawer(reference)
+			for ctx.Err() == nil {
+				from := int(next.Add(batch)) - batch
+				if from >= draws {
+					return
+				}
+				for b := from; b < min(from+batch, draws); b++ {
+					r, w := draw(NewRand(s.Seed, append(slices.Clip(s.Stream), uint64(b))...))
+					for i, score := range s.Scores {
+						flat[i*draws+b] = score.Of(r, w, s.Edges)
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "calibration stopped: %w", err)
+	}
+	n, _, _ := totals(reference, reference)
+	out := make([]*Null, len(s.Scores))
+	for i, score := range s.Scores {
+		out[i] = &Null{Score: score, Reference: int64(n), Rows: s.Rows, Method: "dirichlet-multinomial", draws: flat[i*draws : (i+1)*draws : (i+1)*draws]}
+		if s.Blocks != nil {
+			out[i].Method = "blocks"
+		}
+		if hasNaN(out[i].draws) {
+			return nil, assay.Errorf(assay.Invalid, "cannot calibrate %s: it is undefined on these cells", score)
+		}
+		out[i].fit()
+	}
+	return out, nil
+}
+
+func (s NullSpec) check() (reference []float64, err error) {
+	var p assay.Problems
+	reference = s.Reference
+	if (s.Reference == nil) == (s.Blocks == nil) {
+		p.Add("either the counts of the reference or its blocks are needed")
+	}
+	if s.Blocks != nil {
+		var most, rows []float64
+		for b, counts := range s.Blocks {
+			if reference == nil {
+				reference = make([]float64, len(counts))
+			}
+			n, _, ok := totals(counts, counts)
+			if !ok || len(counts) != len(reference) {
+				p.Add("block %d is empty, of another length, or has unusable counts", b)
+				break
+			}
+			for i, c := range counts {
+				if c != math.Trunc(c) {
+					p.Add("count %v of block %d is not whole", c, b)
+				}
+				reference[i] += c
+			}
+			rows = append(rows, n)
+		}
+		most = slices.Clone(rows)
+		slices.Sort(most)
+		var half float64
+		for _, n := range most[:len(most)/2] {
+			half += n
+		}
+		if float64(s.Rows) > half {
+			p.Add("a window of %d rows may need more than half of %d blocks", s.Rows, len(s.Blocks))
+		}
+	}
+	if len(p) == 0 {
+		if _, _, ok := totals(reference, reference); !ok {
+			p.Add("the reference is empty or has unusable counts")
+		}
+	}
+	if s.Rows < 1 || s.Rows > 1<<50 {
+		p.Add("a window of %d rows", s.Rows)
+	}
+	if s.Draws != 0 && s.Draws < 100 {
+		p.Add("%d draws; at least 100 are needed", s.Draws)
+	}
+	if !(s.Empty >= 0) || math.IsInf(s.Empty, 0) {
+		p.Add("an empty cell counts %v rows", s.Empty)
+	}
+	for _, score := range s.Scores {
+		if !slices.Contains(DriftScores(), score) {
+			p.Add("unknown score %q", string(score))
+		} else if score.Metric() && (s.Edges == nil || s.Edges.Cells() != len(reference)) {
+			p.Add("%s needs the edges of the %d cells", score, len(reference))
+		}
+	}
+	return reference, p.Err(assay.Invalid, "cannot calibrate")
+}
+
+// drawer returns a function that draws a reference and a window without drift into memory of its own.
+func (s NullSpec) drawer(reference []float64) func(Rand) (r, w []float64) {
+	window := make([]float64, len(reference))
+	if s.Blocks == nil {
+		empty := s.Empty
+		if empty == 0 {
+			empty = 1
+		}
+		shares := make([]float64, len(reference))
+		return func(g Rand) ([]float64, []float64) {
+			for i, c := range reference {
+				if c == 0 {
+					c = empty
+				}
+				shares[i] = g.Gamma(c)
+			}
+			g.Multinomial(s.Rows, shares, window)
+			return reference, window
+		}
+	}
+	rest, part := make([]float64, len(reference)), make([]float64, len(reference))
+	order := make([]int, len(s.Blocks))
+	return func(g Rand) ([]float64, []float64) {
+		copy(rest, reference)
+		clear(window)
+		for i := range order {
+			order[i] = i
+		}
+		left := s.Rows
+		for k := 0; left > 0; k++ {
+			j := k + g.Intn(len(order)-k)
+			order[k], order[j] = order[j], order[k]
+			block := s.Blocks[order[k]]
+			var rows int64
+			for i, c := range block {
+				rows += int64(c)
+				rest[i] -= c
+			}
+			taken := block
+			if rows > left {
+				g.Subsample(left, block, part)
+				taken, rows = part, left
+			}
+			for i, c := range taken {
+				window[i] += c
+			}
+			left -= rows
+		}
+		return rest, window
+	}
+}
+
+// evidence maps a score to the scale on which its tail is about exponential.
+func (s DriftScore) evidence(v float64) float64 {
+	switch s {
+	case DriftJS, DriftHellinger, DriftTV, DriftLInfinity, DriftKS, DriftCliff, DriftW1, DriftEnergy:
+		return v * v
+	}
+	return v
+}
+
+func (n *Null) fit() {
+	slices.Sort(n.draws)
+	k := max(10, int(math.Ceil(nullTail*float64(len(n.draws)))))
+	n.join = n.draws[len(n.draws)-k]
+	n.joinP = n.share(n.join)
+	e := make([]float64, len(n.draws))
+	for i, v := range n.draws {
+		e[i] = n.Score.evidence(v)
+	}
+	m, v := meanVariance(e)
+	n.shape, n.scale = math.NaN(), math.NaN()
+	if m > 0 && v > 1e-18*m*m {
+		n.shape, n.scale = m*m/v, v/m
+	}
+}
+
+// share is (1 + draws of at least v) / (1 + draws).
+func (n *Null) share(v float64) float64 {
+	i, _ := slices.BinarySearch(n.draws, v)
+	return float64(1+len(n.draws)-i) / float64(1+len(n.draws))
+}
+
+func (n *Null) tail(v float64) float64 { return ChiSquaredSF(2*n.Score.evidence(v)/n.scale, 2*n.shape) }
+
+// P returns the chance of a score of at least v in a window without drift; NaN for an undefined one. It is never 0, and never below
+// 1/(1+Draws) for a score that does not vary without drift.
+func (n *Null) P(v float64) float64 {
+	switch {
+	case math.IsNaN(v):
+		return math.NaN()
+	case v <= n.join || math.IsNaN(n.shape):
+		return n.share(v)
+	}
+	return math.Max(math.SmallestNonzeroFloat64, n.joinP*math.Min(1, n.tail(v)/n.tail(n.join)))
+}
+
+// Threshold returns the score from which P is at most alpha: alarm where the score is at least it. +Inf when no score is rare enough,
+// NaN for alpha outside (0, 1).
+func (n *Null) Threshold(alpha float64) float64 {
+	if !(alpha > 0 && alpha < 1) {
+		return math.NaN()
+	}
+	if alpha < n.joinP {
+		if math.IsNaN(n.shape) {
+			top := math.Nextafter(n.draws[len(n.draws)-1], math.Inf(1))
+			if n.P(top) > alpha {
+				return math.Inf(1)
+			}
+			return top
+		}
+		lo, hi := n.join, 2*n.join+math.Sqrt(n.scale)+n.scale
+		for n.P(hi) > alpha {
+			hi *= 2
+		}
+		for range 200 {
+			mid := lo + (hi-lo)/2
+			if mid <= lo || mid >= hi {
+				break
+			}
+			if n.P(mid) > alpha {
+				lo = mid
+			} else {
+				hi = mid
+			}
+		}
+		return hi
+	}
+	// The smallest distinct draw, or what lies just above one, that is rare enough.
+	for i, v := range n.draws {
+		if n.share(v) <= alpha {
+			return v
+		}
+		if i+1 < len(n.draws) && n.draws[i+1] > v {
+			if up := math.Nextafter(v, math.Inf(1)); n.P(up) <= alpha {
+				return up
+			}
+		}
+	}
+	return math.Nextafter(n.join, math.Inf(1))
+}
+
+// Mean is the mean score of windows without drift: what a distance is when nothing has changed.
+func (n *Null) Mean() float64 {
+	m, _ := meanVariance(n.draws)
+	return m
+}
+
+// Quantile returns a quantile of the drawn scores.
+func (n *Null) Quantile(p float64) float64 { return Quantile(n.draws, p) }
+
+// Draws is the number of windows drawn.
+func (n *Null) Draws() int { return len(n.draws) }
+
+// Resolved reports whether a level is read off the draws rather than the fitted tail.
+func (n *Null) Resolved(alpha float64) bool { return alpha >= n.joinP }
