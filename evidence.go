@@ -40,7 +40,7 @@ const (
 // no duration, no host name and no absolute path: those belong to the journal Entry.
 //
 // Every Digest in a payload carries a names tag that says what it is the digest of: "blob", bytes that must be in the store for as long
-// as the evidence is; "evidence", the id of other evidence; "content", rows, bytes or settings that need not be there. A tag on a list,
+// as the evidence is; "manifest", such bytes in which every digest is that of a blob too; "evidence", the id of other evidence; "content", rows, bytes or settings that need not be there. A tag on a list,
 // a map or a struct holds for the digests inside it.
 type Evidence struct {
 	Kind    Kind            `json:"kind"`
@@ -59,6 +59,8 @@ type Record struct {
 
 // An Entry is one line of the journal: that a producer brought an evidence, when and in which circumstances. Entries are append-only
 // and hash-chained: Hash covers the entry and Previous, so that removal or editing shows.
+//
+// Context[LogContext] is the digest of a blob, which must be in the store for as long as the entry.
 type Entry struct {
 	Seq      int64             `json:"seq"`
 	Evidence Digest            `json:"evidence"`
@@ -68,6 +70,9 @@ type Entry struct {
 	Previous Digest            `json:"previous"`
 	Hash     Digest            `json:"hash"`
 }
+
+// LogContext is the key of a journal entry's context that holds the digest of what a run printed.
+const LogContext = "log"
 
 // Decode reads the payload of r into a value of the type that belongs to its kind.
 func Decode[T any](e Evidence) (T, error) {

@@ -32,8 +32,8 @@ type RunSpec struct {
 
 // Source says which source was run.
 type Source struct {
-	Commit string `json:"commit,omitempty"`             // empty outside a git work tree
-	Dirty  Digest `json:"dirty,omitempty" names:"blob"` // of the uncommitted difference; empty for a clean tree
+	Commit string `json:"commit,omitempty"`                 // empty outside a git work tree
+	Dirty  Digest `json:"dirty,omitempty" names:"manifest"` // of the uncommitted difference; empty for a clean tree
 }
 
 // Environment is what a run could see of the machine and the packages. Secrets are redacted before they get here.

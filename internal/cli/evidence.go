@@ -212,7 +212,10 @@ func (a *app) fsckCommand() *cobra.Command {
 			}
 			if err := s.print("assay.fsck/1", r, func(w io.Writer) {
 				for _, p := range r.Problems {
-					fmt.Fprintf(w, "✕ %s %s: %s\n", p.Code, p.What, p.Detail)
+					fmt.Fprintf(w, "✕ %s\n", finding(p))
+				}
+				for _, p := range r.Orphans {
+					fmt.Fprintf(w, "◐ %s\n", finding(p))
 				}
 				if r.Clean() {
 					fmt.Fprintf(w, "● clean: %d evidence, %d journal entries, %d blobs\n", r.Evidence, r.Entries, r.Blobs)
@@ -226,6 +229,14 @@ func (a *app) fsckCommand() *cobra.Command {
 			return nil
 		}),
 	}
+}
+
+// finding is a problem on one line: what it is, of what, and why.
+func finding(p store.Problem) string {
+	if p.ID == "" || strings.Contains(p.Detail, p.ID.Short()) {
+		return fmt.Sprintf("%s %s: %s", p.Code, p.What, p.Detail)
+	}
+	return fmt.Sprintf("%s %s %s: %s", p.Code, p.What, p.ID.Short(), p.Detail)
 }
 
 func (a *app) modelCommand() *cobra.Command {

@@ -238,7 +238,7 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 	if err != nil {
 		return res, err
 	}
-	res.context["log"] = string(digest)
+	res.context[assay.LogContext] = string(digest)
 
 	hooks, err := readHookReport(report)
 	if err != nil {

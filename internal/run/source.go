@@ -47,7 +47,7 @@ var passedOver = []string{".git", ".hg", ".svn", ".assay", ".dvc", ".venv", "nod
 // readSource describes the source in dir: the commit of the git work tree that holds it, and everything that differs from that commit.
 //
 // What differs is written as one manifest, a line a file ("M <digest> path", "D path", "? <digest> path"), sorted by path; its digest
-// is Source.Dirty, and the manifest and each file it names are kept in blobs. Untracked files count when git does not ignore them and
+// is Source.Dirty, and the manifest and each file it names (of a symbolic link, its target) are kept in blobs. Untracked files count when git does not ignore them and
 // their ending is one of a source file. Outside a work tree every source file below dir is listed, so that a changed script is a
 // different source there too. Absolute paths in skip, the output directory for one, are passed over. Nothing is written to the work
 // tree or to git. incomplete reports that a limit was met.
@@ -241,7 +241,11 @@ func (m *manifest) add(mark, name string, info fs.FileInfo) error {
 		if err != nil {
 			return unavailable("the source file "+name, err)
 		}
-		m.lines = append(m.lines, changed{mark + " " + string(assay.DigestOf([]byte(target))), name})
+		d, _, err := m.blobs.Put(m.ctx, strings.NewReader(target))
+		if err != nil {
+			return err
+		}
+		m.lines = append(m.lines, changed{mark + " " + string(d), name})
 		return nil
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxSourceBytes {

@@ -264,6 +264,14 @@ func (s *SQLite) Head(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
+// Changes implements Registry. Both are the last key of a table, read in one look.
+func (s *SQLite) Changes(ctx context.Context) (Mark, error) {
+	var m Mark
+	err := s.reads.QueryRowContext(ctx, `SELECT (SELECT coalesce(max(seq), 0) FROM journal), (SELECT coalesce(max(seq), 0) FROM history)`).
+		Scan(&m.Journal, &m.Registry)
+	return m, fault("the journal cannot be read", err)
+}
+
 // Blobs implements Archive.
 func (s *SQLite) Blobs() blob.Store { return unsealed{s.blobs, s} }
 

@@ -91,6 +91,16 @@ func BenchmarkList(b *testing.B) {
 			percentile(b, took, 95)
 		})
 	}
+	b.Run("changes", func(b *testing.B) {
+		var took []time.Duration
+		for b.Loop() {
+			from := time.Now()
+			must(s.Changes(b.Context()))(b)
+			took = append(took, time.Since(from))
+		}
+		percentile(b, took, 50)
+		percentile(b, took, 99)
+	})
 	b.Run("fsck", func(b *testing.B) {
 		for b.Loop() {
 			if r := must(s.Fsck(b.Context()))(b); !r.Clean() {

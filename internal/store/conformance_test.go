@@ -127,6 +127,76 @@ func conformance(t *testing.T, open func(t testing.TB, name string) Store) {
 		}
 	})
 
+	t.Run("changes", func(t *testing.T) {
+		s, other := open(t, "changes"), open(t, "changes")
+		last := must(s.Changes(ctx))(t)
+		if last != (Mark{}) {
+			t.Fatalf("an empty store is at %+v", last)
+		}
+		m, second := model(t, s, "one"), model(t, s, "two")
+		pass := func(r assay.Record) assay.Digest {
+			return verdict(t, s, r.Subject, assay.Judgement{Policy: digest("p"), Stage: assay.StageStaging, Verdict: assay.Pass})
+		}
+		first, next := pass(m), pass(second)
+		at := must(other.Changes(ctx))(t)
+		if at.Journal != 4 || at.Registry != 0 {
+			t.Errorf("after four pieces of evidence: %+v", at)
+		}
+		register := func(m assay.Record) func() error {
+			return func() error {
+				_, _, err := s.Register(ctx, Registration{Name: "pay", Evidence: m.ID})
+				return err
+			}
+		}
+		promote := func(number int, v assay.Digest) func() error {
+			return func() error {
+				_, err := s.Promote(ctx, Move{Name: "pay", Number: number, Stage: assay.StageStaging, Verdict: v, Policy: digest("p")})
+				return err
+			}
+		}
+		for _, step := range []struct {
+			what   string
+			do     func() error
+			change bool
+		}{
+			{"register", register(m), true},
+			{"register again", register(m), false},
+			{"register another", register(second), true},
+			{"promote", promote(1, first), true},
+			{"promote again", promote(1, first), false},
+			{"promote another", promote(2, next), true},
+			{"roll back", func() error {
+				_, err := s.Rollback(ctx, Back{Name: "pay", Stage: assay.StageStaging})
+				return err
+			}, true},
+			{"alias", func() error { return s.SetAlias(ctx, AliasMove{Name: "pay", Alias: "champion", Number: 1}) }, true},
+			{"remove alias", func() error { return s.SetAlias(ctx, AliasMove{Name: "pay", Alias: "champion"}) }, true},
+			{"tag", func() error { return s.SetTags(ctx, "pay", 1, map[string]string{"a": "b"}) }, true},
+			{"untag", func() error { return s.SetTags(ctx, "pay", 1, nil, "a") }, true},
+			{"describe", func() error { return s.SetDescription(ctx, "pay", 0, "pays") }, true},
+			{"evidence", func() error {
+				_, err := s.Append(ctx, nil, evidence(t, assay.KindCI, digest("later"), nil, assay.CI{}))
+				return err
+			}, false},
+			{"nothing", func() error { return s.SetAlias(ctx, AliasMove{Name: "pay", Alias: "champion", Number: 9}) }, false},
+		} {
+			before := must(s.Changes(ctx))(t)
+			if err := step.do(); err != nil && step.what != "nothing" {
+				t.Fatalf("%s: %v", step.what, err)
+			}
+			after := must(other.Changes(ctx))(t)
+			if after.Registry < before.Registry || after.Journal < before.Journal || after.Registry > after.Journal {
+				t.Errorf("%s: %+v after %+v", step.what, after, before)
+			}
+			if (after.Registry > before.Registry) != step.change {
+				t.Errorf("%s: the registry went from %d to %d", step.what, before.Registry, after.Registry)
+			}
+			if head := must(s.Head(ctx))(t); head != after.Journal {
+				t.Errorf("%s: the head is %d, and the mark %+v", step.what, head, after)
+			}
+		}
+	})
+
 	t.Run("refusals leave nothing", func(t *testing.T) {
 		s := open(t, "refusals")
 		good := evidence(t, assay.KindDatasheet, digest("data"), nil, assay.Datasheet{})

@@ -17,6 +17,9 @@ import (
 	"github.com/assay-ml/assay/internal/blob"
 )
 
+// MaxManifestBytes bounds a blob that names further blobs.
+const MaxManifestBytes = 64 << 20
+
 // A Report is what Fsck found.
 type Report struct {
 	Evidence int64     `json:"evidence"` // how many were looked at
@@ -46,6 +49,7 @@ type fsck struct {
 	subjects  map[assay.Digest]assay.Digest
 	entries   map[int64]assay.Entry
 	needed    map[assay.Digest]string // blobs that something stands on, and what
+	manifests map[assay.Digest]bool   // those of them that name further blobs
 	mentioned map[assay.Digest]bool   // blobs that a payload names in any field
 }
 
@@ -53,13 +57,17 @@ func (f *fsck) problem(code, what string, id assay.Digest, format string, args .
 	f.report.Problems = append(f.report.Problems, Problem{code, what, id, fmt.Sprintf(format, args...)})
 }
 
-// Fsck implements Store. The rows are looked at as they are at one moment; blobs after that, each read to its end.
-func (s *SQLite) Fsck(ctx context.Context) (Report, error) {
-	f := &fsck{
+func newFsck(s *SQLite) *fsck {
+	return &fsck{
 		SQLite: s, report: Report{Problems: []Problem{}, Orphans: []Problem{}},
 		kinds: map[assay.Digest]assay.Kind{}, subjects: map[assay.Digest]assay.Digest{}, entries: map[int64]assay.Entry{},
-		needed: map[assay.Digest]string{}, mentioned: map[assay.Digest]bool{},
+		needed: map[assay.Digest]string{}, manifests: map[assay.Digest]bool{}, mentioned: map[assay.Digest]bool{},
 	}
+}
+
+// Fsck implements Store. The rows are looked at as they are at one moment; blobs after that, each read to its end.
+func (s *SQLite) Fsck(ctx context.Context) (Report, error) {
+	f := newFsck(s)
 	err := s.snapshot(ctx, "the store cannot be checked", func(tx *sql.Tx) error {
 		for _, look := range []func(context.Context, queryer) error{f.database, f.journal, f.evidence, f.parents, f.registry, f.history, f.seals, f.ledger} {
 			if err := look(ctx, tx); corrupt(err) {
@@ -153,6 +161,9 @@ func (f *fsck) journal(ctx context.Context, q queryer) error {
 			}
 		}
 		e.Seq = seq
+		if d := e.Context[assay.LogContext]; d != "" {
+			f.needed[assay.Digest(d)] = fmt.Sprintf("journal entry %d", seq)
+		}
 		f.entries[seq], last = e, e
 		return nil
 	}, `SELECT seq, evidence, body, hash FROM journal ORDER BY seq`)
@@ -204,6 +215,9 @@ func (f *fsck) evidence(ctx context.Context, q queryer) error {
 		for _, d := range k.Blobs(p) {
 			f.needed[d] = fmt.Sprintf("%s evidence %s", e.Kind, id.Short())
 		}
+		for _, d := range k.manifests(p) {
+			f.manifests[d] = true
+		}
 		return nil
 	}, `SELECT seq, id, kind, version, subject, parents, payload FROM evidence ORDER BY seq`)
 	if err != nil {
@@ -237,7 +251,29 @@ func (f *fsck) parents(ctx context.Context, q queryer) error {
 		(SELECT p.parent FROM parents p WHERE p.child = e.seq ORDER BY p.parent)), '') AS listed FROM evidence e) WHERE parents <> listed`)
 }
 
+// listed adds what the manifests name to what is needed. A manifest that is gone or damaged is found with the other blobs.
+func (f *fsck) listed(ctx context.Context) error {
+	for _, m := range slices.Sorted(maps.Keys(f.manifests)) {
+		b, err := blob.ReadAll(ctx, f.SQLite.blobs, m, MaxManifestBytes)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			continue
+		}
+		for _, d := range digestPattern.FindAll(b, -1) {
+			if d := assay.Digest(d); f.needed[d] == "" {
+				f.needed[d] = "manifest " + m.Short() + " of " + f.needed[m]
+			}
+		}
+	}
+	return nil
+}
+
 func (f *fsck) blobs(ctx context.Context) error {
+	if err := f.listed(ctx); err != nil {
+		return err
+	}
 	present := map[assay.Digest]bool{}
 	err := f.SQLite.blobs.Each(ctx, func(d assay.Digest, size int64) error {
 		f.report.Blobs++

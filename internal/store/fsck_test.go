@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -200,6 +201,69 @@ func TestFsckBlobs(t *testing.T) {
 	}
 }
 
+// TestFsckAsksForEveryBlob fills each kind of evidence with blobs wherever its payload names one, and takes away one at a time: exactly
+// that one is missing, and nothing that evidence stands on is an orphan.
+func TestFsckAsksForEveryBlob(t *testing.T) {
+	for _, k := range Kinds() {
+		if k.Kind == assay.KindPromotion || k.Kind == assay.KindDisclosure {
+			continue // written by the store alone; they name no blob, as TestFsckClean shows
+		}
+		t.Run(string(k.Kind), func(t *testing.T) {
+			s := openDir(t, scratch(t))
+			p := reflect.New(k.Type)
+			one(p.Elem())
+			places := map[assay.Digest]string{}
+			keep := func(at, content string) assay.Digest {
+				d := must(blob.PutBytes(t.Context(), s.Blobs(), []byte(content)))(t)
+				places[d] = at
+				return d
+			}
+			named(p, "", func(names, at string, v reflect.Value) {
+				switch names {
+				case namesBlob:
+					v.SetString(string(keep(at, at)))
+				case namesManifest:
+					inner := keep(at+" inner", at+" inner")
+					v.SetString(string(keep(at, "M "+string(inner)+" train.py\nD gone.py\n")))
+				}
+			})
+			log := keep("log", "printed")
+			e := must(Evidence(k.Kind, digest("s"), nil, p.Interface()))(t)
+			must(s.Append(t.Context(), map[string]string{assay.LogContext: string(log)}, e))(t)
+			if r := checkClean(t, s); len(r.Orphans) > 0 || r.Blobs != int64(len(places)) {
+				t.Errorf("%d blobs, of %d; orphans %+v", r.Blobs, len(places), r.Orphans)
+			}
+			for d, at := range places {
+				h := d.Hex()
+				file := filepath.Join(s.dir, blobsName, "sha256", h[:2], h[2:])
+				if err := os.Rename(file, file+".away"); err != nil {
+					t.Fatal(err)
+				}
+				ps := must(s.Fsck(t.Context()))(t).Problems
+				if len(ps) != 1 || ps[0].Code != "missing" || ps[0].What != "blob" || ps[0].ID != d {
+					t.Errorf("without %s: %+v", at, ps)
+				}
+				if err := os.Rename(file+".away", file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(places) == 1 {
+				return
+			}
+			absent := reflect.New(k.Type)
+			one(absent.Elem())
+			named(absent, "", func(names, at string, v reflect.Value) {
+				if names == namesBlob || names == namesManifest {
+					v.SetString(string(digest("nowhere")))
+				}
+			})
+			e = must(Evidence(k.Kind, digest("s"), nil, absent.Interface()))(t)
+			_, err := s.Append(t.Context(), nil, e)
+			wants(t, err, assay.Invalid, "stands on blob "+digest("nowhere").Short()+", which is not in the store")
+		})
+	}
+}
+
 // TestImmutable: the database itself refuses to change what must not change.
 func TestImmutable(t *testing.T) {
 	s := openDir(t, scratch(t))
@@ -253,7 +317,7 @@ func TestJournalByte(t *testing.T) {
 	defer db.Close()
 	must(db.Exec(`DROP TRIGGER journal_update`))(t)
 	journal := func() []Problem {
-		f := &fsck{SQLite: s, entries: map[int64]assay.Entry{}}
+		f := newFsck(s)
 		if err := f.journal(t.Context(), db); err != nil {
 			t.Fatal(err)
 		}

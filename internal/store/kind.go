@@ -57,15 +57,24 @@ func kind[T any](k assay.Kind) KindInfo {
 // it; "blob if F" is a blob when the field F beside it is true.
 const (
 	namesBlob     = "blob"     // bytes that must be in the store for as long as the evidence
+	namesManifest = "manifest" // a blob of lines, in which every digest is a blob too
 	namesEvidence = "evidence" // other evidence, by its id
 	namesContent  = "content"  // rows, bytes or settings that need not be in the store
 )
 
 // Blobs returns the blobs that a payload, a pointer to Type, stands on: sorted, each once.
 func (k KindInfo) Blobs(payload any) []assay.Digest {
+	return naming(payload, namesBlob, namesManifest)
+}
+
+// manifests returns those of Blobs that name further blobs.
+func (k KindInfo) manifests(payload any) []assay.Digest { return naming(payload, namesManifest) }
+
+// naming returns the digests below a payload that have one of the given tags: sorted, each once.
+func naming(payload any, tags ...string) []assay.Digest {
 	var out []assay.Digest
-	named(reflect.ValueOf(payload), "", func(names, _ string, d assay.Digest) {
-		if names == namesBlob && d != "" {
+	named(reflect.ValueOf(payload), "", func(names, _ string, v reflect.Value) {
+		if d := assay.Digest(v.String()); d != "" && slices.Contains(tags, names) {
 			out = append(out, d)
 		}
 	})
@@ -74,12 +83,12 @@ func (k KindInfo) Blobs(payload any) []assay.Digest {
 }
 
 // named calls each with every digest below v, with the tag that says what it names and its place.
-func named(v reflect.Value, names string, each func(names, at string, d assay.Digest)) {
+func named(v reflect.Value, names string, each func(names, at string, digest reflect.Value)) {
 	var walk func(v reflect.Value, names, at string)
 	walk = func(v reflect.Value, names, at string) {
 		switch {
 		case v.Type() == reflect.TypeFor[assay.Digest]():
-			each(names, at, assay.Digest(v.String()))
+			each(names, at, v)
 		case v.Kind() == reflect.Pointer && !v.IsNil():
 			walk(v.Elem(), names, at)
 		case v.Kind() == reflect.Slice:

@@ -199,10 +199,10 @@ func TestDigestsAreNamed(t *testing.T) {
 		p := reflect.New(k.Type)
 		one(p.Elem())
 		n := 0
-		named(p, "", func(names, at string, _ assay.Digest) {
+		named(p, "", func(names, at string, _ reflect.Value) {
 			n++
-			if names != namesBlob && names != namesEvidence && names != namesContent {
-				t.Errorf("%s%s: names:%q says not what it is the digest of: want blob, evidence or content", k.Type.Name(), at, names)
+			if names != namesBlob && names != namesManifest && names != namesEvidence && names != namesContent {
+				t.Errorf("%s%s: names:%q says not what it is the digest of: want blob, manifest, evidence or content", k.Type.Name(), at, names)
 			}
 		})
 		if raw, _ := json.Marshal(payloadSchema(k)); n == 0 != !strings.Contains(string(raw), "sha256:") {
@@ -216,7 +216,7 @@ func TestDigestsAreNamed(t *testing.T) {
 	var found []string
 	v := reflect.New(reflect.TypeFor[later]())
 	one(v.Elem())
-	named(v, "", func(names, at string, _ assay.Digest) { found = append(found, at+" "+names) })
+	named(v, "", func(names, at string, _ reflect.Value) { found = append(found, at+" "+names) })
 	if want := []string{".Files.Digest ", ".Seen "}; !slices.Equal(found, want) {
 		t.Errorf("digests without a tag: %q, want %q", found, want)
 	}

@@ -46,6 +46,15 @@ type Registry interface {
 	SetDescription(ctx context.Context, name string, number int, text string) error
 	// History returns what happened to a model's versions, newest first; limit 0 means all.
 	History(ctx context.Context, name string, limit int) ([]Event, error)
+	// Changes returns how far the store has come, whoever wrote to it: cheap enough to be asked several times a second. What was read
+	// from the store before a call is what it still holds as long as the mark is the same.
+	Changes(ctx context.Context) (Mark, error)
+}
+
+// A Mark says how far a store has come. Both numbers are sequence numbers of the journal, 0 for an empty store, and only ever grow.
+type Mark struct {
+	Journal  int64 `json:"journal"`  // grows with every change: evidence, and all that Registry counts
+	Registry int64 `json:"registry"` // grows when a version, a stage, an alias, a tag or a description changes, of any model
 }
 
 // A Model is a name under which versions are registered.
