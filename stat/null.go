@@ -44,19 +44,19 @@ type NullSpec struct {
 // A Null is the distribution of one score over windows without drift. It is immutable and safe for concurrent use.
 //
 // Up to its upper twentieth it is the draws themselves. Beyond, the score (squared, for those that grow with the root of the evidence)
-// is taken to fall off like the gamma distribution with the mean and variance of all draws, joined at that point: the tail of the
-// quadratic forms and maxima of Gaussian processes that these scores tend to. Levels far below 1/Draws are therefore a model's; a
-// simulation in the tests holds them against windows without drift.
+// is taken to fall off like the shifted chi-squared distribution with the mean, variance and skewness of all draws, joined at that
+// point: Pearson's approximation (1959) to the quadratic forms that these scores tend to. Levels far below 1/Draws are therefore a
+// model's; a simulation in the tests holds them against windows without drift.
 type Null struct {
 	Score     DriftScore
 	Reference int64 // rows
 	Rows      int64 // of the window
 	Method    string
 	draws     []float64 // ascending
-	join      float64   // score from which the tail is fitted, p-value there, and the gamma distribution
+	join      float64   // score from which the tail is fitted, and the p-value there
 	joinP     float64
-	shape     float64 // NaN without spread
-	scale     float64
+	df        float64 // of the fitted chi-squared; NaN without spread
+	mean, sd  float64 // on the scale of the evidence
 }
 
 // NewNulls draws windows without drift and returns the null distribution of each score. The result is a function of the spec but for
@@ -244,11 +244,21 @@ func (n *Null) fit() {
 		e[i] = n.Score.evidence(v)
 	}
 	m, v := meanVariance(e)
-	n.shape, n.scale = math.NaN(), math.NaN()
-	if m > 0 && v > 1e-18*m*m {
-		n.shape, n.scale = m*m/v, v/m
+	n.df = math.NaN()
+	if !(m > 0 && v > 1e-18*m*m) {
+		return
 	}
+	n.mean, n.sd = m, math.Sqrt(v)
+	var cube float64
+	for _, x := range e {
+		z := (x - m) / n.sd
+		cube += z * z * z / float64(len(e))
+	}
+	n.df = 8 / math.Pow(math.Max(cube, minTailSkew), 2)
 }
+
+// minTailSkew is the least skewness of a fitted tail, that of chi-squared with 800 degrees of freedom.
+const minTailSkew = 0.1
 
 // share is (1 + draws of at least v) / (1 + draws).
 func (n *Null) share(v float64) float64 {
@@ -256,7 +266,9 @@ func (n *Null) share(v float64) float64 {
 	return float64(1+len(n.draws)-i) / float64(1+len(n.draws))
 }
 
-func (n *Null) tail(v float64) float64 { return ChiSquaredSF(2*n.Score.evidence(v)/n.scale, 2*n.shape) }
+func (n *Null) tail(v float64) float64 {
+	return ChiSquaredSF(n.df+(n.Score.evidence(v)-n.mean)/n.sd*math.Sqrt(2*n.df), n.df)
+}
 
 // P returns the chance of a score of at least v in a window without drift; NaN for an undefined one. It is never 0, and never below
 // 1/(1+Draws) for a score that does not vary without drift.
@@ -264,7 +276,7 @@ func (n *Null) P(v float64) float64 {
 	switch {
 	case math.IsNaN(v):
 		return math.NaN()
-	case v <= n.join || math.IsNaN(n.shape):
+	case v <= n.join || math.IsNaN(n.df):
 		return n.share(v)
 	}
 	return math.Max(math.SmallestNonzeroFloat64, n.joinP*math.Min(1, n.tail(v)/n.tail(n.join)))
@@ -277,14 +289,14 @@ func (n *Null) Threshold(alpha float64) float64 {
 		return math.NaN()
 	}
 	if alpha < n.joinP {
-		if math.IsNaN(n.shape) {
+		if math.IsNaN(n.df) {
 			top := math.Nextafter(n.draws[len(n.draws)-1], math.Inf(1))
 			if n.P(top) > alpha {
 				return math.Inf(1)
 			}
 			return top
 		}
-		lo, hi := n.join, 2*n.join+math.Sqrt(n.scale)+n.scale
+		lo, hi := n.join, 2*n.join+math.Sqrt(n.sd)+n.sd
 		for n.P(hi) > alpha {
 			hi *= 2
 		}
