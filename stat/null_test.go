@@ -348,7 +348,11 @@ func TestAlarmBudgetIsKept(t *testing.T) {
 		}
 	}
 	for _, bad := range []stat.AlarmBudget{
-		{}, {PerYear: 1, Window: time.Hour}, {PerYear: 1, Columns: 1}, {Window: time.Hour, Columns: 1}, {PerYear: 1, Window: time.Hour, Columns: 1, Correction: stat.Hommel},
+		{},
+		{PerYear: 1, Window: time.Hour},
+		{PerYear: 1, Columns: 1},
+		{Window: time.Hour, Columns: 1},
+		{PerYear: 1, Window: time.Hour, Columns: 1, Correction: stat.Hommel},
 		{PerYear: 1, Window: time.Hour, Columns: 1, Persistence: stat.Persistence{K: 3, M: 2}},
 	} {
 		if _, err := bad.Levels(); err == nil {
