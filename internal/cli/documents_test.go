@@ -170,6 +170,7 @@ func jsonDocuments() []jsonDocument {
 		{"assay.evidence.key/1", "evidence key", struct {
 			PublicKey string `json:"public_key"` // PEM
 		}{}},
+		{"assay.evidence.checkpoint/1", "evidence checkpoint", store.Checkpoint{}},
 		{"assay.models/1", "model list", struct {
 			Versions     []store.Version `json:"versions"`     // newest first
 			Unregistered []assay.Digest  `json:"unregistered"` // model files without a version
@@ -259,6 +260,7 @@ func TestDocuments(t *testing.T) {
 		{0, "evidence list"},
 		{0, "evidence graph people"},
 		{0, "fsck"},
+		{0, "evidence checkpoint"},
 		{1, "eval nothing"},
 		{2, "eval --wrong"},
 	} {

@@ -19,7 +19,7 @@ import (
 )
 
 func (a *app) evidenceCommand() *cobra.Command {
-	c := &cobra.Command{Use: "evidence", Short: "Look at what was proven: list, show, graph, export, verify, key"}
+	c := &cobra.Command{Use: "evidence", Short: "Look at what was proven: list, show, graph, export, verify, key, checkpoint"}
 	var kind, subject string
 	var limit int
 	var ids bool
@@ -114,7 +114,7 @@ func (a *app) evidenceCommand() *cobra.Command {
 		}),
 	}
 	export.Flags().StringVarP(&out, "out", "o", "", "write to this `file`")
-	c.AddCommand(list, show, graph, export, a.verifyCommand(), a.keyCommand())
+	c.AddCommand(list, show, graph, export, a.verifyCommand(), a.keyCommand(), a.checkpointCommand())
 	return c
 }
 
@@ -202,11 +202,49 @@ func (s *session) graph(ctx context.Context, root assay.Record) error {
 	return s.print("assay.evidence.graph/1", map[string]any{"nodes": nodes}, func(w io.Writer) { fmt.Fprintln(w, strings.Join(lines, "\n")) })
 }
 
+// checkpointCommand writes what has to be kept elsewhere, so that a journal that was cut or rewritten shows.
+func (a *app) checkpointCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use: "checkpoint", Short: "Print what the journal is now, signed: keep it elsewhere, for assay fsck --checkpoint",
+		RunE: a.withStore("evidence", func(ctx context.Context, s *session, _ []string) error {
+			c, err := s.st.Checkpoint(ctx)
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				return s.print("assay.evidence.checkpoint/1", c, func(w io.Writer) { _, _ = io.WriteString(w, c.Note) })
+			}
+			if err := os.WriteFile(s.path(out), []byte(c.Note), 0o644); err != nil {
+				return unwritable(filepath.Base(out), err)
+			}
+			return s.print("assay.evidence.checkpoint/1", c, func(w io.Writer) {
+				fmt.Fprintf(w, "checkpoint of %d journal entries in %s\n", c.Size, out)
+			})
+		}),
+	}
+	c.Flags().StringVarP(&out, "out", "o", "", "write to this `file`")
+	return c
+}
+
 func (a *app) fsckCommand() *cobra.Command {
-	return &cobra.Command{
+	var files []string
+	c := &cobra.Command{
 		Use: "fsck", Short: "Look at the whole store and name what is missing, altered or orphaned",
 		RunE: a.withStore("fsck", func(ctx context.Context, s *session, _ []string) error {
-			r, err := s.st.Fsck(ctx)
+			var kept []store.Checkpoint
+			for _, file := range files {
+				b, err := os.ReadFile(s.path(file))
+				if err != nil {
+					return assay.Errorf(assay.NotFound, "%s cannot be read: %w", file, bare(err)).Try("assay evidence checkpoint -o %s", file)
+				}
+				c, err := store.ParseCheckpoint(b)
+				if err != nil {
+					return err
+				}
+				kept = append(kept, c)
+			}
+			r, err := s.st.Fsck(ctx, kept...)
 			if err != nil {
 				return err
 			}
@@ -217,8 +255,12 @@ func (a *app) fsckCommand() *cobra.Command {
 				for _, p := range r.Orphans {
 					fmt.Fprintf(w, "◐ %s\n", finding(p))
 				}
-				if r.Clean() {
-					fmt.Fprintf(w, "● clean: %d evidence, %d journal entries, %d blobs\n", r.Evidence, r.Entries, r.Blobs)
+				if !r.Clean() {
+					return
+				}
+				fmt.Fprintf(w, "● clean: %d evidence, %d journal entries, %d blobs\n", r.Evidence, r.Entries, r.Blobs)
+				for i, c := range kept {
+					fmt.Fprintf(w, "● the first %d journal entries are those of %s\n", c.Size, files[i])
 				}
 			}); err != nil {
 				return err
@@ -229,6 +271,8 @@ func (a *app) fsckCommand() *cobra.Command {
 			return nil
 		}),
 	}
+	c.Flags().StringArrayVar(&files, "checkpoint", nil, "hold the journal against this `file` of assay evidence checkpoint, too; may be repeated")
+	return c
 }
 
 // finding is a problem on one line: what it is, of what, and why.

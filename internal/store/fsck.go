@@ -32,7 +32,7 @@ type Report struct {
 // A Problem is one thing that is not as it should be.
 type Problem struct {
 	Code   string       `json:"code"` // missing, altered, dangling, unreadable, orphan, temporary, foreign
-	What   string       `json:"what"` // database, journal, evidence, blob, model, version, stage, alias, tag, history, seal, ledger
+	What   string       `json:"what"` // database, journal, checkpoint, evidence, blob, model, version, stage, alias, tag, history, seal, ledger
 	ID     assay.Digest `json:"id,omitempty"`
 	Detail string       `json:"detail"`
 }
@@ -66,13 +66,18 @@ func newFsck(s *SQLite) *fsck {
 }
 
 // Fsck implements Store. The rows are looked at as they are at one moment; blobs after that, each read to its end.
-func (s *SQLite) Fsck(ctx context.Context) (Report, error) {
+func (s *SQLite) Fsck(ctx context.Context, kept ...Checkpoint) (Report, error) {
 	f := newFsck(s)
 	err := s.snapshot(ctx, "the store cannot be checked", func(tx *sql.Tx) error {
 		for _, look := range []func(context.Context, queryer) error{f.database, f.journal, f.evidence, f.parents, f.registry, f.history, f.seals, f.ledger} {
 			if err := look(ctx, tx); corrupt(err) {
 				f.problem("altered", "database", "", "the database file is damaged: %s", err)
 			} else if err != nil {
+				return err
+			}
+		}
+		for _, c := range kept {
+			if err := f.checkpoint(ctx, tx, c); err != nil && !corrupt(err) {
 				return err
 			}
 		}

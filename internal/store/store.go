@@ -28,8 +28,12 @@ type Store interface {
 	Export(ctx context.Context, ids ...assay.Digest) ([]byte, error)
 	// PublicKey returns the PEM form of the key that verifies the store's exports, which is made on first use.
 	PublicKey(ctx context.Context) ([]byte, error)
-	// Fsck looks at everything and names what is missing, altered or orphaned. It returns an error only when it could not look.
-	Fsck(ctx context.Context) (Report, error)
+	// Checkpoint says what the journal is now, signed with the store's key, which is made on first use. Kept elsewhere, it shows later
+	// that the end of the journal was cut off or that it was rewritten.
+	Checkpoint(ctx context.Context) (Checkpoint, error)
+	// Fsck looks at everything and names what is missing, altered or orphaned. The journal must still begin as each of the kept
+	// checkpoints says. It returns an error only when it could not look.
+	Fsck(ctx context.Context, kept ...Checkpoint) (Report, error)
 	Close() error
 }
 
