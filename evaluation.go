@@ -1,5 +1,7 @@
 package assay
 
+import "fmt"
+
 // Evaluation is the payload of KindEvaluation. The subject is the model's digest.
 type Evaluation struct {
 	Data        Digest           `json:"data" names:"content"`   // content of the data set
@@ -22,6 +24,9 @@ type Evaluation struct {
 	Metrics     []Metric         `json:"metrics"`
 	Business    *Metric          `json:"business,omitempty"`
 	Slices      []Slice          `json:"slices"`
+	SliceRule   string           `json:"slice_rule,omitempty"`   // what a slice is judged by: baseline, or rest (all other rows; also where it is missing)
+	SliceMargin float64          `json:"slice_margin,omitempty"` // how much worse than that a slice may be, in the unit of the primary metric
+	SliceLimit  *float64         `json:"slice_limit,omitempty"`  // the worst value of the primary metric that a slice may have
 	Fairness    []Disparity      `json:"fairness"`
 	Confusion   [][]int64        `json:"confusion,omitempty"` // rows true, columns predicted, in the order of Classes
 	Calibration []CalibrationBin `json:"calibration,omitempty"`
@@ -39,21 +44,41 @@ type Metric struct {
 	Verdict    Verdict  `json:"verdict"` // Gain is above 0
 }
 
-// Slice is the same scores on some of the rows.
+// Slice is the same scores on some of the rows. Reference and Gain are of the primary metric, and decide unless the rule is "rest".
 type Slice struct {
 	Name      string        `json:"name"` // "SEX = 1", "AGEP 18–29", "SEX = 1 & RAC1P = 2"
 	Count     int64         `json:"count"`
 	Positives int64         `json:"positives"`
 	Metrics   []SliceMetric `json:"metrics"`
-	Verdict   Verdict       `json:"verdict"` // undetermined below the minimum of rows or positives; fail when worse than the rest after correction
+	Reference *Estimate     `json:"reference,omitempty"` // the baseline on the same rows
+	Gain      *Estimate     `json:"gain,omitempty"`      // paired difference to it on the same rows, positive is better
+	PValue    *Number       `json:"p_value,omitempty"`   // that the slice is as bad as the margin allows, corrected over the slices
+	Verdict   Verdict       `json:"verdict"`             // pass: certainly not worse beyond the margin; fail: certainly worse, after correction over the slices
+	Reason    string        `json:"reason,omitempty"`    // of a verdict that is not pass
 }
 
-// SliceMetric is one metric on one slice.
+// SliceSentence says what the verdicts on the slices of an evaluation mean.
+func (e Evaluation) SliceSentence() string {
+	margin, limit := "", ""
+	if e.SliceMargin > 0 {
+		margin = fmt.Sprintf(" by more than %v", e.SliceMargin)
+	}
+	if e.SliceLimit != nil {
+		limit = fmt.Sprintf(" Nor may its value be worse than %v.", *e.SliceLimit)
+	}
+	if e.SliceRule != "baseline" {
+		return "A slice fails when it is certainly worse than all other rows" + margin + ", after the correction over the slices." + limit
+	}
+	return "A slice passes when the model is certainly not worse there than the baseline on the same rows" + margin +
+		", and fails when it certainly is, after the correction over the slices." + limit + " The gap to the rest says how hard a slice is, and does not decide."
+}
+
+// SliceMetric is one metric on one slice. The gap says how much harder or easier the slice is; it decides only under the rule "rest".
 type SliceMetric struct {
 	Name     string   `json:"name"`
 	Estimate Estimate `json:"estimate"`
 	Gap      Estimate `json:"gap"`     // slice minus all other rows, positive is better
-	PValue   Number   `json:"p_value"` // of no gap, after Holm's correction over the slices
+	PValue   Number   `json:"p_value"` // of no gap, corrected over the slices
 }
 
 // Disparity is one group-fairness figure over the groups of a sensitive column.
@@ -86,8 +111,9 @@ type Comparison struct {
 	Margin    float64            `json:"margin"` // how much worse still counts as not worse, in the metric's unit
 	Primary   string             `json:"primary"`
 	Metrics   []MetricDifference `json:"metrics"`
-	Verdict   Verdict            `json:"verdict"` // of the primary metric: non-inferior within the margin
-	Better    Verdict            `json:"better"`  // of the primary metric: better than 0
+	Slices    []SliceDifference  `json:"slices,omitempty"` // of the primary metric
+	Verdict   Verdict            `json:"verdict"`          // of the primary metric: non-inferior within the margin
+	Better    Verdict            `json:"better"`           // of the primary metric: better than 0
 }
 
 // MetricDifference is one paired difference; positive means that the candidate is better, whatever the metric's direction.
@@ -100,6 +126,19 @@ type MetricDifference struct {
 	PValue     Number   `json:"p_value"`
 	Test       string   `json:"test"` // delong, mcnemar, paired_bootstrap, …
 	Verdict    Verdict  `json:"verdict"`
+}
+
+// SliceDifference is the paired difference in the primary metric on some of the rows; positive means that the candidate is better.
+type SliceDifference struct {
+	Name       string   `json:"name"`
+	Count      int64    `json:"count"`
+	Positives  int64    `json:"positives"`
+	Candidate  Estimate `json:"candidate"`
+	Reference  Estimate `json:"reference"`
+	Difference Estimate `json:"difference"`
+	PValue     Number   `json:"p_value"` // of a difference of minus the slices' margin, corrected over the slices
+	Verdict    Verdict  `json:"verdict"` // pass: certainly not worse beyond the margin; fail: certainly worse, after correction over the slices
+	Reason     string   `json:"reason,omitempty"`
 }
 
 // Disclosure is the payload of KindDisclosure: the sealed labels were used once more. The subject is the model's digest.

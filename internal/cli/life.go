@@ -291,18 +291,34 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 			row(*e.Business)
 		}
 	})
-	worse, doubt := []string{}, 0
-	for _, sl := range e.Slices {
-		switch sl.Verdict {
-		case assay.Fail:
-			worse = append(worse, sl.Name)
-		case assay.Undetermined:
-			doubt++
-		}
-	}
 	if len(e.Slices) > 0 {
-		fmt.Fprintf(w, "%d slices: %d worse than the rest on %s (%s), %d with too few rows to say\n", len(e.Slices), len(worse), e.Primary, orNone(worse), doubt)
+		var t sliceTally
+		for _, sl := range e.Slices {
+			t.add(sl.Name, sl.Verdict)
+		}
+		fmt.Fprintf(w, "%d slices, %s against the %s: %s\n", len(e.Slices), e.Primary, e.SliceRule, t)
 	}
+}
+
+// A sliceTally counts the verdicts on slices and names those that fail.
+type sliceTally struct {
+	hold, open int
+	worse      []string
+}
+
+func (t *sliceTally) add(name string, v assay.Verdict) {
+	switch v {
+	case assay.Pass:
+		t.hold++
+	case assay.Fail:
+		t.worse = append(t.worse, name)
+	default:
+		t.open++
+	}
+}
+
+func (t sliceTally) String() string {
+	return fmt.Sprintf("%d hold, %d fail (%s), %d undetermined", t.hold, len(t.worse), orNone(t.worse), t.open)
 }
 
 func orNone(names []string) string {
@@ -343,6 +359,13 @@ func printComparison(w io.Writer, r assay.Record, c assay.Comparison) {
 			fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s %s\n", m.Name, m.Candidate, m.Reference, m.Difference, m.Verdict.Glyph(), m.Verdict)
 		}
 	})
+	if len(c.Slices) > 0 {
+		var t sliceTally
+		for _, sl := range c.Slices {
+			t.add(sl.Name, sl.Verdict)
+		}
+		fmt.Fprintf(w, "%d slices, %s against %s: %s\n", len(c.Slices), c.Primary, c.Name, t)
+	}
 	fmt.Fprintf(w, "%s %s: not worse by more than %v in %s\n", c.Verdict.Glyph(), c.Verdict, c.Margin, c.Primary)
 }
 

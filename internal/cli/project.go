@@ -114,7 +114,9 @@ type EvaluateConfig struct {
 	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap; 200 to 100000,default=2000"`
 	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95"`
 	Correction string          `yaml:"correction,omitempty" jsonschema:"enum=holm,enum=bh,default=holm,description=over the slices: Holm or Benjamini-Hochberg"`
-	Margin     float64         `yaml:"slice_margin,omitempty" jsonschema:"description=how much worse than the rest a slice may be in the primary metric"`
+	Rule       string          `yaml:"slice_rule,omitempty" jsonschema:"enum=baseline,enum=rest,default=baseline,description=what a slice is judged by: the baseline on the same rows; or all other rows"`
+	Margin     float64         `yaml:"slice_margin,omitempty" jsonschema:"description=how much worse than that a slice may be in the primary metric; also against the model in production,default=0"`
+	Limit      *float64        `yaml:"slice_limit,omitempty" jsonschema:"description=the worst value of the primary metric that a slice may have"`
 	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined"`
 	Seed       uint64          `yaml:"seed,omitempty" jsonschema:"description=of the bootstrap"`
 }
@@ -557,6 +559,18 @@ func (p *Project) check() error {
 	}
 	if p.Evaluate.Replicates < 200 || p.Evaluate.Replicates > 100_000 {
 		bad.Add("evaluate.replicates is %d; want 200 to 100000", p.Evaluate.Replicates)
+	}
+	if p.Evaluate.Margin < 0 {
+		bad.Add("evaluate.slice_margin is %v; want 0 or more", p.Evaluate.Margin)
+	}
+	switch p.Evaluate.Rule {
+	case "", "baseline":
+	case "rest":
+		if p.Evaluate.Margin == 0 {
+			bad.Add("evaluate.slice_rule rest needs evaluate.slice_margin: without one, half of the slices would have to be better than the rest")
+		}
+	default:
+		bad.Add("evaluate.slice_rule %q is none of baseline, rest", p.Evaluate.Rule)
 	}
 	if b := p.Evaluate.Business; b != nil {
 		if b.Name == "" || b.Expr == "" {

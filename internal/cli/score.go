@@ -100,7 +100,7 @@ func (s *session) evalOptions() eval.Options {
 	o := eval.Options{
 		Metrics: e.Metrics, Primary: e.Primary, Slices: e.Slices, Sensitive: s.p.Data.Sensitive, Threshold: *e.Threshold, Level: e.Level,
 		Replicates: e.Replicates, Seed: e.Seed, Threads: s.threads, MinRows: e.MinRows,
-		SliceMargin: e.Margin, Correction: stat.Correction(e.Correction),
+		SliceRule: eval.SliceRule(e.Rule), SliceMargin: e.Margin, SliceLimit: e.Limit, Correction: stat.Correction(e.Correction),
 	}
 	if b := e.Business; b != nil {
 		o.Business = &eval.Business{Name: b.Name, Expr: b.Expr, Higher: b.Direction == "higher"}

@@ -192,7 +192,11 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 			return assay.Record{}, assay.Model{}, assay.Errorf(assay.CodeOf(err), "%s is no model that can be used: %w", filepath.Base(path), err).Try("export the model as ONNX again, or give its predictions as .csv or .parquet")
 		}
 	}
-	spec := assay.RunSpec{Command: []string{"assay", "import"}, Config: assay.DigestOf([]byte("{}")), Inputs: map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID, "file": d}}
+	config, err := s.keepBytes(ctx, []byte("{}")) // nothing was configured
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
+	spec := assay.RunSpec{Command: []string{"assay", "import"}, Config: config, Inputs: map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID, "file": d}}
 	r, err := s.write(ctx, assay.KindRun, section(spec), []assay.Digest{splitRec.ID}, assay.Run{
 		Spec: spec, Status: run.Finished, Params: map[string]string{}, Metrics: map[string]assay.Number{}, Outputs: []assay.File{{Name: name, Bytes: n, Digest: d}}, Model: d,
 		Seeded: []string{}, Unseeded: []string{}, Missing: []string{"no_run"},

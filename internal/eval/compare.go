@@ -2,8 +2,10 @@ package eval
 
 import (
 	"context"
+	"slices"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/metric"
 )
 
 // Compare holds a candidate against a reference on the same rows. The verdict is on the primary metric: the candidate is not worse by
@@ -22,13 +24,20 @@ func Compare(ctx context.Context, t *Truth, candidate, reference *Scores, margin
 		return assay.Comparison{}, err
 	}
 	out := assay.Comparison{Name: reference.Name, Count: int64(t.N()), Margin: margin, Primary: o.Primary, Metrics: []assay.MetricDifference{}}
-	x, err := newScoring(newSample(t, nil), prepare(t, candidate, o.Threshold), prepare(t, reference, o.Threshold), defs, o)
+	a, b := prepare(t, candidate, o.Threshold), prepare(t, reference, o.Threshold)
+	x, err := newScoring(newSample(t, nil), a, b, "", defs, o)
 	if err != nil {
 		return out, err
 	}
-	if err := bootstrap(ctx, t, o, x); err != nil {
+	at := slices.IndexFunc(defs, func(d metric.Definition) bool { return d.Name == o.Primary })
+	cut, err := newSlices(t, a, b, defs[at:at+1], o)
+	if err != nil {
 		return out, err
 	}
+	if err := bootstrap(ctx, t, o, append(cut.scorings(), x)...); err != nil {
+		return out, err
+	}
+	out.Slices = cut.differences()
 	for i, d := range defs {
 		diff, pvalue, test := x.gain(i)
 		m := assay.MetricDifference{
@@ -41,6 +50,31 @@ func Compare(ctx context.Context, t *Truth, candidate, reference *Scores, margin
 		}
 	}
 	return out, nil
+}
+
+// differences holds the primary metric of two models against each other slice by slice. The cuts have that metric alone.
+func (c *cuts) differences() []assay.SliceDifference {
+	gains := make([]assay.Estimate, len(c.out))
+	for i, x := range c.score {
+		gains[i] = assay.Undefined("too few rows", c.out[i].Count)
+		if x != nil {
+			gains[i], _, _ = x.gain(0)
+		}
+	}
+	verdicts, p := notWorseOf(gains, c.o.SliceMargin, c.o)
+	var out []assay.SliceDifference
+	for i, sl := range c.out {
+		d := assay.SliceDifference{
+			Name: sl.Name, Count: sl.Count, Positives: sl.Positives, Candidate: gains[i], Reference: gains[i], Difference: gains[i],
+			PValue: assay.Number(p[i]), Verdict: verdicts[i], Reason: sl.Reason,
+		}
+		if x := c.score[i]; x != nil {
+			d.Candidate, d.Reference = x.estimate(x.first[0], false), x.estimate(x.second[0], true)
+			d.Reason = reasonOf(verdicts[i], gains[i], "than the other model on the same rows")
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // notWorse judges non-inferiority on the interval of the difference. Models that answer alike on every row have the interval [0, 0]:

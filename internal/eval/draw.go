@@ -19,19 +19,15 @@ const cellStream = 0x63656c6c
 func (x *scoring) drawCells(ctx context.Context) error {
 	var tables [][2]*measure
 	for i, m := range x.first {
-		if m.table == nil || x.closed(m) {
+		if m.table == nil || x.closed(i) {
 			continue
 		}
-		pair := [2]*measure{m}
-		if x.b != nil {
-			pair[1] = x.second[i]
-		}
-		tables = append(tables, pair)
+		tables = append(tables, [2]*measure{m, x.second[i]})
 	}
 	if len(tables) == 0 {
 		return nil
 	}
-	joint := x.joint(tables[0])
+	joint := x.joint(tables[max(0, slices.IndexFunc(tables, func(t [2]*measure) bool { return t[1] != nil }))])
 	for _, t := range tables {
 		for _, m := range t {
 			if m != nil {

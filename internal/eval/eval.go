@@ -70,7 +70,9 @@ type Options struct {
 	Threads      int // 0: one a processor
 	MinRows      int64
 	MinPositives int64
-	SliceMargin  float64         // how much worse than the rest a slice may be, in the unit of the primary metric
+	SliceRule    SliceRule       // what a slice is judged by; "": AgainstReference
+	SliceMargin  float64         // how much worse than that a slice may be, in the unit of the primary metric
+	SliceLimit   *float64        // the worst value of the primary metric that a slice may have; nil: any
 	Correction   stat.Correction // of the slices' p-values: Holm ("") or BH
 }
 
@@ -95,6 +97,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Correction == "" {
 		o.Correction = stat.Holm
+	}
+	if o.SliceRule == "" {
+		o.SliceRule = AgainstReference
 	}
 	return o
 }
@@ -236,6 +241,21 @@ func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 	}
 	if !(o.Threshold > 0 && o.Threshold < 1) && t.Task.Classifies() {
 		bad.Add("threshold %v is not between 0 and 1", o.Threshold)
+	}
+	if !(o.SliceMargin >= 0) {
+		bad.Add("the slices' margin %v is not at least 0", o.SliceMargin)
+	}
+	if o.SliceLimit != nil && !(math.Abs(*o.SliceLimit) < math.Inf(1)) {
+		bad.Add("the slices' limit %v is no finite number", *o.SliceLimit)
+	}
+	switch o.SliceRule {
+	case AgainstReference:
+	case AgainstRest:
+		if o.SliceMargin == 0 && len(o.Slices) > 0 {
+			bad.Add("slices are held against the rest without a margin: half of them would have to be better")
+		}
+	default:
+		bad.Add("the slices' rule %q is none of baseline, rest", string(o.SliceRule))
 	}
 	if o.Correction != stat.Holm && o.Correction != stat.BH {
 		bad.Add("correction %q is none of holm, bh", string(o.Correction))

@@ -27,7 +27,7 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 	}
 	m, b := prepare(t, model, o.Threshold), prepare(t, baseline, o.Threshold)
 	whole := newSample(t, nil)
-	x, err := newScoring(whole, m, b, defs, o)
+	x, err := newScoring(whole, m, b, "", defs, o)
 	if err != nil {
 		return e, err
 	}
@@ -40,7 +40,7 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 			return e, err
 		}
 	}
-	cut, err := newSlices(t, m, defs, o)
+	cut, err := newSlices(t, m, b, defs, o)
 	if err != nil {
 		return e, err
 	}
@@ -59,6 +59,9 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 	}
 	if e.Slices, err = cut.judge(ctx); err != nil {
 		return e, err
+	}
+	if len(e.Slices) > 0 {
+		e.SliceRule, e.SliceMargin, e.SliceLimit = string(o.SliceRule), o.SliceMargin, o.SliceLimit
 	}
 	if t.Task == assay.Binary || t.Task == assay.Multiclass {
 		e.Confusion = confusion(whole, m)

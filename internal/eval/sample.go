@@ -61,6 +61,14 @@ func (s *sample) units() int64 {
 	return int64(s.n)
 }
 
+// unitName says in words what units counts.
+func (s *sample) unitName() string {
+	if s.entity != nil {
+		return "entities"
+	}
+	return "rows"
+}
+
 // others are the rows that are not in the sample.
 func (s *sample) others() []int32 {
 	out := make([]int32, 0, s.t.N()-s.n)

@@ -16,12 +16,12 @@ type scoring struct {
 	o      Options
 	a, b   *prepared
 	first  []*measure
-	second []*measure   // of b; empty without it
+	second []*measure   // of b; nil where the metric is of a alone
 	delong *stat.DeLong // of a, and of b when there is one
 }
 
-// newScoring measures the metrics of a and, unless it is nil, of b.
-func newScoring(s *sample, a, b *prepared, defs []metric.Definition, o Options) (*scoring, error) {
+// newScoring measures the metrics of a and, unless it is nil, of b: all of them, or the one that only names.
+func newScoring(s *sample, a, b *prepared, only string, defs []metric.Definition, o Options) (*scoring, error) {
 	x := &scoring{s: s, o: o, a: a, b: b}
 	for _, d := range defs {
 		m, err := s.measure(d, a, false)
@@ -29,7 +29,7 @@ func newScoring(s *sample, a, b *prepared, defs []metric.Definition, o Options) 
 			return nil, err
 		}
 		var w *measure
-		if b != nil {
+		if b != nil && (only == "" || d.Name == only) {
 			if w, err = s.measure(d, b, false); err != nil {
 				return nil, err
 			}
@@ -43,15 +43,12 @@ func newScoring(s *sample, a, b *prepared, defs []metric.Definition, o Options) 
 
 // add appends a measure of the first model and, when there are two, that of the second.
 func (x *scoring) add(m, w *measure) error {
-	x.first = append(x.first, m)
-	if w != nil {
-		x.second = append(x.second, w)
-	}
+	x.first, x.second = append(x.first, m), append(x.second, w)
 	if !m.area || x.s.entity != nil || x.delong != nil {
 		return nil
 	}
 	scores := [][]float64{take(x.s, x.a.score(x.s.t.Positive), 1)}
-	if x.b != nil {
+	if w != nil {
 		scores = append(scores, take(x.s, x.b.score(x.s.t.Positive), 1))
 	}
 	positive := make([]bool, x.s.n)
@@ -63,15 +60,16 @@ func (x *scoring) add(m, w *measure) error {
 	return err
 }
 
-// closed reports whether a measure's interval has a closed form on this sample, so that no replicate is needed.
-func (x *scoring) closed(m *measure) bool {
+// closed reports whether the interval of measure i has a closed form on this sample, so that no replicate is needed.
+func (x *scoring) closed(i int) bool {
+	m := x.first[i]
 	if m.still != "" {
 		return true
 	}
 	if x.s.entity != nil {
 		return false
 	}
-	return m.area || m.rows != nil || m.share != nil && (x.b == nil || m.paired())
+	return m.area || m.rows != nil || m.share != nil && (x.second[i] == nil || m.paired())
 }
 
 // paired reports whether the measure is the share of rows that are right, of all or of a true class, so that the difference of two
@@ -306,11 +304,11 @@ func bootstrap(ctx context.Context, t *Truth, o Options, all ...*scoring) error 
 	for _, x := range all {
 		var cells, rows []*measure
 		for i, m := range x.first {
-			if x.closed(m) {
+			if x.closed(i) {
 				continue
 			}
 			both := []*measure{m}
-			if x.b != nil {
+			if x.second[i] != nil {
 				both = append(both, x.second[i])
 			}
 			if m.table != nil && x.s.entity == nil {

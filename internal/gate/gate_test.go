@@ -95,6 +95,28 @@ func serves(t testing.TB, f *Facts) *Facts {
 	return f
 }
 
+// Slices of the first format were held against all other rows, which says how hard they are: they close no gate. Nor do slices with too
+// few rows to say.
+func TestSlicesThatDecideNothing(t *testing.T) {
+	for _, spoil := range []func(e, c map[string]any){
+		func(e, _ map[string]any) { e["slices"] = []any{map[string]any{"name": "age 65+", "verdict": "fail"}} },
+		func(e, c map[string]any) {
+			e["slice_rule"] = "baseline"
+			e["slices"] = []any{map[string]any{"name": "age 65+", "verdict": "undetermined"}}
+			c["slices"] = e["slices"]
+		},
+	} {
+		f := complete(t)
+		spoil(f.values["evaluation"].(map[string]any), f.values["comparison"].(map[string]any))
+		j := judge(t, Default(), assay.StageStaging, f)
+		for _, id := range []string{"evaluation", "comparison"} {
+			if r := rule(j, id); r.Verdict != assay.Pass {
+				t.Errorf("%s is %s: %s", id, r.Verdict, r.Reason)
+			}
+		}
+	}
+}
+
 func language(t testing.TB) *cel.Env {
 	t.Helper()
 	env, err := environment()
@@ -206,6 +228,10 @@ func TestEachRuleCloses(t *testing.T) {
 		{"metric without interval", "evaluation", metric(assay.Point(0.8, "", 10)), assay.Undetermined, "undefined"},
 		{"no business metric", "evaluation", func(f *Facts) { delete(at(f, "evaluation"), "business") }, assay.Undetermined, "no business metric"},
 		{"no slices", "evaluation", put("evaluation", "slices", []any{}), assay.Undetermined, "no slices"},
+		{"a slice worse than the baseline", "evaluation", func(f *Facts) {
+			at(f, "evaluation")["slice_rule"] = "baseline"
+			at(f, "evaluation")["slices"] = []any{map[string]any{"name": "age 65+", "verdict": "fail"}, map[string]any{"name": "age 18-64", "verdict": "pass"}}
+		}, assay.Fail, "2 slices, worse on age 65+"},
 		{"not final", "evaluation", put("evaluation", "final", false), assay.Fail, ""},
 		{"another split", "evaluation", put("evaluation", "split", "sha256:11"), assay.Fail, "another split"},
 		{"not the read that was disclosed", "evaluation", put("disclosure", "read", 2.0), assay.Fail, "ledger"},
@@ -224,6 +250,7 @@ func TestEachRuleCloses(t *testing.T) {
 		{"compared on validation rows", "comparison", put("comparison", "rows", "sha256:11"), assay.Undetermined, "other rows"},
 		{"compared on another metric", "comparison", put("comparison", "primary", "f1_score"), assay.Undetermined, "f1_score"},
 		{"inferior", "comparison", put("comparison", "verdict", "fail"), assay.Fail, "differs by"},
+		{"inferior on a slice", "comparison", put("comparison", "slices", []any{map[string]any{"name": "age 65+", "verdict": "fail"}}), assay.Fail, "worse on age 65+"},
 		{"inferiority open", "comparison", put("comparison", "verdict", "undetermined"), assay.Undetermined, "differs by"},
 		{"no card", "card", gone("card"), assay.Undetermined, "no evidence of card"},
 		{"card stale", "card", put("card", "stale", true), assay.Fail, "stale"},

@@ -26,6 +26,7 @@ func full() *Dossier {
 		return assay.Estimate{Value: v, Lo: v - w, Hi: v + w, Level: 0.95, Method: "bca", N: 2000}
 	}
 	auc := assay.Metric{Name: "roc_auc_score", Definition: "roc_auc_score@sklearn>=1.6", Higher: true, Estimate: e(0.871, 0.005), Baseline: assay.Point(0.5, "", 2000), Gain: e(0.371, 0.005), Verdict: assay.Pass}
+	gain := e(-0.05, 0.02)
 	return &Dossier{
 		Name: "employment", Version: 3, Digest: id("file"),
 		Model: Fact[assay.Model]{id("model"), assay.Model{
@@ -46,10 +47,11 @@ func full() *Dossier {
 		Disclosure: fact("disclosure", assay.Disclosure{Read: 2, Level: 0.975, Reason: "the first candidate failed"}),
 		Evaluation: fact("evaluation", assay.Evaluation{
 			Data: id("data"), Part: "test", Count: 2000, Final: true, Read: 2, Level: 0.975, Primary: "roc_auc_score", Baseline: "prior",
-			Metrics:  []assay.Metric{auc, {Name: "f1_score", Definition: "f1_score@sklearn>=1.8", Estimate: assay.Undefined("one class", 2000), Baseline: assay.Undefined("", 0), Gain: assay.Undefined("", 0), Verdict: assay.Undetermined}},
-			Business: &assay.Metric{Name: "cost_per_1000", Definition: "business: fp / n", Estimate: e(431, 20), Baseline: e(2000, 50), Gain: e(1569, 60), Verdict: assay.Pass},
+			Metrics:   []assay.Metric{auc, {Name: "f1_score", Definition: "f1_score@sklearn>=1.8", Estimate: assay.Undefined("one class", 2000), Baseline: assay.Undefined("", 0), Gain: assay.Undefined("", 0), Verdict: assay.Undetermined}},
+			Business:  &assay.Metric{Name: "cost_per_1000", Definition: "business: fp / n", Estimate: e(431, 20), Baseline: e(2000, 50), Gain: e(1569, 60), Verdict: assay.Pass},
+			SliceRule: "baseline", SliceMargin: 0.01,
 			Slices: []assay.Slice{
-				{Name: "SEX = 1", Count: 1500, Metrics: []assay.SliceMetric{{Name: "roc_auc_score", Estimate: e(0.86, 0.01), Gap: e(-0.02, 0.01)}}, Verdict: assay.Fail},
+				{Name: "SEX = 1", Count: 1500, Gain: &gain, Metrics: []assay.SliceMetric{{Name: "roc_auc_score", Estimate: e(0.86, 0.01), Gap: e(-0.02, 0.01)}}, Verdict: assay.Fail},
 				{Name: "SEX = missing", Count: 3, Verdict: assay.Undetermined},
 			},
 			Fairness: []assay.Disparity{{Column: "SEX", Name: "demographic_parity_difference", Estimate: e(0.1, 0.02), Low: "2", High: "1", Left: []string{"missing"}}},

@@ -254,7 +254,7 @@ func (d *Dossier) evaluation() []Section {
 		{Text: fmt.Sprintf("Intervals at level %s. The gain is the paired difference to the baseline, positive when the model is better.", assay.FormatNumber(v.Level, math.NaN()))},
 	}}}
 	if len(v.Slices) > 0 {
-		t := &Table{Head: []string{"slice", "rows", v.Primary, "gap to the rest", "verdict"}, Numbers: []bool{false, true, true, true, false}}
+		t := &Table{Head: []string{"slice", "rows", v.Primary, "gain over " + v.Baseline, "gap to the rest", "verdict"}, Numbers: []bool{false, true, true, true, true, false}}
 		for _, s := range v.Slices {
 			est, gap := assay.Undefined("not scored", s.Count), assay.Undefined("not scored", s.Count)
 			for _, x := range s.Metrics {
@@ -262,11 +262,15 @@ func (d *Dossier) evaluation() []Section {
 					est, gap = x.Estimate, x.Gap
 				}
 			}
-			t.add(e.ID, text(s.Name), text(assay.FormatCount(s.Count)), figure(est), figure(gap), verdict(s.Verdict))
+			gain := assay.Undefined("not scored", s.Count)
+			if s.Gain != nil {
+				gain = *s.Gain
+			}
+			t.add(e.ID, text(s.Name), text(assay.FormatCount(s.Count)), figure(est), figure(gain), figure(gap), verdict(s.Verdict))
 		}
 		out = append(out, Section{Key: "slices", Title: "Slices", Sub: true, Blocks: []Block{
 			{Table: t},
-			{Text: "A slice fails when it is worse than all other rows after Holm's correction; it is undetermined with too few rows."},
+			{Text: v.SliceSentence()},
 		}})
 	} else {
 		out = append(out, Section{Key: "slices", Title: "Slices", Sub: true, Blocks: []Block{{Missing: "No slice was looked at: fill evaluate.slices in assay.yaml."}}})

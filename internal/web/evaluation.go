@@ -122,9 +122,9 @@ func (p *evaluationPage) slices() {
 	case judged == 0:
 		p.ForestTitle = fmt.Sprintf("%s by slice: none can be judged", p.E.Primary)
 	case len(p.Failing) == 0:
-		p.ForestTitle = fmt.Sprintf("%s by slice: none of %d is shown to be worse than the rest", p.E.Primary, judged)
+		p.ForestTitle = fmt.Sprintf("%s by slice: none of %d is shown to be worse", p.E.Primary, judged)
 	default:
-		p.ForestTitle = fmt.Sprintf("%s by slice: %d of %d are worse than the rest", p.E.Primary, len(p.Failing), judged)
+		p.ForestTitle = fmt.Sprintf("%s by slice: %d of %d fail", p.E.Primary, len(p.Failing), judged)
 	}
 	var refs []Bar
 	if p.Primary.Estimate.Defined() {
