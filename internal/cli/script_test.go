@@ -42,6 +42,9 @@ func (m *stageManager) world(dir string, env func(string) string, stdin io.Reade
 //	status N assay ARGS [<FILE]    runs a command line, which must exit N
 //	generate KIND FILE             writes a file that is too large or too broken for a script
 //	damage FOLDER                  changes one byte of the first file below it
+//	nobody N assay …               the same by somebody who is not root, in a process of its own
+//	smalldisk FOLDER SIZE          mounts a small disk, where the condition [mount] holds
+//	fill FILE                      takes all the room that is left on a disk
 //	database FILE SQL              changes a database behind Assay's back
 //	project NAME                   copies testdata/NAME, a data set with its assay.yaml, into the working directory
 //
@@ -57,8 +60,8 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
-				return os.Geteuid() == 0, nil
+			if cond == "mount" {
+				return mayMount()
 			}
 			return false, fmt.Errorf("no condition %q", cond)
 		},
@@ -89,6 +92,9 @@ func TestScript(t *testing.T) {
 				}
 				ts.Check(os.WriteFile(ts.MkAbs(args[1]), generated[args[0]](), 0o644))
 			},
+			"nobody":    nobody,
+			"smalldisk": smallDisk,
+			"fill":      fill,
 			"damage": func(ts *testscript.TestScript, _ bool, args []string) {
 				if len(args) != 1 {
 					ts.Fatalf("usage: damage FOLDER")

@@ -29,7 +29,7 @@ import (
 
 // The tests of this file start the test binary again as another process; these variables say what it does there.
 const (
-	childRole  = "ASSAY_TEST_CHILD" // write, full, readonly
+	childRole  = "ASSAY_TEST_CHILD" // write, read, promote, full, readonly
 	childDir   = "ASSAY_TEST_DIR"
 	childName  = "ASSAY_TEST_NAME" // makes what the child writes different from what others write
 	childStep  = "ASSAY_TEST_STEP" // die at the step of this number, from 1
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	if role == "" {
 		os.Exit(m.Run())
 	}
-	err := map[string]func() error{"write": childWrite, "full": childFull, "readonly": childReadonly}[role]()
+	err := map[string]func() error{"write": childWrite, "read": childRead, "promote": childPromote, "full": childFull, "readonly": childReadonly}[role]()
 	if err != nil {
 		fmt.Printf("error %s: %s\n", assay.CodeOf(err), err)
 		os.Exit(1)
@@ -380,6 +380,9 @@ func TestDiskFull(t *testing.T) {
 	t.Run("small disk", func(t *testing.T) {
 		disk := t.TempDir()
 		if err := syscall.Mount("none", disk, "tmpfs", 0, "size=3m"); err != nil {
+			if os.Geteuid() == 0 && os.Getenv(fullTest) != "" {
+				t.Fatalf("the full test needs a disk that can be filled: %v", err)
+			}
 			t.Skipf("a small disk cannot be mounted: %v", err)
 		}
 		defer syscall.Unmount(disk, 0)
