@@ -163,6 +163,9 @@ func TestNullLevels(t *testing.T) {
 				if level < 0.05 {
 					above, below = 2, 2
 				}
+				if s == stat.DriftLInfinity { // it takes few values: the level that is reached lies below the one that is asked for
+					below = math.Max(below, 1.5)
+				}
 				if spike {
 					below = 3
 				}
