@@ -131,3 +131,15 @@ func ExampleADWIN() {
 	}
 	// Output: row 1215: error rate now 0.12 over 832 rows
 }
+
+func BenchmarkADWIN(b *testing.B) {
+	a, err := stat.NewADWIN(stat.ADWINOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	x := normals(1<<16, 0)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		a.Add(x[i&(1<<16-1)])
+	}
+}

@@ -6,8 +6,11 @@
 // repeat what NumPy drew. Quantities that somebody decides on are returned as assay.Estimate; a quantity that the data do not
 // determine is NaN with a method that says why, never a made-up zero.
 //
-// Values are checked against SciPy, statsmodels, NumPy, scikit-learn and R's pROC by the tables under testdata/oracle, within the
+// Values are checked against SciPy, statsmodels, NumPy, scikit-learn, river, NannyML and R's pROC by the tables under testdata/oracle, within the
 // tolerance that each table states. Functions are safe for concurrent use unless their type says otherwise.
+//
+// For monitoring it freezes a reference into Edges or Categories, counts windows into mergeable histograms, scores the counts
+// (DriftScore) and calibrates the scores against windows without drift (NewNulls) at the level that an AlarmBudget comes to.
 //
 // The package deliberately does not read data, know metrics by name, or judge: it computes.
 package stat

@@ -94,7 +94,7 @@ func totals(reference, window []float64) (n, m float64, ok bool) {
 		w := window[i]
 		n += r
 		m += w
-		low = math.Min(low, math.Min(r, w)) // NaN stays
+		low = min(low, r, w) // NaN stays
 	}
 	return n, m, low == 0 && n > 0 && m > 0 && !math.IsInf(n, 0) && !math.IsInf(m, 0)
 }
@@ -142,7 +142,7 @@ func (s DriftScore) share(reference, window []float64, n, m float64) float64 {
 		case DriftTV:
 			sum += math.Abs(r-w) / 2
 		case DriftLInfinity:
-			sum = math.Max(sum, math.Abs(r-w))
+			sum = max(sum, math.Abs(r-w))
 		}
 	}
 	switch s {
@@ -181,7 +181,7 @@ func countKS(reference, window []float64, n, m float64) (d float64) {
 	for i := range reference {
 		r += reference[i]
 		w += window[i]
-		d = math.Max(d, math.Abs(r/n-w/m))
+		d = max(d, math.Abs(r/n-w/m))
 	}
 	return d
 }

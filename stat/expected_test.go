@@ -183,3 +183,12 @@ func ExampleNewExpected() {
 	// accuracy 0.729 [0.705, 0.753]
 	// AUC 0.785 [0.758, 0.811]
 }
+
+func BenchmarkExpected(b *testing.B) {
+	score, p, predicted, _ := scored(10_000, 1.2)
+	for b.Loop() {
+		if _, err := stat.NewExpected([][]float64{p}, predicted, score, stat.ExpectedOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
