@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"sort"
 	"strconv"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/assay-ml/assay"
@@ -54,7 +53,6 @@ type Validator struct {
 	conditions []condition
 	options    PayloadOptions
 	tableOnly  []string
-	states     sync.Pool
 }
 
 // A field is a column compiled for single values.
@@ -68,13 +66,6 @@ type field struct {
 	cells      []cell // sorted
 	pattern    *regexp.Regexp
 	violations map[string]FieldViolation // by rule
-}
-
-// state is what one check needs besides the rules.
-type state struct {
-	tokens tokenizer
-	cells  []cell
-	seen   []bool
 }
 
 // Compile makes a Validator with default limits. Rules that need a whole table (unique, keys, row count, column order) are left out;
@@ -110,8 +101,6 @@ func (s *Schema) CompileWith(o PayloadOptions) (*Validator, error) {
 			v.fields[c.column].violations[c.rule] = c.violation()
 		}
 	}
-	n := len(v.fields)
-	v.states.New = func() any { return &state{cells: make([]cell, n), seen: make([]bool, n)} }
 	return v, nil
 }
 
@@ -170,87 +159,19 @@ func (v *Validator) Payload(b []byte) ([]FieldViolation, error) {
 	if len(b) > v.options.MaxBytes {
 		return nil, assay.Errorf(assay.Invalid, "the payload has %d bytes, more than the %d that are allowed", len(b), v.options.MaxBytes)
 	}
-	st := v.states.Get().(*state)
-	defer v.states.Put(st)
-	st.tokens = tokenizer{b: b, scratch: st.tokens.scratch[:0]}
-	clear(st.cells)
-	clear(st.seen)
-	out, ok := v.read(st)
-	if t := &st.tokens; ok {
-		if t.space(); t.i < len(b) {
-			t.fail("more after the end of the object")
-		}
+	rows := v.NewBatch()
+	defer rows.Release()
+	var r Reader
+	r.Reset(b, v.options.MaxDepth+1)
+	found, ok := rows.Object(&r, nil)
+	if !ok || !r.End() {
+		return nil, r.Err()
 	}
-	if st.tokens.fault != "" {
-		return nil, st.tokens.err()
+	var out []FieldViolation
+	for _, f := range rows.Check(found) {
+		out = append(out, f.FieldViolation)
 	}
-	for i := range v.fields {
-		out = v.fields[i].check(&st.cells[i], st.seen[i], out)
-	}
-	for i := range v.conditions {
-		c := &v.conditions[i]
-		if r := c.root.eval(st.cells); r.kind == valBool && r.i == 0 {
-			out = append(out, c.violation)
-		}
-	}
-	st.tokens.b = nil
 	return out, nil
-}
-
-// read decodes the object into st.cells; it returns violations about the fields as such.
-func (v *Validator) read(st *state) (out []FieldViolation, ok bool) {
-	t := &st.tokens
-	if !t.expect('{', "not an object") {
-		return nil, false
-	}
-	if t.space() == '}' {
-		t.i++
-		return nil, true
-	}
-	next := 0
-	for {
-		if t.space() != '"' {
-			return nil, t.fail("no key")
-		}
-		key, ok := t.str()
-		if !ok || !t.expect(':', "no colon after a key") {
-			return nil, false
-		}
-		// Fields mostly come in the order of the schema, which saves hashing their names.
-		at, known := next, next < len(v.fields) && v.fields[next].name == string(key)
-		if !known {
-			at, known = v.index[string(key)]
-		}
-		switch {
-		case !known:
-			if v.closed {
-				out = append(out, FieldViolation{Field: string(key[:min(len(key), maxFieldName)]), Rule: RuleUnknown, Detail: "is not a field of the schema", Severity: Error})
-			}
-			if !t.skip(v.options.MaxDepth) {
-				return nil, false
-			}
-		case st.seen[at]:
-			out = append(out, FieldViolation{Field: v.fields[at].name, Rule: RuleDuplicate, Detail: "must not occur twice", Severity: Error})
-			if !t.skip(v.options.MaxDepth) {
-				return nil, false
-			}
-		default:
-			st.seen[at] = true
-			next = at + 1
-			if !v.fields[at].decode(t, &st.cells[at], v.options.MaxDepth) {
-				return nil, false
-			}
-		}
-		switch t.space() {
-		case ',':
-			t.i++
-		case '}':
-			t.i++
-			return out, true
-		default:
-			return nil, t.fail("neither a comma nor an end")
-		}
-	}
 }
 
 // decode reads one value as the field's type; a value of another type becomes cellWrong.

@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/mlflow"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/store"
+)
+
+// ServeConfig says how a model answers.
+type ServeConfig struct {
+	OnInvalid string `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,default=reject"`
+	OnOutlier string `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,default=flag"`
+	Unknown   string `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
+	Listen    string `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
+}
+
+func (c *ServeConfig) defaults() {
+	for _, d := range []struct {
+		to    *string
+		value string
+	}{{&c.OnInvalid, "reject"}, {&c.OnOutlier, "flag"}, {&c.Unknown, "ignore"}, {&c.Listen, "127.0.0.1:8400"}} {
+		if *d.to == "" {
+			*d.to = d.value
+		}
+	}
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var listen, stage string
+	var models []string
+	c := &cobra.Command{
+		Use: "serve", Short: "Answer predictions over HTTP, with what stands before and behind the model checked in every request",
+		Long: `Answer predictions of the versions in production: MLflow's /invocations, /ping and /health, for the default model and under
+/models/NAME. A version must have passed assay serve check. When another version is promoted, or the last one is rolled back, the
+running server follows within a second and loses no request.`,
+		Args: cobra.NoArgs,
+		RunE: a.with("serve", func(ctx context.Context, s *session, _ []string) error {
+			st, err := stageFlag("stage", stage)
+			if err != nil {
+				return err
+			}
+			if listen == "" {
+				listen = s.p.Serve.Listen
+			}
+			return s.serve(ctx, listen, st, models)
+		}),
+	}
+	c.Flags().StringVar(&listen, "listen", "", "`address` to listen on, on this machine")
+	c.Flags().StringVar(&stage, "stage", "production", "serve the versions in this `stage`: staging or production")
+	c.Flags().StringSliceVar(&models, "model", nil, "serve this `version` (NAME:NUMBER), whatever stage it has; may be repeated")
+	check := &cobra.Command{
+		Use: "check [VERSION]", Short: "Bind a version to its input and output schemas, and send smoke predictions through the whole path",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("serve check", func(ctx context.Context, s *session, args []string) error {
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			r, p, err := s.serveCheck(ctx, v)
+			if err != nil {
+				return err
+			}
+			if err := s.print("assay.serving/1", map[string]any{"evidence": r.ID, "serving": p}, func(w io.Writer) { printServing(w, v, r, p) }); err != nil {
+				return err
+			}
+			return answer(p.Verdict)
+		}),
+	}
+	c.AddCommand(check)
+	return c
+}
+
+func printServing(w io.Writer, v store.Version, r assay.Record, p assay.Serving) {
+	fmt.Fprintf(w, "%s %s: input schema %s (%d columns, %d constraints), output schema %s\n", p.Verdict.Glyph(), versionName(v), p.Input.Schema.Short(), p.Input.Columns, p.Input.Constraints, p.Output.Schema.Short())
+	for _, x := range p.Smoke {
+		fmt.Fprintf(w, "  %s %s: %s", x.Verdict.Glyph(), x.Name, assay.CountOf(x.Rows, "row"))
+		switch {
+		case x.Message != "":
+			fmt.Fprintf(w, " %s", x.Message)
+		case x.Expect == "refusal":
+			fmt.Fprint(w, " refused, as it must be")
+		default:
+			fmt.Fprintf(w, " answered as offline (largest relative difference %.1g)", float64(x.Difference))
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "evidence %s\n", r.ID.Short())
+}
+
+// Limits of a connection, so that a slow client holds nothing for long.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 60 * time.Second
+	writeTimeout  = 90 * time.Second
+	idleTimeout   = 120 * time.Second
+	maxHeader     = 64 << 10
+	followEvery   = 200 * time.Millisecond
+)
+
+func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, refs []string) error {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return assay.Errorf(assay.Invalid, "%q is not an address: it wants HOST:PORT", listen).Try("assay serve --listen 127.0.0.1:8400")
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return assay.Errorf(assay.Refused, "%s is not an address of this machine alone, and nobody who asks is known there", listen).Try("assay serve --listen 127.0.0.1:8400, behind a proxy that authenticates")
+	}
+	server := serve.New(serve.Options{Clock: s.Now, Nonce: strconv.FormatInt(s.Now().UnixNano(), 36)})
+	f := &follower{s: s, server: server, stage: stage, refs: refs, bound: map[string]*serve.Bound{}}
+	if err := f.follow(ctx); err != nil {
+		return err
+	}
+	if len(server.Models()) == 0 {
+		return assay.Errorf(assay.NotFound, "no version is in %s", stage).Try("assay promote --to %s, or assay serve --model NAME:NUMBER", stage)
+	}
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", listen, err)
+	}
+	hs := &http.Server{
+		Handler: s.handler(server), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	done := make(chan error, 1)
+	go func() { done <- hs.Serve(ln) }()
+	server.SetReady(true)
+	for _, name := range server.Models() {
+		_, live := server.Versions(name)
+		s.say("serving %s on http://%s", live, ln.Addr())
+	}
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return assay.Errorf(assay.Unavailable, "the server stopped: %w", err)
+		case <-tick.C:
+			if err := f.follow(ctx); err != nil {
+				s.say("the versions that serve stay as they are: %v", err)
+			}
+		case <-ctx.Done():
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), serve.DrainTimeout)
+			defer cancel()
+			server.SetReady(false)
+			return errors.Join(hs.Shutdown(stop), server.Close(stop), ctx.Err())
+		}
+	}
+}
+
+// handler is every path that the server answers.
+func (s *session) handler(server *serve.Server) http.Handler {
+	mux := http.NewServeMux()
+	(&mlflow.Scoring{Server: server, Version: Version}).Routes(mux)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(server)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !server.Ready() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// A follower keeps a server in step with the registry.
+type follower struct {
+	s      *session
+	server *serve.Server
+	stage  assay.Stage
+	refs   []string
+	head   int64
+	looked bool
+	bound  map[string]*serve.Bound // by name
+}
+
+// follow makes the versions answer that should, when the store has changed since it looked last. A version that cannot be bound leaves
+// the one before it in place.
+func (f *follower) follow(ctx context.Context) error {
+	head, err := f.s.st.Head(ctx)
+	if err != nil || f.looked && head == f.head {
+		return err
+	}
+	want, err := f.s.wanted(ctx, f.stage, f.refs)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for _, v := range want {
+		seen[v.Name] = true
+		if b := f.bound[v.Name]; b != nil && b.Number == v.Number {
+			continue
+		}
+		b, err := f.s.boundVersion(ctx, f.server, v)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f.server.Set(v.Name, b, b)
+		if f.looked {
+			f.s.say("now serving %s", b)
+		}
+		f.bound[v.Name] = b
+	}
+	for name := range f.bound {
+		if !seen[name] {
+			f.server.Set(name, nil)
+			delete(f.bound, name)
+		}
+	}
+	f.head, f.looked = head, true
+	return errors.Join(errs...)
+}

@@ -1,0 +1,483 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/blob"
+	"github.com/assay-ml/assay/internal/mlflow"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/learn"
+)
+
+// servedFields are the columns that a request to a model has: those that the model names, or the features of the project where it takes
+// one matrix without names.
+func (s *session) servedFields(ctx context.Context, m assay.Model) ([]assay.Field, assay.Type, error) {
+	r, err := s.latest(ctx, assay.KindSnapshot, m.Data)
+	if err != nil {
+		return nil, "", err
+	}
+	if r == nil {
+		return nil, "", assay.Errorf(assay.NotFound, "the data that the model learned from has no snapshot").Try("assay snapshot")
+	}
+	snap, err := assay.Decode[assay.Snapshot](r.Evidence)
+	if err != nil {
+		return nil, "", err
+	}
+	types := map[string]assay.Type{}
+	for _, f := range snap.Fields {
+		types[f.Name] = f.Type
+	}
+	var out []assay.Field
+	for _, f := range m.Inputs {
+		if t, ok := types[f.Name]; ok {
+			out = append(out, assay.Field{Name: f.Name, Type: t})
+		}
+	}
+	if len(out) < len(m.Inputs) {
+		out = nil
+		for _, name := range s.p.features(snap.Fields) {
+			out = append(out, assay.Field{Name: name, Type: types[name]})
+		}
+	}
+	return out, types[m.Target], nil
+}
+
+// contracts are the schemas that stand before and behind a model.
+func (s *session) contracts(ctx context.Context, m assay.Model) (in, out *schema.Schema, label assay.Type, err error) {
+	fields, label, err := s.servedFields(ctx, m)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	project, err := s.readSchema("")
+	if assay.CodeOf(err) == assay.NotFound {
+		project, err = nil, nil
+	}
+	if err != nil {
+		return nil, nil, "", err
+	}
+	in, err = serve.InputSchema(project, "requests to "+s.p.Name, fields, s.p.Serve.Unknown == "reject")
+	if err != nil {
+		return nil, nil, "", err
+	}
+	return in, predictionSchema(m), label, nil
+}
+
+// contract stores a schema and says how it is bound.
+func (s *session) contract(ctx context.Context, sc *schema.Schema) (assay.Contract, error) {
+	rec, err := s.schemaEvidence(ctx, sc)
+	if err != nil {
+		return assay.Contract{}, err
+	}
+	r, err := assay.Decode[assay.SchemaRecord](rec.Evidence)
+	return assay.Contract{Schema: r.Digest, Document: r.Document, Columns: r.Columns, Constraints: r.Constraints}, err
+}
+
+// engine opens the model file of a version for rows of the input schema.
+func (s *session) engine(ctx context.Context, m assay.Model, in *schema.Schema) (serve.Engine, error) {
+	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
+	if err != nil {
+		return nil, err
+	}
+	p, err := learn.Open(b, learn.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	var fields []assay.Field
+	for _, c := range in.Columns {
+		fields = append(fields, assay.Field{Name: c.Name, Type: c.Type})
+	}
+	return serve.Native(p, fields, m.Classes)
+}
+
+// binding makes the binding of a version with the given schemas.
+func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, in, out *schema.Schema, label assay.Type) (serve.Binding, error) {
+	e, err := s.engine(ctx, m, in)
+	if err != nil {
+		return serve.Binding{}, err
+	}
+	return serve.Binding{
+		Name: v.Name, Number: v.Number, Model: v.Model, Platform: "assay_" + m.Format, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
+		LabelType: label, Input: in, Output: out, Engine: e, Policy: serve.Policy{OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier},
+	}, nil
+}
+
+// modelOf reads the model evidence of a version.
+func (s *session) modelOf(ctx context.Context, v store.Version) (assay.Model, error) {
+	rec, err := s.st.Get(ctx, v.Evidence)
+	if err != nil {
+		return assay.Model{}, err
+	}
+	return assay.Decode[assay.Model](rec.Evidence)
+}
+
+// smokeRows is how many held-out rows go through the serving path before a version may take traffic.
+const smokeRows = 64
+
+// smokeTolerance is the largest relative difference between a served and an offline score: both evaluate the same file.
+const smokeTolerance = 1e-9
+
+// serveCheck binds a version to its schemas, sends held-out rows and broken ones through the whole path, and records what came out.
+func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record, assay.Serving, error) {
+	m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return assay.Record{}, assay.Serving{}, err
+	}
+	if m.Format == "predictions" {
+		return assay.Record{}, assay.Serving{}, assay.Errorf(assay.Refused, "%s is a file of predictions: there is no model to serve", versionName(v)).Try("register the model itself, as ONNX")
+	}
+	in, out, label, err := s.contracts(ctx, m)
+	if err != nil {
+		return assay.Record{}, assay.Serving{}, err
+	}
+	p := assay.Serving{
+		Data: m.Data, Engine: "assay", OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Smoke: []assay.Smoke{}, Problems: []string{},
+		Settings: section(s.p.Serve), Tolerance: smokeTolerance, Verdict: assay.Pass,
+	}
+	if p.Input, err = s.contract(ctx, in); err != nil {
+		return assay.Record{}, p, err
+	}
+	if p.Output, err = s.contract(ctx, out); err != nil {
+		return assay.Record{}, p, err
+	}
+	b, err := s.binding(ctx, v, m, in, out, label)
+	if err != nil {
+		return assay.Record{}, p, err
+	}
+	server := serve.New(serve.Options{Clock: s.Now, Nonce: "smoke"})
+	bound, err := server.Bind(b)
+	if err != nil {
+		return assay.Record{}, p, err
+	}
+	server.Set(v.Name, bound, bound)
+	server.SetReady(true)
+	defer server.Close(ctx)
+	if p.Smoke, err = s.smoke(ctx, server, m, in); err != nil {
+		return assay.Record{}, p, err
+	}
+	for _, x := range p.Smoke {
+		if x.Verdict != assay.Pass {
+			p.Verdict = assay.Fail
+		}
+	}
+	r, err := s.write(ctx, assay.KindServing, v.Model, []assay.Digest{v.Evidence}, p)
+	return r, p, err
+}
+
+// A smoker sends requests through the scoring protocol, as a client would.
+type smoker struct {
+	mux  *http.ServeMux
+	in   *schema.Schema
+	x    assay.Frame
+	want learn.Prediction
+}
+
+func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema) ([]assay.Smoke, error) {
+	part, err := s.part(ctx, m.Split, assay.Valid)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range in.Columns {
+		names = append(names, c.Name)
+	}
+	x, err := part.Frame(ctx, names, "")
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]int, min(x.Rows(), smokeRows))
+	for i := range rows {
+		rows[i] = i
+	}
+	x = x.Take(rows)
+	prog, err := s.program(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	want, err := prog.Predict(x)
+	if err != nil {
+		return nil, err
+	}
+	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want}
+	(&mlflow.Scoring{Server: server}).Routes(k.mux)
+	all := make([]map[string]any, x.Rows())
+	for i := range all {
+		all[i] = record(x, i)
+	}
+	out := []assay.Smoke{k.answered(ctx, "held_out", all, 0)}
+	for i := range min(3, len(all)) {
+		out = append(out, k.answered(ctx, "single_row_"+strconv.Itoa(i+1), all[i:i+1], i))
+	}
+	for _, b := range breakages(in, all[0]) {
+		out = append(out, k.refused(ctx, b.name, b.row))
+	}
+	return out, nil
+}
+
+// record is a row of a frame as a request has it.
+func record(x assay.Frame, row int) map[string]any {
+	out := map[string]any{}
+	for j := range x {
+		c := &x[j]
+		switch {
+		case c.Missing(row):
+			out[c.Name] = nil
+		case c.Codes != nil:
+			out[c.Name] = c.Levels[c.Codes[row]]
+		case c.Type == assay.TypeBoolean:
+			out[c.Name] = c.Floats[row] != 0
+		case c.Type == assay.TypeDate:
+			out[c.Name] = time.Unix(int64(c.Floats[row]), 0).UTC().Format(time.DateOnly)
+		case c.Type == assay.TypeTimestamp:
+			out[c.Name] = time.UnixMicro(int64(math.Round(c.Floats[row] * 1e6))).UTC().Format("2006-01-02T15:04:05.999999Z")
+		default:
+			out[c.Name] = c.Floats[row]
+		}
+	}
+	return out
+}
+
+// A breakage is a row that must be refused.
+type breakage struct {
+	name string
+	row  map[string]any
+}
+
+// breakages makes of a good row one that lacks a column, one of a wrong type and one beyond each first limit that the schema has.
+func breakages(in *schema.Schema, good map[string]any) []breakage {
+	broken := func(name string, change func(map[string]any)) breakage {
+		row := map[string]any{}
+		for k, v := range good {
+			row[k] = v
+		}
+		change(row)
+		return breakage{name, row}
+	}
+	var out []breakage
+	seen := map[string]bool{}
+	once := func(name string, change func(map[string]any)) {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, broken(name, change))
+		}
+	}
+	for _, c := range in.Columns {
+		if !c.Optional {
+			once("missing_column", func(r map[string]any) { delete(r, c.Name) })
+		}
+		switch c.Type {
+		case assay.TypeInteger, assay.TypeNumber:
+			once("wrong_type", func(r map[string]any) { r[c.Name] = "some text" })
+			if c.Range != nil && c.Range.Max != nil && c.Range.Severity != schema.Warning && c.Range.Mostly == 0 {
+				once("out_of_range", func(r map[string]any) { r[c.Name] = 1e300 })
+			}
+		case assay.TypeString:
+			once("wrong_type_text", func(r map[string]any) { r[c.Name] = 12 })
+		}
+		if c.NotNull != nil && c.NotNull.Severity != schema.Warning && c.NotNull.Mostly == 0 {
+			once("missing_value", func(r map[string]any) { r[c.Name] = nil })
+		}
+	}
+	return out
+}
+
+// send posts rows as dataframe_records and returns the status and the body.
+func (k *smoker) send(ctx context.Context, rows []map[string]any) (status int, body, request []byte) {
+	request, err := json.Marshal(map[string]any{"dataframe_records": rows})
+	if err != nil {
+		return 0, nil, nil
+	}
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/invocations", bytes.NewReader(request))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	k.mux.ServeHTTP(w, r)
+	body, _ = io.ReadAll(w.Body) // of a recorder
+	return w.Code, body, request
+}
+
+// answered sends rows that must be answered as they are offline; from is the number of the first.
+func (k *smoker) answered(ctx context.Context, name string, rows []map[string]any, from int) assay.Smoke {
+	status, body, request := k.send(ctx, rows)
+	out := assay.Smoke{Name: name, Rows: int64(len(rows)), Input: assay.DigestOf(request), Output: assay.DigestOf(body), Expect: "answer", Verdict: assay.Fail, Difference: assay.Number(math.NaN())}
+	if status != http.StatusOK {
+		out.Refused, out.Output = out.Rows, ""
+		out.Message = fmt.Sprintf("was answered with status %d: %s", status, errorMessage(body))
+		return out
+	}
+	out.Answered = out.Rows
+	var reply struct {
+		Predictions []json.RawMessage `json:"predictions"`
+	}
+	if err := json.Unmarshal(body, &reply); err != nil || len(reply.Predictions) != len(rows) {
+		out.Message = fmt.Sprintf("was answered with %d predictions", len(reply.Predictions))
+		return out
+	}
+	worst := 0.0
+	for i, p := range reply.Predictions {
+		worst = math.Max(worst, k.difference(p, from+i))
+	}
+	out.Difference = assay.Number(worst)
+	if !(worst <= smokeTolerance) {
+		out.Message = "differs from the offline scores"
+		return out
+	}
+	out.Verdict = assay.Pass
+	return out
+}
+
+// difference is the largest relative difference of an answered row to the offline scores; infinite for another class.
+func (k *smoker) difference(p json.RawMessage, row int) float64 {
+	relative := func(a, b float64) float64 { return math.Abs(a-b) / math.Max(math.Abs(b), 1e-12) }
+	if len(k.want.Values) > 0 {
+		var x float64
+		if json.Unmarshal(p, &x) != nil {
+			return math.Inf(1)
+		}
+		return relative(x, k.want.Values[row])
+	}
+	var fields map[string]any
+	if json.Unmarshal(p, &fields) != nil {
+		var label any
+		if json.Unmarshal(p, &label) != nil || fmt.Sprint(label) != k.want.Classes[k.want.Labels[row]] {
+			return math.Inf(1)
+		}
+		return 0
+	}
+	if fmt.Sprint(fields[serve.PredictionField]) != k.want.Classes[k.want.Labels[row]] {
+		return math.Inf(1)
+	}
+	worst, n := 0.0, len(k.want.Classes)
+	for j, c := range k.want.Classes {
+		x, ok := fields[serve.ProbabilityField(c)].(float64)
+		if !ok {
+			return math.Inf(1)
+		}
+		worst = math.Max(worst, relative(x, k.want.Proba[row*n+j]))
+	}
+	return worst
+}
+
+// refused sends a row that must be refused.
+func (k *smoker) refused(ctx context.Context, name string, row map[string]any) assay.Smoke {
+	status, body, request := k.send(ctx, []map[string]any{row})
+	out := assay.Smoke{Name: name, Rows: 1, Input: assay.DigestOf(request), Expect: "refusal", Verdict: assay.Fail, Difference: assay.Number(math.NaN())}
+	if status == http.StatusBadRequest {
+		out.Refused, out.Verdict = 1, assay.Pass
+		return out
+	}
+	if status == http.StatusOK {
+		out.Answered, out.Output = 1, assay.DigestOf(body)
+	}
+	out.Message = fmt.Sprintf("was answered with status %d", status)
+	return out
+}
+
+func errorMessage(body []byte) string {
+	var e struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(body, &e) != nil {
+		return "no error document"
+	}
+	return e.Message
+}
+
+// servingOf is the newest serving evidence about a model that passed, or nil.
+func (s *session) servingOf(ctx context.Context, model assay.Digest) (*assay.Record, *assay.Serving, error) {
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindServing, Subject: model})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range all {
+		p, err := assay.Decode[assay.Serving](all[i].Evidence)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.Verdict == assay.Pass {
+			return &all[i], &p, nil
+		}
+	}
+	return nil, nil, nil
+}
+
+// boundVersion makes a version ready to serve, from what its serving evidence bound to it.
+func (s *session) boundVersion(ctx context.Context, server *serve.Server, v store.Version) (*serve.Bound, error) {
+	rec, p, err := s.servingOf(ctx, v.Model)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return nil, assay.Errorf(assay.Refused, "%s has no input and output checks that passed", versionName(v)).Try("assay serve check %s", versionName(v))
+	}
+	m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	var sides [2]*schema.Schema
+	for i, d := range []assay.Digest{p.Input.Document, p.Output.Document} {
+		doc, err := blob.ReadAll(ctx, s.st.Blobs(), d, maxSchemaBytes)
+		if err != nil {
+			return nil, err
+		}
+		if sides[i], err = schema.Parse(doc); err != nil {
+			return nil, err
+		}
+	}
+	_, label, err := s.servedFields(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.binding(ctx, v, m, sides[0], sides[1], label)
+	if err != nil {
+		return nil, err
+	}
+	b.Evidence = rec.ID
+	b.Policy.OnInvalid, b.Policy.OnOutlier = p.OnInvalid, p.OnOutlier
+	return server.Bind(b)
+}
+
+const maxSchemaBytes = 64 << 20
+
+// wanted are the versions that should answer now: of each model the holder of the stage, and those that were named.
+func (s *session) wanted(ctx context.Context, stage assay.Stage, refs []string) (live []store.Version, err error) {
+	if len(refs) > 0 {
+		for _, ref := range refs {
+			v, err := s.version(ctx, ref)
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(live, func(o store.Version) bool { return o.Name == v.Name }) {
+				return nil, assay.Errorf(assay.Invalid, "model %s is named twice", v.Name)
+			}
+			live = append(live, v)
+		}
+		return live, nil
+	}
+	models, err := s.st.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range models {
+		v, err := s.st.Holder(ctx, m.Name, stage)
+		if assay.CodeOf(err) == assay.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		live = append(live, v)
+	}
+	return live, nil
+}

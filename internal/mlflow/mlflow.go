@@ -1,0 +1,186 @@
+// Package mlflow speaks the protocols of MLflow's servers, so that MLflow clients work unmodified. This part is the scoring server:
+// /invocations, /ping, /health and /version, for the default model and for each model under /models/{name}. What decides is in package
+// serve; this package turns JSON and CSV into rows and answers into JSON.
+//
+// Where MLflow casts a value that does not fit and answers, this server refuses and names the row and the column.
+package mlflow
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+)
+
+// A Scoring answers MLflow's scoring protocol.
+type Scoring struct {
+	Server  *serve.Server
+	Version string // what /version answers
+}
+
+// Routes adds the protocol's paths to mux: for the default model, and per model and version.
+func (s *Scoring) Routes(mux *http.ServeMux) {
+	for _, path := range []string{"GET /ping", "GET /health"} {
+		mux.HandleFunc(path, s.ping)
+	}
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(s.Version))
+	})
+	for _, path := range []string{"POST /invocations", "POST /models/{name}/invocations", "POST /models/{name}/versions/{version}/invocations"} {
+		mux.HandleFunc(path, s.invocations)
+	}
+}
+
+// ping answers 200 and a line feed while the server takes traffic.
+func (s *Scoring) ping(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if !s.Server.Ready() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write([]byte("\n"))
+}
+
+// Header names by which a caller names a request and reads what was made of it.
+const (
+	RequestIDHeader = "X-Request-Id"
+	VersionHeader   = "X-Assay-Model-Version"
+	UnusualHeader   = "X-Assay-Out-Of-Distribution" // the numbers of the rows, from 0, at most unusualTold
+	FallbackHeader  = "X-Assay-Fallback"
+)
+
+const unusualTold = 100
+
+func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
+	csv, bad := contentType(r.Header.Get("Content-Type"))
+	if bad != "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusUnsupportedMediaType)
+		_, _ = w.Write([]byte(bad))
+		return
+	}
+	c, err := s.Server.Begin("mlflow", r.PathValue("name"), r.PathValue("version"), requestID(r))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	defer c.End()
+	c.Trace = serve.TraceID(r)
+	form := reply{}
+	if err = c.ReadBody(r); err == nil {
+		if csv {
+			err = readCSV(c)
+		} else {
+			form, err = readJSON(c)
+		}
+		if err != nil {
+			err = c.Malform(err)
+		} else {
+			err = c.Predict(r.Context())
+		}
+	}
+	h := w.Header()
+	h[RequestIDHeader] = []string{c.ID}
+	h[VersionHeader] = c.Version().Header()
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	if c.Fallback {
+		h.Set(FallbackHeader, "true")
+	}
+	if len(c.Unusual) > 0 {
+		h.Set(UnusualHeader, unusualRows(c.Unusual))
+	}
+	c.Reply = form.append(c.Reply[:0], c)
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(c.Reply))}
+	_, _ = w.Write(c.Reply) // a client that went away needs no answer
+}
+
+var jsonType = []string{"application/json"}
+
+// requestID is the caller's name for the request, if it is short and printable.
+func requestID(r *http.Request) string {
+	id := r.Header.Get(RequestIDHeader)
+	if len(id) > 128 {
+		return ""
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return ""
+		}
+	}
+	return id
+}
+
+func unusualRows(flags []bool) string {
+	var out []byte
+	told := 0
+	for i, f := range flags {
+		if !f {
+			continue
+		}
+		if told++; told > unusualTold {
+			return string(append(out, ",…"...))
+		}
+		if len(out) > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendInt(out, int64(i), 10)
+	}
+	return string(out)
+}
+
+// contentType tells JSON from CSV, and says what is wrong with any other type.
+func contentType(h string) (csv bool, bad string) {
+	if h == "application/json" {
+		return false, ""
+	}
+	parts := strings.Split(h, ";")
+	switch strings.TrimSpace(parts[0]) {
+	case "application/json":
+	case "text/csv":
+		csv = true
+	case "":
+		return false, "The request has no Content-Type. It must be one of text/csv and application/json."
+	default:
+		return false, "This predictor only supports the following content types: text/csv and application/json. Got another one."
+	}
+	for _, p := range parts[1:] {
+		key, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if !strings.EqualFold(key, "charset") || !strings.EqualFold(strings.Trim(value, `"`), "utf-8") {
+			return false, "The only parameter of Content-Type that is supported is charset=utf-8."
+		}
+	}
+	return csv, ""
+}
+
+// writeError answers with MLflow's error document.
+func writeError(w http.ResponseWriter, err error) {
+	info := assay.CodeOf(err).Info()
+	status, code := info.HTTP, info.MLflow
+	switch {
+	case serve.TooLarge(err):
+		status = http.StatusRequestEntityTooLarge
+	case serve.Busy(err):
+		status = http.StatusTooManyRequests
+	case info.Code == assay.Invalid:
+		code = "BAD_REQUEST"
+	case info.Code == assay.Rejected:
+		status = http.StatusBadRequest
+	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	body := append([]byte(`{"error_code": "`), code...)
+	body = append(body, `", "message": `...)
+	body = schema.AppendJSONString(body, []byte(err.Error()))
+	body = append(body, '}')
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,475 @@
+package mlflow
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+)
+
+// The four forms of a JSON request, and the keys of requests for language models, which are not served.
+var (
+	forms    = []string{"dataframe_split", "dataframe_records", "instances", "inputs"}
+	llmForms = []string{"messages", "prompt", "input"}
+)
+
+const (
+	notJSON = "Invalid input. Ensure that input is a valid JSON formatted string."
+	oneOf   = "The input must be a JSON dictionary with exactly one of the input fields {'dataframe_split', 'dataframe_records', 'instances', 'inputs'}."
+)
+
+// readJSON reads a request into the rows of the call, and says in which form the answer is wanted.
+func readJSON(c *serve.Call) (reply, error) {
+	r := &c.Reader
+	r.Reset(c.Body, 0)
+	out := reply{}
+	if r.Kind() != schema.JSONObject {
+		if _, ok := r.Skip(); ok && r.End() {
+			return out, assay.Errorf(assay.Invalid, "%s Received a value that is not a dictionary.", oneOf)
+		}
+		return out, invalidJSON(r)
+	}
+	var seen []string
+	var err error
+	for more := r.Enter(); more && err == nil; more = r.More() {
+		key, ok := r.Key()
+		if !ok {
+			break
+		}
+		name := string(key)
+		switch {
+		case name == "params":
+			out, err = readParams(r)
+			continue
+		case len(seen) > 0:
+			seen = append(seen, name)
+			r.Skip()
+			continue
+		}
+		seen = append(seen, name)
+		switch name {
+		case "dataframe_split":
+			err = readSplit(c, r)
+		case "dataframe_records":
+			err = readRecords(c, r)
+		case "instances":
+			err = readInstances(c, r)
+		case "inputs":
+			err = readInputs(c, r)
+		default:
+			r.Skip()
+		}
+	}
+	switch {
+	case err != nil && r.Err() == nil:
+		return out, err
+	case r.Err() != nil || !r.End():
+		return out, invalidJSON(r)
+	case len(seen) != 1 || !known(seen[0]):
+		return out, wrongKeys(seen)
+	}
+	return out, nil
+}
+
+func known(name string) bool {
+	for _, f := range forms {
+		if name == f {
+			return true
+		}
+	}
+	return false
+}
+
+func wrongKeys(seen []string) error {
+	for _, k := range seen {
+		for _, l := range llmForms {
+			if k == l {
+				return assay.Errorf(assay.Invalid, "%s The model takes tables; a request with %q is for a language model.", oneOf, k)
+			}
+		}
+	}
+	for i, k := range seen {
+		if len(k) > 100 {
+			seen[i] = k[:100]
+		}
+	}
+	sort.Strings(seen)
+	if len(seen) > 8 {
+		seen = append(seen[:8], "…")
+	}
+	return assay.Errorf(assay.Invalid, "%s Received dictionary with input fields: %s.", oneOf, strings.Join(seen, ", "))
+}
+
+func invalidJSON(r *schema.Reader) error {
+	what := ""
+	if err := r.Err(); err != nil {
+		what = " It is " + err.Error() + "."
+	}
+	return assay.Errorf(assay.Invalid, "%s%s", notJSON, what)
+}
+
+// readParams reads the parameters of a request; what is not known is ignored, as MLflow does.
+func readParams(r *schema.Reader) (reply, error) {
+	out := reply{}
+	if r.Kind() == schema.JSONNull {
+		r.Null()
+		return out, nil
+	}
+	if r.Kind() != schema.JSONObject {
+		r.Skip()
+		return out, assay.Errorf(assay.Invalid, "params must be a dictionary")
+	}
+	for more := r.Enter(); more; more = r.More() {
+		key, ok := r.Key()
+		if !ok {
+			break
+		}
+		if string(key) != "predict_method" || r.Kind() != schema.JSONString {
+			r.Skip()
+			continue
+		}
+		method, _ := r.Text()
+		switch string(method) {
+		case "predict":
+			out.method = labelsOnly
+		case "predict_proba":
+			out.method = probabilities
+		default:
+			return out, assay.Errorf(assay.Invalid, "predict_method must be predict or predict_proba")
+		}
+	}
+	return out, nil
+}
+
+// readRecords reads a list of objects.
+func readRecords(c *serve.Call, r *schema.Reader) error {
+	if r.Kind() != schema.JSONArray {
+		what := "value"
+		if r.Kind() == schema.JSONObject {
+			what = "dictionary"
+		}
+		r.Skip()
+		return assay.Errorf(assay.Invalid, "Dataframe records format must be a list of records. Got %s.", what)
+	}
+	for more := r.Enter(); more; more = r.More() {
+		if r.Kind() != schema.JSONObject {
+			r.Skip()
+			return assay.Errorf(assay.Invalid, "Dataframe records format must be a list of records. Got another value in the list.")
+		}
+		var ok bool
+		if c.Found, ok = c.Rows.Object(r, c.Found); !ok {
+			break
+		}
+	}
+	return nil
+}
+
+// A layout says which field each column of a request fills; -1 is a column that the schema does not have.
+type layout struct {
+	fields []int
+	names  [][]byte
+}
+
+func (l *layout) add(c *serve.Call, name []byte) {
+	i, ok := c.Version().Inputs().Index(name)
+	if !ok {
+		i = -1
+	}
+	l.fields, l.names = append(l.fields, i), append(l.names, name)
+}
+
+// inOrder is the layout of rows without names: the fields in their order.
+func inOrder(c *serve.Call) layout {
+	var l layout
+	for i := range c.Version().Inputs().Fields() {
+		l.fields = append(l.fields, i)
+	}
+	return l
+}
+
+// twice names a column that the request has two times.
+func (l *layout) twice(c *serve.Call) error {
+	seen := map[int]bool{}
+	for _, f := range l.fields {
+		if f >= 0 && seen[f] {
+			return assay.Errorf(assay.Invalid, "column %q is there twice", c.Version().Inputs().Field(f).Name)
+		}
+		seen[f] = true
+	}
+	return nil
+}
+
+const notSplit = "Provided dataframe_split field is not a valid dataframe representation"
+
+// readSplit reads {"columns": […], "index": […], "data": [[…], …]}; without columns the values fill the fields in their order.
+func readSplit(c *serve.Call, r *schema.Reader) error {
+	if r.Kind() != schema.JSONObject {
+		what := "value"
+		if r.Kind() == schema.JSONArray {
+			what = "list"
+		}
+		r.Skip()
+		return assay.Errorf(assay.Invalid, "Dataframe split format must be a dictionary. Got %s", what)
+	}
+	var l layout
+	columns, data, end := false, -1, -1
+	read := false
+	for more := r.Enter(); more; more = r.More() {
+		key, ok := r.Key()
+		if !ok {
+			return nil
+		}
+		switch string(key) {
+		case "columns":
+			if columns {
+				return assay.Errorf(assay.Invalid, "%s: columns is there twice", notSplit)
+			}
+			columns = true
+			if r.Kind() != schema.JSONArray {
+				r.Skip()
+				return assay.Errorf(assay.Invalid, "%s: columns must be a list", notSplit)
+			}
+			for more := r.Enter(); more; more = r.More() {
+				if r.Kind() != schema.JSONString {
+					r.Skip()
+					return assay.Errorf(assay.Invalid, "%s: the name of a column is not a string", notSplit)
+				}
+				name, ok := r.Text()
+				if !ok {
+					return nil
+				}
+				l.add(c, name)
+			}
+		case "data":
+			if read || data >= 0 {
+				return assay.Errorf(assay.Invalid, "%s: data is there twice", notSplit)
+			}
+			if columns {
+				read = true
+				if err := readMatrix(c, r, &l); err != nil {
+					return err
+				}
+				continue
+			}
+			data = r.Pos()
+			r.Skip()
+		default:
+			r.Skip()
+		}
+	}
+	if r.Err() != nil {
+		return nil
+	}
+	if data >= 0 {
+		if !columns {
+			l = inOrder(c)
+		}
+		end = r.Pos()
+		r.Seek(data)
+		if err := readMatrix(c, r, &l); err != nil {
+			return err
+		}
+		r.Seek(end)
+		read = true
+	}
+	if !read {
+		return assay.Errorf(assay.Invalid, "%s: it has no data", notSplit)
+	}
+	return nil
+}
+
+// readMatrix reads a list of lists, one for each row.
+func readMatrix(c *serve.Call, r *schema.Reader, l *layout) error {
+	if err := l.twice(c); err != nil {
+		return err
+	}
+	if r.Kind() != schema.JSONArray {
+		r.Skip()
+		return assay.Errorf(assay.Invalid, "%s: data must be a list of rows", notSplit)
+	}
+	for more := r.Enter(); more; more = r.More() {
+		if err := readRow(c, r, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readRow reads one list as a row.
+func readRow(c *serve.Call, r *schema.Reader, l *layout) error {
+	row := c.Rows.Rows()
+	if r.Kind() != schema.JSONArray {
+		r.Skip()
+		return assay.Errorf(assay.Invalid, "row %d is not a list", row)
+	}
+	c.Rows.Add(1)
+	j := 0
+	for more := r.Enter(); more; more = r.More() {
+		if j == len(l.fields) {
+			return assay.Errorf(assay.Invalid, "row %d has more than the %d values of its columns", row, len(l.fields))
+		}
+		if f := l.fields[j]; f < 0 {
+			c.Found = c.Rows.Missed(row, l.names[j], c.Found)
+			r.Skip()
+		} else if !c.Rows.JSON(r, row, f) {
+			return nil
+		}
+		j++
+	}
+	if r.Err() == nil && j < len(l.fields) {
+		return assay.Errorf(assay.Invalid, "row %d has %d values for %d columns", row, j, len(l.fields))
+	}
+	return nil
+}
+
+// readInstances reads a list of objects, of lists or of single values, one for each row.
+func readInstances(c *serve.Call, r *schema.Reader) error {
+	if r.Kind() != schema.JSONArray {
+		r.Skip()
+		return assay.Errorf(assay.Invalid, "instances must be a list")
+	}
+	l := layout{}
+	for more := r.Enter(); more; more = r.More() {
+		switch r.Kind() {
+		case schema.JSONObject:
+			var ok bool
+			if c.Found, ok = c.Rows.Object(r, c.Found); !ok {
+				return nil
+			}
+		case schema.JSONArray:
+			if l.fields == nil {
+				l = inOrder(c)
+			}
+			if err := readRow(c, r, &l); err != nil {
+				return err
+			}
+		default:
+			if c.Version().Inputs().Fields() != 1 {
+				r.Skip()
+				return assay.Errorf(assay.Invalid, "row %d is a single value, the model takes %d", c.Rows.Rows(), c.Version().Inputs().Fields())
+			}
+			row := c.Rows.Rows()
+			c.Rows.Add(1)
+			if !c.Rows.JSON(r, row, 0) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// readInputs reads columns by name, each a list of values or one value, or a list of rows.
+func readInputs(c *serve.Call, r *schema.Reader) error {
+	switch r.Kind() {
+	case schema.JSONArray:
+		return readInstances(c, r)
+	case schema.JSONObject:
+	default:
+		r.Skip()
+		return assay.Errorf(assay.Invalid, "inputs must be a dictionary of columns or a list of rows")
+	}
+	rows, seen := -1, map[int]bool{}
+	for more := r.Enter(); more; more = r.More() {
+		key, ok := r.Key()
+		if !ok {
+			return nil
+		}
+		f, known := c.Version().Inputs().Index(key)
+		if !known {
+			c.Found = c.Rows.Missed(0, key, c.Found)
+			r.Skip()
+			continue
+		}
+		if seen[f] {
+			return assay.Errorf(assay.Invalid, "column %q is there twice", c.Version().Inputs().Field(f).Name)
+		}
+		seen[f] = true
+		n := 0
+		put := func() bool {
+			if rows < 0 || c.Rows.Rows() <= n {
+				if rows >= 0 {
+					return r.Fail("columns of different lengths")
+				}
+				c.Rows.Add(1)
+			}
+			n++
+			return c.Rows.JSON(r, n-1, f)
+		}
+		if r.Kind() != schema.JSONArray {
+			if !put() {
+				return nil
+			}
+		} else {
+			for more := r.Enter(); more; more = r.More() {
+				// A column of shape [n,1] is a list of lists of one.
+				if r.Kind() == schema.JSONArray && c.Version().Inputs().Field(f).Type != assay.TypeJSON {
+					if !r.Enter() || !put() || r.More() {
+						return assay.Errorf(assay.Invalid, "column %q has a list of other than one value", c.Version().Inputs().Field(f).Name)
+					}
+				} else if !put() {
+					return nil
+				}
+			}
+		}
+		if rows >= 0 && n != rows && r.Err() == nil {
+			return assay.Errorf(assay.Invalid, "column %q has %d values, other columns %d", c.Version().Inputs().Field(f).Name, n, rows)
+		}
+		rows = n
+	}
+	return nil
+}
+
+// readCSV reads a header and rows. An empty field is missing.
+func readCSV(c *serve.Call) error {
+	r := csv.NewReader(bytes.NewReader(c.Body))
+	header, err := r.Read()
+	if errors.Is(err, io.EOF) {
+		return assay.Errorf(assay.Invalid, "the CSV has no header")
+	}
+	if err != nil {
+		return badCSV(err)
+	}
+	var l layout
+	for i, name := range header {
+		if i == 0 {
+			name = strings.TrimPrefix(name, "\uFEFF")
+		}
+		l.add(c, []byte(name))
+	}
+	if err := l.twice(c); err != nil {
+		return err
+	}
+	for {
+		record, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return badCSV(err)
+		}
+		row := c.Rows.Rows()
+		c.Rows.Add(1)
+		for j, text := range record {
+			if f := l.fields[j]; f < 0 {
+				c.Found = c.Rows.Missed(row, l.names[j], c.Found)
+			} else {
+				c.Rows.SetField(row, f, []byte(text))
+			}
+		}
+	}
+}
+
+func badCSV(err error) error {
+	var p *csv.ParseError
+	if errors.As(err, &p) {
+		return assay.Errorf(assay.Invalid, "not CSV: line %d: %w", p.Line, p.Err)
+	}
+	return assay.Errorf(assay.Invalid, "not CSV: %w", fmt.Errorf("%w", err))
+}

@@ -1,0 +1,343 @@
+package schema
+
+import (
+	"math"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/assay-ml/assay"
+)
+
+// A RowViolation is one rule that one row of a batch breaks. It never holds the value.
+type RowViolation struct {
+	Row int `json:"row"` // from 0
+	FieldViolation
+}
+
+// A Batch is rows that are given value by value, checked by the rules of a schema and then read back typed: what a prediction request
+// is turned into, whatever its wire format. A value that the schema does not know is never put into it. Texts are kept as slices of
+// what the caller handed over, which must stay unchanged until Release. A Batch comes from Validator.NewBatch and is not safe for use
+// by several goroutines; it does not allocate once it has been used for as many rows.
+type Batch struct {
+	v     *Validator
+	rows  int
+	cells []cell // row-major
+	seen  []bool
+	// Unknown counts values under names that an open schema does not have, which were left out.
+	Unknown int64
+}
+
+// batches are kept between requests, for all schemas: a large one is not kept.
+var batches = sync.Pool{New: func() any { return new(Batch) }}
+
+const keptCells = 1 << 20
+
+// NewBatch returns an empty batch.
+func (v *Validator) NewBatch() *Batch {
+	b := batches.Get().(*Batch)
+	b.v, b.rows, b.Unknown = v, 0, 0
+	b.cells, b.seen = b.cells[:0], b.seen[:0]
+	return b
+}
+
+// Release gives the batch back; it must not be used afterwards.
+func (b *Batch) Release() {
+	b.v = nil
+	if cap(b.cells) <= keptCells {
+		clear(b.cells)
+		batches.Put(b)
+	}
+}
+
+// Fields returns the number of fields of a row; they are numbered as the columns of the schema.
+func (v *Validator) Fields() int { return len(v.fields) }
+
+// Field returns the name and type of field i.
+func (v *Validator) Field(i int) assay.Field {
+	return assay.Field{Name: v.fields[i].name, Type: v.fields[i].kind}
+}
+
+// Index returns the number of the field of that name.
+func (v *Validator) Index(name []byte) (int, bool) {
+	i, ok := v.index[string(name)]
+	return i, ok
+}
+
+// Closed reports whether a name that the schema does not have is a violation.
+func (v *Validator) Closed() bool { return v.closed }
+
+// Validator returns whose rules the batch is checked by.
+func (b *Batch) Validator() *Validator { return b.v }
+
+// Rows returns the number of rows.
+func (b *Batch) Rows() int { return b.rows }
+
+// Add adds n rows without values.
+func (b *Batch) Add(n int) {
+	want := (b.rows + n) * len(b.v.fields)
+	if have := len(b.cells); cap(b.cells) >= want {
+		b.cells, b.seen = b.cells[:want], b.seen[:want]
+		clear(b.cells[have:])
+		clear(b.seen[have:])
+	} else {
+		b.cells = append(b.cells, make([]cell, want-have)...)
+		b.seen = append(b.seen, make([]bool, want-have)...)
+	}
+	b.rows += n
+}
+
+// Object reads a JSON object as a new row. Fields of an open schema that it does not know are skipped and counted; those of a closed
+// one, and a key that comes twice, are violations, appended to out. It returns false when the text is not such an object.
+func (b *Batch) Object(r *Reader, out []RowViolation) ([]RowViolation, bool) {
+	row := b.rows
+	b.Add(1)
+	if r.Kind() != JSONObject {
+		return out, r.Fail("not an object")
+	}
+	next := 0
+	for more := r.Enter(); more; more = r.More() {
+		key, ok := r.Key()
+		if !ok {
+			return out, false
+		}
+		// Fields mostly come in the order of the schema, which saves hashing their names.
+		at, known := next, next < len(b.v.fields) && b.v.fields[next].name == string(key)
+		if !known {
+			at, known = b.v.index[string(key)]
+		}
+		switch {
+		case !known:
+			out = b.unknown(row, key, out)
+			_, ok = r.Skip()
+		case b.seen[row*len(b.v.fields)+at]:
+			out = append(out, b.violation(row, at, RuleDuplicate, "must not occur twice"))
+			_, ok = r.Skip()
+		default:
+			next = at + 1
+			ok = b.JSON(r, row, at)
+		}
+		if !ok {
+			return out, false
+		}
+	}
+	return out, r.t.fault == ""
+}
+
+// Missed notes a value under a name that the schema does not have: a violation where it is closed, counted otherwise.
+func (b *Batch) Missed(row int, name []byte, out []RowViolation) []RowViolation {
+	return b.unknown(row, name, out)
+}
+
+func (b *Batch) unknown(row int, key []byte, out []RowViolation) []RowViolation {
+	if !b.v.closed {
+		b.Unknown++
+		return out
+	}
+	return append(out, RowViolation{row, FieldViolation{Field: string(key[:min(len(key), maxFieldName)]), Rule: RuleUnknown, Detail: "is not a field of the schema", Severity: Error}})
+}
+
+func (b *Batch) violation(row, i int, rule, detail string) RowViolation {
+	return RowViolation{row, FieldViolation{Field: b.v.fields[i].name, Rule: rule, Detail: detail, Severity: Error}}
+}
+
+func (b *Batch) at(row, i int) *cell {
+	at := row*len(b.v.fields) + i
+	b.seen[at] = true
+	return &b.cells[at]
+}
+
+// JSON reads the next value of r as field i of a row. A value of another type is a violation, found by Check; false means that the
+// text is not JSON.
+func (b *Batch) JSON(r *Reader, row, i int) bool {
+	return b.v.fields[i].decode(&r.t, b.at(row, i), r.depth)
+}
+
+// SetNull says that the value is missing.
+func (b *Batch) SetNull(row, i int) { b.at(row, i).kind = cellNull }
+
+// SetBool gives a truth value; a field of another type is violated by it.
+func (b *Batch) SetBool(row, i int, x bool) {
+	c := b.at(row, i)
+	c.kind = cellWrong
+	if b.v.fields[i].kind == assay.TypeBoolean {
+		c.kind = cellBool
+		if x {
+			c.i = 1
+		}
+	}
+	b.v.fields[i].anything(c)
+}
+
+// SetInt gives an integer; a field of numbers takes it when float64 holds it exactly.
+func (b *Batch) SetInt(row, i int, x int64) {
+	c := b.at(row, i)
+	c.kind = cellWrong
+	switch b.v.fields[i].kind {
+	case assay.TypeInteger:
+		c.kind, c.i = cellInt, x
+	case assay.TypeNumber:
+		if f := float64(x); x >= -maxSafe && x <= maxSafe || f < 1<<63 && int64(f) == x {
+			c.kind, c.f = cellFloat, f
+		}
+	}
+	b.v.fields[i].anything(c)
+}
+
+// SetFloat gives a number; a field of integers takes it when it is whole and fits 64 bits. NaN counts as missing, and so that it can
+// be told apart, the infinities violate the type.
+func (b *Batch) SetFloat(row, i int, x float64) {
+	c := b.at(row, i)
+	c.kind = cellWrong
+	switch f := &b.v.fields[i]; {
+	case math.IsNaN(x):
+		c.kind = cellNull
+	case math.IsInf(x, 0):
+	case f.kind == assay.TypeNumber:
+		c.kind, c.f = cellFloat, x
+	case f.kind == assay.TypeInteger && x == math.Trunc(x) && x >= -(1<<63) && x < 1<<63:
+		c.kind, c.i = cellInt, int64(x)
+	default:
+		f.anything(c)
+	}
+}
+
+// SetText gives a string, as JSON would: a date or time in ISO 8601, bytes in base64. The bytes are kept, not copied.
+func (b *Batch) SetText(row, i int, s []byte) {
+	c := b.at(row, i)
+	c.kind = cellWrong
+	if !utf8.Valid(s) {
+		return
+	}
+	b.v.fields[i].decodeText(c, s)
+}
+
+// SetField gives the text of a field of a CSV file, read as the field's type; the empty text is missing, but for strings.
+func (b *Batch) SetField(row, i int, s []byte) {
+	f := &b.v.fields[i]
+	c := b.at(row, i)
+	c.kind = cellWrong
+	switch {
+	case len(s) == 0 && f.kind != assay.TypeString:
+		c.kind = cellNull
+	case !utf8.Valid(s):
+	case f.kind == assay.TypeInteger, f.kind == assay.TypeNumber:
+		t := tokenizer{b: s}
+		if n, _ := numberLen(s); n == len(s) {
+			f.decode(&t, c, 0)
+		} else if f.kind == assay.TypeNumber && (string(s) == "NaN" || string(s) == "nan") {
+			c.kind = cellNull
+		}
+	case f.kind == assay.TypeBoolean:
+		switch string(s) {
+		case "true", "True", "TRUE":
+			c.kind, c.i = cellBool, 1
+		case "false", "False", "FALSE":
+			c.kind = cellBool
+		}
+	default:
+		f.decodeText(c, s)
+	}
+}
+
+// Check appends to out every violation of every row, rows in order and fields in the order of the schema.
+func (b *Batch) Check(out []RowViolation) []RowViolation {
+	n := len(b.v.fields)
+	var found []FieldViolation
+	for row := range b.rows {
+		cells, seen := b.cells[row*n:(row+1)*n], b.seen[row*n:(row+1)*n]
+		found = found[:0]
+		for i := range b.v.fields {
+			found = b.v.fields[i].check(&cells[i], seen[i], found)
+		}
+		for i := range b.v.conditions {
+			c := &b.v.conditions[i]
+			if r := c.root.eval(cells); r.kind == valBool && r.i == 0 {
+				found = append(found, c.violation)
+			}
+		}
+		for _, f := range found {
+			out = append(out, RowViolation{row, f})
+		}
+	}
+	return out
+}
+
+// Missing reports whether a value is absent, null or NaN.
+func (b *Batch) Missing(row, i int) bool {
+	k := b.cells[row*len(b.v.fields)+i].kind
+	return k == cellAbsent || k == cellNull
+}
+
+// Float returns a value as learners take it: a number, a truth value as 0 or 1, a date or timestamp as seconds since 1970 UTC, a time
+// as seconds of the day; NaN for what is missing or is none of these.
+func (b *Batch) Float(row, i int) float64 {
+	c := &b.cells[row*len(b.v.fields)+i]
+	switch c.kind {
+	case cellFloat:
+		return c.f
+	case cellInt, cellBool:
+		return float64(c.i)
+	case cellBig:
+		x, _ := strconv.ParseFloat(string(c.s), 64)
+		return x
+	case cellTime:
+		if b.v.fields[i].kind == assay.TypeDate {
+			return float64(c.i) * 86400
+		}
+		return float64(c.i) / 1e6
+	}
+	return math.NaN()
+}
+
+// Int returns a value as a 64-bit integer, and whether it is one: an integer or a truth value.
+func (b *Batch) Int(row, i int) (int64, bool) {
+	c := &b.cells[row*len(b.v.fields)+i]
+	return c.i, c.kind == cellInt || c.kind == cellBool
+}
+
+// Text returns a string, and whether it is one. The bytes are not to be changed.
+func (b *Batch) Text(row, i int) ([]byte, bool) {
+	c := &b.cells[row*len(b.v.fields)+i]
+	return c.s, c.kind == cellText
+}
+
+// AppendJSON appends a value as JSON: null for what is missing or was of another type, integers exactly, and dates and times in ISO
+// 8601. Nested values and bytes are not kept by a batch and are null as well.
+func (b *Batch) AppendJSON(dst []byte, row, i int) []byte {
+	c := &b.cells[row*len(b.v.fields)+i]
+	switch c.kind {
+	case cellBool:
+		return strconv.AppendBool(dst, c.i != 0)
+	case cellInt:
+		return strconv.AppendInt(dst, c.i, 10)
+	case cellBig:
+		return append(dst, c.s...)
+	case cellFloat:
+		return strconv.AppendFloat(dst, c.f, 'g', -1, 64)
+	case cellText:
+		return AppendJSONString(dst, c.s)
+	case cellTime:
+		dst = append(dst, '"')
+		switch b.v.fields[i].kind {
+		case assay.TypeDate:
+			dst = time.Unix(c.i*86400, 0).UTC().AppendFormat(dst, "2006-01-02")
+		case assay.TypeTime:
+			dst = time.UnixMicro(c.i).UTC().AppendFormat(dst, "15:04:05.999999")
+		default:
+			dst = time.UnixMicro(c.i).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999Z")
+		}
+		return append(dst, '"')
+	}
+	return append(dst, "null"...)
+}
+
+// runeLen returns the length of the valid UTF-8 sequence of several bytes that s begins with, 0 when it is not valid.
+func runeLen(s []byte) int {
+	r, n := utf8.DecodeRune(s)
+	if r == utf8.RuneError && n <= 1 {
+		return 0
+	}
+	return n
+}

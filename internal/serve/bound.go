@@ -1,0 +1,150 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+)
+
+// An Engine evaluates a model. It is safe for use by several goroutines.
+type Engine interface {
+	// Predict evaluates the rows, which fit the input schema, and fills out. It must end soon after ctx does. Errors are Unavailable
+	// when the engine cannot answer now, Invalid when the rows cannot be given to the model, Internal otherwise.
+	Predict(ctx context.Context, rows *schema.Batch, out *Output) error
+	Close() error
+}
+
+// A Binding is a version with all that stands before and behind it.
+type Binding struct {
+	Name     string
+	Number   int
+	Model    assay.Digest // of the model file
+	Evidence assay.Digest // id of the serving evidence; empty for a version that is tried out
+	Platform string       // "assay_onnx", as the Open Inference Protocol names it
+	Task     assay.Task
+	Classes  []string
+	Positive string
+	// LabelType is the type of the target column, which says how a class is written: the class 1 of integers is 1 and not "1".
+	LabelType assay.Type
+	Input     *schema.Schema
+	Output    *schema.Schema
+	Engine    Engine
+	Outliers  Outliers // nil: no row counts as out of distribution
+	Policy    Policy
+}
+
+// A Policy says what becomes of rows that should not be answered as they are.
+type Policy struct {
+	OnInvalid string // reject (default), fallback
+	OnOutlier string // flag (default), reject, fallback
+	Fallback  *Fallback
+}
+
+// A Fallback is what is answered instead of a prediction.
+type Fallback struct {
+	Label string    // of a classifier
+	Proba []float64 // of a classifier, in the order of its classes
+	Value float64   // of a regressor
+}
+
+// Outliers tells how far rows are from what the model learned from. It is safe for use by several goroutines.
+type Outliers interface {
+	// Score appends one score a row to out, 0–1: the share of reference rows that are less unusual.
+	Score(rows *schema.Batch, out []float64) []float64
+	// Threshold is the score above which a row counts as out of distribution.
+	Threshold() float64
+}
+
+// Bound is a Binding that is ready to answer. Its fields are not to be changed.
+type Bound struct {
+	Binding
+	in         *schema.Validator
+	out        *schema.Validator
+	users      atomic.Int64 // held by the routes (1) and by each request
+	header     []string     // its number, as a header has it
+	keys       []string     // "probability_…" of each class as a JSON string
+	closed     chan struct{}
+	retired    sync.Once
+	counters   *versionCounters
+	classBytes [][]byte
+	server     *Server
+}
+
+// Bind compiles a Binding. It fails, naming everything, when a schema does not compile.
+func (s *Server) Bind(b Binding) (*Bound, error) {
+	in, err := b.Input.CompileWith(schema.PayloadOptions{MaxBytes: int(s.o.MaxBodyBytes)})
+	if err != nil {
+		return nil, fmt.Errorf("input schema of %s:%d: %w", b.Name, b.Number, err)
+	}
+	out, err := b.Output.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("output schema of %s:%d: %w", b.Name, b.Number, err)
+	}
+	want := OutputSchema("", b.Classes, len(b.Output.Columns) > 1)
+	for i := range want.Columns {
+		if i >= len(b.Output.Columns) || b.Output.Columns[i].Name != want.Columns[i].Name || len(b.Output.Columns) != len(want.Columns) {
+			return nil, assay.Errorf(assay.Invalid, "output schema of %s:%d: its columns are not %s in this order", b.Name, b.Number, columnNames(want))
+		}
+	}
+	v := &Bound{Binding: b, in: in, out: out, closed: make(chan struct{}), server: s}
+	v.header = []string{strconv.Itoa(b.Number)}
+	for _, c := range b.Classes {
+		v.keys = append(v.keys, string(schema.AppendJSONString(nil, []byte(ProbabilityField(c)))))
+		v.classBytes = append(v.classBytes, []byte(c))
+	}
+	v.users.Store(1)
+	v.counters = s.counted.version(b.Name, b.Number)
+	return v, nil
+}
+
+func columnNames(s *schema.Schema) string {
+	names := make([]string, len(s.Columns))
+	for i := range s.Columns {
+		names[i] = s.Columns[i].Name
+	}
+	return strings.Join(names, ", ")
+}
+
+func (b *Bound) String() string { return fmt.Sprintf("%s:%d", b.Name, b.Number) }
+
+// Header returns the version's number as the values of a header. The slice is not to be changed.
+func (b *Bound) Header() []string { return b.header }
+
+// ProbabilityKey returns the name of the output field with the probability of a class, as a JSON string.
+func (b *Bound) ProbabilityKey(class int) string { return b.keys[class] }
+
+// Inputs returns the validator of the input schema.
+func (b *Bound) Inputs() *schema.Validator { return b.in }
+
+// Outputs returns the validator of the output schema.
+func (b *Bound) Outputs() *schema.Validator { return b.out }
+
+// hold takes the version for one request, unless it has been closed.
+func (b *Bound) hold() bool {
+	for {
+		n := b.users.Load()
+		if n == 0 {
+			return false
+		}
+		if b.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release gives back what hold took.
+func (b *Bound) release() {
+	if b.users.Add(-1) == 0 {
+		_ = b.Engine.Close() // the last user is gone; there is nobody to tell
+		close(b.closed)
+	}
+}
+
+// retire gives back what the routes hold.
+func (b *Bound) retire() { b.retired.Do(b.release) }

@@ -1,0 +1,278 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+)
+
+// An Outcome says how a call ended.
+type Outcome uint8
+
+// Outcomes of a call.
+const (
+	Answered  Outcome = iota
+	Malformed         // the request was not what the wire format asks for
+	Refused           // rows do not fit the input schema, or are too unusual
+	Failed            // the model or its answer was wrong
+	Shed              // there was no room, or no time
+	Cancelled         // the client went away
+)
+
+var outcomeNames = [...]string{"answered", "malformed", "refused", "failed", "shed", "cancelled"}
+
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// A Call is one request on its way through a version. An edge begins it, fills Rows (and Keys), calls Predict, writes the answer and
+// ends it. It belongs to one goroutine at a time. All of its buffers are kept for later calls, so that nothing of it may be used after
+// End.
+type Call struct {
+	server *Server
+	bound  *Bound
+
+	Edge  string // mlflow, oip, oip-grpc, kserve
+	ID    string // of the request: the caller's, or a new one
+	Trace string // W3C trace id; empty without one
+
+	Body   []byte // of the request; values of Rows point into it
+	Reader schema.Reader
+	Rows   *schema.Batch
+	Found  []schema.RowViolation // what is wrong with the rows, in the order of rows
+	Keys   [][]byte              // the caller's key of each row; empty: rows are known by ID and row number
+
+	Output   Output
+	Scores   []float64 // how unusual each row is, 0–1; empty where the version has no reference
+	Unusual  []bool    // which rows count as out of distribution; empty where none do
+	Fallback bool      // the answer is the declared one, not the model's
+	Reply    []byte    // for the edge to write its answer into
+
+	Outcome  Outcome
+	Incident string // of an internal error: what the caller was told and the log says
+	Err      error
+	At       time.Time // when it began
+	Took     time.Duration
+}
+
+// Begin holds the version that a request asks for; an empty name is the only model, an empty version the one that answers by default.
+// id is the caller's id of the request, or empty. Errors are NotFound and Unavailable. End must follow when it returns nil.
+func (s *Server) Begin(edge, name, version, id string) (*Call, error) {
+	at := s.o.Clock()
+	b, err := s.acquire(name, version)
+	if err != nil {
+		s.counted.unrouted.Add(1)
+		return nil, err
+	}
+	c := s.calls.Get().(*Call)
+	c.bound, c.Edge, c.At = b, edge, at
+	c.ID = id
+	if id == "" {
+		c.ID = s.id()
+	}
+	c.Rows = b.in.NewBatch()
+	return c, nil
+}
+
+// Version returns the version that answers.
+func (c *Call) Version() *Bound { return c.bound }
+
+// Malform notes that the request is not what the wire format asks for, and returns the error.
+func (c *Call) Malform(err error) error {
+	c.Outcome, c.Err = Malformed, err
+	return err
+}
+
+// Predict checks the rows, evaluates the model and checks its answer. Errors are Rejected for rows that do not fit, with every
+// violation up to a limit; Invalid for too many rows or none; Unavailable when there is no room or no time; Internal, with an incident
+// id, for a model that failed or answered what it must not.
+func (c *Call) Predict(ctx context.Context) error {
+	err := c.predict(ctx)
+	c.Err = err
+	if err == nil {
+		return nil
+	}
+	switch assay.CodeOf(err) {
+	case assay.Invalid:
+		c.Outcome = Malformed
+	case assay.Rejected:
+		c.Outcome = Refused
+	case assay.Unavailable:
+		c.Outcome = Shed
+		if errors.Is(ctx.Err(), context.Canceled) {
+			c.Outcome = Cancelled
+		}
+	default:
+		c.Outcome = Failed
+		c.Incident = c.server.id()
+		c.Err = err
+		return assay.Errorf(assay.Internal, "the model gave no answer that may be passed on; incident %s", c.Incident)
+	}
+	return err
+}
+
+func (c *Call) predict(ctx context.Context) error {
+	n := c.Rows.Rows()
+	switch {
+	case n == 0:
+		return assay.Errorf(assay.Invalid, "the request has no rows")
+	case n > c.server.o.MaxRows:
+		return assay.Errorf(assay.Invalid, "the request has %d rows, more than the %d that are allowed", n, c.server.o.MaxRows)
+	}
+	b := c.bound
+	c.Found = c.Rows.Check(c.Found)
+	if refuses(c.Found) {
+		if b.Policy.OnInvalid == "fallback" {
+			return c.fallBack()
+		}
+		return rejection(c.Found)
+	}
+	if b.Outliers != nil {
+		if err := c.lookForOutliers(); err != nil || c.Fallback {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.server.o.Timeout)
+	defer cancel()
+	if err := c.server.gate.enter(ctx); err != nil {
+		return err
+	}
+	err := b.Engine.Predict(ctx, c.Rows, &c.Output)
+	c.server.gate.leave()
+	if ctx.Err() != nil {
+		return errLate
+	}
+	if err != nil {
+		return err
+	}
+	if wrong := b.check(&c.Output, n); wrong != "" {
+		if b.Policy.Fallback != nil {
+			b.counters.badOutput.Add(1)
+			return c.fallBack()
+		}
+		return assay.Errorf(assay.Internal, "%s %s", b, wrong)
+	}
+	return nil
+}
+
+func refuses(found []schema.RowViolation) bool {
+	for i := range found {
+		if found[i].Severity == schema.Error && !found[i].Tolerated {
+			return true
+		}
+	}
+	return false
+}
+
+// maxTold is how many violations an answer lists.
+const maxTold = 20
+
+// rejection is the error that names rows, fields and rules, and never a value.
+func rejection(found []schema.RowViolation) error {
+	var s strings.Builder
+	told, all := 0, 0
+	for _, v := range found {
+		if v.Severity != schema.Error || v.Tolerated {
+			continue
+		}
+		if all++; told < maxTold {
+			told++
+			if s.Len() > 0 {
+				s.WriteString("; ")
+			}
+			fmt.Fprintf(&s, "row %d: %s %s", v.Row, v.Field, v.Detail)
+		}
+	}
+	if all > told {
+		fmt.Fprintf(&s, "; and %d more", all-told)
+	}
+	return assay.Errorf(assay.Rejected, "the rows do not fit the input schema: %s", s.String())
+}
+
+// lookForOutliers scores the rows and does what the policy says of unusual ones.
+func (c *Call) lookForOutliers() error {
+	b := c.bound
+	c.Scores = b.Outliers.Score(c.Rows, c.Scores[:0])
+	limit, first, count := b.Outliers.Threshold(), -1, 0
+	for i, x := range c.Scores {
+		if x > limit {
+			if count++; first < 0 {
+				first = i
+			}
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	for _, x := range c.Scores {
+		c.Unusual = append(c.Unusual, x > limit)
+	}
+	b.counters.outliers.Add(int64(count))
+	switch b.Policy.OnOutlier {
+	case "reject":
+		return assay.Errorf(assay.Rejected, "%d of %d rows are unlike what the model learned from, the first is row %d", count, len(c.Scores), first)
+	case "fallback":
+		return c.fallBack()
+	}
+	return nil
+}
+
+// fallBack gives the declared answer for every row.
+func (c *Call) fallBack() error {
+	f := c.bound.Policy.Fallback
+	if f == nil {
+		return assay.Errorf(assay.Internal, "%s has no fallback", c.bound)
+	}
+	c.Fallback = true
+	c.Output.reset()
+	label := int32(0)
+	for i, name := range c.bound.Classes {
+		if name == f.Label {
+			label = int32(i)
+		}
+	}
+	for range c.Rows.Rows() {
+		if len(c.bound.Classes) == 0 {
+			c.Output.Values = append(c.Output.Values, f.Value)
+			continue
+		}
+		c.Output.Labels = append(c.Output.Labels, label)
+		c.Output.Proba = append(c.Output.Proba, f.Proba...)
+	}
+	return nil
+}
+
+// End notes how long the call took, counts it and hands it to the log. Nothing of it may be used afterwards.
+func (c *Call) End() {
+	c.Took = c.server.o.Clock().Sub(c.At)
+	c.count()
+	if log := c.server.o.Log; log != nil {
+		if log.Offer(c) {
+			return
+		}
+		c.bound.counters.lost.Add(int64(max(1, c.Rows.Rows())))
+	}
+	c.Release()
+}
+
+// keptBytes is the largest buffer that is kept for later calls.
+const keptBytes = 1 << 20
+
+// Release gives back all that the call holds. A Recorder calls it once for each call that it took.
+func (c *Call) Release() {
+	c.Rows.Release()
+	c.bound.release()
+	s := c.server
+	if cap(c.Body) > keptBytes || cap(c.Reply) > keptBytes || cap(c.Output.Proba) > keptBytes/8 {
+		return
+	}
+	c.Output.reset()
+	*c = Call{
+		server: s, Body: c.Body[:0], Found: c.Found[:0], Keys: c.Keys[:0], Output: c.Output,
+		Scores: c.Scores[:0], Unusual: c.Unusual[:0], Reply: c.Reply[:0],
+	}
+	s.calls.Put(c)
+}

@@ -1,0 +1,150 @@
+package serve
+
+import (
+	"sort"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// latencyBounds are the upper bounds of the latency histogram in seconds.
+var latencyBounds = []float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60}
+
+// A versionCounters counts what happened to one version. It outlives the version, as counters must not go back.
+type versionCounters struct {
+	name, version string
+	requests      [len(outcomeNames)]atomic.Int64
+	rows          [len(outcomeNames)]atomic.Int64
+	outliers      atomic.Int64 // rows
+	unknown       atomic.Int64 // values under names that the schema does not have
+	fallbacks     atomic.Int64 // requests
+	badOutput     atomic.Int64 // answers of the model that were not passed on, with a fallback
+	lost          atomic.Int64 // rows that the log had no room for
+	latency       []atomic.Int64
+	micros        atomic.Int64
+}
+
+// counters are those of a server.
+type counters struct {
+	lock     sync.RWMutex
+	versions map[string]*versionCounters
+	unrouted atomic.Int64 // requests for a model or version that is not served
+}
+
+func (c *counters) init() { c.versions = map[string]*versionCounters{} }
+
+func (c *counters) version(name string, number int) *versionCounters {
+	key := name + ":" + strconv.Itoa(number)
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	v := c.versions[key]
+	if v == nil {
+		v = &versionCounters{name: name, version: strconv.Itoa(number), latency: make([]atomic.Int64, len(latencyBounds)+1)}
+		c.versions[key] = v
+	}
+	return v
+}
+
+// count notes how a call ended.
+func (c *Call) count() {
+	v := c.bound.counters
+	v.requests[c.Outcome].Add(1)
+	v.rows[c.Outcome].Add(int64(c.Rows.Rows()))
+	if c.Fallback {
+		v.fallbacks.Add(1)
+	}
+	if c.Rows.Unknown > 0 {
+		v.unknown.Add(c.Rows.Unknown)
+	}
+	v.micros.Add(int64(c.Took / time.Microsecond))
+	v.latency[sort.SearchFloat64s(latencyBounds, c.Took.Seconds())].Add(1)
+}
+
+// A Tally is what happened to one version since the server started.
+type Tally struct {
+	Name     string           `json:"name"`
+	Version  string           `json:"version"`
+	Requests map[string]int64 `json:"requests"` // by outcome
+	Rows     map[string]int64 `json:"rows"`     // by outcome
+	Outliers int64            `json:"outliers"`
+	Unknown  int64            `json:"unknown_values"`
+	Fallback int64            `json:"fallbacks"`
+	Lost     int64            `json:"lost_rows"`
+}
+
+// Tallies returns the counts of every version that was ever served, by name and version.
+func (s *Server) Tallies() []Tally {
+	s.counted.lock.RLock()
+	defer s.counted.lock.RUnlock()
+	var out []Tally
+	for _, v := range s.counted.versions {
+		t := Tally{
+			Name: v.name, Version: v.version, Requests: map[string]int64{}, Rows: map[string]int64{},
+			Outliers: v.outliers.Load(), Unknown: v.unknown.Load(), Fallback: v.fallbacks.Load(), Lost: v.lost.Load(),
+		}
+		for i, name := range outcomeNames {
+			t.Requests[name], t.Rows[name] = v.requests[i].Load(), v.rows[i].Load()
+		}
+		out = append(out, t)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Name != out[j].Name {
+			return out[i].Name < out[j].Name
+		}
+		return len(out[i].Version) < len(out[j].Version) || len(out[i].Version) == len(out[j].Version) && out[i].Version < out[j].Version
+	})
+	return out
+}
+
+var (
+	descRequests = prometheus.NewDesc("assay_requests_total", "Prediction requests by outcome.", []string{"model", "version", "outcome"}, nil)
+	descRows     = prometheus.NewDesc("assay_rows_total", "Rows of prediction requests by outcome.", []string{"model", "version", "outcome"}, nil)
+	descOutliers = prometheus.NewDesc("assay_out_of_distribution_rows_total", "Rows unlike what the model learned from.", []string{"model", "version"}, nil)
+	descUnknown  = prometheus.NewDesc("assay_unknown_values_total", "Values under names that the input schema does not have, left out.", []string{"model", "version"}, nil)
+	descFallback = prometheus.NewDesc("assay_fallback_requests_total", "Requests answered with the declared fallback.", []string{"model", "version"}, nil)
+	descLost     = prometheus.NewDesc("assay_log_lost_rows_total", "Rows that the prediction log had no room for.", []string{"model", "version"}, nil)
+	descLatency  = prometheus.NewDesc("assay_request_duration_seconds", "Time from the first byte of a request's handling to the end of its answer.", []string{"model", "version"}, nil)
+	descUnrouted = prometheus.NewDesc("assay_unrouted_requests_total", "Requests for a model or version that is not served.", nil, nil)
+	descWaiting  = prometheus.NewDesc("assay_waiting_requests", "Requests that wait for their turn.", nil, nil)
+	descLive     = prometheus.NewDesc("assay_model_version", "1 for every version that is served; live is true for the one that answers by default.", []string{"model", "version", "live"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (s *Server) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
+
+// Collect implements prometheus.Collector.
+func (s *Server) Collect(ch chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, n int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	count(descUnrouted, s.counted.unrouted.Load())
+	ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(s.gate.waiting.Load()))
+	for _, name := range s.Models() {
+		versions, live := s.Versions(name)
+		for _, b := range versions {
+			ch <- prometheus.MustNewConstMetric(descLive, prometheus.GaugeValue, 1, name, strconv.Itoa(b.Number), strconv.FormatBool(b == live))
+		}
+	}
+	s.counted.lock.RLock()
+	defer s.counted.lock.RUnlock()
+	for _, v := range s.counted.versions {
+		for i, name := range outcomeNames {
+			count(descRequests, v.requests[i].Load(), v.name, v.version, name)
+			count(descRows, v.rows[i].Load(), v.name, v.version, name)
+		}
+		count(descOutliers, v.outliers.Load(), v.name, v.version)
+		count(descUnknown, v.unknown.Load(), v.name, v.version)
+		count(descFallback, v.fallbacks.Load(), v.name, v.version)
+		count(descLost, v.lost.Load(), v.name, v.version)
+		buckets, n := map[float64]uint64{}, uint64(0)
+		for i, bound := range latencyBounds {
+			n += uint64(v.latency[i].Load())
+			buckets[bound] = n
+		}
+		n += uint64(v.latency[len(latencyBounds)].Load())
+		ch <- prometheus.MustNewConstHistogram(descLatency, n, float64(v.micros.Load())/1e6, buckets, v.name, v.version)
+	}
+}

@@ -1,0 +1,84 @@
+package serve
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// ReadBody reads the body of a request into Body, within the server's limit after decompression (Content-Encoding gzip or identity).
+// Errors are Invalid; TooLarge tells whether the limit was the reason.
+func (c *Call) ReadBody(r *http.Request) error {
+	limit := c.server.o.MaxBodyBytes
+	if r.ContentLength > limit {
+		return c.tooLarge()
+	}
+	var src io.Reader = r.Body
+	switch enc := r.Header.Get("Content-Encoding"); strings.ToLower(enc) {
+	case "", "identity":
+		if n := int(r.ContentLength) + 1; n > cap(c.Body) {
+			c.Body = make([]byte, 0, n)
+		}
+	case "gzip":
+		z, err := gzip.NewReader(r.Body)
+		if err != nil {
+			return c.Malform(assay.Errorf(assay.Invalid, "the body is not gzip, as Content-Encoding says"))
+		}
+		src = z
+	default:
+		return c.Malform(assay.Errorf(assay.Invalid, "Content-Encoding %q is neither gzip nor identity", clip(enc)))
+	}
+	body := c.Body[:0]
+	for {
+		if int64(len(body)) > limit {
+			return c.tooLarge()
+		}
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := src.Read(body[len(body):min(int64(cap(body)), limit+1)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			if r.Context().Err() != nil {
+				c.Outcome = Cancelled
+			}
+			return c.Malform(assay.Errorf(assay.Invalid, "the body ends before it should: %w", err))
+		}
+	}
+	c.Body = body
+	return nil
+}
+
+func (c *Call) tooLarge() error {
+	return c.Malform(assay.Errorf(assay.Invalid, "the body has more than the %d bytes that are allowed%w", c.server.o.MaxBodyBytes, error(errEmpty{})))
+}
+
+// errEmpty marks an error as one of size without adding to its text.
+type errEmpty struct{}
+
+func (errEmpty) Error() string { return "" }
+
+// TooLarge reports whether err is about the size of a body: the edge answers 413.
+func TooLarge(err error) bool { return errors.As(err, &errEmpty{}) }
+
+// TraceID returns the trace id of a W3C traceparent header, or "".
+func TraceID(r *http.Request) string {
+	h := r.Header.Get("Traceparent")
+	if len(h) < 55 || h[2] != '-' || h[35] != '-' {
+		return ""
+	}
+	id := h[3:35]
+	for i := range len(id) {
+		if c := id[i]; !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
+			return ""
+		}
+	}
+	return id
+}

@@ -1,0 +1,212 @@
+package serve
+
+import (
+	"context"
+	"math"
+	"strconv"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/learn"
+)
+
+// native evaluates a model file in this process.
+type native struct {
+	model   *learn.Predictor
+	ports   []nativePort
+	classes []string
+	label   int // output ports; -1 without one
+	proba   int
+	value   int
+}
+
+// A nativePort says which fields fill an input of the model.
+type nativePort struct {
+	fields []int
+	typ    learn.ElementType
+	flat   bool // a vector, not a matrix
+}
+
+// Native makes an engine of a model that was opened, for rows that have the given fields in this order. A model with an input for each
+// column finds them by name; one with a single matrix takes the columns that it names, or all fields in their order. classes are those
+// of the version, in the order of its probabilities. Errors are Invalid and name every input that no field fits.
+func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine, error) {
+	n := &native{model: m, classes: classes, label: -1, proba: -1, value: -1}
+	at := map[string]int{}
+	for i, f := range fields {
+		at[f.Name] = i
+	}
+	var bad assay.Problems
+	use := func(p *nativePort, name string) {
+		i, ok := at[name]
+		if !ok {
+			bad.Add("input %q is not a field of the schema", name)
+			return
+		}
+		if text := fields[i].Type == assay.TypeString; text != (p.typ == learn.String) {
+			bad.Add("input %q takes %s, its field is of type %s", name, p.typ, fields[i].Type)
+		}
+		p.fields = append(p.fields, i)
+	}
+	for _, in := range m.Inputs() {
+		p := nativePort{typ: in.Type, flat: len(in.Shape) == 1}
+		_, single := at[in.Name]
+		switch {
+		case len(in.Columns) > 0 && in.Columns[0].Name != "":
+			for _, c := range in.Columns {
+				use(&p, c.Name)
+			}
+		case single:
+			use(&p, in.Name)
+		case len(in.Shape) == 2 && len(m.Inputs()) == 1 && (in.Shape[1] < 0 || in.Shape[1] == len(fields)):
+			for _, f := range fields {
+				use(&p, f.Name)
+			}
+		default:
+			use(&p, in.Name)
+		}
+		n.ports = append(n.ports, p)
+	}
+	for i, out := range m.Outputs() {
+		switch {
+		case out.Role == learn.RoleLabel && n.label < 0:
+			n.label = i
+		case out.Role == learn.RoleProbability && n.proba < 0:
+			n.proba = i
+		case out.Role == learn.RoleValue && n.value < 0:
+			n.value = i
+		}
+	}
+	if len(classes) == 0 && n.value < 0 {
+		bad.Add("no output of the model is a value")
+	}
+	if len(classes) > 0 && n.label < 0 && n.proba < 0 {
+		bad.Add("no output of the model is a label or a probability")
+	}
+	if err := bad.Err(assay.Invalid, "the model cannot be served"); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *native) Close() error { return nil }
+
+func (n *native) Predict(_ context.Context, rows *schema.Batch, out *Output) error {
+	s := n.model.Session()
+	defer s.Close()
+	count := rows.Rows()
+	for i := range n.ports {
+		if err := n.ports[i].fill(s, i, rows, count); err != nil {
+			return err
+		}
+	}
+	if err := s.Run(); err != nil {
+		return assay.Errorf(assay.Internal, "%w", err)
+	}
+	out.reset()
+	if len(n.classes) == 0 {
+		out.Values = appendDoubles(out.Values, s.Output(n.value))
+		return nil
+	}
+	k := len(n.classes)
+	if n.proba >= 0 {
+		out.Proba = appendDoubles(out.Proba, s.Output(n.proba))
+		for row := range len(out.Proba) / k {
+			learn.Normalise(out.Proba[row*k : (row+1)*k])
+		}
+	}
+	if n.label < 0 {
+		for row := range count {
+			best := 0
+			for j := 1; j < k; j++ {
+				if out.Proba[row*k+j] > out.Proba[row*k+best] {
+					best = j
+				}
+			}
+			out.Labels = append(out.Labels, int32(best))
+		}
+		return nil
+	}
+	return n.labels(s.Output(n.label), out)
+}
+
+// labels finds the class of every predicted label; one that is none of the model's is -1, which the output check refuses.
+func (n *native) labels(t *learn.Tensor, out *Output) error {
+	if t.Type == learn.String {
+		for _, name := range t.Strings {
+			label := int32(-1)
+			for i := range n.classes {
+				if n.classes[i] == name {
+					label = int32(i)
+					break
+				}
+			}
+			out.Labels = append(out.Labels, label)
+		}
+		return nil
+	}
+	var digits [20]byte
+	for _, v := range t.Ints {
+		name := strconv.AppendInt(digits[:0], v, 10)
+		label := int32(-1)
+		for i := range n.classes {
+			if n.classes[i] == string(name) {
+				label = int32(i)
+				break
+			}
+		}
+		out.Labels = append(out.Labels, label)
+	}
+	return nil
+}
+
+// fill copies the port's fields of all rows into an input of the session.
+func (p *nativePort) fill(s *learn.Session, i int, rows *schema.Batch, count int) error {
+	var t *learn.Tensor
+	var err error
+	width := len(p.fields)
+	if p.flat {
+		t, err = s.Input(i, count)
+	} else {
+		t, err = s.Input(i, count, width)
+	}
+	if err != nil {
+		return err
+	}
+	for row := range count {
+		for j, f := range p.fields {
+			to := row*width + j
+			switch p.typ {
+			case learn.Float32:
+				x := rows.Float(row, f)
+				y := float32(x)
+				if math.IsInf(float64(y), 0) {
+					return assay.Errorf(assay.Rejected, "row %d: %s is beyond what the model can hold (32-bit floats)", row, rows.Validator().Field(f).Name)
+				}
+				t.Floats[to] = y
+			case learn.Float64:
+				t.Doubles[to] = rows.Float(row, f)
+			case learn.String:
+				b, _ := rows.Text(row, f)
+				t.Strings[to] = string(b)
+			default:
+				x, ok := rows.Int(row, f)
+				if !ok {
+					return assay.Errorf(assay.Rejected, "row %d: %s is missing, and the model takes whole numbers only", row, rows.Validator().Field(f).Name)
+				}
+				t.Ints[to] = x
+			}
+		}
+	}
+	return nil
+}
+
+func appendDoubles(dst []float64, t *learn.Tensor) []float64 {
+	if t.Type == learn.Float64 {
+		return append(dst, t.Doubles...)
+	}
+	for _, x := range t.Floats {
+		dst = append(dst, float64(x))
+	}
+	return dst
+}

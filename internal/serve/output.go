@@ -1,0 +1,97 @@
+package serve
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+)
+
+// Output is what a model says about the rows of a request. Slices are kept from request to request.
+type Output struct {
+	Labels []int32   // of a classifier: the predicted class of each row, an index into the version's classes
+	Proba  []float64 // of a classifier that gives probabilities: row-major, rows × classes
+	Values []float64 // of a regressor
+}
+
+func (o *Output) reset() { o.Labels, o.Proba, o.Values = o.Labels[:0], o.Proba[:0], o.Values[:0] }
+
+// ProbabilityField is the name of the output field that holds the probability of a class.
+func ProbabilityField(class string) string { return "probability_" + class }
+
+// PredictionField is the name of the output field that holds the predicted class or value.
+const PredictionField = "prediction"
+
+// OutputSchema returns what every answer of a model must fit: a class of the model's and probabilities within 0 and 1, or a finite
+// value. A person may narrow it.
+func OutputSchema(name string, classes []string, probabilities bool) *schema.Schema {
+	s := schema.New(name)
+	s.Closed = true
+	if len(classes) == 0 {
+		s.Columns = []schema.Column{{Name: PredictionField, Type: assay.TypeNumber, NotNull: &schema.NotNull{}, Finite: &schema.Finite{}}}
+		return s
+	}
+	set := &schema.Set{}
+	for _, c := range classes {
+		set.Values = append(set.Values, schema.Text(c))
+	}
+	s.Columns = []schema.Column{{Name: PredictionField, Type: assay.TypeString, NotNull: &schema.NotNull{}, Set: set}}
+	if probabilities {
+		zero, one := schema.Number(0), schema.Number(1)
+		for _, c := range classes {
+			s.Columns = append(s.Columns, schema.Column{
+				Name: ProbabilityField(c), Type: assay.TypeNumber,
+				NotNull: &schema.NotNull{}, Finite: &schema.Finite{}, Range: &schema.Range{Min: &zero, Max: &one},
+			})
+		}
+	}
+	return s
+}
+
+// sumTolerance is how far the probabilities of a row may be from 1 in all: models give them in float32.
+const sumTolerance = 1e-4
+
+// check holds what the engine answered against the output schema, and returns what is wrong with it in words, or "".
+func (b *Bound) check(o *Output, rows int) string {
+	k := len(b.Classes)
+	switch {
+	case k == 0 && len(o.Values) != rows:
+		return "answered " + strconv.Itoa(len(o.Values)) + " values for " + strconv.Itoa(rows) + " rows"
+	case k > 0 && len(o.Labels) != rows:
+		return "answered " + strconv.Itoa(len(o.Labels)) + " labels for " + strconv.Itoa(rows) + " rows"
+	case k > 0 && len(o.Proba) != 0 && len(o.Proba) != rows*k:
+		return "answered " + strconv.Itoa(len(o.Proba)) + " probabilities for " + strconv.Itoa(rows) + " rows of " + strconv.Itoa(k) + " classes"
+	}
+	out := b.out.NewBatch()
+	defer out.Release()
+	out.Add(rows)
+	for row := range rows {
+		if k == 0 {
+			out.SetFloat(row, 0, o.Values[row])
+			continue
+		}
+		label := o.Labels[row]
+		if label < 0 || int(label) >= k {
+			return "row " + strconv.Itoa(row) + ": answered a class that is none of the model's"
+		}
+		out.SetText(row, 0, b.classBytes[label])
+		if len(o.Proba) == 0 || b.out.Fields() == 1 {
+			continue
+		}
+		sum := 0.0
+		for j, p := range o.Proba[row*k : (row+1)*k] {
+			out.SetFloat(row, 1+j, p)
+			sum += p
+		}
+		if !(math.Abs(sum-1) <= sumTolerance) {
+			return "row " + strconv.Itoa(row) + ": the probabilities do not sum to 1"
+		}
+	}
+	for _, v := range out.Check(nil) {
+		if v.Severity == schema.Error && !v.Tolerated {
+			return "row " + strconv.Itoa(v.Row) + ": " + v.Field + " " + v.Detail
+		}
+	}
+	return ""
+}

@@ -1,0 +1,220 @@
+// Package serve answers predictions of registered versions: a request is read into a schema.Batch, held against the version's input
+// schema, evaluated, held against the output schema, answered and logged. A version is bound to its schemas and its reference by the
+// serving evidence (Bind), so that what stands before and behind a model in production is what was proven.
+//
+// An edge (packages mlflow, oip and the like) turns its wire format into a Call and a Call's outcome into its wire format; all that
+// decides is here. Nothing that watches (the log, counters) blocks a prediction. The package does not train, judge or promote.
+package serve
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/assay-ml/assay"
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxBodyBytes = 16 << 20
+	DefaultMaxRows      = 10000
+	DefaultTimeout      = 60 * time.Second
+	DefaultMaxQueue     = 1024
+
+	// DrainTimeout is how long a version that was replaced waits for its last requests.
+	DrainTimeout = 30 * time.Second
+)
+
+// Options bound what a Server takes on.
+type Options struct {
+	Clock        func() time.Time // required
+	Nonce        string           // makes the ids of this process's requests unlike those of any other; required
+	MaxBodyBytes int64            // of a request, after decompression
+	MaxRows      int              // of a request
+	Timeout      time.Duration    // of a request
+	Concurrent   int              // requests that are evaluated at once; 0: four for each processor
+	MaxQueue     int              // requests that wait for their turn; the next one is turned away
+	Log          Recorder         // nil: predictions are not logged
+}
+
+// A Recorder takes finished calls to log them. Offer never blocks: it returns false when it has no room, and the loss is counted. A
+// call that was taken belongs to the recorder until it calls Release.
+type Recorder interface{ Offer(*Call) bool }
+
+// A Server answers predictions. It is safe for use by several goroutines.
+type Server struct {
+	o       Options
+	routes  atomic.Pointer[routes]
+	change  sync.Mutex // held by whoever changes routes
+	ids     atomic.Int64
+	calls   sync.Pool
+	gate    admission
+	counted counters
+	ready   atomic.Bool
+}
+
+// New returns a Server without versions.
+func New(o Options) *Server {
+	if o.Clock == nil || o.Nonce == "" {
+		panic("BUG: serve.New without a clock or a nonce")
+	}
+	o.MaxBodyBytes = orDefault(o.MaxBodyBytes, DefaultMaxBodyBytes)
+	o.MaxRows = orDefault(o.MaxRows, DefaultMaxRows)
+	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
+	o.MaxQueue = orDefault(o.MaxQueue, DefaultMaxQueue)
+	s := &Server{o: o}
+	s.gate.init(o.Concurrent, o.MaxQueue)
+	s.routes.Store(&routes{models: map[string]*endpoint{}})
+	s.calls.New = func() any { return &Call{server: s} }
+	s.counted.init()
+	return s
+}
+
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// routes says which version answers for which name. It is replaced as a whole and never changed.
+type routes struct {
+	models map[string]*endpoint
+	names  []string // sorted
+}
+
+// An endpoint is one model name.
+type endpoint struct {
+	live     *Bound // answers when no version is asked for; nil while only others are loaded
+	versions map[int]*Bound
+}
+
+// Set makes exactly the given versions answer for a model name, with live (one of them, or nil) for requests that name no version. The
+// change is atomic: a request sees the versions before or after it. Versions that no longer answer are closed when their last request
+// has ended. No version at all takes the name away.
+func (s *Server) Set(name string, live *Bound, versions ...*Bound) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	old := s.routes.Load()
+	next := &routes{models: map[string]*endpoint{}}
+	for n, e := range old.models {
+		if n != name {
+			next.models[n] = e
+		}
+	}
+	if len(versions) > 0 {
+		e := &endpoint{live: live, versions: map[int]*Bound{}}
+		for _, b := range versions {
+			e.versions[b.Number] = b
+		}
+		next.models[name] = e
+	}
+	for n := range next.models {
+		next.names = append(next.names, n)
+	}
+	sort.Strings(next.names)
+	s.routes.Store(next)
+	if e := old.models[name]; e != nil {
+		for number, b := range e.versions {
+			if now := next.models[name]; now == nil || now.versions[number] != b {
+				b.retire()
+			}
+		}
+	}
+}
+
+// Models returns the names that are served, sorted.
+func (s *Server) Models() []string { return append([]string(nil), s.routes.Load().names...) }
+
+// Versions returns what is served under a name, oldest first, and the version that answers by default, or nil.
+func (s *Server) Versions(name string) (versions []*Bound, live *Bound) {
+	e := s.routes.Load().models[name]
+	if e == nil {
+		return nil, nil
+	}
+	for _, b := range e.versions {
+		versions = append(versions, b)
+	}
+	sort.Slice(versions, func(i, j int) bool { return versions[i].Number < versions[j].Number })
+	return versions, e.live
+}
+
+// SetReady says whether the server takes traffic: what /readyz and its like answer.
+func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
+
+// Ready reports whether the server takes traffic and at least one model answers.
+func (s *Server) Ready() bool { return s.ready.Load() && len(s.routes.Load().names) > 0 }
+
+// Close takes every version away and waits for their last requests, at most DrainTimeout.
+func (s *Server) Close(ctx context.Context) error {
+	s.SetReady(false)
+	var all []*Bound
+	for _, name := range s.Models() {
+		versions, _ := s.Versions(name)
+		all = append(all, versions...)
+		s.Set(name, nil)
+	}
+	ctx, cancel := context.WithTimeout(ctx, DrainTimeout)
+	defer cancel()
+	for _, b := range all {
+		select {
+		case <-b.closed:
+		case <-ctx.Done():
+			return assay.Errorf(assay.Unavailable, "requests to %s were still running when the server stopped", b)
+		}
+	}
+	return nil
+}
+
+// acquire finds the version that a request asks for and holds it until release. An empty name is the only model, an empty version the
+// default one.
+func (s *Server) acquire(name, version string) (*Bound, error) {
+	for {
+		r := s.routes.Load()
+		if name == "" {
+			switch len(r.names) {
+			case 0:
+				return nil, assay.Errorf(assay.Unavailable, "no model is served").Try("assay serve check, then assay promote --to production")
+			case 1:
+				name = r.names[0]
+			default:
+				return nil, assay.Errorf(assay.NotFound, "%d models are served: the request must name one", len(r.names))
+			}
+		}
+		e := r.models[name]
+		if e == nil {
+			return nil, assay.Errorf(assay.NotFound, "model %q is not served", clip(name))
+		}
+		b := e.live
+		if version != "" {
+			n, err := strconv.Atoi(version)
+			if err != nil {
+				return nil, assay.Errorf(assay.NotFound, "%q is not a version of model %q: versions are numbers", clip(version), name)
+			}
+			if b = e.versions[n]; b == nil {
+				return nil, assay.Errorf(assay.NotFound, "version %d of model %q is not served", n, name)
+			}
+		}
+		if b == nil {
+			return nil, assay.Errorf(assay.Unavailable, "no version of model %q is in production", name).Try("assay promote --to production %s:VERSION", name)
+		}
+		if b.hold() {
+			return b, nil
+		}
+	}
+}
+
+// clip shortens what a request said before it is repeated.
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "…"
+	}
+	return s
+}
+
+// id returns a new id of a request.
+func (s *Server) id() string { return fmt.Sprintf("%s-%x", s.o.Nonce, s.ids.Add(1)) }
