@@ -148,9 +148,9 @@ func keyStrings(t *Tensor) []string {
 	return out
 }
 
-// normalise makes probabilities that were rounded to float32 sum to 1 in float64, which metrics insist on. A row that is not one of
+// Normalise makes probabilities that were rounded to float32 sum to 1 in float64, which metrics insist on. A row that is not one of
 // probabilities stays as it is.
-func normalise(row []float64) {
+func Normalise(row []float64) {
 	sum := 0.0
 	for _, v := range row {
 		if !(v >= 0) {
@@ -179,7 +179,7 @@ func classified(classes []string, label *Tensor, proba []float64, n int) (Predic
 		return pred, assay.Errorf(assay.Invalid, "%d scores a row for %d classes", k, len(pred.Classes))
 	}
 	for i := range n {
-		normalise(proba[i*k : (i+1)*k])
+		Normalise(proba[i*k : (i+1)*k])
 	}
 	if label == nil {
 		for i := range n {

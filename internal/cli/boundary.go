@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/learn"
 )
 
@@ -60,22 +61,7 @@ func (s *session) checkParts(ctx context.Context, splitRec assay.Record) error {
 
 // predictionSchema says what a model may answer: a class that it knows and probabilities between 0 and 1, or a finite number.
 func predictionSchema(m assay.Model) *schema.Schema {
-	sc := schema.New("predictions of " + m.Target)
-	sc.Closed = true
-	if !m.Task.Classifies() {
-		sc.Columns = []schema.Column{{Name: "prediction", Type: assay.TypeNumber, NotNull: &schema.NotNull{}, Finite: &schema.Finite{}}}
-		return sc
-	}
-	set := &schema.Set{}
-	for _, c := range m.Classes {
-		set.Values = append(set.Values, schema.Text(c))
-	}
-	sc.Columns = []schema.Column{{Name: "prediction", Type: assay.TypeString, NotNull: &schema.NotNull{}, Set: set}}
-	zero, one := schema.Int(0), schema.Int(1)
-	for _, c := range m.Classes {
-		sc.Columns = append(sc.Columns, schema.Column{Name: "probability_" + c, Type: assay.TypeNumber, NotNull: &schema.NotNull{}, Finite: &schema.Finite{}, Range: &schema.Range{Min: &zero, Max: &one}})
-	}
-	return sc
+	return serve.OutputSchema("predictions of "+m.Target, m.Classes, true)
 }
 
 // checkPredictions holds what a model answered against the schema of its predictions, and refuses to go on when it does not pass.

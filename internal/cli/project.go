@@ -34,7 +34,7 @@ type Project struct {
 	Evaluate EvaluateConfig `yaml:"evaluate,omitempty" jsonschema:"description=how good is judged"`
 	Gate     GateConfig     `yaml:"gate,omitempty" jsonschema:"description=what a promotion must pass"`
 	Card     CardConfig     `yaml:"card,omitempty" jsonschema:"description=what only people can say about the model"`
-	Serve    map[string]any `yaml:"serve,omitempty" jsonschema:"description=read by the serving path"`
+	Serve    ServeConfig    `yaml:"serve,omitempty" jsonschema:"description=how the model answers requests"`
 	Monitor  map[string]any `yaml:"monitor,omitempty" jsonschema:"description=read by the monitor"`
 
 	dir string // of the file; every relative path is relative to it
@@ -450,6 +450,7 @@ func (p *Project) defaults() {
 			*s = v
 		}
 	}
+	p.Serve.defaults()
 	set(&p.Store, ".assay")
 	set(&p.Schema, "schema.json")
 	set(&p.Gate.Policy, "default")

@@ -87,7 +87,7 @@ running server follows within a second and loses no request.`,
 func printServing(w io.Writer, v store.Version, r assay.Record, p assay.Serving) {
 	fmt.Fprintf(w, "%s %s: input schema %s (%d columns, %d constraints), output schema %s\n", p.Verdict.Glyph(), versionName(v), p.Input.Schema.Short(), p.Input.Columns, p.Input.Constraints, p.Output.Schema.Short())
 	for _, x := range p.Smoke {
-		fmt.Fprintf(w, "  %s %s: %s", x.Verdict.Glyph(), x.Name, assay.CountOf(x.Rows, "row"))
+		fmt.Fprintf(w, "  %s %s: %s", x.Verdict.Glyph(), x.Name, assay.FormatCount(x.Rows)+" rows")
 		switch {
 		case x.Message != "":
 			fmt.Fprintf(w, " %s", x.Message)

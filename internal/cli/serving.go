@@ -85,8 +85,8 @@ func (s *session) contract(ctx context.Context, sc *schema.Schema) (assay.Contra
 	return assay.Contract{Schema: r.Digest, Document: r.Document, Columns: r.Columns, Constraints: r.Constraints}, err
 }
 
-// engine opens the model file of a version for rows of the input schema.
-func (s *session) engine(ctx context.Context, m assay.Model, in *schema.Schema) (serve.Engine, error) {
+// evaluator opens the model file of a version for rows of the input schema.
+func (s *session) evaluator(ctx context.Context, m assay.Model, in *schema.Schema) (serve.Engine, error) {
 	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (s *session) engine(ctx context.Context, m assay.Model, in *schema.Schema) 
 
 // binding makes the binding of a version with the given schemas.
 func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, in, out *schema.Schema, label assay.Type) (serve.Binding, error) {
-	e, err := s.engine(ctx, m, in)
+	e, err := s.evaluator(ctx, m, in)
 	if err != nil {
 		return serve.Binding{}, err
 	}
@@ -112,15 +112,6 @@ func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, i
 		Name: v.Name, Number: v.Number, Model: v.Model, Platform: "assay_" + m.Format, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
 		LabelType: label, Input: in, Output: out, Engine: e, Policy: serve.Policy{OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier},
 	}, nil
-}
-
-// modelOf reads the model evidence of a version.
-func (s *session) modelOf(ctx context.Context, v store.Version) (assay.Model, error) {
-	rec, err := s.st.Get(ctx, v.Evidence)
-	if err != nil {
-		return assay.Model{}, err
-	}
-	return assay.Decode[assay.Model](rec.Evidence)
 }
 
 // smokeRows is how many held-out rows go through the serving path before a version may take traffic.
@@ -131,7 +122,7 @@ const smokeTolerance = 1e-9
 
 // serveCheck binds a version to its schemas, sends held-out rows and broken ones through the whole path, and records what came out.
 func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record, assay.Serving, error) {
-	m, err := s.modelOf(ctx, v)
+	_, m, err := s.modelOf(ctx, v)
 	if err != nil {
 		return assay.Record{}, assay.Serving{}, err
 	}
@@ -421,7 +412,7 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 	if rec == nil {
 		return nil, assay.Errorf(assay.Refused, "%s has no input and output checks that passed", versionName(v)).Try("assay serve check %s", versionName(v))
 	}
-	m, err := s.modelOf(ctx, v)
+	_, m, err := s.modelOf(ctx, v)
 	if err != nil {
 		return nil, err
 	}

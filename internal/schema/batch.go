@@ -2,6 +2,7 @@ package schema
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -76,15 +77,11 @@ func (b *Batch) Rows() int { return b.rows }
 
 // Add adds n rows without values.
 func (b *Batch) Add(n int) {
-	want := (b.rows + n) * len(b.v.fields)
-	if have := len(b.cells); cap(b.cells) >= want {
-		b.cells, b.seen = b.cells[:want], b.seen[:want]
-		clear(b.cells[have:])
-		clear(b.seen[have:])
-	} else {
-		b.cells = append(b.cells, make([]cell, want-have)...)
-		b.seen = append(b.seen, make([]bool, want-have)...)
-	}
+	have, want := len(b.cells), (b.rows+n)*len(b.v.fields)
+	b.cells = slices.Grow(b.cells, want-have)[:want]
+	b.seen = slices.Grow(b.seen, want-have)[:want]
+	clear(b.cells[have:])
+	clear(b.seen[have:])
 	b.rows += n
 }
 
