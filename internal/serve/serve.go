@@ -149,6 +149,9 @@ func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
 // Ready reports whether the server takes traffic and at least one model answers.
 func (s *Server) Ready() bool { return s.ready.Load() && len(s.routes.Load().names) > 0 }
 
+// Waiting returns how many requests wait for their turn.
+func (s *Server) Waiting() int64 { return s.gate.waiting.Load() }
+
 // Close takes every version away and waits for their last requests, at most DrainTimeout.
 func (s *Server) Close(ctx context.Context) error {
 	s.SetReady(false)
