@@ -153,6 +153,10 @@ func jsonDocuments() []jsonDocument {
 		{"assay.waiver/1", "waive", struct {
 			Evidence assay.Digest `json:"evidence"` // id of the waiver
 		}{}},
+		{"assay.serving/1", "serve check", struct {
+			Evidence assay.Digest  `json:"evidence"` // id of the serving evidence
+			Serving  assay.Serving `json:"serving"`
+		}{}},
 		{"assay.evidence.list/1", "evidence list", struct {
 			Evidence []assay.Record `json:"evidence"` // newest first
 		}{}},
@@ -234,6 +238,7 @@ func TestDocuments(t *testing.T) {
 		{3, "card check"},
 		{0, "card"},
 		{0, "card check"},
+		{0, "serve check"},
 		{0, "make card"},
 		{0, "gate explain"},
 		{0, "promote --to staging"},

@@ -38,44 +38,46 @@ func readJSON(c *serve.Call) (reply, error) {
 	}
 	var seen []string
 	var err error
-	for more := r.Enter(); more && err == nil; more = r.More() {
+	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
 			break
 		}
 		name := string(key)
-		switch {
-		case name == "params":
+		if name == "params" {
 			out, err = readParams(r)
-			continue
-		case len(seen) > 0:
+		} else {
 			seen = append(seen, name)
-			r.Skip()
-			continue
+			err = readForm(c, r, name, len(seen) == 1)
 		}
-		seen = append(seen, name)
-		switch name {
-		case "dataframe_split":
-			err = readSplit(c, r)
-		case "dataframe_records":
-			err = readRecords(c, r)
-		case "instances":
-			err = readInstances(c, r)
-		case "inputs":
-			err = readInputs(c, r)
-		default:
-			r.Skip()
+		if err != nil && r.Err() == nil {
+			return out, err
 		}
 	}
 	switch {
-	case err != nil && r.Err() == nil:
-		return out, err
 	case r.Err() != nil || !r.End():
 		return out, invalidJSON(r)
 	case len(seen) != 1 || !known(seen[0]):
 		return out, wrongKeys(seen)
 	}
 	return out, nil
+}
+
+// readForm reads the rows of one form; a second one, and what is no form, is skipped.
+func readForm(c *serve.Call, r *schema.Reader, name string, first bool) error {
+	switch {
+	case !first:
+	case name == "dataframe_split":
+		return readSplit(c, r)
+	case name == "dataframe_records":
+		return readRecords(c, r)
+	case name == "instances":
+		return readInstances(c, r)
+	case name == "inputs":
+		return readInputs(c, r)
+	}
+	r.Skip()
+	return nil
 }
 
 func known(name string) bool {

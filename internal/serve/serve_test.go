@@ -266,14 +266,21 @@ func TestShedding(t *testing.T) {
 // TestTimeout lets requests run and wait for longer than they may.
 func TestTimeout(t *testing.T) {
 	s := server(serve.Options{Concurrent: 1, Timeout: 50 * time.Millisecond})
-	enter, leave := blocking(t, s)
+	enter := make(chan bool)
+	waited := make(chan error)
+	b := bind(t, s, binding(1, &engine{predict: func(ctx context.Context, r *schema.Batch, o *serve.Output) error {
+		enter <- true
+		<-ctx.Done() // it has run too long, and answers all the same
+		waited <- <-later(s)
+		return constant(1, 0)(ctx, r, o)
+	}}))
+	s.Set("m", b, b)
 	runs := later(s)
 	<-enter
-	if err := <-later(s); assay.CodeOf(err) != assay.Unavailable || serve.Busy(err) {
+	if err := <-waited; assay.CodeOf(err) != assay.Unavailable || serve.Busy(err) {
 		t.Errorf("a request that waited too long: %v", err)
 	}
-	close(leave)
-	if err := <-runs; assay.CodeOf(err) != assay.Unavailable {
+	if err := <-runs; assay.CodeOf(err) != assay.Unavailable || serve.Busy(err) {
 		t.Errorf("a request that ran too long was answered: %v", err)
 	}
 }
