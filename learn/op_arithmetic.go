@@ -22,6 +22,48 @@ func arithmeticOperators() []operator {
 				return x
 			}), nil
 		}},
+		shaped("Elu", 1, 0, func(x, alpha, _ float64) float64 {
+			if x < 0 {
+				return alpha * math.Expm1(x)
+			}
+			return x
+		}),
+		shaped("Celu", 1, 0, func(x, alpha, _ float64) float64 { return max(0, x) + min(0, alpha*math.Expm1(x/alpha)) }),
+		shaped("Selu", 1.67326319217681884765625, 1.05070102214813232421875, func(x, alpha, gamma float64) float64 {
+			if x <= 0 {
+				return gamma * alpha * math.Expm1(x)
+			}
+			return gamma * x
+		}),
+		shaped("HardSigmoid", 0.2, 0.5, func(x, alpha, beta float64) float64 { return min(max(alpha*x+beta, 0), 1) }),
+		shaped("ThresholdedRelu", 1, 0, func(x, alpha, _ float64) float64 {
+			if x > alpha {
+				return x
+			}
+			return 0
+		}),
+		{name: "Gelu", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) {
+			switch how := c.string("approximate", "none"); how {
+			case "none":
+				return mapFloats(func(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) }), nil
+			case "tanh":
+				return mapFloats(func(x float64) float64 {
+					return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+				}), nil
+			default:
+				return nil, fmt.Errorf("approximate %q is not known", how)
+			}
+		}},
+		{name: "IsInf", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) {
+			down, up := c.int("detect_negative", 1) != 0, c.int("detect_positive", 1) != 0
+			return test(func(v float64) bool { return down && math.IsInf(v, -1) || up && math.IsInf(v, 1) }), nil
+		}},
+		{name: "Mean", least: 1, most: 1 << 16, compile: compileMean},
+		{name: "Mod", least: 2, most: 2, compile: compileMod},
+		{name: "CastLike", least: 2, most: 2, compile: func(c *nodeContext) (kernel, error) {
+			c.int("saturate", 1)
+			return func(m *memory, in []*Tensor) ([]*Tensor, error) { return m.one(cast(m, in[0], in[1].Type)) }, nil
+		}},
 		{name: "Not", least: 1, most: 1, compile: func(*nodeContext) (kernel, error) {
 			return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 				if t.Type != Bool {
@@ -54,6 +96,30 @@ func arithmeticOperators() []operator {
 		{"Sigmoid", logistic},
 		{"Neg", func(x float64) float64 { return -x }},
 		{"Reciprocal", func(x float64) float64 { return 1 / x }},
+		{"Sign", func(x float64) float64 {
+			switch {
+			case x > 0:
+				return 1
+			case x < 0:
+				return -1
+			}
+			return x
+		}},
+		{"Softplus", func(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }},
+		{"Softsign", func(x float64) float64 { return x / (1 + math.Abs(x)) }},
+		{"Mish", func(x float64) float64 { return x * math.Tanh(max(x, 0)+math.Log1p(math.Exp(-math.Abs(x)))) }},
+		{"HardSwish", func(x float64) float64 { return x * min(max(x/6+0.5, 0), 1) }},
+		{"Sin", math.Sin},
+		{"Cos", math.Cos},
+		{"Tan", math.Tan},
+		{"Asin", math.Asin},
+		{"Acos", math.Acos},
+		{"Atan", math.Atan},
+		{"Sinh", math.Sinh},
+		{"Cosh", math.Cosh},
+		{"Asinh", math.Asinh},
+		{"Acosh", math.Acosh},
+		{"Atanh", math.Atanh},
 		{"Relu", func(x float64) float64 {
 			if x < 0 {
 				return 0
@@ -75,6 +141,7 @@ func arithmeticOperators() []operator {
 		compare("Greater", flip(less[float32]), flip(less[float64]), flip(less[int64])),
 		compare("GreaterOrEqual", flip(atMost[float32]), flip(atMost[float64]), flip(atMost[int64])),
 		compare("And", nil, nil, func(a, b int64) bool { return a&b != 0 }), compare("Or", nil, nil, func(a, b int64) bool { return a|b != 0 }),
+		compare("Xor", nil, nil, func(a, b int64) bool { return a != b }),
 		variadic("Sum", add[float32], add[float64], add[int64]), variadic("Min", least[float32], least[float64], least[int64]),
 		variadic("Max", most[float32], most[float64], most[int64]),
 	)
@@ -102,7 +169,7 @@ func prelu[T number](x, slope T) T {
 
 // divInt answers 0 for a division by zero, which ONNX leaves open, rather than stop the program.
 func divInt(a, b int64) int64 {
-	if b == 0 {
+	if b == 0 || a == math.MinInt64 && b == -1 {
 		return 0
 	}
 	return a / b
@@ -352,98 +419,81 @@ func broadcastStrides(m *memory, own, shape []int) []int {
 	return out
 }
 
-func compileCast(c *nodeContext) (kernel, error) {
-	to := ElementType(c.int("to", 0))
-	c.int("saturate", 1) // means something for 8-bit floats only
-	if to != Float32 && to != Float64 && !to.integral() {
-		return nil, fmt.Errorf("cast to %s is not supported", to)
-	}
-	return unary(func(m *memory, t *Tensor) (*Tensor, error) { return cast(m, t, to) }), nil
-}
-
-func cast(m *memory, t *Tensor, to ElementType) (*Tensor, error) {
-	if t.Type == to {
-		return t, nil
-	}
-	out, err := m.tensor(to, t.Shape...)
-	if err != nil {
-		return nil, err
-	}
-	set := func(i int, v float64) {
-		switch {
-		case to == Float32:
-			out.Floats[i] = float32(v)
-		case to == Float64:
-			out.Doubles[i] = v
-		case to == Bool:
-			if v != 0 {
-				out.Ints[i] = 1
-			}
-		default:
-			out.Ints[i] = wrap(to, truncate(v))
-		}
-	}
-	switch {
-	case t.Type == Float32:
-		for i, v := range t.Floats {
-			set(i, float64(v))
-		}
-	case t.Type == Float64:
-		for i, v := range t.Doubles {
-			set(i, v)
-		}
-	case t.Type.integral() && to.integral():
-		for i, v := range t.Ints {
-			if out.Ints[i] = wrap(to, v); to == Bool && v != 0 {
-				out.Ints[i] = 1
-			}
-		}
-	case t.Type.integral():
-		for i, v := range t.Ints {
-			if to == Float32 {
-				out.Floats[i] = float32(v)
-			} else {
-				out.Doubles[i] = float64(v)
-			}
-		}
-	default:
-		return nil, fmt.Errorf("cast from %s to %s is not supported", t.Type, to)
-	}
-	return out, nil
-}
-
-// truncate gives the smallest integer for NaN and for what does not fit, as x86 does.
-func truncate(v float64) int64 {
-	if !(v > -9.3e18 && v < 9.2e18) {
-		return math.MinInt64
-	}
-	return int64(v)
-}
-
 func compileIsNaN(*nodeContext) (kernel, error) {
+	return test(math.IsNaN), nil
+}
+
+// test adapts a question about a float.
+func test(f func(float64) bool) kernel {
 	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		if t.Type != Float32 && t.Type != Float64 {
+			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
+		}
 		out, err := m.tensor(Bool, t.Shape...)
 		if err != nil {
 			return nil, err
 		}
-		switch t.Type {
-		case Float32:
-			for i, v := range t.Floats {
-				if v != v {
-					out.Ints[i] = 1
-				}
+		for i := range out.Ints {
+			if f(t.number(i)) {
+				out.Ints[i] = 1
 			}
-		case Float64:
-			for i, v := range t.Doubles {
-				if v != v {
-					out.Ints[i] = 1
-				}
-			}
-		default:
-			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
 		}
 		return out, nil
-	}), nil
+	})
+}
+
+// shaped is an element-wise function with two parameters, alpha and the one that its name goes with, and their defaults.
+func shaped(name string, alpha, other float32, f func(x, alpha, other float64) float64) operator {
+	return operator{name: name, least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) {
+		a, b := float64(c.float("alpha", alpha)), 0.0
+		if other != 0 {
+			second := "beta"
+			if name == "Selu" {
+				second = "gamma"
+			}
+			b = float64(c.float(second, other))
+		}
+		return mapFloats(func(x float64) float64 { return f(x, a, b) }), nil
+	}}
+}
+
+func compileMean(*nodeContext) (kernel, error) {
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+		out := in[0]
+		for _, t := range in[1:] {
+			var err error
+			if out, err = combine(m, out, t, add[float32], add[float64], add[int64]); err != nil {
+				return nil, err
+			}
+		}
+		share, err := m.tensor(out.Type)
+		if err != nil || out.Type != Float32 && out.Type != Float64 {
+			return nil, fmt.Errorf("%s tensor where floats are needed", out.Type)
+		}
+		share.setNumber(0, float64(len(in)))
+		return m.one(combine(m, out, share, div[float32], div[float64], divInt))
+	}, nil
+}
+
+// compileMod gives a remainder with the sign of the divisor, or with fmod that of the dividend.
+func compileMod(c *nodeContext) (kernel, error) {
+	fmod := c.int("fmod", 0) != 0
+	whole := func(a, b int64) int64 {
+		if b == 0 || b == -1 {
+			return 0
+		}
+		r := a % b
+		if !fmod && r != 0 && (r < 0) != (b < 0) {
+			r += b
+		}
+		return r
+	}
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+		if !fmod && !in[0].Type.integral() {
+			return nil, fmt.Errorf("%s tensors need fmod", in[0].Type)
+		}
+		return m.one(combine(m, in[0], in[1], func(a, b float32) float32 { return float32(math.Mod(float64(a), float64(b))) }, math.Mod, whole))
+	}, nil
 }
 
 func compileWhere(*nodeContext) (kernel, error) {

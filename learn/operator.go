@@ -19,6 +19,7 @@ func operators() []operator {
 	var all []operator
 	for _, family := range [][]operator{
 		arithmeticOperators(), shapeOperators(), reduceOperators(), encoderOperators(), scalingOperators(), linearOperators(), treeOperators(),
+		svmOperators(), controlOperators(), networkOperators(), recurrentOperators(), selectOperators(), textOperators(),
 	} {
 		all = append(all, family...)
 	}
@@ -50,6 +51,7 @@ type nodeContext struct {
 	table     map[string]operator // by domain.name
 	node      *onnxNode
 	opsets    map[string]int64
+	limits    Limits
 	constants []*Tensor // value of each input that is constant, nil otherwise
 	used      map[string]bool
 	errs      []string

@@ -2,6 +2,7 @@ package learn
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -87,13 +88,13 @@ func newProgram(m *onnxModel, limits Limits) (*Program, error) {
 	table := operatorTable()
 	for _, n := range order {
 		s := step{node: n}
-		for _, name := range n.inputs {
+		for _, name := range n.reads() {
 			s.in = append(s.in, slot(name))
 		}
 		for _, name := range n.outputs {
 			s.out = append(s.out, slot(name))
 		}
-		c := &nodeContext{table: table, node: n, opsets: m.opsets, used: map[string]bool{}}
+		c := &nodeContext{table: table, node: n, opsets: m.opsets, limits: limits, used: map[string]bool{}}
 		for _, in := range s.in {
 			c.constants = append(c.constants, p.constant(in))
 		}
@@ -116,6 +117,16 @@ func newProgram(m *onnxModel, limits Limits) (*Program, error) {
 	p.predictor = newPredictor(FormatONNX, p, limits)
 	p.predictor.program, p.predictor.task, p.predictor.positive = p, p.about.Task, p.about.Positive
 	return p, nil
+}
+
+// reads returns the inputs of a node and what the graphs inside it capture.
+func (n *onnxNode) reads() []string {
+	for _, a := range n.attrs {
+		if a.graph != nil {
+			return append(slices.Clone(n.inputs), n.captures()...)
+		}
+	}
+	return n.inputs
 }
 
 // describe names a node the way its errors do.
@@ -152,7 +163,7 @@ func sortNodes(g *onnxGraph, ready map[string]bool) ([]*onnxNode, error) {
 	}
 	var queue []int
 	for i, n := range g.nodes {
-		for _, in := range n.inputs {
+		for _, in := range n.reads() {
 			if ready[in] {
 				continue
 			}
