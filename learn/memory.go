@@ -12,6 +12,7 @@ type memory struct {
 	floats      slab[float32]
 	doubles     slab[float64]
 	ints        slab[int64]
+	keys        slab[int32]
 	strings     slab[string]
 	shapes      slab[int]
 	lists       slab[*Tensor]
@@ -53,6 +54,7 @@ func (m *memory) reset() {
 	m.floats.reset()
 	m.doubles.reset()
 	m.ints.reset()
+	m.keys.reset()
 	m.strings.reset()
 	m.shapes.reset()
 	m.lists.reset()

@@ -328,7 +328,11 @@ func classLabels(c *nodeContext) (*Tensor, error) {
 
 // postTransform returns the function that turns the scores of each row, k of them, into what the node answers.
 func postTransform(c *nodeContext) (func(scores []float32, k int), error) {
-	switch name := c.string("post_transform", "NONE"); name {
+	return transformNamed(c.string("post_transform", "NONE"))
+}
+
+func transformNamed(name string) (func(scores []float32, k int), error) {
+	switch name {
 	case "NONE":
 		return func([]float32, int) {}, nil
 	case "LOGISTIC":
@@ -343,9 +347,14 @@ func postTransform(c *nodeContext) (func(scores []float32, k int), error) {
 				softmax32(scores[i:i+k], name == "SOFTMAX_ZERO")
 			}
 		}, nil
-	default:
-		return nil, fmt.Errorf("post_transform %q is not supported", name)
+	case "PROBIT":
+		return func(scores []float32, _ int) {
+			for i, s := range scores {
+				scores[i] = float32(math.Sqrt2 * math.Erfinv(2*float64(s)-1))
+			}
+		}, nil
 	}
+	return nil, fmt.Errorf("post_transform %q is not supported", name)
 }
 
 // logistic32 rounds where ONNX Runtime does: a negative score gives 1 minus the float32 of the positive one.

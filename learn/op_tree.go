@@ -2,27 +2,16 @@ package learn
 
 import (
 	"fmt"
-	"math"
+	"sync"
 )
 
 func treeOperators() []operator {
 	return []operator{
 		{domain: domainML, name: "TreeEnsembleRegressor", least: 1, most: 1, compile: compileTreeRegressor},
 		{domain: domainML, name: "TreeEnsembleClassifier", least: 1, most: 1, compile: compileTreeClassifier},
+		{domain: domainML, name: "TreeEnsemble", least: 1, most: 1, compile: compileTreeEnsemble},
 	}
 }
-
-// How a node decides; the order is that of the names in treeModes.
-const (
-	modeLeaf = iota
-	modeLEQ
-	modeLT
-	modeGTE
-	modeGT
-	modeEQ
-	modeNEQ
-	modeSet // made of a run of modeEQ nodes with one target
-)
 
 func treeModes() map[string]uint8 {
 	return map[string]uint8{
@@ -30,42 +19,55 @@ func treeModes() map[string]uint8 {
 	}
 }
 
-// A flatNode is a node of a compiled ensemble; all trees share one slice.
-type flatNode struct {
-	value   float32
-	feature int32
-	yes, no int32 // next nodes; of a leaf, the range of its weights
-	set     int32 // modeSet: index of the bitset
-	mode    uint8
-	missing bool // NaN takes the yes branch
-}
-
-type leafWeight struct {
-	target int32
-	value  float32
-}
-
-// flatTrees is an ensemble as it runs. With one target and thresholds only, weights are read from the leaf itself.
-type flatTrees struct {
-	nodes    []flatNode
+// An onnxTrees is a tree ensemble of ONNX as its node spells it, and the forests made of it: one for features of float32, and one for
+// doubles, which ONNX Runtime compares and adds up in double.
+type onnxTrees struct {
+	nodes    []forestNode
 	roots    []int32
 	weights  []leafWeight
-	sets     [][]uint64
+	sets     []valueSet
 	targets  int
-	features int // largest feature index plus 1
-	plain    bool
+	features int
+
+	single *forest[float32, int32]
+	double *forest[float64, int64]
+	once   sync.Once
+	failed error
 }
 
-// maxSetCode bounds the codes of a set that is kept as bits.
-const maxSetCode = 1 << 14
+// finish merges equality tests and prepares the forest of single precision.
+func (o *onnxTrees) finish() (*onnxTrees, error) {
+	o.mergeSets()
+	o.single = &forest[float32, int32]{nodes: o.nodes, roots: o.roots, weights: o.weights, sets: o.sets, targets: o.targets}
+	err := prepare32(o.single)
+	o.features = o.single.features
+	return o, err
+}
 
-func readTrees(c *nodeContext, prefix string, targets int) (*flatTrees, error) {
+// doublesOf reads an attribute of floats, or its variant that is a tensor of doubles.
+func doublesOf(c *nodeContext, name string) []float64 {
+	if v := c.floats(name); v != nil {
+		out := make([]float64, len(v))
+		for i, x := range v {
+			out[i] = float64(x)
+		}
+		return out
+	}
+	if t := c.tensor(name + "_as_tensor"); t != nil && t.Type != String {
+		out, _ := t.toDoubles(nil)
+		return out
+	}
+	return nil
+}
+
+// readTrees reads the ensemble of the older operators, whose leaves are nodes and whose trees have numbers.
+func readTrees(c *nodeContext, prefix string, targets int) (*onnxTrees, error) {
 	trees, ids := c.ints("nodes_treeids"), c.ints("nodes_nodeids")
 	features, modes := c.ints("nodes_featureids"), c.strings("nodes_modes")
 	yes, no := c.ints("nodes_truenodeids"), c.ints("nodes_falsenodeids")
 	missing := c.ints("nodes_missing_value_tracks_true")
-	values := c.floats("nodes_values")
-	c.floats("nodes_hitrates") // of the exporter's own record
+	values := doublesOf(c, "nodes_values")
+	doublesOf(c, "nodes_hitrates") // of the exporter's own record
 	n := len(ids)
 	if n == 0 || len(trees) != n || len(features) != n || len(modes) != n || len(yes) != n || len(no) != n || len(values) != n || len(missing) != 0 && len(missing) != n {
 		return nil, fmt.Errorf("the attributes of %d nodes differ in length", n)
@@ -79,7 +81,7 @@ func readTrees(c *nodeContext, prefix string, targets int) (*flatTrees, error) {
 		}
 		at[k] = int32(i)
 	}
-	f := &flatTrees{nodes: make([]flatNode, n), targets: targets}
+	o := &onnxTrees{nodes: make([]forestNode, n), targets: targets}
 	known := treeModes()
 	child := make([]bool, n)
 	for i := range n {
@@ -87,20 +89,19 @@ func readTrees(c *nodeContext, prefix string, targets int) (*flatTrees, error) {
 		if !ok {
 			return nil, fmt.Errorf("node mode %q is not supported", modes[i])
 		}
-		f.nodes[i] = flatNode{value: values[i], feature: int32(features[i]), mode: mode, missing: len(missing) > 0 && missing[i] != 0}
+		if mode != modeLeaf && (features[i] < 0 || features[i] > 1<<24) {
+			return nil, fmt.Errorf("tree %d, node %d: feature %d", trees[i], ids[i], features[i])
+		}
+		o.nodes[i] = forestNode{value: values[i], feature: int32(features[i]), mode: mode, missing: len(missing) > 0 && missing[i] != 0}
 		if mode == modeLeaf {
 			continue
 		}
-		if features[i] < 0 || features[i] > 1<<24 {
-			return nil, fmt.Errorf("tree %d, node %d: feature %d", trees[i], ids[i], features[i])
-		}
-		f.features = max(f.features, int(features[i])+1)
 		a, okA := at[key{trees[i], yes[i]}]
 		b, okB := at[key{trees[i], no[i]}]
 		if !okA || !okB {
 			return nil, fmt.Errorf("tree %d, node %d: a child does not exist", trees[i], ids[i])
 		}
-		f.nodes[i].yes, f.nodes[i].no = a, b
+		o.nodes[i].yes, o.nodes[i].no = a, b
 		child[a], child[b] = true, true
 	}
 	rooted := map[int64]bool{}
@@ -112,282 +113,298 @@ func readTrees(c *nodeContext, prefix string, targets int) (*flatTrees, error) {
 			return nil, fmt.Errorf("tree %d has two roots", trees[i])
 		}
 		rooted[trees[i]] = true
-		f.roots = append(f.roots, int32(i))
+		o.roots = append(o.roots, int32(i))
 	}
-	if err := f.checkPaths(); err != nil {
+	if len(o.roots) == 0 {
+		return nil, fmt.Errorf("the tree of node %d has a cycle", ids[0])
+	}
+	if err := o.readWeights(c, prefix, func(tree, node int64) (int32, bool) { i, ok := at[key{tree, node}]; return i, ok }); err != nil {
 		return nil, err
 	}
-	if err := f.readWeights(c, prefix, func(tree, node int64) (int32, bool) { i, ok := at[key{tree, node}]; return i, ok }); err != nil {
-		return nil, err
-	}
-	f.mergeSets()
-	return f, nil
-}
-
-// checkPaths refuses cycles: a walk that comes back to a node it has not left.
-func (f *flatTrees) checkPaths() error {
-	const (
-		unseen = iota
-		open
-		done
-	)
-	state := make([]uint8, len(f.nodes))
-	for start := range f.nodes {
-		stack := []int32{int32(start)}
-		for len(stack) > 0 {
-			i := stack[len(stack)-1]
-			n := &f.nodes[i]
-			if state[i] != unseen || n.mode == modeLeaf {
-				state[i] = done
-				stack = stack[:len(stack)-1]
-				continue
-			}
-			state[i] = open
-			for _, next := range []int32{n.yes, n.no} {
-				switch state[next] {
-				case open:
-					return fmt.Errorf("the tree of node %d has a cycle", start)
-				case unseen:
-					stack = append(stack, next)
-				}
-			}
-		}
-	}
-	return nil
+	return o.finish()
 }
 
 // readWeights gives each leaf its range of weights.
-func (f *flatTrees) readWeights(c *nodeContext, prefix string, find func(tree, node int64) (int32, bool)) error {
+func (o *onnxTrees) readWeights(c *nodeContext, prefix string, find func(tree, node int64) (int32, bool)) error {
 	trees, nodes := c.ints(prefix+"_treeids"), c.ints(prefix+"_nodeids")
-	ids, values := c.ints(prefix+"_ids"), c.floats(prefix+"_weights")
+	ids, values := c.ints(prefix+"_ids"), doublesOf(c, prefix+"_weights")
 	if len(trees) != len(nodes) || len(ids) != len(nodes) || len(values) != len(nodes) {
 		return fmt.Errorf("the attributes of %d leaf weights differ in length", len(nodes))
 	}
 	of := make([]int32, len(nodes))
-	count := make([]int32, len(f.nodes)+1)
+	count := make([]int32, len(o.nodes)+1)
 	for i := range nodes {
 		leaf, ok := find(trees[i], nodes[i])
-		if !ok || f.nodes[leaf].mode != modeLeaf {
+		if !ok || o.nodes[leaf].mode != modeLeaf {
 			return fmt.Errorf("a weight belongs to node %d of tree %d, which is not a leaf", nodes[i], trees[i])
 		}
-		if ids[i] < 0 || ids[i] >= int64(f.targets) {
-			return fmt.Errorf("a weight belongs to output %d of %d", ids[i], f.targets)
+		if ids[i] < 0 || ids[i] >= int64(o.targets) {
+			return fmt.Errorf("a weight belongs to output %d of %d", ids[i], o.targets)
 		}
 		of[i] = leaf
 		count[leaf+1]++
 	}
-	for i := range f.nodes {
+	for i := range o.nodes {
 		count[i+1] += count[i]
-		if n := &f.nodes[i]; n.mode == modeLeaf {
+		if n := &o.nodes[i]; n.mode == modeLeaf {
 			n.yes, n.no = count[i], count[i+1]
 		}
 	}
-	f.weights = make([]leafWeight, len(nodes))
-	next := append([]int32(nil), count...)
+	o.weights = make([]leafWeight, len(nodes))
 	for i, leaf := range of {
-		f.weights[next[leaf]] = leafWeight{int32(ids[i]), values[i]}
-		next[leaf]++
-	}
-	f.plain = f.targets == 1
-	for i := range f.nodes {
-		n := &f.nodes[i]
-		if n.mode != modeLeaf {
-			f.plain = f.plain && n.mode == modeLEQ
-			continue
-		}
-		if f.plain = f.plain && n.no-n.yes == 1; f.plain {
-			n.value = f.weights[n.yes].value
-		}
+		o.weights[count[leaf]] = leafWeight{int32(ids[i]), values[i]}
+		count[leaf]++
 	}
 	return nil
 }
 
 // mergeSets turns runs of equality tests on one feature, all of which lead to the same node, into one test of membership.
-func (f *flatTrees) mergeSets() {
-	merged := make([]bool, len(f.nodes))
-	for i := range f.nodes {
-		n := f.nodes[i]
-		if merged[i] || n.mode != modeEQ || !codeLike(n.value) {
+func (o *onnxTrees) mergeSets() {
+	merged := make([]bool, len(o.nodes))
+	words := 0
+	for i := range o.nodes {
+		n := o.nodes[i]
+		if merged[i] || n.mode != modeEQ || !codeLike(n.value) || words > 4*len(o.nodes)+1024 {
 			continue
 		}
 		next := n.no
-		bits := setBit(nil, n.value)
-		for m := f.nodes[next]; m.mode == modeEQ && m.feature == n.feature && m.yes == n.yes && codeLike(m.value) && !m.missing; m = f.nodes[next] {
-			bits = setBit(bits, m.value)
+		var set valueSet
+		set.add(n.value)
+		for steps := 0; steps < len(o.nodes); steps++ {
+			m := o.nodes[next]
+			if m.mode != modeEQ || m.feature != n.feature || m.yes != n.yes || !codeLike(m.value) || m.missing {
+				break
+			}
+			set.add(m.value)
 			merged[next] = true
 			next = m.no
 		}
 		if next == n.no {
 			continue
 		}
-		n.mode, n.no, n.set = modeSet, next, int32(len(f.sets))
-		f.sets = append(f.sets, bits)
-		f.nodes[i] = n
+		words += len(set.bits)
+		n.mode, n.no, n.set = modeSet, next, int32(len(o.sets))
+		o.sets = append(o.sets, set)
+		o.nodes[i] = n
 	}
 }
 
-func codeLike(v float32) bool { return v >= 0 && v < maxSetCode && v == float32(int(v)) }
-
-func setBit(bits []uint64, v float32) []uint64 {
-	for len(bits) <= int(v)/64 {
-		bits = append(bits, 0)
+// scores returns the sums of the leaves [rows, targets]: as floats, or as doubles where the features are.
+func (o *onnxTrees) scores(m *memory, t *Tensor) (out *Tensor, err error) {
+	rows, cols, err := t.matrix()
+	if err == nil && cols < o.features {
+		err = fmt.Errorf("%d features where the trees use %d", cols, o.features)
 	}
-	bits[int(v)/64] |= 1 << (int(v) % 64)
-	return bits
-}
-
-// takesYes reports whether x takes the node's yes branch.
-func (f *flatTrees) takesYes(n *flatNode, x float32) bool {
-	if x != x {
-		return n.missing || n.mode == modeNEQ
+	if err != nil {
+		return nil, err
 	}
-	switch n.mode {
-	case modeLEQ:
-		return x <= n.value
-	case modeLT:
-		return x < n.value
-	case modeGTE:
-		return x >= n.value
-	case modeGT:
-		return x > n.value
-	case modeEQ:
-		return x == n.value
-	case modeNEQ:
-		return x != n.value
-	}
-	bits := f.sets[n.set]
-	if !codeLike(x) || int(x)/64 >= len(bits) {
-		return false
-	}
-	return bits[int(x)/64]>>(int(x)%64)&1 == 1
-}
-
-// leaf walks one tree and returns the leaf that the row reaches.
-func (f *flatTrees) leaf(root int32, row []float32) *flatNode {
-	n := &f.nodes[root]
-	for n.mode != modeLeaf {
-		if f.takesYes(n, row[n.feature]) {
-			n = &f.nodes[n.yes]
-		} else {
-			n = &f.nodes[n.no]
+	if t.Type == Float64 {
+		o.once.Do(func() {
+			o.double = &forest[float64, int64]{nodes: o.nodes, roots: o.roots, weights: o.weights, sets: o.sets, targets: o.targets}
+			o.failed = prepare64(o.double)
+		})
+		if o.failed != nil {
+			return nil, o.failed
 		}
+		if out, err = m.tensor(Float64, rows, o.targets); err != nil {
+			return nil, err
+		}
+		return out, o.double.sum(m, t.Doubles, rows, cols, out.Doubles)
 	}
-	return n
+	x, err := t.float32s(m)
+	if err != nil {
+		return nil, err
+	}
+	if out, err = m.tensor(Float32, rows, o.targets); err != nil {
+		return nil, err
+	}
+	return out, o.single.sum(m, x, rows, cols, out.Floats)
 }
 
-// sum adds the weights of every tree to scores [rows][targets], in the order of the trees.
-func (f *flatTrees) sum(x []float32, rows, cols int, scores []float32) {
-	const block = 64 // rows that pass through one tree while it is in the cache
-	for lo := 0; lo < rows; lo += block {
-		hi := min(lo+block, rows)
-		for _, root := range f.roots {
-			if f.plain {
-				f.sumPlain(root, x, cols, lo, hi, scores)
-				continue
-			}
-			for i := lo; i < hi; i++ {
-				leaf := f.leaf(root, x[i*cols:(i+1)*cols])
-				for _, w := range f.weights[leaf.yes:leaf.no] {
-					scores[i*f.targets+int(w.target)] += w.value
+// extremes takes the smallest or largest weight of each target over the trees, 0 for a target without any.
+func (o *onnxTrees) extremes(m *memory, t *Tensor, largest bool) (*Tensor, error) {
+	x, err := cast(m, t, Float32)
+	if err != nil {
+		return nil, err
+	}
+	rows, cols, err := t.matrix()
+	if err == nil && cols < o.features {
+		err = fmt.Errorf("%d features where the trees use %d", cols, o.features)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := m.tensor(Float32, rows, o.targets)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := m.tensor(Bool, rows, o.targets)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range o.roots {
+		for i := range rows {
+			leaf := &o.nodes[o.single.reach(root, x.Floats[i*cols:(i+1)*cols])]
+			for _, w := range o.weights[leaf.yes:leaf.no] {
+				at, v := i*o.targets+int(w.target), float32(w.value)
+				if seen.Ints[at] == 0 || largest && v > out.Floats[at] || !largest && v < out.Floats[at] {
+					out.Floats[at], seen.Ints[at] = v, 1
 				}
 			}
 		}
 	}
-}
-
-func (f *flatTrees) sumPlain(root int32, x []float32, cols, lo, hi int, scores []float32) {
-	nodes := f.nodes
-	for i := lo; i < hi; i++ {
-		row := x[i*cols : (i+1)*cols]
-		n := &nodes[root]
-		for n.mode != modeLeaf {
-			v := row[n.feature]
-			if v <= n.value || v != v && n.missing {
-				n = &nodes[n.yes]
-			} else {
-				n = &nodes[n.no]
-			}
-		}
-		scores[i] += n.value
-	}
-}
-
-// input returns the rows of features of a tree node.
-func (f *flatTrees) input(m *memory, t *Tensor) (x []float32, rows, cols int, err error) {
-	if x, err = t.float32s(m); err != nil {
-		return nil, 0, 0, err
-	}
-	if rows, cols, err = t.matrix(); err == nil && cols < f.features {
-		err = fmt.Errorf("%d features where the trees use %d", cols, f.features)
-	}
-	return x, rows, cols, err
+	return out, nil
 }
 
 func compileTreeRegressor(c *nodeContext) (kernel, error) {
 	targets := c.int("n_targets", 1)
-	if targets < 1 || targets > 1<<20 {
+	if targets < 1 || targets > int64(c.limits.Fields) {
 		return nil, fmt.Errorf("n_targets is %d", targets)
 	}
-	f, err := readTrees(c, "target", int(targets))
+	o, err := readTrees(c, "target", int(targets))
 	if err != nil {
 		return nil, err
-	}
-	base := c.floats("base_values")
-	if len(base) != 0 && len(base) != f.targets {
-		return nil, fmt.Errorf("%d base values for %d targets", len(base), f.targets)
-	}
-	how := c.string("aggregate_function", "SUM")
-	switch how {
-	case "SUM", "AVERAGE", "MIN", "MAX":
-	default:
-		return nil, fmt.Errorf("aggregate_function %q is not supported", how)
 	}
 	transform, err := postTransform(c)
 	if err != nil {
 		return nil, err
 	}
+	return o.regressor(c.string("aggregate_function", "SUM"), doublesOf(c, "base_values"), transform, Float32)
+}
+
+// regressor is the kernel that answers with values of the given type.
+func (o *onnxTrees) regressor(how string, base []float64, transform func([]float32, int), typ ElementType) (kernel, error) {
+	if len(base) != 0 && len(base) != o.targets {
+		return nil, fmt.Errorf("%d base values for %d targets", len(base), o.targets)
+	}
+	switch how {
+	case "SUM", "AVERAGE", "MIN", "MAX":
+	default:
+		return nil, fmt.Errorf("aggregate_function %q is not supported", how)
+	}
 	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
-		x, rows, cols, err := f.input(m, t)
-		if err != nil {
-			return nil, err
-		}
-		result, err := m.tensor(Float32, rows, f.targets)
-		if err != nil {
-			return nil, err
-		}
-		scores := result.Floats
+		var out *Tensor
+		var err error
 		if how == "MIN" || how == "MAX" {
-			f.extremes(x, rows, cols, scores, how == "MAX")
+			out, err = o.extremes(m, t, how == "MAX")
 		} else {
-			f.sum(x, rows, cols, scores)
+			out, err = o.scores(m, t)
 		}
-		for i := range scores {
+		if err != nil {
+			return nil, err
+		}
+		trees := len(o.roots)
+		for i := range out.Floats {
 			if how == "AVERAGE" {
-				scores[i] /= float32(len(f.roots))
+				out.Floats[i] /= float32(trees)
 			}
 			if len(base) != 0 {
-				scores[i] += base[i%f.targets]
+				out.Floats[i] += float32(base[i%o.targets])
 			}
 		}
-		transform(scores, f.targets)
-		return result, nil
+		for i := range out.Doubles {
+			if how == "AVERAGE" {
+				out.Doubles[i] /= float64(trees)
+			}
+			if len(base) != 0 {
+				out.Doubles[i] += base[i%o.targets]
+			}
+		}
+		if out.Type == Float32 || typ == Float32 {
+			if out, err = cast(m, out, Float32); err != nil {
+				return nil, err
+			}
+			transform(out.Floats, o.targets)
+		}
+		return cast(m, out, typ)
 	}), nil
 }
 
-// extremes takes the smallest or largest weight of each target over the trees, 0 for a target without any.
-func (f *flatTrees) extremes(x []float32, rows, cols int, scores []float32, largest bool) {
-	seen := make([]bool, len(scores))
-	for _, root := range f.roots {
-		for i := range rows {
-			leaf := f.leaf(root, x[i*cols:(i+1)*cols])
-			for _, w := range f.weights[leaf.yes:leaf.no] {
-				at := i*f.targets + int(w.target)
-				if !seen[at] || largest && w.value > scores[at] || !largest && w.value < scores[at] {
-					scores[at], seen[at] = w.value, true
-				}
-			}
-		}
+// compileTreeEnsemble reads the operator of version 5, whose leaves are apart from the nodes.
+func compileTreeEnsemble(c *nodeContext) (kernel, error) {
+	splits, modes := c.tensor("nodes_splits"), c.tensor("nodes_modes")
+	features, missing := c.ints("nodes_featureids"), c.ints("nodes_missing_value_tracks_true")
+	yes, no, yesLeaf, noLeaf := c.ints("nodes_truenodeids"), c.ints("nodes_falsenodeids"), c.ints("nodes_trueleafs"), c.ints("nodes_falseleafs")
+	leafTargets, leafWeights, roots := c.ints("leaf_targetids"), c.tensor("leaf_weights"), c.ints("tree_roots")
+	c.tensor("nodes_hitrates")
+	targets := c.int("n_targets", 1)
+	n := len(features)
+	if splits == nil || modes == nil || leafWeights == nil || splits.Type == String || !modes.Type.integral() || leafWeights.Type == String {
+		return nil, fmt.Errorf("nodes_splits, nodes_modes or leaf_weights is missing")
 	}
+	if n == 0 || splits.Len() != n || modes.Len() != n || len(yes) != n || len(no) != n || len(yesLeaf) != n || len(noLeaf) != n || len(missing) != 0 && len(missing) != n {
+		return nil, fmt.Errorf("the attributes of %d nodes differ in length", n)
+	}
+	leaves := leafWeights.Len()
+	if targets < 1 || targets > int64(c.limits.Fields) || len(leafTargets) != leaves || leaves == 0 || len(roots) == 0 {
+		return nil, fmt.Errorf("%d targets, %d leaves with %d target ids, %d roots", targets, leaves, len(leafTargets), len(roots))
+	}
+	o := &onnxTrees{nodes: make([]forestNode, n+leaves), targets: int(targets)}
+	for i := range leaves {
+		if leafTargets[i] < 0 || leafTargets[i] >= targets {
+			return nil, fmt.Errorf("leaf %d belongs to output %d of %d", i, leafTargets[i], targets)
+		}
+		o.weights = append(o.weights, leafWeight{int32(leafTargets[i]), leafWeights.number(i)})
+		o.nodes[n+i] = forestNode{mode: modeLeaf, yes: int32(i), no: int32(i + 1)}
+	}
+	var members []float64
+	if t := c.tensor("membership_values"); t != nil && t.Type != String {
+		members, _ = t.toDoubles(nil)
+	}
+	child := func(at, leaf int64) int64 {
+		if leaf != 0 {
+			at += int64(n)
+		}
+		return at
+	}
+	for i := range n {
+		a, b := child(yes[i], yesLeaf[i]), child(no[i], noLeaf[i])
+		mode := modes.Ints[i]
+		if min(a, b) < 0 || max(a, b) >= int64(len(o.nodes)) || yesLeaf[i] == 0 && yes[i] >= int64(n) || noLeaf[i] == 0 && no[i] >= int64(n) {
+			return nil, fmt.Errorf("node %d: a child does not exist", i)
+		}
+		if mode < 0 || mode > 6 || features[i] < 0 || features[i] > 1<<24 {
+			return nil, fmt.Errorf("node %d has mode %d and feature %d", i, mode, features[i])
+		}
+		node := forestNode{value: splits.number(i), feature: int32(features[i]), yes: int32(a), no: int32(b), mode: uint8(mode) + 1, missing: len(missing) > 0 && missing[i] != 0}
+		if node.mode == modeSet {
+			var set valueSet
+			for len(members) > 0 && members[0] == members[0] {
+				set.add(members[0])
+				members = members[1:]
+			}
+			if len(members) == 0 {
+				return nil, fmt.Errorf("membership_values end before node %d", i)
+			}
+			members = members[1:] // NaN ends each set
+			node.set = int32(len(o.sets))
+			o.sets = append(o.sets, set)
+		}
+		o.nodes[i] = node
+	}
+	for _, r := range roots {
+		if r < 0 || r >= int64(n) {
+			return nil, fmt.Errorf("root %d of %d nodes", r, n)
+		}
+		at := int32(r)
+		if o.nodes[at].yes == o.nodes[at].no && o.nodes[o.nodes[at].yes].mode == modeLeaf { // a tree that is one leaf
+			at = o.nodes[at].yes
+		}
+		o.roots = append(o.roots, at)
+	}
+	how, transforms := c.int("aggregate_function", 1), []string{"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"}
+	post := c.int("post_transform", 0)
+	if how < 0 || how > 3 || post < 0 || post >= int64(len(transforms)) {
+		return nil, fmt.Errorf("aggregate_function %d, post_transform %d", how, post)
+	}
+	transform, err := transformNamed(transforms[post])
+	if err != nil {
+		return nil, err
+	}
+	if o, err = o.finish(); err != nil {
+		return nil, err
+	}
+	return o.regressor([]string{"AVERAGE", "SUM", "MIN", "MAX"}[how], nil, transform, splits.Type)
 }
 
 func compileTreeClassifier(c *nodeContext) (kernel, error) {
@@ -396,11 +413,11 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 		return nil, err
 	}
 	k := labels.Len()
-	f, err := readTrees(c, "class", k)
+	o, err := readTrees(c, "class", k)
 	if err != nil {
 		return nil, err
 	}
-	base := c.floats("base_values")
+	base := doublesOf(c, "base_values")
 	if len(base) > k {
 		return nil, fmt.Errorf("%d base values for %d classes", len(base), k)
 	}
@@ -410,34 +427,36 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 		return nil, err
 	}
 	single, positive := k == 2, true
-	for _, w := range f.weights {
-		single = single && w.target == f.weights[0].target
+	for _, w := range o.weights {
+		single = single && w.target == o.weights[0].target
 		positive = positive && w.value >= 0
 	}
+	start := make([]float32, len(base))
+	for i, v := range base {
+		start[i] = float32(v)
+	}
 	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
-		x, rows, cols, err := f.input(m, in[0])
+		sums, err := o.scores(m, in[0])
 		if err != nil {
 			return nil, err
 		}
-		result, err := m.tensor(Float32, rows, k)
+		result, err := cast(m, sums, Float32)
 		if err != nil {
 			return nil, err
 		}
+		scores, rows := result.Floats, result.Shape[0]
 		label, err := m.tensor(labels.Type, rows)
 		if err != nil {
 			return nil, err
 		}
-		scores := result.Floats
-		f.sum(x, rows, cols, scores)
 		for i := range rows {
 			row := scores[i*k : (i+1)*k]
 			if single {
-				best := oneWeightClass(row, base, positive, transformName)
-				label.copyElement(i, labels, best)
+				label.copyElement(i, labels, oneWeightClass(row, start, positive, transformName))
 				continue
 			}
-			for j := range base {
-				row[j] += base[j]
+			for j := range start {
+				row[j] += start[j]
 			}
 			label.copyElement(i, labels, argmax(row))
 		}
@@ -474,94 +493,4 @@ func oneWeightClass(row, base []float32, positive bool, transform string) int {
 		row[0], row[1] = -s, s
 	}
 	return best
-}
-
-// emit writes an ensemble over the features tensor and returns the name of its raw scores, [rows, Outputs]. A set split becomes a
-// run of equality tests that share their target.
-func (e *Ensemble) emit(b *graphBuilder, features string) string {
-	w := &treeWriter{}
-	for t := range e.Trees {
-		w.tree(int64(t), &e.Trees[t])
-	}
-	base := make([]float32, len(e.Base))
-	for i, v := range e.Base {
-		base[i] = float32(v)
-	}
-	return b.node("scores", domainML, "TreeEnsembleRegressor", []string{features},
-		intsAttr("nodes_treeids", w.trees), intsAttr("nodes_nodeids", w.ids), intsAttr("nodes_featureids", w.features),
-		floatsAttr("nodes_values", w.values), stringsAttr("nodes_modes", w.modes), intsAttr("nodes_truenodeids", w.yes),
-		intsAttr("nodes_falsenodeids", w.no), intsAttr("nodes_missing_value_tracks_true", w.missing),
-		intsAttr("target_treeids", w.leafTrees), intsAttr("target_nodeids", w.leafIDs), intsAttr("target_ids", w.leafTargets),
-		floatsAttr("target_weights", w.leafValues), intAttr("n_targets", int64(e.Outputs)), floatsAttr("base_values", base))
-}
-
-// A treeWriter collects the node attributes of an ensemble.
-type treeWriter struct {
-	trees, ids, features, yes, no, missing []int64
-	values, leafValues                     []float32
-	modes                                  []string
-	leafTrees, leafIDs, leafTargets        []int64
-}
-
-func (w *treeWriter) add(tree, id, feature int64, mode string, value float32, yes, no int64, missing bool) {
-	w.trees, w.ids, w.features = append(w.trees, tree), append(w.ids, id), append(w.features, feature)
-	w.modes, w.values = append(w.modes, mode), append(w.values, value)
-	w.yes, w.no = append(w.yes, yes), append(w.no, no)
-	var m int64
-	if missing {
-		m = 1
-	}
-	w.missing = append(w.missing, m)
-}
-
-func (w *treeWriter) tree(t int64, tree *Tree) {
-	extra := int64(len(tree.Nodes)) // ids of the further tests of a set
-	for i := range tree.Nodes {
-		n := &tree.Nodes[i]
-		id, feature, yes, no := int64(i), int64(n.Feature), int64(n.Left), int64(n.Right)
-		codes := setCodes(n.Categories)
-		switch {
-		case n.Left < 0:
-			w.add(t, id, 0, "LEAF", 0, 0, 0, false)
-			w.leafTrees, w.leafIDs = append(w.leafTrees, t), append(w.leafIDs, id)
-			w.leafTargets, w.leafValues = append(w.leafTargets, int64(tree.Output)), append(w.leafValues, float32(n.Value))
-		case n.Categories == nil:
-			w.add(t, id, feature, "BRANCH_LEQ", floor32(n.Threshold), yes, no, n.MissingLeft)
-		case len(codes) == 0: // only missing goes left
-			w.add(t, id, feature, "BRANCH_LEQ", float32(math.Inf(-1)), yes, no, n.MissingLeft)
-		default:
-			for k, code := range codes {
-				next := no
-				if k < len(codes)-1 {
-					next = extra
-				}
-				w.add(t, id, feature, "BRANCH_EQ", float32(code), yes, next, n.MissingLeft && k == 0)
-				id = extra
-				extra++
-			}
-			extra-- // the last test of the run needed no id after it
-		}
-	}
-}
-
-// setCodes lists the members of a bitset.
-func setCodes(bits []uint32) []int {
-	var out []int
-	for i, word := range bits {
-		for b := range 32 {
-			if word>>b&1 == 1 {
-				out = append(out, 32*i+b)
-			}
-		}
-	}
-	return out
-}
-
-// floor32 is the largest float32 that is not above v: a float32 is at most v exactly when it is at most floor32(v).
-func floor32(v float64) float32 {
-	f := float32(v)
-	if float64(f) > v {
-		f = math.Nextafter32(f, float32(math.Inf(-1)))
-	}
-	return f
 }

@@ -1,0 +1,379 @@
+package learn
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// How a node decides.
+const (
+	modeLeaf uint8 = iota
+	modeLEQ
+	modeLT
+	modeGTE
+	modeGT
+	modeEQ
+	modeNEQ
+	modeSet // membership
+)
+
+// What a node takes for missing, besides what its missing field says of where that goes.
+const (
+	missingNaN  uint8 = iota // NaN
+	missingZero              // NaN, and numbers that round to 0: LightGBM's zero_as_missing
+	missingNone              // nothing: NaN counts as 0
+)
+
+// zeroWidth is LightGBM's kZeroThreshold: numbers as close to 0 as this are 0 (include/LightGBM/meta.h).
+const zeroWidth = 1e-35
+
+// A forestNode is a node of an ensemble; all trees share one slice.
+type forestNode struct {
+	value   float64
+	feature int32
+	yes, no int32 // next nodes; of a leaf, the range of its weights
+	set     int32 // modeSet: index of the set
+	mode    uint8
+	kind    uint8 // missingNaN, missingZero or missingNone
+	missing bool  // what is missing takes the yes branch
+}
+
+type leafWeight struct {
+	target int32
+	value  float64
+}
+
+// A forest is a tree ensemble ready to run on features of T. Trees of thresholds only are packed: their nodes are a few bytes each and
+// compare integers that sort as the features do, so that a step is a load, a comparison and an addition, without a branch to predict,
+// and eight walks go on at the same time. Other trees are walked node by node.
+type forest[T float32 | float64, K int32 | int64] struct {
+	nodes    []forestNode
+	roots    []int32
+	weights  []leafWeight
+	sets     []valueSet
+	features int // that the trees use: the largest index and one
+	targets  int
+
+	trees  []packedTree
+	packed []packedNode[K]
+	leaf   []int32 // of a packed leaf, its node
+	value  []T     // of a packed leaf of a tree with one target, its weight
+	slots  []slot
+	order  []int32 // packed trees, by depth
+	fill   func(dst []K, row []T, slots []slot)
+}
+
+// A packedTree is where a tree lies among the packed nodes.
+type packedTree struct {
+	root   int32
+	depth  int32
+	target int32 // of every leaf, or -1
+	fast   bool
+}
+
+// A packedNode goes on to the node next places further, or the one after it where the key of its slot is above its own. A leaf goes
+// on to itself.
+type packedNode[K int32 | int64] struct {
+	key  K
+	slot uint16
+	next uint16
+}
+
+// A slot is a feature and where its missing values go; each row is turned into one key a slot.
+type slot struct {
+	feature int32
+	kind    uint8
+	left    bool // what is missing sorts before everything
+}
+
+// maxSlots and maxStep are what a packedNode can hold.
+const (
+	maxSlots = 1 << 16
+	maxStep  = 1<<16 - 1
+)
+
+// key32 maps floats to integers of the same order; 0 and -0 have one key. The largest and smallest integers are no number's key.
+func key32(v float32) int32 {
+	b := int32(math.Float32bits(v + 0))
+	return b ^ (b >> 31 & math.MaxInt32)
+}
+
+// key64 is key32 for float64.
+func key64(v float64) int64 {
+	b := int64(math.Float64bits(v + 0))
+	return b ^ (b >> 63 & math.MaxInt64)
+}
+
+func fill32(dst []int32, row []float32, slots []slot) {
+	for i, s := range slots {
+		v := row[s.feature]
+		switch {
+		case v != v && s.kind == missingNone:
+			dst[i] = 0
+		case v != v || s.kind == missingZero && v >= -zeroWidth && v <= zeroWidth:
+			if dst[i] = math.MaxInt32; s.left {
+				dst[i] = math.MinInt32
+			}
+		default:
+			dst[i] = key32(v)
+		}
+	}
+}
+
+func fill64(dst []int64, row []float64, slots []slot) {
+	for i, s := range slots {
+		v := row[s.feature]
+		switch {
+		case v != v && s.kind == missingNone:
+			dst[i] = 0
+		case v != v || s.kind == missingZero && v >= -zeroWidth && v <= zeroWidth:
+			if dst[i] = math.MaxInt64; s.left {
+				dst[i] = math.MinInt64
+			}
+		default:
+			dst[i] = key64(v)
+		}
+	}
+}
+
+// A valueSet is a set of numbers: small whole ones as bits, others in order.
+type valueSet struct {
+	bits  []uint64
+	other []float64
+}
+
+// maxSetCode bounds the codes of a set that is kept as bits.
+const maxSetCode = 1 << 14
+
+func codeLike(v float64) bool { return v >= 0 && v < maxSetCode && v == float64(int(v)) }
+
+func (s *valueSet) add(v float64) {
+	if !codeLike(v) {
+		s.other = append(s.other, v)
+		return
+	}
+	for len(s.bits) <= int(v)/64 {
+		s.bits = append(s.bits, 0)
+	}
+	s.bits[int(v)/64] |= 1 << (int(v) % 64)
+}
+
+func (s *valueSet) has(v float64) bool {
+	if !codeLike(v) {
+		_, ok := slices.BinarySearch(s.other, v)
+		return ok
+	}
+	i := int(v) / 64
+	return i < len(s.bits) && s.bits[i]>>(int(v)%64)&1 == 1
+}
+
+// prepare32 checks an ensemble on float32 features and packs what can be packed.
+func prepare32(f *forest[float32, int32]) error {
+	f.fill = fill32
+	return f.prepare(func(v float64) int32 { return key32(float32(v)) }, math.MaxInt32)
+}
+
+// prepare64 is prepare32 for float64 features.
+func prepare64(f *forest[float64, int64]) error {
+	f.fill = fill64
+	return f.prepare(key64, math.MaxInt64)
+}
+
+func (f *forest[T, K]) prepare(key func(float64) K, top K) error {
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		if n.mode == modeLeaf {
+			if n.yes < 0 || n.yes > n.no || int(n.no) > len(f.weights) {
+				return fmt.Errorf("leaf %d has weights %d to %d of %d", i, n.yes, n.no, len(f.weights))
+			}
+			continue
+		}
+		if n.feature < 0 || n.feature > 1<<24 {
+			return fmt.Errorf("node %d has feature %d", i, n.feature)
+		}
+		if min(n.yes, n.no) < 0 || int(max(n.yes, n.no)) >= len(f.nodes) {
+			return fmt.Errorf("node %d has children %d and %d of %d nodes", i, n.yes, n.no, len(f.nodes))
+		}
+		f.features = max(f.features, int(n.feature)+1)
+	}
+	if err := f.checkPaths(); err != nil {
+		return err
+	}
+	for i := range f.sets {
+		slices.Sort(f.sets[i].other)
+	}
+	p := &packer[T, K]{forest: f, key: key, top: top, slots: map[slot]int{}}
+	f.trees = make([]packedTree, len(f.roots))
+	for t, root := range f.roots {
+		f.trees[t] = p.tree(root)
+		if f.trees[t].fast {
+			f.order = append(f.order, int32(t))
+		}
+	}
+	slices.SortStableFunc(f.order, func(a, b int32) int { return int(f.trees[a].depth - f.trees[b].depth) })
+	return nil
+}
+
+// checkPaths refuses cycles: a walk that comes back to a node it has not left.
+func (f *forest[T, K]) checkPaths() error {
+	const (
+		unseen = iota
+		open
+		done
+	)
+	state := make([]uint8, len(f.nodes))
+	var stack []int32
+	for start := range f.nodes {
+		stack = append(stack[:0], int32(start))
+		for len(stack) > 0 {
+			i := stack[len(stack)-1]
+			n := &f.nodes[i]
+			if state[i] != unseen || n.mode == modeLeaf {
+				state[i] = done
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			state[i] = open
+			for _, next := range [2]int32{n.yes, n.no} {
+				switch state[next] {
+				case open:
+					return fmt.Errorf("the tree of node %d has a cycle", start)
+				case unseen:
+					stack = append(stack, next)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// A packer lays trees out for walking.
+type packer[T float32 | float64, K int32 | int64] struct {
+	forest *forest[T, K]
+	key    func(float64) K
+	top    K // the key that no feature goes above
+	slots  map[slot]int
+	queue  []int32 // nodes of the tree in the order of their places
+}
+
+// tree packs one tree, or leaves it to be walked node by node where a node is not a threshold, a step is too long, or a node can be
+// reached in two ways so often that the tree would grow.
+func (p *packer[T, K]) tree(root int32) packedTree {
+	f := p.forest
+	start := len(f.packed)
+	giveUp := func() packedTree {
+		f.packed, f.leaf, f.value = f.packed[:start], f.leaf[:start], f.value[:start]
+		return packedTree{root: root}
+	}
+	out := packedTree{root: int32(start), target: -1, fast: true}
+	single := true
+	p.queue = append(p.queue[:0], root)
+	depths := []int32{0}
+	p.grow(1)
+	for at := 0; at < len(p.queue); at++ {
+		n := &f.nodes[p.queue[at]]
+		place := start + at
+		out.depth = max(out.depth, depths[at])
+		f.leaf[place] = p.queue[at]
+		if n.mode == modeLeaf {
+			f.packed[place] = packedNode[K]{key: p.top}
+			if w := f.weights[n.yes:n.no]; len(w) == 1 && (out.target < 0 || out.target == w[0].target) {
+				out.target = w[0].target
+				f.value[place] = T(w[0].value)
+			} else {
+				single = false
+			}
+			continue
+		}
+		left, right := n.yes, n.no
+		key := p.key(n.value)
+		switch n.mode {
+		case modeLEQ:
+		case modeLT:
+			key--
+		case modeGTE:
+			key--
+			left, right = right, left
+		case modeGT:
+			left, right = right, left
+		default:
+			return giveUp()
+		}
+		s := slot{feature: n.feature, kind: n.kind, left: n.missing == (left == n.yes)}
+		if n.kind == missingNone {
+			s.left = false
+		}
+		index, ok := p.slots[s]
+		if !ok {
+			index = len(f.slots)
+			if index == maxSlots {
+				return giveUp()
+			}
+		}
+		next := len(p.queue) - at
+		if n.value != n.value || next > maxStep || place > 2*len(f.nodes)+2 {
+			return giveUp()
+		}
+		if !ok {
+			p.slots[s] = index
+			f.slots = append(f.slots, s)
+		}
+		f.packed[place] = packedNode[K]{key: key, slot: uint16(index), next: uint16(next)}
+		p.queue = append(p.queue, left, right)
+		depths = append(depths, depths[at]+1, depths[at]+1)
+		p.grow(2)
+	}
+	if !single {
+		out.target = -1
+	}
+	return out
+}
+
+func (p *packer[T, K]) grow(n int) {
+	for range n {
+		p.forest.packed = append(p.forest.packed, packedNode[K]{})
+		p.forest.leaf = append(p.forest.leaf, 0)
+		p.forest.value = append(p.forest.value, 0)
+	}
+}
+
+// takesYes reports whether x takes the node's yes branch.
+func (f *forest[T, K]) takesYes(n *forestNode, x T) bool {
+	v := float64(x)
+	if v != v || n.kind == missingZero && v >= -zeroWidth && v <= zeroWidth {
+		if n.kind != missingNone {
+			return n.missing || n.mode == modeNEQ
+		}
+		v = 0
+	}
+	switch n.mode {
+	case modeLEQ:
+		return v <= n.value
+	case modeLT:
+		return v < n.value
+	case modeGTE:
+		return v >= n.value
+	case modeGT:
+		return v > n.value
+	case modeEQ:
+		return v == n.value
+	case modeNEQ:
+		return v != n.value
+	}
+	return f.sets[n.set].has(v)
+}
+
+// reach walks one tree node by node and returns the leaf that the row reaches.
+func (f *forest[T, K]) reach(root int32, row []T) int32 {
+	at := root
+	for {
+		n := &f.nodes[at]
+		if n.mode == modeLeaf {
+			return at
+		}
+		if at = n.no; f.takesYes(n, row[n.feature]) {
+			at = n.yes
+		}
+	}
+}
