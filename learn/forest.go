@@ -18,11 +18,16 @@ const (
 	modeSet // membership
 )
 
-// What a node takes for missing, besides what its missing field says of where that goes.
+// What a node takes for missing, besides what its missing field says of where that goes; and of modeSet, how a feature becomes the
+// member of a set. NaN is missing to a set.
 const (
-	missingNaN  uint8 = iota // NaN
-	missingZero              // NaN, and numbers that round to 0: LightGBM's zero_as_missing
-	missingNone              // nothing: NaN counts as 0
+	missingNaN   uint8 = iota // NaN
+	missingZero               // NaN, and numbers that round to 0: LightGBM's zero_as_missing
+	missingNone               // nothing: NaN counts as 0
+	codeExact                 // the feature is the member
+	codeFloor                 // the feature is rounded down; below 0 it is no member
+	codeTruncate              // the feature is rounded towards 0
+	slotZero                  // of a slot: its key is always 0
 )
 
 // zeroWidth is LightGBM's kZeroThreshold: numbers as close to 0 as this are 0 (include/LightGBM/meta.h).
@@ -60,7 +65,9 @@ type forest[T float32 | float64, K int32 | int64] struct {
 	leaf   []int32 // of a packed leaf, its node
 	value  []T     // of a packed leaf of a tree with one target, its weight
 	slots  []slot
-	order  []int32 // packed trees, by depth
+	codes  []codeRef // of packed nodes that test a set
+	words  []uint64  // of those sets; the first is 0
+	order  []int32   // packed trees, by depth
 	fill   func(dst []K, row []T, slots []slot)
 }
 
@@ -70,6 +77,14 @@ type packedTree struct {
 	depth  int32
 	target int32 // of every leaf, or -1
 	fast   bool
+	coded  bool // some node tests a set
+}
+
+// A codeRef is the set of a packed node: bits from a word on, and the slot whose key is the number of the bit. Bit 0 is for what is
+// no possible member, bit 1 for what is missing, and the rest for codes from 0 on. A set sends its members to the second child.
+type codeRef struct {
+	word int32
+	slot uint16
 }
 
 // A packedNode goes on to the node next places further, or the one after it where the key of its slot is above its own. A leaf goes
@@ -83,6 +98,7 @@ type packedNode[K int32 | int64] struct {
 // A slot is a feature and where its missing values go; each row is turned into one key a slot.
 type slot struct {
 	feature int32
+	width   int32 // codes that sets of the feature have room for
 	kind    uint8
 	left    bool // what is missing sorts before everything
 }
@@ -106,15 +122,21 @@ func key64(v float64) int64 {
 }
 
 func fill32(dst []int32, row []float32, slots []slot) {
-	for i, s := range slots {
+	for i := range slots {
+		s := &slots[i]
 		v := row[s.feature]
 		switch {
-		case v != v && s.kind == missingNone:
+		case v != v && s.kind >= missingNone:
 			dst[i] = 0
+			if s.kind > missingNone && s.kind < slotZero {
+				dst[i] = 1
+			}
 		case v != v || s.kind == missingZero && v >= -zeroWidth && v <= zeroWidth:
 			if dst[i] = math.MaxInt32; s.left {
 				dst[i] = math.MinInt32
 			}
+		case s.kind >= codeExact:
+			dst[i] = int32(s.bit(float64(v)))
 		default:
 			dst[i] = key32(v)
 		}
@@ -122,19 +144,47 @@ func fill32(dst []int32, row []float32, slots []slot) {
 }
 
 func fill64(dst []int64, row []float64, slots []slot) {
-	for i, s := range slots {
+	for i := range slots {
+		s := &slots[i]
 		v := row[s.feature]
 		switch {
-		case v != v && s.kind == missingNone:
+		case v != v && s.kind >= missingNone:
 			dst[i] = 0
+			if s.kind > missingNone && s.kind < slotZero {
+				dst[i] = 1
+			}
 		case v != v || s.kind == missingZero && v >= -zeroWidth && v <= zeroWidth:
 			if dst[i] = math.MaxInt64; s.left {
 				dst[i] = math.MinInt64
 			}
+		case s.kind >= codeExact:
+			dst[i] = int64(s.bit(float64(v)))
 		default:
 			dst[i] = key64(v)
 		}
 	}
+}
+
+// bit returns the number of the bit that stands for a number in the sets of a feature.
+func (s *slot) bit(v float64) int32 {
+	if s.kind == slotZero {
+		return 0
+	}
+	if v = member(s.kind, v); v >= 0 && v < float64(s.width) && v == float64(int32(v)) {
+		return int32(v) + 2
+	}
+	return 0
+}
+
+// member returns what is looked up in a set.
+func member(kind uint8, v float64) float64 {
+	switch {
+	case kind == codeFloor && v < 0:
+		return -1
+	case kind == codeFloor, kind == codeTruncate:
+		return math.Trunc(v)
+	}
+	return v
 }
 
 // A valueSet is a set of numbers: small whole ones as bits, others in order.
@@ -203,7 +253,8 @@ func (f *forest[T, K]) prepare(key func(float64) K, top K) error {
 	for i := range f.sets {
 		slices.Sort(f.sets[i].other)
 	}
-	p := &packer[T, K]{forest: f, key: key, top: top, slots: map[slot]int{}}
+	p := &packer[T, K]{forest: f, key: key, top: top, slots: map[slot]int{}, widths: map[int32]int32{}}
+	p.measure()
 	f.trees = make([]packedTree, len(f.roots))
 	for t, root := range f.roots {
 		f.trees[t] = p.tree(root)
@@ -254,7 +305,59 @@ type packer[T float32 | float64, K int32 | int64] struct {
 	key    func(float64) K
 	top    K // the key that no feature goes above
 	slots  map[slot]int
-	queue  []int32 // nodes of the tree in the order of their places
+	widths map[int32]int32 // codes of the sets of a feature
+	queue  []int32         // nodes of the tree in the order of their places
+}
+
+// measure finds how many codes the sets of each feature have room for.
+func (p *packer[T, K]) measure() {
+	f := p.forest
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.mode == modeSet {
+			p.widths[n.feature] = max(p.widths[n.feature], int32(64*len(f.sets[n.set].bits)))
+		}
+	}
+	if len(p.widths) > 0 {
+		f.words = []uint64{0}
+	}
+}
+
+// slot returns the place of a slot, or false where there is no room for another.
+func (p *packer[T, K]) slot(s slot) (uint16, bool) {
+	index, ok := p.slots[s]
+	if !ok {
+		if index = len(p.forest.slots); index == maxSlots {
+			return 0, false
+		}
+		p.slots[s] = index
+		p.forest.slots = append(p.forest.slots, s)
+	}
+	return uint16(index), true
+}
+
+// set writes the set of a node as bits.
+func (p *packer[T, K]) set(n *forestNode) (codeRef, bool) {
+	f := p.forest
+	set := &f.sets[n.set]
+	width := p.widths[n.feature]
+	words := int(width+2)/64 + 1
+	if len(set.other) > 0 || len(f.words)+words > 64*len(f.nodes)+1024 {
+		return codeRef{}, false
+	}
+	at, ok := p.slot(slot{feature: n.feature, kind: n.kind, width: width})
+	ref := codeRef{word: int32(len(f.words)), slot: at}
+	f.words = append(f.words, make([]uint64, words)...)
+	bits := f.words[ref.word:]
+	for i, word := range set.bits { // shifted by two
+		bits[i] |= word << 2
+		if i+1 < len(bits) {
+			bits[i+1] |= word >> 62
+		}
+	}
+	if n.missing {
+		bits[0] |= 2
+	}
+	return ref, ok
 }
 
 // tree packs one tree, or leaves it to be walked node by node where a node is not a threshold, a step is too long, or a node can be
@@ -263,7 +366,7 @@ func (p *packer[T, K]) tree(root int32) packedTree {
 	f := p.forest
 	start := len(f.packed)
 	giveUp := func() packedTree {
-		f.packed, f.leaf, f.value = f.packed[:start], f.leaf[:start], f.value[:start]
+		f.packed, f.leaf, f.value, f.codes = f.packed[:start], f.leaf[:start], f.value[:start], f.codes[:start]
 		return packedTree{root: root}
 	}
 	out := packedTree{root: int32(start), target: -1, fast: true}
@@ -286,8 +389,12 @@ func (p *packer[T, K]) tree(root int32) packedTree {
 			}
 			continue
 		}
+		next := len(p.queue) - at
+		if n.value != n.value || next > maxStep || place > 2*len(f.nodes)+2 {
+			return giveUp()
+		}
 		left, right := n.yes, n.no
-		key := p.key(n.value)
+		key, ok := p.key(n.value), true
 		switch n.mode {
 		case modeLEQ:
 		case modeLT:
@@ -295,37 +402,40 @@ func (p *packer[T, K]) tree(root int32) packedTree {
 		case modeGTE:
 			key--
 			left, right = right, left
-		case modeGT:
+		case modeGT, modeSet:
 			left, right = right, left
 		default:
 			return giveUp()
 		}
-		s := slot{feature: n.feature, kind: n.kind, left: n.missing == (left == n.yes)}
-		if n.kind == missingNone {
-			s.left = false
-		}
-		index, ok := p.slots[s]
-		if !ok {
-			index = len(f.slots)
-			if index == maxSlots {
+		s := slot{feature: n.feature, kind: n.kind, left: n.kind != missingNone && n.missing == (left == n.yes)}
+		if n.mode == modeSet {
+			out.coded, key, s = true, p.top, slot{kind: slotZero}
+			if f.codes[place], ok = p.set(n); !ok {
 				return giveUp()
 			}
 		}
-		next := len(p.queue) - at
-		if n.value != n.value || next > maxStep || place > 2*len(f.nodes)+2 {
+		index, ok := p.slot(s)
+		if !ok {
 			return giveUp()
 		}
-		if !ok {
-			p.slots[s] = index
-			f.slots = append(f.slots, s)
-		}
-		f.packed[place] = packedNode[K]{key: key, slot: uint16(index), next: uint16(next)}
+		f.packed[place] = packedNode[K]{key: key, slot: index, next: uint16(next)}
 		p.queue = append(p.queue, left, right)
 		depths = append(depths, depths[at]+1, depths[at]+1)
 		p.grow(2)
 	}
 	if !single {
 		out.target = -1
+	}
+	if out.coded { // the other nodes look at a bit that is never set
+		zero, ok := p.slot(slot{kind: slotZero})
+		if !ok {
+			return giveUp()
+		}
+		for i := start; i < len(f.codes); i++ {
+			if f.codes[i].word == 0 {
+				f.codes[i].slot = zero
+			}
+		}
 	}
 	return out
 }
@@ -335,12 +445,19 @@ func (p *packer[T, K]) grow(n int) {
 		p.forest.packed = append(p.forest.packed, packedNode[K]{})
 		p.forest.leaf = append(p.forest.leaf, 0)
 		p.forest.value = append(p.forest.value, 0)
+		p.forest.codes = append(p.forest.codes, codeRef{})
 	}
 }
 
 // takesYes reports whether x takes the node's yes branch.
 func (f *forest[T, K]) takesYes(n *forestNode, x T) bool {
 	v := float64(x)
+	if n.mode == modeSet {
+		if v != v {
+			return n.missing
+		}
+		return f.sets[n.set].has(member(n.kind, v))
+	}
 	if v != v || n.kind == missingZero && v >= -zeroWidth && v <= zeroWidth {
 		if n.kind != missingNone {
 			return n.missing || n.mode == modeNEQ
@@ -358,10 +475,8 @@ func (f *forest[T, K]) takesYes(n *forestNode, x T) bool {
 		return v > n.value
 	case modeEQ:
 		return v == n.value
-	case modeNEQ:
-		return v != n.value
 	}
-	return f.sets[n.set].has(v)
+	return v != n.value // modeNEQ
 }
 
 // reach walks one tree node by node and returns the leaf that the row reaches.

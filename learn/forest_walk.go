@@ -67,6 +67,16 @@ func (f *forest[T, K]) sumOne(m *memory, row []T, keys []K, scores []T) error {
 		o := order[k : k+8 : k+8]
 		i0, i1, i2, i3 := int(trees[o[0]].root), int(trees[o[1]].root), int(trees[o[2]].root), int(trees[o[3]].root)
 		i4, i5, i6, i7 := int(trees[o[4]].root), int(trees[o[5]].root), int(trees[o[6]].root), int(trees[o[7]].root)
+		coded := false
+		for _, t := range o {
+			coded = coded || trees[t].coded
+		}
+		if coded {
+			for _, t := range o {
+				reached[t] = int32(f.walk(&trees[t], keys))
+			}
+			continue
+		}
 		for range trees[o[7]].depth {
 			i0 = descend(nodes, keys, i0)
 			i1 = descend(nodes, keys, i1)
@@ -81,11 +91,7 @@ func (f *forest[T, K]) sumOne(m *memory, row []T, keys []K, scores []T) error {
 		reached[o[4]], reached[o[5]], reached[o[6]], reached[o[7]] = int32(i4), int32(i5), int32(i6), int32(i7)
 	}
 	for ; k < len(order); k++ {
-		i := int(trees[order[k]].root)
-		for range trees[order[k]].depth {
-			i = descend(nodes, keys, i)
-		}
-		reached[order[k]] = int32(i)
+		reached[order[k]] = int32(f.walk(&trees[order[k]], keys))
 	}
 	for t := range trees {
 		switch tree := &trees[t]; {
@@ -110,6 +116,32 @@ func descend[K int32 | int64](nodes []packedNode[K], keys []K, at int) int {
 	return at + int(n.next) + above
 }
 
+// descendCoded is descend in a tree that tests sets.
+func descendCoded[K int32 | int64](nodes []packedNode[K], codes []codeRef, words []uint64, keys []K, at int) int {
+	n, c := &nodes[at], &codes[at]
+	above := 0
+	if keys[n.slot] > n.key {
+		above = 1
+	}
+	bit := int(keys[c.slot])
+	return at + int(n.next) + (above | int(words[int(c.word)+bit>>6]>>(bit&63)&1))
+}
+
+// walk returns the packed leaf that a row reaches.
+func (f *forest[T, K]) walk(tree *packedTree, keys []K) int {
+	at := int(tree.root)
+	if tree.coded {
+		for f.packed[at].next != 0 {
+			at = descendCoded(f.packed, f.codes, f.words, keys, at)
+		}
+		return at
+	}
+	for range tree.depth {
+		at = descend(f.packed, keys, at)
+	}
+	return at
+}
+
 // sumRows walks eight rows at a time through one tree.
 func (f *forest[T, K]) sumRows(tree *packedTree, keys []K, rows int, scores []T) {
 	nodes, w, root := f.packed, len(f.slots), int(tree.root)
@@ -117,16 +149,21 @@ func (f *forest[T, K]) sumRows(tree *packedTree, keys []K, rows int, scores []T)
 	var at [8]int
 	for ; i+8 <= rows; i += 8 {
 		x0, x1, x2, x3 := keys[i*w:(i+1)*w], keys[(i+1)*w:(i+2)*w], keys[(i+2)*w:(i+3)*w], keys[(i+3)*w:(i+4)*w]
-		at[0], at[1], at[2], at[3] = walk4(nodes, x0, x1, x2, x3, root, int(tree.depth))
+		if tree.coded {
+			at[0], at[1], at[2], at[3] = f.walk4Coded(tree, x0, x1, x2, x3)
+		} else {
+			at[0], at[1], at[2], at[3] = walk4(nodes, x0, x1, x2, x3, root, int(tree.depth))
+		}
 		x0, x1, x2, x3 = keys[(i+4)*w:(i+5)*w], keys[(i+5)*w:(i+6)*w], keys[(i+6)*w:(i+7)*w], keys[(i+7)*w:(i+8)*w]
-		at[4], at[5], at[6], at[7] = walk4(nodes, x0, x1, x2, x3, root, int(tree.depth))
+		if tree.coded {
+			at[4], at[5], at[6], at[7] = f.walk4Coded(tree, x0, x1, x2, x3)
+		} else {
+			at[4], at[5], at[6], at[7] = walk4(nodes, x0, x1, x2, x3, root, int(tree.depth))
+		}
 		f.addRows(tree, at[:], scores[i*f.targets:])
 	}
 	for ; i < rows; i++ {
-		at[0] = root
-		for range tree.depth {
-			at[0] = descend(nodes, keys[i*w:(i+1)*w], at[0])
-		}
+		at[0] = f.walk(tree, keys[i*w:(i+1)*w])
 		f.addRows(tree, at[:1], scores[i*f.targets:])
 	}
 }
@@ -138,6 +175,19 @@ func walk4[K int32 | int64](nodes []packedNode[K], x0, x1, x2, x3 []K, root, dep
 		i1 = descend(nodes, x1, i1)
 		i2 = descend(nodes, x2, i2)
 		i3 = descend(nodes, x3, i3)
+	}
+	return i0, i1, i2, i3
+}
+
+func (f *forest[T, K]) walk4Coded(tree *packedTree, x0, x1, x2, x3 []K) (i0, i1, i2, i3 int) {
+	nodes, codes, words := f.packed, f.codes, f.words
+	i0 = int(tree.root)
+	i1, i2, i3 = i0, i0, i0
+	for range tree.depth {
+		i0 = descendCoded(nodes, codes, words, x0, i0)
+		i1 = descendCoded(nodes, codes, words, x1, i1)
+		i2 = descendCoded(nodes, codes, words, x2, i2)
+		i3 = descendCoded(nodes, codes, words, x3, i3)
 	}
 	return i0, i1, i2, i3
 }

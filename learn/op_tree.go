@@ -158,7 +158,7 @@ func (o *onnxTrees) readWeights(c *nodeContext, prefix string, find func(tree, n
 	return nil
 }
 
-// mergeSets turns runs of equality tests on one feature, all of which lead to the same node, into one test of membership.
+// mergeSets turns an equality test, or a run of them on one feature that all lead to the same node, into one test of membership.
 func (o *onnxTrees) mergeSets() {
 	merged := make([]bool, len(o.nodes))
 	words := 0
@@ -179,11 +179,8 @@ func (o *onnxTrees) mergeSets() {
 			merged[next] = true
 			next = m.no
 		}
-		if next == n.no {
-			continue
-		}
 		words += len(set.bits)
-		n.mode, n.no, n.set = modeSet, next, int32(len(o.sets))
+		n.mode, n.kind, n.no, n.set = modeSet, codeExact, next, int32(len(o.sets))
 		o.sets = append(o.sets, set)
 		o.nodes[i] = n
 	}
@@ -377,7 +374,7 @@ func compileTreeEnsemble(c *nodeContext) (kernel, error) {
 				return nil, fmt.Errorf("membership_values end before node %d", i)
 			}
 			members = members[1:] // NaN ends each set
-			node.set = int32(len(o.sets))
+			node.kind, node.set = codeExact, int32(len(o.sets))
 			o.sets = append(o.sets, set)
 		}
 		o.nodes[i] = node
