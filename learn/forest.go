@@ -31,7 +31,7 @@ const (
 )
 
 // zeroWidth is LightGBM's kZeroThreshold: numbers as close to 0 as this are 0 (include/LightGBM/meta.h).
-const zeroWidth = 1e-35
+const zeroWidth = 1.0000000180025095e-35
 
 // A forestNode is a node of an ensemble; all trees share one slice.
 type forestNode struct {

@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strconv"
@@ -78,6 +79,12 @@ func Open(b []byte, limits Limits) (*Predictor, error) {
 	if err := limits.checkFile(format, int64(len(b))); err != nil {
 		return nil, err
 	}
+	switch format {
+	case FormatXGBoost:
+		return loadXGBoost(b, limits)
+	case FormatLightGBM:
+		return loadLightGBM(b, limits)
+	}
 	p, err := loadONNX(b, limits)
 	if err != nil {
 		return nil, err
@@ -85,7 +92,24 @@ func Open(b []byte, limits Limits) (*Predictor, error) {
 	return p.predictor, nil
 }
 
-func sniff([]byte) Format { return FormatONNX }
+// sniff tells the format from the first bytes. What is neither JSON nor UBJSON nor LightGBM's text is taken for ONNX, which has no
+// magic number: a file of ONNX starts with the tag of its version, 0x08.
+func sniff(b []byte) Format {
+	switch text := bytes.TrimLeft(b[:min(len(b), 64)], " \t\r\n"); {
+	case bytes.HasPrefix(text, []byte("tree\n")), bytes.HasPrefix(text, []byte("tree\r\n")):
+		return FormatLightGBM
+	case len(text) > 0 && text[0] == '{':
+		return FormatXGBoost
+	}
+	return FormatONNX
+}
+
+// isJSON tells JSON from UBJSON, which both start with a brace: in JSON a quote or the end follows.
+func isJSON(b []byte) bool {
+	i := bytes.IndexByte(b, '{')
+	rest := bytes.TrimLeft(b[i+1:], " \t\r\n")
+	return len(rest) > 0 && (rest[0] == '"' || rest[0] == '}')
+}
 
 func newPredictor(format Format, e engine, limits Limits) *Predictor {
 	p := &Predictor{format: format, engine: e, limits: limits}

@@ -1,0 +1,236 @@
+package learn
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
+)
+
+// A boosterCase is a model of XGBoost or LightGBM and what the library that made it answered.
+type boosterCase struct {
+	Header struct {
+		Library   string              `json:"library"`
+		Case      string              `json:"case"`
+		Tolerance assaytest.Tolerance `json:"tolerance"`
+	} `json:"header"`
+	Model      string                     `json:"model"`
+	Rows       int                        `json:"rows"`
+	Inputs     []*float64                 `json:"inputs"`
+	Margin     []float64                  `json:"margin"`
+	Prediction []float64                  `json:"prediction"`
+	Columns    map[string]json.RawMessage `json:"columns"`
+}
+
+func (c *boosterCase) inputs() []float64 {
+	out := make([]float64, len(c.Inputs))
+	for i, v := range c.Inputs {
+		if out[i] = math.NaN(); v != nil {
+			out[i] = *v
+		}
+	}
+	return out
+}
+
+// boosterCases returns the oracle's models by name.
+func boosterCases(t testing.TB) map[string]*boosterCase {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(assaytest.Root(), "testdata", "oracle", "booster", "*.expected"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no model", err)
+	}
+	out := map[string]*boosterCase{}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &boosterCase{}
+		if err := json.Unmarshal(b, c); err != nil {
+			t.Fatal(file, err)
+		}
+		out[strings.TrimSuffix(filepath.Base(file), ".expected")] = c
+	}
+	return out
+}
+
+func (c *boosterCase) open(t testing.TB) *Predictor {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(assaytest.Root(), "testdata", "oracle", "booster", c.Model))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open(b, Limits{})
+	if err != nil {
+		t.Fatal(c.Model, err)
+	}
+	return p
+}
+
+// run gives the first rows of a case to a session.
+func (c *boosterCase) run(t testing.TB, s *Session, lo, hi int) {
+	t.Helper()
+	x := c.inputs()
+	k := len(x) / c.Rows
+	in, err := s.Input(0, hi-lo, k)
+	if err != nil {
+		t.Fatal(c.Model, err)
+	}
+	for i, v := range x[lo*k : hi*k] {
+		if in.Type == Float32 {
+			in.Floats[i] = float32(v)
+		} else {
+			in.Doubles[i] = v
+		}
+	}
+	if err := s.Run(); err != nil {
+		t.Fatal(c.Model, err)
+	}
+}
+
+// TestBoostersGiveWhatTheirLibrariesGive holds margins and predictions of several versions against the oracle.
+func TestBoostersGiveWhatTheirLibrariesGive(t *testing.T) {
+	for name, c := range boosterCases(t) {
+		p := c.open(t)
+		s := p.Session()
+		c.run(t, s, 0, c.Rows)
+		outputs := map[Role]*Tensor{}
+		for i, o := range p.Outputs() {
+			outputs[o.Role] = s.Output(i)
+		}
+		near := func(what string, got *Tensor, step, from int, want []float64) {
+			x, err := got.toDoubles(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, w := range want {
+				if v := x[i*step+from]; !c.Header.Tolerance.Near(v, w) {
+					t.Errorf("%s (%s): %s %d is %v, want %v", name, c.Header.Library, what, i, v, w)
+					return
+				}
+			}
+		}
+		if got, want := outputs[RoleMargin].Len(), len(c.Margin); got != want {
+			t.Errorf("%s: %d margins, want %d", name, got, want)
+			continue
+		}
+		near("margin", outputs[RoleMargin], 1, 0, c.Margin)
+		switch {
+		case strings.HasSuffix(name, "_softmax"):
+			near("label", outputs[RoleLabel], 1, 0, c.Prediction)
+		case outputs[RoleProbability] != nil && len(c.Prediction) == c.Rows:
+			near("probability", outputs[RoleProbability], 2, 1, c.Prediction)
+		case outputs[RoleProbability] != nil:
+			near("probability", outputs[RoleProbability], 1, 0, c.Prediction)
+		default:
+			near("value", outputs[RoleValue], 1, 0, c.Prediction)
+		}
+		s.Close()
+	}
+}
+
+// TestBoostersTakeTablesWithCategories gives categories as strings and numbers, as the table of a pandas user has them.
+func TestBoostersTakeTablesWithCategories(t *testing.T) {
+	for name, c := range boosterCases(t) {
+		if c.Columns == nil {
+			continue
+		}
+		p := c.open(t)
+		if p.in[0].Columns[1].Levels == nil {
+			if strings.HasPrefix(name, "lgbm") {
+				t.Errorf("%s: no categories", name)
+			}
+			continue // XGBoost before 3.1 does not write them
+		}
+		frame := assay.Frame{}
+		for _, col := range []string{"number", "many", "a"} {
+			if col != "many" {
+				var v []*float64
+				if err := json.Unmarshal(c.Columns[col], &v); err != nil {
+					t.Fatal(err)
+				}
+				frame = append(frame, assay.Column{Name: col, Type: assay.TypeNumber, Floats: (&boosterCase{Inputs: v}).inputs()})
+				continue
+			}
+			var v []*string
+			if err := json.Unmarshal(c.Columns[col], &v); err != nil {
+				t.Fatal(err)
+			}
+			frame = append(frame, textColumn(col, v))
+		}
+		got, err := p.Predict(frame)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		for i, w := range c.Prediction {
+			if !c.Header.Tolerance.Near(got.Proba[2*i+1], w) {
+				t.Errorf("%s: row %d is %v, want %v", name, i, got.Proba[2*i+1], w)
+				break
+			}
+		}
+	}
+}
+
+// textColumn makes a column of strings; nil is missing.
+func textColumn(name string, values []*string) assay.Column {
+	c := assay.Column{Name: name, Type: assay.TypeString, Codes: make([]int32, len(values))}
+	seen := map[string]bool{}
+	for _, v := range values {
+		if v != nil && !seen[*v] {
+			seen[*v] = true
+			c.Levels = append(c.Levels, *v)
+		}
+	}
+	slices.Sort(c.Levels)
+	index := indexOf(c.Levels)
+	for i, v := range values {
+		if c.Codes[i] = -1; v != nil {
+			c.Codes[i] = int32(index[*v])
+		}
+	}
+	return c
+}
+
+// TestBoostersOneRowAtATime gives the same bits for a row alone, without allocating, as among others.
+func TestBoostersOneRowAtATime(t *testing.T) {
+	for name, c := range boosterCases(t) {
+		p := c.open(t)
+		all, one := p.Session(), p.Session()
+		c.run(t, all, 0, c.Rows)
+		for i := range c.Rows {
+			c.run(t, one, i, i+1)
+			for o := range p.Outputs() {
+				want, err := sliceAxis(nil, all.Output(o), 0, int64(i), int64(i+1), 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := one.Output(o); !reflect.DeepEqual(exact(got), exact(want)) {
+					t.Fatalf("%s: row %d alone gives another output %d", name, i, o)
+				}
+			}
+		}
+		row := append([]float32(nil), one.inputs[0].Floats...)
+		double := append([]float64(nil), one.inputs[0].Doubles...)
+		n := testing.AllocsPerRun(20, func() {
+			in, err := one.Input(0, 1, p.in[0].Shape[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(in.Floats, row)
+			copy(in.Doubles, double)
+			if err := one.Run(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations a row", name, n)
+		}
+	}
+}
