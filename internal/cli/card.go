@@ -25,6 +25,7 @@ var cardFormats = []struct{ name, ending, says string }{
 	{"html", ".html", "one page that opens from disk"},
 	{"json", ".json", "every payload that the card draws on"},
 	{"mct", ".mct.json", "the JSON of the Model Card Toolkit 0.0.2"},
+	{"cyclonedx", ".cdx.json", "a machine-learning bill of materials, CycloneDX 1.6"},
 }
 
 func (a *app) cardCommand() *cobra.Command {
@@ -33,7 +34,7 @@ func (a *app) cardCommand() *cobra.Command {
 	long := "Write the model card of a version, the newest when none is named. Every figure names the evidence it comes from.\n\nFormats:\n"
 	for _, f := range cardFormats {
 		names = append(names, f.name)
-		long += fmt.Sprintf("  %-5s %s\n", f.name, f.says)
+		long += fmt.Sprintf("  %-9s %s\n", f.name, f.says)
 	}
 	c := &cobra.Command{
 		Use: "card [VERSION]", Short: "Write the model card; every figure names its evidence", Long: long,
@@ -90,6 +91,8 @@ func (s *session) cardAs(ctx context.Context, v store.Version, format string, ca
 		return registry.WriteJSON(d)
 	case "mct":
 		return registry.WriteToolkit(d)
+	case "cyclonedx":
+		return registry.WriteCycloneDX(d)
 	}
 	var b bytes.Buffer
 	err = web.ModelCard(&b, d, web.Footer{Version: Version, Evidence: card.ID, Data: d.Model.Value.Data, At: card.Entry.At.UTC().Format(time.RFC3339)})

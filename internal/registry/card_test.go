@@ -267,6 +267,38 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// TestOperation: what stands around a serving model is on the card, with its evidence; a new test-fire makes no card stale.
+func TestOperation(t *testing.T) {
+	d := full()
+	d.Serving = &Fact[assay.Serving]{id("serving"), assay.Serving{Input: assay.Contract{Columns: 16}, Output: assay.Contract{Columns: 2}, OnInvalid: "reject", OnOutlier: "flag", Smoke: make([]assay.Smoke, 6), Verdict: assay.Pass}}
+	d.Monitor = &Fact[assay.Monitor]{id("monitor"), assay.Monitor{
+		Windows: assay.WindowPlan{By: "time"}, Budget: assay.AlarmBudget{FalseAlarmsPerYear: 4}, Signals: make([]assay.SignalPlan, 40),
+		References: []assay.Reference{{Name: "features", Part: "train", Rows: 6000}}, Alerts: []assay.AlertPlan{{Name: "performance", Severity: "critical", Steps: make([]assay.Escalation, 2)}},
+	}}
+	d.TestFire = &Fact[assay.TestFire]{id("fired"), assay.TestFire{}}
+	doc, card := write(t, d)
+	for _, want := range []string{
+		"## Operation", "| answers are checked against | a schema of 2 columns | `" + id("serving").Short() + "` |", "| 6 smoke predictions | ● pass |",
+		"| watched by | 40 signals over windows by time, 4 false alarms a year allowed | `" + id("monitor").Short() + "` |", "| reference of features | 6,000 rows of the train part |",
+		"| alert performance, critical | 2 steps of escalation |", string(id("monitor")),
+	} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("the card lacks %q", want)
+		}
+	}
+	if got := Stale(card, full()); len(got) != 2 {
+		t.Errorf("%q", got)
+	}
+	d.TestFire.ID = id("fired again")
+	if got := Stale(card, d); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+	d.Monitor.ID = id("another plan")
+	if got := Stale(card, d); len(got) != 2 {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestStale(t *testing.T) {
 	_, card := write(t, full())
 	if got := Stale(card, full()); len(got) != 0 {

@@ -83,6 +83,9 @@ func Describe(d *Dossier) Document {
 		Section{Key: "limitations", Title: "Limitations", Blocks: statement("card.limitations", d.Say.Limitations)},
 		Section{Key: "out-of-distribution", Title: "Out-of-distribution behaviour", Sub: true, Blocks: statement("card.out_of_distribution", d.Say.OutOfDist)},
 		Section{Key: "ethics", Title: "Ethical considerations", Blocks: statement("card.ethical_considerations", d.Say.Ethics)})
+	if d.Serving != nil || d.Monitor != nil {
+		out.Sections = append(out.Sections, d.operation())
+	}
 	if len(d.Waivers) > 0 {
 		out.Sections = append(out.Sections, d.waivers())
 	}
@@ -307,6 +310,28 @@ func (d *Dossier) comparison() Section {
 	}
 	s.Blocks = []Block{{Table: t}, {Table: m}}
 	return s
+}
+
+// operation is what stands around the model once it serves.
+func (d *Dossier) operation() Section {
+	t := list("in operation")
+	if x := d.Serving; x != nil {
+		v := x.Value
+		t.add(x.ID, text("requests are checked against"), textf("a schema of %d columns; one that does not fit: %s; one far from the training data: %s", v.Input.Columns, v.OnInvalid, v.OnOutlier))
+		t.add(x.ID, text("answers are checked against"), textf("a schema of %d columns", v.Output.Columns))
+		t.add(x.ID, textf("%d smoke predictions", len(v.Smoke)), verdict(v.Verdict))
+	}
+	if x := d.Monitor; x != nil {
+		v := x.Value
+		t.add(x.ID, text("watched by"), textf("%d signals over windows by %s, %s false alarms a year allowed", len(v.Signals), v.Windows.By, assay.FormatNumber(v.Budget.FalseAlarmsPerYear, math.NaN())))
+		for _, r := range v.References {
+			t.add(x.ID, textf("reference of %s", r.Name), textf("%s rows of the %s part", assay.FormatCount(r.Rows), r.Part))
+		}
+		for _, a := range v.Alerts {
+			t.add(x.ID, textf("alert %s, %s", a.Name, a.Severity), textf("%d steps of escalation", len(a.Steps)))
+		}
+	}
+	return Section{Key: "operation", Title: "Operation", Blocks: []Block{{Table: t}}}
 }
 
 func (d *Dossier) waivers() Section {

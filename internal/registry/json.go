@@ -29,6 +29,8 @@ func WriteJSON(d *Dossier) ([]byte, error) {
 	put("disclosure", d.Disclosure != nil, d.Disclosure)
 	put("evaluation", d.Evaluation != nil, d.Evaluation)
 	put("comparison", d.Comparison != nil, d.Comparison)
+	put("serving", d.Serving != nil, d.Serving)
+	put("monitor", d.Monitor != nil, d.Monitor)
 	waivers := d.Waivers
 	if waivers == nil {
 		waivers = []Fact[assay.Waiver]{}
