@@ -51,9 +51,6 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return err
 	}
 	cols := fieldNames(t.Fields())
-	if len(cols) > maxColumns {
-		return tooWide(len(cols))
-	}
 	if target == "" {
 		return assay.Errorf(assay.Invalid, "--target is missing: which column is to be predicted? The data has %s", some(cols)).Try("assay init %s --target %s", data, cols[len(cols)-1])
 	}
@@ -216,7 +213,7 @@ func lookAt(ctx context.Context, t *table.Table, fields []assay.Field) ([]glance
 		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s", q, q, width))
 		dest = append(dest, &out[i].distinct, &out[i].present, &span[i])
 	}
-	rows, err := t.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+t.Relation())
+	rows, err := t.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+t.From(fieldNames(fields)...))
 	if err != nil {
 		return nil, err
 	}

@@ -105,21 +105,11 @@ func (s *session) table(ctx context.Context) (*table.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(t.Fields()) > maxColumns {
-		return nil, tooWide(len(t.Fields()))
-	}
 	if err := s.p.checkColumns(t.Fields()); err != nil {
 		return nil, err
 	}
 	s.data = t
 	return t, nil
-}
-
-// maxColumns bounds a project's data: the engine plans a statement over a wide table slowly, and a stage has hundreds of statements.
-const maxColumns = 2000
-
-func tooWide(n int) error {
-	return assay.Errorf(assay.Rejected, "the data has %s columns; a project takes at most %s", assay.FormatCount(int64(n)), assay.FormatCount(maxColumns)).Try("write the columns that matter to a file of their own")
 }
 
 // unwritable says which file could not be written and why, without the path of a server.

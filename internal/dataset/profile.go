@@ -35,6 +35,7 @@ type ProfileOptions struct {
 	Bins        int        // of a histogram; 0: table.DefaultBins
 	MemoryBytes int64      // what the table engine leaves; 0: no limit. It decides how many columns are read at a time
 	Progress    func(done, total int)
+	lean        int // for tests: leanColumns
 }
 
 // A ProfileReport is all that was seen of a data set. Every number is exact: no row is sampled and no value estimated, but for what
@@ -161,8 +162,10 @@ func Profile(ctx context.Context, t *table.Table, o ProfileOptions) (*ProfileRep
 	if err := p.examine(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.relate(ctx); err != nil {
-		return nil, err
+	if p.sieve == nil {
+		for i := range p.columns {
+			p.relateColumn(i)
+		}
 	}
 	p.kinds()
 	if err := p.pairs(ctx); err != nil {
@@ -203,6 +206,8 @@ type profiler struct {
 	y       []float64
 	rel     []*Relation
 	rates   [][]ValueRate
+	sieve   *sieve // of a profile of very many columns
+	rerank  reranker
 }
 
 func newProfiler(t *table.Table, o ProfileOptions) (*profiler, error) {
@@ -246,11 +251,18 @@ func (p *profiler) examine(ctx context.Context) error {
 	if m := p.options.MemoryBytes; m > 0 && p.table.Rows()*columnBytes*2 > m/2 {
 		atOnce = 1
 	}
+	if limit := p.options.lean; total > limit && limit > 0 || total > leanColumns {
+		p.sieve = &sieve{rows: make([]rowSum, p.table.Rows()), rest: make([]rowSum, p.table.Rows())}
+	}
 	o := table.ExamineOptions{AtOnce: atOnce, SummaryOptions: table.SummaryOptions{Bins: p.options.Bins}, Each: func(e *table.Examined) error {
-		p.columns[p.index[e.Name]] = e
+		i := p.index[e.Name]
+		p.columns[i] = e
 		p.report.Missing += e.Nulls + e.NaNs
 		if done++; p.options.Progress != nil {
 			p.options.Progress(done, total)
+		}
+		if p.sieve != nil && i != p.target {
+			p.pass(i)
 		}
 		return nil
 	}}
@@ -265,6 +277,12 @@ func (p *profiler) examine(ctx context.Context) error {
 			return err
 		}
 		p.describeTarget()
+		if err := p.targetValues(ctx); err != nil {
+			return err
+		}
+		if p.sieve != nil {
+			p.pass(p.target)
+		}
 		if p.report.Target.Task.Classifies() {
 			o.By = p.columns[p.target]
 		}

@@ -32,10 +32,7 @@ func (p *profiler) variables() {
 			at := func(s assay.Number) string { return time.Unix(int64(math.Floor(float64(s))), 0).UTC().Format(layout) }
 			v.First, v.Last = at(e.Numbers.Min), at(e.Numbers.Max)
 			if e.Type != assay.TypeTime && !e.Ranked {
-				v.Weekdays = make([]int64, 7)
-				for k, s := range e.Values {
-					v.Weekdays[(int(time.Unix(int64(math.Floor(s)), 0).UTC().Weekday())+6)%7] += e.Counts[k]
-				}
+				v.Weekdays = weekdays(e)
 			}
 		}
 		if p.kind[i] == KindIdentifier || len(v.Top) > 0 && v.Top[0].Count == 1 && e.Rows > 1 {
@@ -60,6 +57,15 @@ func (p *profiler) variables() {
 			t.Classes[k].Value = fmt.Sprintf("(hidden %d)", k+1)
 		}
 	}
+}
+
+// weekdays counts the rows by day of the week, from Monday.
+func weekdays(e *table.Examined) []int64 {
+	out := make([]int64, 7)
+	for k, s := range e.Values {
+		out[(int(time.Unix(int64(math.Floor(s)), 0).UTC().Weekday())+6)%7] += e.Counts[k]
+	}
+	return out
 }
 
 // maxShown is how many characters of a value a report shows.

@@ -119,23 +119,31 @@ var placeholderTexts = []string{
 	"undefined", "unspecified", "not applicable", "not available", "not reported", "not known", "no answer", "no data", "tbd", "tba", "refused", "n/k", "xxx", "9999-12-31", "1900-01-01", "0000-00-00",
 }
 
-// placeholders looks for sentinels and for texts that say that there is no value, and keeps the best reason for each value.
-func (p *profiler) placeholders() {
-	for i, e := range p.columns {
-		if e.Texts != nil && e.Type == assay.TypeString {
-			for k, s := range e.Texts {
-				plain := strings.ToLower(strings.TrimSpace(s))
-				if plain == "" || slices.Contains(placeholderTexts, plain) {
-					why := "a text that says so"
-					if plain == "" {
-						why = "an empty text or spaces only"
-					}
-					p.report.Disguised = append(p.report.Disguised, Disguise{e.Name, s, e.Counts[k], "placeholder", why})
+// disguised looks at one column.
+func (p *profiler) disguised(i int) {
+	e := p.columns[i]
+	if e.Texts != nil && e.Type == assay.TypeString {
+		for k, s := range e.Texts {
+			plain := strings.ToLower(strings.TrimSpace(s))
+			if plain == "" || slices.Contains(placeholderTexts, plain) {
+				why := "a text that says so"
+				if plain == "" {
+					why = "an empty text or spaces only"
 				}
+				p.report.Disguised = append(p.report.Disguised, Disguise{e.Name, s, e.Counts[k], "placeholder", why})
 			}
 		}
-		if e.Texts == nil && !e.Ranked && e.Type.Numeric() && i != p.target {
-			p.sentinels(e)
+	}
+	if e.Texts == nil && !e.Ranked && e.Type.Numeric() && i != p.target {
+		p.sentinels(e)
+	}
+}
+
+// placeholders looks for sentinels and for texts that say that there is no value, and keeps the best reason for each value.
+func (p *profiler) placeholders() {
+	if p.sieve == nil {
+		for i := range p.columns {
+			p.disguised(i)
 		}
 	}
 	best := map[[2]string]Disguise{}

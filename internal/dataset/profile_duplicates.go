@@ -46,6 +46,12 @@ func (p *profiler) repeats(ctx context.Context, columns []int) (int64, error) {
 	if rows < 2 {
 		return 0, nil
 	}
+	if p.sieve != nil {
+		if len(columns) == len(p.columns) {
+			return p.leanRepeats(ctx, p.sieve.rows, columns)
+		}
+		return p.leanRepeats(ctx, p.sieve.rest, columns)
+	}
 	if !coded {
 		var names []string
 		for _, i := range columns {

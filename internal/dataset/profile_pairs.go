@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sort"
 
 	"golang.org/x/sync/errgroup"
@@ -94,6 +95,14 @@ func (p *profiler) pairs(ctx context.Context) error {
 
 // chosen returns the columns that are compared, in the order of the table.
 func (p *profiler) chosen() []int {
+	if p.sieve != nil {
+		p.prune()
+		if p.sieve.eligible > PairColumns {
+			p.limitPairs(p.sieve.eligible)
+		}
+		slices.Sort(p.sieve.kept)
+		return p.sieve.kept
+	}
 	var all []int
 	for i, e := range p.columns {
 		if quantitative(e) || categorical(e) {
@@ -103,17 +112,8 @@ func (p *profiler) chosen() []int {
 	if len(all) <= PairColumns {
 		return all
 	}
-	p.report.Limits = append(p.report.Limits, fmt.Sprintf("%d of %d columns are compared with each other: those most related to the target, then the first", PairColumns, len(all)))
-	strength := func(i int) float64 {
-		if i == p.target {
-			return 2
-		}
-		if p.rel[i] == nil || math.IsNaN(float64(p.rel[i].Strength)) {
-			return -1
-		}
-		return float64(p.rel[i].Strength)
-	}
-	sort.SliceStable(all, func(a, b int) bool { return strength(all[a]) > strength(all[b]) })
+	p.limitPairs(len(all))
+	sort.SliceStable(all, func(a, b int) bool { return p.strength(all[a]) > p.strength(all[b]) })
 	all = all[:PairColumns]
 	sort.Ints(all)
 	return all
@@ -169,30 +169,37 @@ func transpose(cells []uint32, rows, columns int) []uint32 {
 	return out
 }
 
+// maskOf marks the rows in which a column is missing, if it is in some and not in all.
+func maskOf(i int, e *table.Examined) (holeMask, bool) {
+	n := e.Codes.Len()
+	if m := missing(e); m == 0 || m == e.Rows || n == 0 {
+		return holeMask{}, false
+	}
+	b := make([]uint64, (n+63)/64)
+	for r := range n {
+		if e.Codes.At(r) == 0 {
+			b[r/64] |= 1 << (r % 64)
+		}
+	}
+	return holeMask{i, b, missing(e)}, true
+}
+
 // holes relates the missing values of columns to each other.
 func (p *profiler) holes() {
-	type mask struct {
-		i    int
-		bits []uint64
-		n    int64
-	}
-	var masks []mask
-	for i, e := range p.columns {
-		n := e.Codes.Len()
-		if m := missing(e); m == 0 || m == e.Rows || n == 0 {
-			continue
-		}
-		if len(masks) == PairColumns {
-			p.report.Limits = append(p.report.Limits, fmt.Sprintf("the missing values of the first %d columns are compared with each other", PairColumns))
-			break
-		}
-		b := make([]uint64, (n+63)/64)
-		for r := range n {
-			if e.Codes.At(r) == 0 {
-				b[r/64] |= 1 << (r % 64)
+	var masks []holeMask
+	if p.sieve != nil {
+		masks = p.sieve.masks
+		slices.SortFunc(masks, func(a, b holeMask) int { return a.column - b.column })
+	} else {
+		for i, e := range p.columns {
+			if m, ok := maskOf(i, e); ok {
+				masks = append(masks, m)
 			}
 		}
-		masks = append(masks, mask{i, b, missing(e)})
+	}
+	if len(masks) > PairColumns {
+		p.report.Limits = append(p.report.Limits, fmt.Sprintf("the missing values of the first %d of %d columns are compared with each other", PairColumns, len(masks)))
+		masks = masks[:PairColumns]
 	}
 	n := float64(p.report.Rows)
 	for x, a := range masks {
@@ -203,7 +210,7 @@ func (p *profiler) holes() {
 			}
 			fa, fb := float64(a.n)/n, float64(b.n)/n
 			phi := (float64(both)/n - fa*fb) / math.Sqrt(fa*(1-fa)*fb*(1-fb))
-			p.report.Holes = append(p.report.Holes, HolePair{p.columns[a.i].Name, p.columns[b.i].Name, both, assay.Number(phi)})
+			p.report.Holes = append(p.report.Holes, HolePair{p.columns[a.column].Name, p.columns[b.column].Name, both, assay.Number(phi)})
 		}
 	}
 }

@@ -73,40 +73,48 @@ func valueText(e *table.Examined, i int) string {
 	return strconv.FormatFloat(e.Values[i], 'g', -1, 64)
 }
 
-// relate measures how much each column tells about the target by itself.
-func (p *profiler) relate(ctx context.Context) error {
-	if p.target < 0 {
+// targetValues reads the target where it is a number to predict.
+func (p *profiler) targetValues(ctx context.Context) error {
+	e := p.columns[p.target]
+	if p.report.Target.Task.Classifies() || e.Numbers == nil {
 		return nil
 	}
-	t := p.report.Target
-	if !t.Task.Classifies() {
-		e := p.columns[p.target]
-		if e.Numbers == nil {
-			return nil
-		}
-		f, err := p.table.Frame(ctx, []string{e.Name}, "")
-		if err != nil {
-			return err
-		}
+	f, err := p.table.Frame(ctx, []string{e.Name}, "")
+	if err == nil {
 		p.y = f[0].Floats
 	}
-	if t.Task.Classifies() && len(t.Classes) < 2 {
-		return nil
+	return err
+}
+
+// relateColumn measures how much a column tells about the target by itself.
+func (p *profiler) relateColumn(i int) {
+	if p.target < 0 || i == p.target {
+		return
 	}
-	for i, e := range p.columns {
-		if i == p.target {
-			continue
-		}
-		nan := assay.Number(math.NaN())
-		r := &Relation{Strength: nan, AUC: nan, CramersV: nan, Eta: nan, Spearman: nan, MissingIn: nan, MissingOut: nan}
-		p.rel[i] = r
-		if t.Task.Classifies() {
-			p.relateClasses(i, e, r)
-		} else {
-			p.relateNumber(i, e, r)
-		}
+	t, e := p.report.Target, p.columns[i]
+	if t.Task.Classifies() && len(t.Classes) < 2 || !t.Task.Classifies() && p.y == nil {
+		return
 	}
-	return nil
+	nan := assay.Number(math.NaN())
+	r := &Relation{Strength: nan, AUC: nan, CramersV: nan, Eta: nan, Spearman: nan, MissingIn: nan, MissingOut: nan}
+	p.rel[i] = r
+	if t.Task.Classifies() {
+		p.relateClasses(i, e, r)
+		return
+	}
+	p.relateNumber(i, e, r)
+	if y := p.columns[p.target]; len(p.columns) > PairColumns && quantitative(e) && quantitative(y) {
+		// Which columns are compared with each other depends on it; otherwise it comes with the pairs.
+		r.rankBy(p.rerank.spearman(e, y))
+	}
+}
+
+// rankBy takes a rank correlation for the strength of the relation unless that is stronger already.
+func (r *Relation) rankBy(spearman float64) {
+	r.Spearman = assay.Number(spearman)
+	if s := assay.Number(math.Abs(spearman)); !math.IsNaN(float64(s)) && !(r.Strength > s) {
+		r.Strength, r.Measure = s, "spearman"
+	}
 }
 
 // relateClasses counts the column's values by class of the target.
@@ -333,10 +341,7 @@ func (p *profiler) relatePairs() {
 			continue
 		}
 		if r := p.rel[p.index[other]]; r != nil {
-			r.Spearman = q.Spearman
-			if s := assay.Number(math.Abs(float64(q.Spearman))); !math.IsNaN(float64(s)) && !(r.Strength > s) {
-				r.Strength, r.Measure = s, "spearman"
-			}
+			r.rankBy(float64(q.Spearman))
 		}
 	}
 }

@@ -325,7 +325,7 @@ func (d *Division) uniqueKeys(ctx context.Context) ([][16]byte, error) {
 	for _, k := range key {
 		missing = append(missing, table.Ident(k)+" IS NULL")
 	}
-	rows, err := d.table.Query(ctx, "SELECT count(*) FILTER ("+strings.Join(missing, " OR ")+") FROM "+d.table.Relation())
+	rows, err := d.table.Query(ctx, "SELECT count(*) FILTER ("+strings.Join(missing, " OR ")+") FROM "+d.table.From(key...))
 	if err != nil {
 		return nil, err
 	}

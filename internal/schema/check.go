@@ -3,6 +3,8 @@ package schema
 import (
 	"context"
 	"fmt"
+	"math/bits"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -90,16 +92,18 @@ type broken struct {
 
 // A tally gathers counts over one relation, each expression once.
 type tally struct {
-	sums []string
-	at   map[string]int
+	sums    []string
+	columns [][]string // that each reads
+	at      map[string]int
 }
 
-// add returns the index of the count of rows for which where is true.
-func (y *tally) add(where string) int {
+// add returns the index of the count of rows for which where, which reads the given columns, is true.
+func (y *tally) add(where string, columns []string) int {
 	i, ok := y.at[where]
 	if !ok {
 		i = len(y.sums)
 		y.at[where] = i
+		y.columns = append(y.columns, columns)
 		if value, ok := strings.CutSuffix(where, " IS NOT NULL"); ok {
 			y.sums = append(y.sums, "count("+value+")")
 		} else {
@@ -114,11 +118,18 @@ func (c *checking) run(ctx context.Context, y *tally) ([]int64, error) {
 	counts := make([]int64, len(y.sums))
 	for from := 0; from < len(counts); from += maxSums {
 		to := min(from+maxSums, len(counts))
-		if err := c.row(ctx, "SELECT "+strings.Join(y.sums[from:to], ", ")+" FROM "+c.table.Relation()+" AS t", counts[from:to]); err != nil {
+		if err := c.row(ctx, "SELECT "+strings.Join(y.sums[from:to], ", ")+" FROM "+c.from(y.columns[from:to]...)+" AS t", counts[from:to]); err != nil {
 			return nil, err
 		}
 	}
 	return counts, nil
+}
+
+// from returns what to select from so that the given columns can be read.
+func (c *checking) from(columns ...[]string) string {
+	all := slices.Concat(columns...)
+	slices.Sort(all)
+	return c.table.From(slices.Compact(all)...)
 }
 
 // maxSums is how many aggregates one statement holds. The engine plans a statement in time that grows with the square of them, while a
@@ -132,7 +143,7 @@ func (c *checking) count(ctx context.Context) error {
 	slots := make([]int, len(c.rules))
 	for i := range c.rules {
 		if r := &c.rules[i]; r.bad != "" && r.bad != "true" && r.grouped == "" {
-			slots[i] = first.add(r.bad)
+			slots[i] = first.add(r.bad, r.columns)
 		}
 	}
 	counts, err := c.run(ctx, first)
@@ -150,14 +161,14 @@ func (c *checking) count(ctx context.Context) error {
 			bad[i] = c.table.Rows()
 		case r.grouped != "":
 			if err := c.row(ctx, "SELECT CAST(coalesce(sum(CASE WHEN "+r.groupBad+" THEN n END), 0) AS BIGINT) FROM (SELECT "+r.grouped+
-				" AS x, count(*) AS n FROM "+c.table.Relation()+" AS t GROUP BY 1)", bad[i:i+1]); err != nil {
+				" AS x, count(*) AS n FROM "+c.from(r.columns)+" AS t GROUP BY 1)", bad[i:i+1]); err != nil {
 				return err
 			}
 		case r.bad != "":
 			bad[i] = counts[slots[i]]
 		}
 		if bad[i] > 0 && c.rules[i].checked != "" {
-			slots[i] = second.add(c.rules[i].checked)
+			slots[i] = second.add(c.rules[i].checked, c.rules[i].columns)
 		}
 	}
 	if counts, err = c.run(ctx, second); err != nil {
@@ -216,7 +227,7 @@ func (c *checking) repeated(ctx context.Context, r *tableRule) (int64, error) {
 		return n[0], err
 	}
 	missing := make([]int64, 1)
-	err = c.row(ctx, "SELECT count(*) FROM "+c.table.Relation()+" AS t WHERE NOT ("+present(r.keys)+")", missing)
+	err = c.row(ctx, "SELECT count(*) FROM "+c.from(r.columns)+" AS t WHERE NOT ("+present(r.keys)+")", missing)
 	return n[0] + missing[0], err
 }
 
@@ -233,7 +244,7 @@ func (c *checking) dense(ctx context.Context, r *tableRule) (bool, error) {
 		return false, nil
 	}
 	k := r.keys[0]
-	from := " FROM " + c.table.Relation() + " AS t"
+	from := " FROM " + c.from(r.columns) + " AS t"
 	span := make([]int64, 3)
 	if err := c.row(ctx, "SELECT count("+k+"), coalesce(TRY_CAST(min("+k+") AS BIGINT), 0), coalesce(TRY_CAST(max("+k+") AS BIGINT), -1)"+from, span); err != nil {
 		return false, err
@@ -249,18 +260,26 @@ func (c *checking) dense(ctx context.Context, r *tableRule) (bool, error) {
 
 // grouped counts the rows whose key occurs more than once.
 func (c *checking) grouped(ctx context.Context, r *tableRule, n []int64) error {
-	return c.row(ctx, "SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM (SELECT count(*) AS n FROM "+c.table.Relation()+" AS t WHERE "+
+	return c.row(ctx, "SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM (SELECT count(*) AS n FROM "+c.from(r.columns)+" AS t WHERE "+
 		present(r.keys)+" GROUP BY "+strings.Join(r.keys, ", ")+" HAVING count(*) > 1)", n)
 }
 
 // present is true for a row that has every part of a key.
 func present(keys []string) string { return strings.Join(keys, " IS NOT NULL AND ") + " IS NOT NULL" }
 
-// source returns what to select from so that every violated rule has its SQL, repeated keys included, and fills in the latter.
-func (c *checking) source() string {
+// source returns what to select from so that the given violated rules have their SQL, repeated keys included, and fills in the latter.
+// With it are the columns of the table that the rules read, unless all are wanted.
+func (c *checking) source(violated []broken, all bool) string {
 	from := c.table.Relation() + " AS t"
-	for i := range c.violated {
-		b := &c.violated[i]
+	if !all {
+		read := make([][]string, len(violated))
+		for i := range violated {
+			read[i] = violated[i].rule.columns
+		}
+		from = c.from(read...) + " AS t"
+	}
+	for i := range violated {
+		b := &violated[i]
 		if b.rule.keys == nil {
 			continue
 		}
@@ -271,7 +290,7 @@ func (c *checking) source() string {
 			parts = append(parts, k+" AS "+part)
 			on = append(on, k+" = "+d+"."+part)
 		}
-		from += " LEFT JOIN (SELECT " + strings.Join(parts, ", ") + " FROM " + c.table.Relation() + " AS t WHERE " + present(b.rule.keys) +
+		from += " LEFT JOIN (SELECT " + strings.Join(parts, ", ") + " FROM " + c.from(b.rule.columns) + " AS t WHERE " + present(b.rule.keys) +
 			" GROUP BY " + strings.Join(b.rule.keys, ", ") + " HAVING count(*) > 1) AS " + d + " ON " + strings.Join(on, " AND ")
 		b.bad = d + ".k0 IS NOT NULL"
 		if b.rule.rule == RuleKey {
@@ -283,46 +302,81 @@ func (c *checking) source() string {
 
 // locate runs the second scan: the first rows of each violated rule, and how many rows fail.
 func (c *checking) locate(ctx context.Context) error {
-	from := c.source()
-	var sums, bads []string
-	var which, every []int
+	var every []int
+	var some []broken
 	for _, b := range c.violated {
-		hard := b.rule.terms.Severity != Warning
 		switch {
 		case b.bad == "true":
 			every = append(every, b.violation)
-			if hard {
+			if b.rule.terms.Severity != Warning {
 				c.failing = c.table.Rows()
 			}
-		case b.bad != "":
-			which = append(which, b.violation)
-			sums = append(sums, fmt.Sprintf("array_to_string(min(CASE WHEN %s THEN t._row END, %d), ',')", b.bad, c.first))
-			if hard {
-				bads = append(bads, "("+b.bad+")")
-			}
+		case b.bad != "" || b.rule.keys != nil:
+			some = append(some, b)
 		}
 	}
 	if len(every) > 0 {
-		if err := c.rows(ctx, fmt.Sprintf("SELECT array_to_string(min(t._row, %d), ',') FROM %s AS t", c.first, c.table.Relation()), every[:1]); err != nil {
+		if err := c.rows(ctx, fmt.Sprintf("SELECT array_to_string(min(t._row, %d), ',') FROM %s AS t", c.first, c.from()), every[:1]); err != nil {
 			return err
 		}
 		for _, i := range every[1:] {
 			c.violations[i].Rows = append(c.violations[i].Rows, c.violations[every[0]].Rows...)
 		}
 	}
-	for at := 0; at < len(sums); at += maxSums {
-		to := min(at+maxSums, len(sums))
-		if err := c.rows(ctx, "SELECT "+strings.Join(sums[at:to], ", ")+" FROM "+from, which[at:to]); err != nil {
+	var failing []uint64 // a bit a row, where one statement cannot hold all rules
+	for batch := range slices.Chunk(some, maxSums) {
+		from := c.source(batch, false)
+		var sums, bads []string
+		var which []int
+		for _, b := range batch {
+			which = append(which, b.violation)
+			sums = append(sums, fmt.Sprintf("array_to_string(min(CASE WHEN %s THEN t._row END, %d), ',')", b.bad, c.first))
+			if b.rule.terms.Severity != Warning {
+				bads = append(bads, "("+b.bad+")")
+			}
+		}
+		if err := c.rows(ctx, "SELECT "+strings.Join(sums, ", ")+" FROM "+from, which); err != nil {
+			return err
+		}
+		if len(bads) == 0 || c.failing == c.table.Rows() {
+			continue
+		}
+		bad := strings.Join(bads, " OR ")
+		if len(some) <= maxSums {
+			n := make([]int64, 1)
+			err := c.row(ctx, "SELECT coalesce(count_if("+bad+"), 0) FROM "+from, n)
+			c.failing = n[0]
+			return err
+		}
+		var err error
+		if failing, err = c.mark(ctx, "SELECT t._row FROM "+from+" WHERE "+bad, failing); err != nil {
 			return err
 		}
 	}
-	if len(bads) == 0 || c.failing == c.table.Rows() {
-		return nil
+	for _, w := range failing {
+		c.failing += int64(bits.OnesCount64(w))
 	}
-	n := make([]int64, 1)
-	err := c.row(ctx, "SELECT coalesce(count_if("+strings.Join(bads, " OR ")+"), 0) FROM "+from, n)
-	c.failing = n[0]
-	return err
+	return nil
+}
+
+// mark sets the bit of every row number that a query answers, and returns the bits.
+func (c *checking) mark(ctx context.Context, query string, set []uint64) ([]uint64, error) {
+	rows, err := c.table.Query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		for int(n/64) >= len(set) {
+			set = append(set, 0) // a view keeps the numbers of its rows, so they may exceed their count
+		}
+		set[n/64] |= 1 << (n % 64)
+	}
+	return set, rows.Close()
 }
 
 // rows runs a query that answers lists of row numbers, and adds them to the violations.

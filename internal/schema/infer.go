@@ -101,6 +101,14 @@ func (in *inferring) known() error {
 	return bad.Err(assay.NotFound, "the table has no such column")
 }
 
+func fieldNames(fields []assay.Field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
 // seen is what one column shows.
 type seen struct {
 	values, distinct, nan, inf int64
@@ -135,7 +143,7 @@ func (in *inferring) batch(ctx context.Context, fields []assay.Field) error {
 		a := &all[i]
 		dest = append(dest, &a.values, &a.distinct, &a.nan, &a.inf, &least[i], &greatest[i], &a.shortest, &a.longest)
 	}
-	rows, err := in.table.Query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+in.table.Relation()+" AS t")
+	rows, err := in.table.Query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+in.table.From(fieldNames(fields)...)+" AS t")
 	if err != nil {
 		return err
 	}
@@ -273,7 +281,7 @@ func (in *inferring) histograms(ctx context.Context, fields []assay.Field, all [
 	for i := range texts {
 		dest = append(dest, &texts[i])
 	}
-	rows, err := in.table.Query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+in.table.Relation()+" AS t")
+	rows, err := in.table.Query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+in.table.From(fieldNames(fields)...)+" AS t")
 	if err != nil {
 		return err
 	}
@@ -346,7 +354,7 @@ func (in *inferring) pattern(ctx context.Context, f assay.Field, a *seen) (*Patt
 	classes := strings.Repeat("A", 26) + strings.Repeat("a", 26) + strings.Repeat("9", 10)
 	shape := "translate(" + id + ", " + quote(lettersOfShapes+"0123456789") + ", " + quote(classes) + ")"
 	var shapes []string
-	err := in.pairs(ctx, fmt.Sprintf("SELECT %s, count(*) FROM %s AS t WHERE %s IS NOT NULL GROUP BY 1 LIMIT %d", shape, in.table.Relation(), id, maxShapes+1),
+	err := in.pairs(ctx, fmt.Sprintf("SELECT %s, count(*) FROM %s AS t WHERE %s IS NOT NULL GROUP BY 1 LIMIT %d", shape, in.table.From(f.Name), id, maxShapes+1),
 		func(v string, _ int64) { shapes = append(shapes, v) })
 	if err != nil || len(shapes) > maxShapes {
 		return nil, err

@@ -22,7 +22,7 @@ func (c *checking) quarantine(ctx context.Context, path string) error {
 			return assay.Errorf(assay.Invalid, "the table has a column %s, which a quarantine file needs for itself", f.Name)
 		}
 	}
-	from := c.source()
+	from := c.source(c.violated, true)
 	reasons, failing := []string{"'; '"}, []string{"false"}
 	for _, b := range c.violated {
 		if b.bad == "" {

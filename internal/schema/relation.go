@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,8 @@ type tableRule struct {
 	checked  string // SQL of the rows that the rule speaks of; "" for all of them
 	holds    bool   // of a rule about the table: whether it holds
 	keys     []string
-	integers bool // keys is one column of integers
+	integers bool     // keys is one column of integers
+	columns  []string // that the rule reads
 	// A rule on strings that repeat is counted on the different strings: grouped is what to group by, and groupBad is true for a group x
 	// that breaks the rule.
 	grouped, groupBad string
@@ -27,12 +29,15 @@ type compiler struct {
 	fields map[string]assay.Field
 	order  []string
 	values []string // SQL of each column in the form that rules see, NULL for what is missing or of another type
+	wide   bool     // no rule is to take a statement of its own that can do without
 }
 
 // rules compiles every constraint that speaks of something the table has.
 func (s *Schema) rules(t *table.Table) ([]tableRule, error) {
 	k := &compiler{schema: s, fields: map[string]assay.Field{}}
-	for _, f := range t.Fields() {
+	fields := t.Fields()
+	k.wide = len(fields) >= table.WideColumns
+	for _, f := range fields {
 		k.fields[f.Name] = f
 		k.order = append(k.order, f.Name)
 	}
@@ -64,8 +69,15 @@ func (s *Schema) rules(t *table.Table) ([]tableRule, error) {
 		case c.rule == RuleKey:
 			out = append(out, k.key(c)...)
 		case c.rule == RuleCondition:
-			e := conditions[c.index].root.sql(k.operand)
-			out = append(out, tableRule{constraint: c, bad: "NOT " + e, checked: e + " IS NOT NULL"})
+			var read []string
+			e := conditions[c.index].root.sql(func(i int) string {
+				if k.values[i] != "NULL" {
+					read = append(read, s.Columns[i].Name)
+				}
+				return k.operand(i)
+			})
+			slices.Sort(read)
+			out = append(out, tableRule{constraint: c, bad: "NOT " + e, checked: e + " IS NOT NULL", columns: slices.Compact(read)})
 		}
 	}
 	return out, nil
@@ -165,7 +177,7 @@ func (k *compiler) column(c constraint) []tableRule {
 		return nil
 	}
 	id := ident(col.Name)
-	rule := tableRule{constraint: c, checked: id + " IS NOT NULL"}
+	rule := tableRule{constraint: c, checked: id + " IS NOT NULL", columns: []string{col.Name}}
 	if c.rule == RuleNotNull {
 		rule.bad, rule.checked = id+" IS NULL", ""
 		return []tableRule{rule}
@@ -206,7 +218,7 @@ func (k *compiler) column(c constraint) []tableRule {
 		rule.bad = outside(col, v)
 	case RuleSet:
 		rule.bad = notIn(col, v)
-		if col.Type == assay.TypeString {
+		if col.Type == assay.TypeString && !k.wide {
 			rule.grouped, rule.groupBad = v, notIn(col, "x")
 		}
 	case RuleLength:
@@ -311,7 +323,7 @@ func (k *compiler) key(c constraint) []tableRule {
 			if col.Type == assay.TypeNumber {
 				v = notNaN(v)
 			}
-			r.keys = append(r.keys, v)
+			r.keys, r.columns = append(r.keys, v), append(r.columns, name)
 			r.integers = len(r.keys) == 1 && col.Type == assay.TypeInteger && k.fit(col) == fitSame
 		}
 	}

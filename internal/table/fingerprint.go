@@ -137,7 +137,7 @@ func (t *Table) eachFingerprint(ctx context.Context, columns []string, cond stri
 	for _, f := range fields {
 		selects = append(selects, Ident(f.Name))
 	}
-	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.relation+where(cond))
+	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.read(fields, cond))
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (t *Table) Frame(ctx context.Context, columns []string, cond string) (assay
 		}
 	}
 	// A scan of a stored table in one stream is in the order of rowid already; the engine preserves insertion order.
-	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.relation+where(cond))
+	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.read(fields, cond))
 	if err != nil {
 		return nil, err
 	}

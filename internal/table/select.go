@@ -10,7 +10,11 @@ import (
 // columns if Frame or the order of its rows is asked for. query must not hold text from a user unless Condition has accepted it.
 func (t *Table) Select(ctx context.Context, query string, fields []assay.Field) (*Table, error) {
 	v := *t
-	v.relation, v.fields = t.engine.name("v"), fields
+	v.relation, v.fields, v.base, v.kept = t.engine.name("v"), fields, "", ""
+	v.index = make(map[string]int, len(fields))
+	for i, f := range fields {
+		v.index[f.Name] = i
+	}
 	if err := t.engine.exec(ctx, "CREATE VIEW "+v.relation+" AS "+query); err != nil {
 		return nil, err
 	}

@@ -160,23 +160,23 @@ func (o *SummaryOptions) check() error {
 func (t *Table) summarize(ctx context.Context, f assay.Field, o *SummaryOptions) (*Summary, error) {
 	if textual(f.Type) {
 		s := &Summary{Name: f.Name, Type: f.Type, Top: []Frequency{}}
-		return s, t.countTexts(ctx, s, Ident(f.Name), o, true)
+		return s, t.countTexts(ctx, s, f, Ident(f.Name), o, true)
 	}
-	e, err := t.examineNumbers(ctx, f, &ExamineOptions{SummaryOptions: *o}, &scratch{}, false)
+	es, err := t.examineNumbers(ctx, []assay.Field{f}, &ExamineOptions{SummaryOptions: *o}, &scratch{}, false)
 	if err != nil {
 		return nil, err
 	}
-	return &e.Summary, nil
+	return &es[0].Summary, nil
 }
 
 // countTexts fills in what follows from one grouped count of an expression.
-func (t *Table) countTexts(ctx context.Context, s *Summary, expression string, o *SummaryOptions, lengths bool) error {
+func (t *Table) countTexts(ctx context.Context, s *Summary, f assay.Field, expression string, o *SummaryOptions, lengths bool) error {
 	size := "length(v)"
 	if s.Type == assay.TypeBinary {
 		size = "octet_length(v)"
 		s.Top = []Frequency{}
 	}
-	sql := "WITH g AS MATERIALIZED (SELECT " + expression + " AS v, count(*) AS n FROM " + t.relation + where(o.Where) + " GROUP BY 1)" +
+	sql := "WITH g AS MATERIALIZED (SELECT " + expression + " AS v, count(*) AS n FROM " + t.read([]assay.Field{f}, o.Where) + " GROUP BY 1)" +
 		" SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n) FILTER (v IS NULL), 0)::BIGINT, count(v), count(v) FILTER (n = 1)," +
 		" coalesce(min(" + size + "), 0)::BIGINT, coalesce(max(" + size + "), 0)::BIGINT, (sum(" + size + " * n) / sum(n) FILTER (v IS NOT NULL))::DOUBLE, NULL::VARCHAR FROM g"
 	if o.Top > 0 && s.Type != assay.TypeBinary {

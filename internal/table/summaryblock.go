@@ -19,7 +19,7 @@ func (t *Table) Blocks(ctx context.Context, columns []string, cond string, f fun
 			selects[i] = Ident(f.Name)
 		}
 	}
-	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.relation+where(cond))
+	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.read(fields, cond))
 	if err != nil {
 		return err
 	}

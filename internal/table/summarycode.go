@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -108,31 +109,78 @@ func (t *Table) Examine(ctx context.Context, columns []string, o ExamineOptions)
 	turn := make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(at)
-	for _, f := range fields {
+	for _, fs := range t.groups(fields) {
 		g.Go(func() error {
 			sc := <-free
 			defer func() { free <- sc }()
-			var e *Examined
+			var es []*Examined
 			var err error
-			if textual(f.Type) {
-				e, err = t.examineTexts(ctx, f, &o)
+			if textual(fs[0].Type) {
+				es, err = t.examineTexts(ctx, fs, &o)
 			} else {
-				e, err = t.examineNumbers(ctx, f, &o, sc, true)
+				es, err = t.examineNumbers(ctx, fs, &o, sc, true)
 			}
 			if err != nil {
 				return err
 			}
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			return o.Each(e)
+			for _, e := range es {
+				if err := o.Each(e); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	}
 	return g.Wait()
 }
 
+// Limits of a group of columns that one statement reads. A statement over a wide table costs milliseconds however few rows there are.
+const (
+	groupValues  = 1 << 20
+	groupColumns = 256
+)
+
+// groups puts columns together that one statement reads: of numbers or of text, in the order of fields. Where a column has many rows,
+// or the table few columns, each is alone.
+func (t *Table) groups(fields []assay.Field) [][]assay.Field {
+	size := 1
+	if len(t.fields) >= WideColumns {
+		size = int(max(1, min(groupColumns, groupValues/max(t.rows, 1))))
+	}
+	var out [][]assay.Field
+	var open [2][]assay.Field
+	for _, f := range fields {
+		kind := 0
+		if textual(f.Type) {
+			kind = 1
+		}
+		if open[kind] = append(open[kind], f); len(open[kind]) == size {
+			out, open[kind] = append(out, open[kind]), nil
+		}
+	}
+	for _, fs := range open {
+		if len(fs) > 0 {
+			out = append(out, fs)
+		}
+	}
+	return out
+}
+
+// idents lists the names of columns for SELECT.
+func idents(fields []assay.Field) string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = Ident(f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
 // A scratch is what one worker uses again for each column.
 type scratch struct {
-	keys, keys2 []uint64
+	keys        [][]uint64 // one for each column of a group
+	keys2       []uint64
 	rows, rows2 []uint32
 	counts      []uint32
 }
@@ -144,22 +192,42 @@ func sized[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-func (t *Table) examineNumbers(ctx context.Context, f assay.Field, o *ExamineOptions, sc *scratch, coded bool) (*Examined, error) {
-	c := column{keys: sized(sc.keys, int(t.rows))[:0]}
-	r, err := t.engine.query(ctx, "SELECT "+Ident(f.Name)+" FROM "+t.relation+where(o.Where))
+// examineNumbers reads some columns that are not text, all at once.
+func (t *Table) examineNumbers(ctx context.Context, fields []assay.Field, o *ExamineOptions, sc *scratch, coded bool) ([]*Examined, error) {
+	for len(sc.keys) < len(fields) {
+		sc.keys = append(sc.keys, nil)
+	}
+	columns := make([]column, len(fields))
+	for i := range columns {
+		columns[i].keys = sized(sc.keys[i], int(t.rows))[:0]
+	}
+	r, err := t.engine.query(ctx, "SELECT "+idents(fields)+" FROM "+t.read(fields, o.Where))
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	for r.nextChunk() {
-		if err := c.add(&r.vectors[0], r.size); err != nil {
-			return nil, err
+		for i := range columns {
+			if err := columns[i].add(&r.vectors[i], r.size); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := r.Close(); err != nil {
 		return nil, err
 	}
-	sc.keys = c.keys
+	out := make([]*Examined, len(fields))
+	for i := range columns {
+		sc.keys[i] = columns[i].keys
+		if out[i], err = t.examineColumn(ctx, fields[i], &columns[i], o, sc, coded); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// examineColumn describes a column whose values are read.
+func (t *Table) examineColumn(ctx context.Context, f assay.Field, c *column, o *ExamineOptions, sc *scratch, coded bool) (*Examined, error) {
 	e := &Examined{Summary: Summary{Name: f.Name, Type: f.Type, Rows: c.rows, Nulls: c.nulls, NaNs: c.nans, Top: []Frequency{}}, AUC: math.NaN()}
 	by := o.By
 	if !coded {
@@ -179,7 +247,7 @@ func (t *Table) examineNumbers(ctx context.Context, f assay.Field, o *ExamineOpt
 	if c.wide {
 		// float64 cannot tell all values of a 128-bit integer or a decimal apart; their texts can.
 		e.Distinct, e.Unique = 0, 0
-		return e, t.countTexts(ctx, &e.Summary, "CAST("+Ident(f.Name)+" AS VARCHAR)", &o.SummaryOptions, false)
+		return e, t.countTexts(ctx, &e.Summary, f, "CAST("+Ident(f.Name)+" AS VARCHAR)", &o.SummaryOptions, false)
 	}
 	return e, nil
 }

@@ -161,34 +161,52 @@ func (l *lexicon) add(v *vector, n int, codes []uint16) []uint16 {
 	return codes
 }
 
-// examineTexts reads a column of text once. Where there are too many distinct texts to keep, one grouped count in the database tells
-// how many, and which are frequent.
-func (t *Table) examineTexts(ctx context.Context, f assay.Field, o *ExamineOptions) (*Examined, error) {
-	l := lexicon{index: map[string]uint32{}, binary: f.Type == assay.TypeBinary, lengths: Lengths{Max: -1}}
-	r, err := t.engine.query(ctx, "SELECT "+Ident(f.Name)+" FROM "+t.relation+where(o.Where))
+// examineTexts reads some columns of text, all at once. Where one has too many distinct texts to keep, a grouped count in the database
+// tells how many, and which are frequent.
+func (t *Table) examineTexts(ctx context.Context, fields []assay.Field, o *ExamineOptions) ([]*Examined, error) {
+	lexica, codes := make([]lexicon, len(fields)), make([][]uint16, len(fields))
+	for i, f := range fields {
+		lexica[i] = lexicon{index: map[string]uint32{}, binary: f.Type == assay.TypeBinary, lengths: Lengths{Max: -1}}
+		codes[i] = make([]uint16, 0, t.rows)
+	}
+	r, err := t.engine.query(ctx, "SELECT "+idents(fields)+" FROM "+t.read(fields, o.Where))
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	codes := make([]uint16, 0, t.rows)
 	for r.nextChunk() {
-		codes = l.add(&r.vectors[0], r.size, codes)
+		for i := range lexica {
+			codes[i] = lexica[i].add(&r.vectors[i], r.size, codes[i])
+		}
 	}
 	if err := r.Close(); err != nil {
 		return nil, err
 	}
+	out := make([]*Examined, len(fields))
+	for i, f := range fields {
+		if out[i], err = t.examineLexicon(ctx, f, &lexica[i], codes[i], o); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// examineLexicon describes a column whose texts are read.
+func (t *Table) examineLexicon(ctx context.Context, f assay.Field, l *lexicon, codes []uint16, o *ExamineOptions) (*Examined, error) {
 	e := &Examined{Summary: Summary{Name: f.Name, Type: f.Type, Rows: l.rows, Nulls: l.nulls, Top: []Frequency{}}, AUC: math.NaN()}
 	if l.full {
-		if err := t.countTexts(ctx, &e.Summary, Ident(f.Name), &o.SummaryOptions, false); err != nil {
+		if err := t.countTexts(ctx, &e.Summary, f, Ident(f.Name), &o.SummaryOptions, false); err != nil {
 			return nil, err
 		}
 	} else {
 		l.finish(e, codes, o.Top)
 	}
 	if !l.binary {
-		e.Characters = &l.chars
+		characters := l.chars
+		e.Characters = &characters
 	}
-	e.Lengths = &l.lengths
+	lengths := l.lengths // the lexicon is large and goes
+	e.Lengths = &lengths
 	e.Lengths.Max = max(e.Lengths.Max, 0)
 	e.Lengths.Mean = assay.Number(float64(l.total) / float64(l.rows-l.nulls))
 	return e, nil
