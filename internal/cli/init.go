@@ -81,13 +81,17 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return unwritable(ProjectFile, err)
 	}
 	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s rows, %d columns; %s is %s", assay.FormatCount(t.Rows()), len(cols), target, g.Task)
+		fmt.Fprintf(w, "%s rows, %s columns; %s is %s", assay.FormatCount(t.Rows()), assay.FormatCount(int64(len(cols))), target, g.Task)
 		if g.Positive != "" {
 			fmt.Fprintf(w, ", %q counts as positive", g.Positive)
 		}
 		fmt.Fprintf(w, "\n")
-		for _, n := range g.Notes {
+		const show = 20
+		for _, n := range g.Notes[:min(show, len(g.Notes))] {
 			fmt.Fprintf(w, "  %s\n", n)
+		}
+		if more := len(g.Notes) - show; more > 0 {
+			fmt.Fprintf(w, "  and %s more: see data.exclude in %s\n", assay.FormatCount(int64(more)), ProjectFile)
 		}
 		fmt.Fprintf(w, "wrote %s and %s\nTry: assay make\n", ProjectFile, a.shown(schemaFile))
 	})
@@ -164,8 +168,12 @@ func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, 
 		return nil, assay.Errorf(assay.Rejected, "the data has a header and no rows")
 	}
 	left := 0
-	for from := 0; from < len(fields); from += looksAtOnce {
-		part := fields[from:min(from+looksAtOnce, len(fields))]
+	atOnce := looksAtOnce
+	if len(fields) >= table.WideColumns {
+		atOnce = len(fields)
+	}
+	for from := 0; from < len(fields); from += atOnce {
+		part := fields[from:min(from+atOnce, len(fields))]
 		seen, err := lookAt(ctx, t, part)
 		if err != nil {
 			return nil, err
@@ -200,6 +208,9 @@ type glance struct {
 
 // lookAt counts the values of some columns in one scan.
 func lookAt(ctx context.Context, t *table.Table, fields []assay.Field) ([]glance, error) {
+	if len(fields) >= table.WideColumns {
+		return lookAtMany(ctx, t)
+	}
 	var exprs []string
 	out := make([]glance, len(fields))
 	span := make([]*float64, len(fields))
@@ -227,6 +238,24 @@ func lookAt(ctx context.Context, t *table.Table, fields []assay.Field) ([]glance
 		out[i].sequence = w != nil && *w == float64(out[i].distinct-1)
 	}
 	return out, rows.Err()
+}
+
+// lookAtMany counts the values of all columns of a wide table; many aggregates take longer to plan than to count.
+func lookAtMany(ctx context.Context, t *table.Table) ([]glance, error) {
+	fields := t.Fields()
+	out, at := make([]glance, len(fields)), make(map[string]int, len(fields))
+	for i, f := range fields {
+		at[f.Name] = i
+	}
+	return out, t.Examine(ctx, nil, table.ExamineOptions{SummaryOptions: table.SummaryOptions{Top: -1, Bins: 1, Quantiles: []float64{}}, Each: func(e *table.Examined) error {
+		g := &out[at[e.Name]]
+		g.distinct, g.present = e.Distinct, e.Rows-e.Nulls
+		if e.NaNs > 0 {
+			g.distinct++ // the engine counts NaN as a value
+		}
+		g.sequence = e.Type == assay.TypeInteger && e.Numbers.Count > 0 && float64(e.Numbers.Max-e.Numbers.Min) == float64(g.distinct-1)
+		return nil
+	}})
 }
 
 // drops decides whether a column is no feature, and says why.

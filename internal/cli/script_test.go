@@ -60,8 +60,11 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(cond string) (bool, error) {
-			if cond == "mount" {
+			switch cond {
+			case "mount":
 				return mayMount()
+			case "full":
+				return os.Getenv("ASSAY_TEST_FULL") == "1", nil
 			}
 			return false, fmt.Errorf("no condition %q", cond)
 		},

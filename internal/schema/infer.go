@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -61,10 +62,15 @@ func Infer(ctx context.Context, t *table.Table, o InferOptions) (*Schema, error)
 	s := New(o.Name)
 	s.Closed, s.Columns = o.Closed, []Column{}
 	in := &inferring{checking: checking{table: t}, options: o, schema: s}
-	if err := in.known(); err != nil {
+	if err := in.exist(); err != nil {
 		return nil, err
 	}
 	fields := t.Fields()
+	if len(fields) >= table.WideColumns {
+		if err := in.read(ctx, fields); err != nil {
+			return nil, err
+		}
+	}
 	for at := 0; at < len(fields); at += maxSums / 8 {
 		if err := in.batch(ctx, fields[at:min(at+maxSums/8, len(fields))]); err != nil {
 			return nil, err
@@ -84,10 +90,11 @@ type inferring struct {
 	checking
 	options InferOptions
 	schema  *Schema
+	known   map[string]*seen // columns of a wide table that need no statement of their own
 }
 
-// known checks that the named columns exist.
-func (in *inferring) known() error {
+// exist checks that the named columns do.
+func (in *inferring) exist() error {
 	var bad assay.Problems
 	var names []string
 	for _, f := range in.table.Fields() {
@@ -117,11 +124,92 @@ type seen struct {
 	counts                     *tree // of each value, where a set is possible
 }
 
+// exactInteger is up to where float64 holds every integer.
+const exactInteger = 1 << 53
+
+// read looks at the columns of numbers and of text of a wide table without aggregates: planning these takes longer than counting.
+func (in *inferring) read(ctx context.Context, fields []assay.Field) error {
+	var names []string
+	for _, f := range fields {
+		if f.Type == assay.TypeInteger || f.Type == assay.TypeNumber || f.Type == assay.TypeString {
+			names = append(names, f.Name)
+		}
+	}
+	in.known = make(map[string]*seen, len(names))
+	return in.table.Examine(ctx, names, table.ExamineOptions{SummaryOptions: table.SummaryOptions{Top: -1, Bins: 1, Quantiles: []float64{}}, Each: func(e *table.Examined) error {
+		a := &seen{values: e.Rows - e.Nulls, distinct: e.Distinct, nan: e.NaNs}
+		if n := e.Numbers; n != nil && n.Count > 0 {
+			if e.Type == assay.TypeInteger && !(float64(n.Min) > -exactInteger && float64(n.Max) < exactInteger) {
+				return nil
+			}
+			a.inf = n.PosInf + n.NegInf
+			a.least, a.greatest = strconv.FormatFloat(float64(n.Min), 'g', -1, 64), strconv.FormatFloat(float64(n.Max), 'g', -1, 64)
+			if e.Type == assay.TypeInteger {
+				a.least, a.greatest = strconv.FormatInt(int64(n.Min), 10), strconv.FormatInt(int64(n.Max), 10)
+			}
+		} else if n != nil {
+			a.inf = n.PosInf + n.NegInf
+		}
+		if e.Type == assay.TypeNumber {
+			a.distinct = 0
+		}
+		if e.Lengths != nil {
+			a.shortest, a.longest = e.Lengths.Min, e.Lengths.Max
+		}
+		if in.countable(e.Type, a) && !e.Ranked && len(e.Counts) > 0 {
+			a.counts = &tree{kind: '{'}
+			for i, n := range e.Counts {
+				name := ""
+				if e.Texts != nil {
+					name = e.Texts[i]
+				} else {
+					name = strconv.FormatInt(int64(e.Values[i]), 10)
+				}
+				a.counts.names = append(a.counts.names, name)
+				a.counts.members = append(a.counts.members, &tree{kind: '0', text: strconv.FormatInt(n, 10)})
+			}
+		}
+		in.known[e.Name] = a
+		return nil
+	}})
+}
+
+// countable reports whether a column may be a set.
+func (in *inferring) countable(t assay.Type, a *seen) bool {
+	return (t == assay.TypeInteger || t == assay.TypeString) && a.values >= in.options.MinSupport &&
+		a.distinct >= 2 && a.distinct <= int64(in.options.MaxSet) && a.values >= a.distinct*rowsPerValue && a.longest <= longestOfSet
+}
+
 // batch looks at some columns in one scan, and at those that deserve it once more.
 func (in *inferring) batch(ctx context.Context, fields []assay.Field) error {
+	all := make([]*seen, len(fields))
+	var rest []assay.Field
+	var restSeen []*seen
+	for i, f := range fields {
+		if all[i] = in.known[f.Name]; all[i] == nil {
+			all[i] = &seen{}
+			rest, restSeen = append(rest, f), append(restSeen, all[i])
+		}
+	}
+	if len(rest) > 0 {
+		if err := in.aggregate(ctx, rest, restSeen); err != nil {
+			return err
+		}
+	}
+	for i, f := range fields {
+		c, err := in.column(ctx, f, all[i])
+		if err != nil {
+			return err
+		}
+		in.schema.Columns = append(in.schema.Columns, c)
+	}
+	return nil
+}
+
+// aggregate looks at columns in one statement, and in another at the values of those that may be sets.
+func (in *inferring) aggregate(ctx context.Context, fields []assay.Field, all []*seen) error {
 	var selects []string
 	var dest []any
-	all := make([]seen, len(fields))
 	least, greatest := make([]*string, len(fields)), make([]*string, len(fields))
 	for i, f := range fields {
 		id := ident(f.Name)
@@ -140,7 +228,7 @@ func (in *inferring) batch(ctx context.Context, fields []assay.Field) error {
 		selects = append(selects, "count("+id+")", "count(DISTINCT "+distinct+")", "CAST("+nan+" AS BIGINT)", "CAST("+inf+" AS BIGINT)",
 			"CAST(min("+value+") AS VARCHAR)", "CAST(max("+value+") AS VARCHAR)",
 			"coalesce(min("+shortest+"), 0)", "coalesce(max("+shortest+"), 0)")
-		a := &all[i]
+		a := all[i]
 		dest = append(dest, &a.values, &a.distinct, &a.nan, &a.inf, &least[i], &greatest[i], &a.shortest, &a.longest)
 	}
 	rows, err := in.table.Query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+in.table.From(fieldNames(fields)...)+" AS t")
@@ -156,20 +244,12 @@ func (in *inferring) batch(ctx context.Context, fields []assay.Field) error {
 	if err := rows.Close(); err != nil {
 		return err
 	}
-	if err := in.histograms(ctx, fields, all); err != nil {
-		return err
-	}
-	for i, f := range fields {
+	for i := range fields {
 		if least[i] != nil {
 			all[i].least, all[i].greatest = *least[i], *greatest[i]
 		}
-		c, err := in.column(ctx, f, &all[i])
-		if err != nil {
-			return err
-		}
-		in.schema.Columns = append(in.schema.Columns, c)
 	}
-	return nil
+	return in.histograms(ctx, fields, all)
 }
 
 // column concludes.
@@ -261,14 +341,13 @@ func span(least, greatest string, t assay.Type, terms Terms) *Range {
 const longestOfSet = 1000
 
 // histograms counts the values of the columns for which a set is possible, in one scan.
-func (in *inferring) histograms(ctx context.Context, fields []assay.Field, all []seen) error {
+func (in *inferring) histograms(ctx context.Context, fields []assay.Field, all []*seen) error {
 	var selects []string
 	var texts []*string
 	var dest []any
 	for i, f := range fields {
-		a := &all[i]
-		if f.Type != assay.TypeInteger && f.Type != assay.TypeString || a.values < in.options.MinSupport ||
-			a.distinct < 2 || a.distinct > int64(in.options.MaxSet) || a.values < a.distinct*rowsPerValue || a.longest > longestOfSet {
+		a := all[i]
+		if !in.countable(f.Type, a) {
 			continue
 		}
 		a.counts = &tree{}
