@@ -35,6 +35,15 @@ const (
 	KindAlert        Kind = "alert"        // Incident
 )
 
+// Kinds returns every kind of evidence, in the order of a model's life. The caller owns the slice.
+func Kinds() []Kind {
+	return []Kind{
+		KindSnapshot, KindDatasheet, KindProfile, KindSchema, KindValidation, KindSplit, KindRun, KindReproduction, KindSearch,
+		KindModel, KindDisclosure, KindEvaluation, KindComparison, KindWaiver, KindVerdict, KindPromotion, KindCard,
+		KindCI, KindServing, KindMonitor, KindTestFire, KindDrift, KindOutcome, KindAlert,
+	}
+}
+
 // Evidence is one proven fact: immutable, and named by its content. Its id is the SHA-256 of the RFC 8785 canonical JSON of exactly
 // these five fields, so that the same fact has the same id whoever finds it and whenever. A payload therefore holds no clock time,
 // no duration, no host name and no absolute path: those belong to the journal Entry.

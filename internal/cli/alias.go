@@ -80,7 +80,7 @@ func (a *app) tagCommand() *cobra.Command {
 				bad.Add("neither KEY=VALUE nor --remove is given")
 			}
 			if err := bad.Err(assay.Invalid, "the tags cannot be set"); err != nil {
-				return err
+				return assay.Errorf(assay.Invalid, "%w", err).Try("assay model tag VERSION KEY=VALUE")
 			}
 			v, err := s.version(ctx, args[0])
 			if err != nil {

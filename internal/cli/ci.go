@@ -192,9 +192,9 @@ func (r *ciRun) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			c.Verdict, c.Advisory, c.Message = assay.Fail, false, singleLine(err)
+			c.Verdict, c.Advisory, c.Message = assay.Fail, false, r.pathless(singleLine(err))
 			if hint := assay.HintOf(err); hint != "" {
-				c.Message += "; try: " + hint
+				c.Message += "; try: " + r.pathless(hint)
 			}
 		}
 		c.took = r.Now().Sub(began)

@@ -73,7 +73,7 @@ func Main(ctx context.Context, args []string, w World) int {
 	root.SetIn(w.Stdin)
 	root.SetOut(w.Stdout)
 	root.SetErr(w.Stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -86,7 +86,7 @@ func Main(ctx context.Context, args []string, w World) int {
 		return int(exit)
 	}
 	if err != error(errAnswerNo) {
-		a.report(err)
+		a.report(withHelp(c, err))
 	}
 	return assay.ExitStatus(err)
 }
@@ -95,6 +95,15 @@ func Main(ctx context.Context, args []string, w World) int {
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// withHelp names the help of the command as the next one, for what was asked wrongly and says nothing of its own. Where assay.yaml is
+// wrong, the message names the line.
+func withHelp(c *cobra.Command, err error) error {
+	if c == nil || assay.CodeOf(err) != assay.Invalid || assay.HintOf(err) != "" || strings.HasPrefix(err.Error(), ProjectFile) {
+		return err
+	}
+	return assay.Errorf(assay.Invalid, "%w", err).Try("%s --help", c.CommandPath())
+}
 
 // report writes an error for a person, or as one JSON document with --json.
 func (a *app) report(err error) {
@@ -120,7 +129,11 @@ func (a *app) pathless(s string) string {
 	if len(a.Dir) < 2 {
 		return s
 	}
-	return strings.ReplaceAll(s, a.Dir+string(os.PathSeparator), "")
+	s = strings.ReplaceAll(s, a.Dir+string(os.PathSeparator), "")
+	if s == "ls "+a.Dir {
+		return "ls"
+	}
+	return s
 }
 
 const longHelp = `Assay carries a model through its whole life and proves each step: know the data, say what must hold, version it, split it and

@@ -49,7 +49,7 @@ func jsonDocuments() []jsonDocument {
 		}{}},
 		{"assay.make/1", "make", struct {
 			Stages  []stageAnswer `json:"stages"`  // in the order of a model's life
-			Stopped string        `json:"stopped"` // why make went no further; empty when it did
+			Stopped string        `json:"stopped"` // the stages whose answer is no, and what is wrong; empty when all say yes
 		}{}},
 		{"assay.snapshot/1", "snapshot", struct {
 			Evidence  assay.Digest    `json:"evidence"` // id of the snapshot

@@ -26,6 +26,13 @@ func (a *app) evidenceCommand() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List evidence, newest first",
 		RunE: a.withStore("evidence", func(ctx context.Context, s *session, _ []string) error {
+			if kind != "" && !slices.Contains(assay.Kinds(), assay.Kind(kind)) {
+				var names []string
+				for _, k := range assay.Kinds() {
+					names = append(names, string(k))
+				}
+				return assay.Errorf(assay.Invalid, "--kind %q is no kind of evidence%s", kind, didYouMean(kind, names)).Try("assay evidence list")
+			}
 			q := store.Query{Kind: assay.Kind(kind), Limit: limit}
 			if ids {
 				q.Limit = 0

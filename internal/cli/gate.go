@@ -125,7 +125,7 @@ func (a *app) waiveCommand() *cobra.Command {
 				bad.Add("rule %q is not in policy %s%s", args[0], p.Name, didYouMean(args[0], ids))
 			}
 			if err := bad.Err(assay.Invalid, "cannot waive"); err != nil {
-				return err
+				return assay.Errorf(assay.Invalid, "%w", err).Try("assay waive RULE --to production --by NAME --reason TEXT")
 			}
 			v, err := s.version(ctx, first(args[1:]))
 			if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (a *app) initCommand() *cobra.Command {
 func (a *app) initProject(ctx context.Context, data, target, name string, force bool) error {
 	file := filepath.Join(a.Dir, ProjectFile)
 	if _, err := os.Stat(file); err == nil && !force {
-		return assay.Errorf(assay.Exists, "%s is there already", ProjectFile).Try("assay init %s --target %s --force", data, target)
+		return assay.Errorf(assay.Exists, "%s is there already", ProjectFile).Try("assay init %s --target %s --force", data, cmp.Or(target, "COLUMN"))
 	}
 	e, err := a.tableEngine(ctx)
 	if err != nil {
@@ -55,7 +56,7 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return assay.Errorf(assay.Invalid, "--target is missing: which column is to be predicted? The data has %s", some(cols)).Try("assay init %s --target %s", data, cols[len(cols)-1])
 	}
 	if !slices.Contains(cols, target) {
-		return assay.Errorf(assay.Invalid, "the data has no column %q%s", target, didYouMean(target, cols))
+		return assay.Errorf(assay.Invalid, "the data has no column %q%s", target, didYouMean(target, cols)).Try("assay init DATA --target COLUMN")
 	}
 	if name == "" {
 		name = projectName(data)
@@ -165,7 +166,7 @@ func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, 
 	g := &guess{}
 	fields, n := t.Fields(), t.Rows()
 	if n == 0 {
-		return nil, assay.Errorf(assay.Rejected, "the data has a header and no rows")
+		return nil, assay.Errorf(assay.Rejected, "the data has a header and no rows").Try("assay init DATA --target COLUMN, with a table of some hundred rows")
 	}
 	left := 0
 	atOnce := looksAtOnce
@@ -192,7 +193,7 @@ func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, 
 		}
 	}
 	if left == 0 {
-		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from beside target %q: %s", target, some(g.Notes))
+		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from beside target %q: %s", target, some(g.Notes)).Try("assay init DATA --target COLUMN, with a table of more columns")
 	}
 	return g, nil
 }
@@ -294,18 +295,18 @@ func identifier(name string) bool {
 func (g *guess) task(ctx context.Context, t *table.Table, f assay.Field, distinct int64) error {
 	switch {
 	case distinct < 2:
-		return assay.Errorf(assay.Rejected, "target %q has one value: there is nothing to learn", f.Name)
+		return assay.Errorf(assay.Rejected, "target %q has one value: there is nothing to learn", f.Name).Try("assay init DATA --target COLUMN, with a column of two values or more")
 	case distinct == 2:
 		g.Task = assay.Binary
 	case f.Type == assay.TypeString || f.Type == assay.TypeBoolean || f.Type == assay.TypeInteger && distinct <= 20:
 		if distinct > 1000 {
-			return assay.Errorf(assay.Rejected, "target %q is text with %d values: neither classes nor a number", f.Name, distinct)
+			return assay.Errorf(assay.Rejected, "target %q is text with %d values: neither classes nor a number", f.Name, distinct).Try("assay init DATA --target COLUMN, with a column of few values or of numbers")
 		}
 		g.Task = assay.Multiclass
 	case f.Type.Numeric():
 		g.Task = assay.Regression
 	default:
-		return assay.Errorf(assay.Rejected, "target %q is a %s, which no task predicts", f.Name, f.Type)
+		return assay.Errorf(assay.Rejected, "target %q is a %s, which no task predicts", f.Name, f.Type).Try("assay init DATA --target COLUMN, with a column of few values or of numbers")
 	}
 	if g.Task != assay.Binary {
 		return nil

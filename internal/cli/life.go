@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -228,10 +229,8 @@ func (a *app) evalCommand() *cobra.Command {
 			if err := s.print("assay.eval/1", map[string]any{"evidence": r.ID, "evaluation": e}, func(w io.Writer) { printEvaluation(w, r, e); fmt.Fprintf(w, "report %s\n", s.shown(path)) }); err != nil {
 				return err
 			}
-			for _, m := range e.Metrics {
-				if m.Name == e.Primary && m.Verdict == assay.Fail {
-					return errAnswerNo
-				}
+			if primaryFails(e) {
+				return errAnswerNo
 			}
 			return nil
 		}),
@@ -240,6 +239,11 @@ func (a *app) evalCommand() *cobra.Command {
 	c.Flags().StringVar(&reason, "reason", "", "why the test set is read again; required from the second read on")
 	c.Flags().StringVar(&html, "html", "", "write the report to this `file`")
 	return c
+}
+
+// primaryFails reports whether the primary metric is worse than that of the baseline: what makes the answer of an evaluation no.
+func primaryFails(e assay.Evaluation) bool {
+	return slices.ContainsFunc(e.Metrics, func(m assay.Metric) bool { return m.Name == e.Primary && m.Verdict == assay.Fail })
 }
 
 // evaluationReport writes the page of an evaluation and returns its path.

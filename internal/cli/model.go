@@ -47,12 +47,12 @@ func (s *session) label(l *lesson, y *assay.Column) error {
 	name := s.p.Data.Target.Column
 	if !s.p.Data.Target.Task.Classifies() {
 		if y.Floats == nil {
-			return assay.Errorf(assay.Rejected, "target %q is a %s; a regression needs numbers", name, y.Type)
+			return assay.Errorf(assay.Rejected, "target %q is a %s; a regression needs numbers", name, y.Type).Try("data.target.task: multiclass, in assay.yaml")
 		}
 		l.value = y.Floats
 		for i, v := range l.value {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return assay.Errorf(assay.Rejected, "target %q is not a finite number in row %d", name, i+1)
+				return assay.Errorf(assay.Rejected, "target %q is not a finite number in row %d", name, i+1).Try("assay check")
 			}
 		}
 		return nil
@@ -62,7 +62,7 @@ func (s *session) label(l *lesson, y *assay.Column) error {
 		l.classes = labels
 	}
 	if len(l.classes) < 2 {
-		return assay.Errorf(assay.Rejected, "target %q has one class only: there is nothing to learn", name)
+		return assay.Errorf(assay.Rejected, "target %q has one class only: there is nothing to learn", name).Try("data.target.column in assay.yaml must name a column of two classes or more")
 	}
 	if s.p.Data.Target.Task == assay.Binary && len(l.classes) != 2 {
 		return assay.Errorf(assay.Rejected, "target %q has %d classes; a binary task has 2", name, len(l.classes)).Try("data.target.task: multiclass")
@@ -92,7 +92,7 @@ func (s *session) label(l *lesson, y *assay.Column) error {
 	l.label = make([]int32, len(codes))
 	for i, c := range codes {
 		if c < 0 {
-			return assay.Errorf(assay.Rejected, "target %q has no value in row %d", name, i+1)
+			return assay.Errorf(assay.Rejected, "target %q has no value in row %d", name, i+1).Try("assay check")
 		}
 		l.label[i] = to[c]
 	}

@@ -43,11 +43,15 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 		return err
 	}
 	var want []string
+	var lacks []string
 	for _, f := range m.Inputs {
 		if _, ok := t.Field(f.Name); !ok {
-			return assay.Errorf(assay.Rejected, "the data has no column %q, which the model needs", f.Name)
+			lacks = append(lacks, fmt.Sprintf("%q", f.Name))
 		}
 		want = append(want, f.Name)
+	}
+	if len(lacks) > 0 {
+		return assay.Errorf(assay.Rejected, "the data lacks %s, which the model needs", some(lacks)).Try("assay schema show")
 	}
 	x, err := t.Frame(ctx, want, "")
 	if err != nil {

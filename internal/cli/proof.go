@@ -33,7 +33,7 @@ func (s *session) version(ctx context.Context, ref string) (store.Version, error
 	if name, number, ok := strings.Cut(ref, ":"); ok && name != "sha256" {
 		n, err := strconv.Atoi(number)
 		if err != nil {
-			return store.Version{}, assay.Errorf(assay.Invalid, "%q is no version number", number)
+			return store.Version{}, assay.Errorf(assay.Invalid, "%q is no version number", number).Try("assay model list")
 		}
 		return s.st.Version(ctx, name, n)
 	}

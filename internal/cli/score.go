@@ -409,7 +409,7 @@ func (s *session) reference(ctx context.Context, rec assay.Record, name string, 
 		return nil, other{}, err
 	}
 	if !slices.Equal(om.Classes, sc.truth.Classes) {
-		return nil, other{}, assay.Errorf(assay.Refused, "%s knows the classes %s, this model %s: they cannot be compared", name, strings.Join(om.Classes, ", "), strings.Join(sc.truth.Classes, ", "))
+		return nil, other{}, assay.Errorf(assay.Refused, "%s knows the classes %s, this model %s: they cannot be compared", name, strings.Join(om.Classes, ", "), strings.Join(sc.truth.Classes, ", ")).Try("assay compare --with MODEL, with one of the same classes")
 	}
 	splitRec, err := s.st.Get(ctx, om.Split)
 	if err != nil {

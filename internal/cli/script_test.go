@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"io"
@@ -163,6 +165,15 @@ var generated = map[string]func() []byte{
 	},
 	"field": func() []byte { // one field of 50 MB
 		return append([]byte("a,b,y\n1,"+strings.Repeat("x", 50_000_000)+",1\n"), rowsOf(100)...)
+	},
+	"noise": func() []byte { // 600 rows whose columns say nothing about the target
+		var b bytes.Buffer
+		b.WriteString("id,a,b,c,y\n")
+		for i := range 600 {
+			h := sha256.Sum256([]byte(strconv.Itoa(i)))
+			fmt.Fprintf(&b, "r%03d,%d,%d,%d,%d\n", i, binary.BigEndian.Uint16(h[0:]), binary.BigEndian.Uint16(h[2:]), binary.BigEndian.Uint16(h[4:]), h[6]&1)
+		}
+		return b.Bytes()
 	},
 	"gzip": func() []byte { // the first half of a file
 		var b bytes.Buffer

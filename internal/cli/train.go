@@ -75,7 +75,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 		return assay.Record{}, assay.Model{}, err
 	}
 	if made.Model.ID == "" {
-		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unimplemented, "%s has no ONNX form and cannot be a model to register", learner)
+		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unimplemented, "%s has no ONNX form and cannot be a model to register", learner).Try("assay train --learner gradient_boosting")
 	}
 	m, err := assay.Decode[assay.Model](made.Model.Evidence)
 	if err != nil {

@@ -21,11 +21,13 @@ import (
 
 // A stage is one step of assay make: what it depends on, and how it is brought up to date.
 type stage struct {
-	name string
-	says string // what it does, in a few words
+	name  string
+	says  string   // what it does, in a few words
+	after []string // stages that must have left their evidence
+	yes   []string // and stages whose answer must not have been no
 	// inputs are named digests; the stage runs when one of them changes.
 	inputs func(ctx context.Context, m *maker) (map[string]assay.Digest, error)
-	// run does the work and returns the evidence that it leaves; no is set when the work was done and its answer is no.
+	// run does the work and returns the evidence that it leaves; no says what is wrong when the work was done and its answer is no.
 	run func(ctx context.Context, s *maker) (out []assay.Digest, no string, err error)
 }
 
@@ -33,6 +35,7 @@ type stage struct {
 type made struct {
 	Inputs  map[string]assay.Digest `json:"inputs"`
 	Outputs []assay.Digest          `json:"outputs"`
+	No      string                  `json:"no,omitempty"` // what was wrong, when the answer was no: the stage runs again
 }
 
 // A maker brings stages up to date.
@@ -88,10 +91,13 @@ func (m *maker) dataDigest(ctx context.Context) (assay.Digest, error) {
 	return section([]any{paths, ds}), nil
 }
 
+// absent stands for the digest of a file that is not there.
+const absent assay.Digest = "sha256:absent"
+
 func (m *maker) fileDigest(ctx context.Context, path string) (assay.Digest, error) {
 	ds, err := m.sums.Digest(ctx, []string{path})
 	if assay.CodeOf(err) == assay.NotFound {
-		return "sha256:absent", nil
+		return absent, nil
 	}
 	if err != nil {
 		return "", err
@@ -113,6 +119,7 @@ func stages() []stage {
 	return []stage{
 		{
 			"snapshot", "version and document the data",
+			nil, nil,
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return data(ctx, m, map[string]assay.Digest{"data.documentation": section(m.p.Data.Document), "project": section(m.p.Name)})
 			},
@@ -127,6 +134,8 @@ func stages() []stage {
 		},
 		{
 			"check", "hold the data against the schema",
+			[]string{"snapshot"},
+			nil,
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				sc, err := m.fileDigest(ctx, m.p.Path(m.p.Schema))
 				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "the schema": sc}, err
@@ -150,6 +159,8 @@ func stages() []stage {
 		},
 		{
 			"profile", "look at the rows that no test seals",
+			[]string{"snapshot"},
+			nil,
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				d := m.p.Data
 				return map[string]assay.Digest{
@@ -167,6 +178,8 @@ func stages() []stage {
 		},
 		{
 			"split", "divide the rows and seal the test labels",
+			nil,
+			[]string{"check"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				d := m.p.Data
 				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "split in assay.yaml": section([]any{m.p.Split, d.Key, d.Entity, d.Time, d.Target, d.Exclude})}, nil
@@ -185,6 +198,8 @@ func stages() []stage {
 		},
 		{
 			"train", "train the model",
+			nil,
+			[]string{"split"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.Data.Exclude}), "assay": section(Version)}, nil
 			},
@@ -198,6 +213,8 @@ func stages() []stage {
 		},
 		{
 			"eval", "evaluate on the validation part",
+			[]string{"train"},
+			nil,
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
@@ -205,6 +222,8 @@ func stages() []stage {
 		},
 		{
 			"final", "evaluate on the sealed test part, once",
+			[]string{"train"},
+			[]string{"eval"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
@@ -212,6 +231,8 @@ func stages() []stage {
 		},
 		{
 			"register", "give the model a version",
+			[]string{"train"},
+			nil,
 			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "project": section(m.p.Name)}, nil
 			},
@@ -226,6 +247,8 @@ func stages() []stage {
 		},
 		{
 			"compare", "hold it against what is in production",
+			[]string{"final"},
+			nil,
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the final evaluation": m.after("final"), "gate.margin": section(m.p.Gate.Margin), "what is in production": m.holders(ctx)}, nil
 			},
@@ -235,11 +258,16 @@ func stages() []stage {
 					return nil, "", err
 				}
 				printComparison(s.Stdout, r, c)
+				if c.Verdict != assay.Pass {
+					return []assay.Digest{r.ID}, fmt.Sprintf("%s is not shown to be as good as that of %s", c.Primary, c.Name), nil
+				}
 				return []assay.Digest{r.ID}, "", nil
 			},
 		},
 		{
 			"card", "write the model card",
+			[]string{"register", "compare"},
+			nil,
 			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the comparison": m.after("compare"), "the version": m.after("register"), "the check": m.after("check"), "card in assay.yaml": section(m.p.Card)}, nil
 			},
@@ -288,6 +316,9 @@ func (s *maker) makeEval(ctx context.Context, final bool) ([]assay.Digest, strin
 	}
 	printEvaluation(s.Stdout, r, e)
 	fmt.Fprintf(s.Stdout, "report %s\n", s.shown(path))
+	if primaryFails(e) {
+		return []assay.Digest{r.ID}, fmt.Sprintf("%s is worse than that of the baseline %s", e.Primary, e.Baseline), nil
+	}
 	return []assay.Digest{r.ID}, "", nil
 }
 
@@ -310,7 +341,7 @@ func (a *app) makeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "make [STAGE]", Short: "Bring every stage up to date, and say why each runs or is skipped",
 		Long: "Bring every stage up to STAGE up to date; eval when none is given. A stage runs when one of its inputs changed.\n\nStages: " + strings.Join(names, ", ") +
-			".\n\nThe stages from final on use the sealed test labels; they run only when asked for.",
+			".\n\nA stage whose answer is no holds up only what depends on it; the exit status is 3 then.\nThe stages from final on use the sealed test labels; they run only when asked for.",
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: names,
 		RunE: a.with("make", func(ctx context.Context, s *session, args []string) error {
@@ -333,11 +364,14 @@ func (a *app) makeCommand() *cobra.Command {
 // A stageAnswer is what make did about one stage.
 type stageAnswer struct {
 	Stage    string         `json:"stage"`
-	Why      string         `json:"why"`      // it ran; empty when it was up to date
-	Evidence []assay.Digest `json:"evidence"` // that it left, now or before
+	Why      string         `json:"why"`                 // it ran; empty when it was up to date or waits
+	Evidence []assay.Digest `json:"evidence"`            // that it left, now or before
+	No       string         `json:"no,omitempty"`        // what is wrong, when its answer is no
+	WaitsFor string         `json:"waits_for,omitempty"` // the stage that keeps it from running
 }
 
-// make brings the stages up to date in order, and prints what it did: as it goes, or with --json at the end.
+// make brings the stages up to date in order, and prints what it did: as it goes, or with --json at the end. A stage whose answer is no
+// holds up only what depends on it.
 func (m *maker) make(ctx context.Context, to string) error {
 	out := m.Stdout
 	if m.json {
@@ -345,56 +379,76 @@ func (m *maker) make(ctx context.Context, to string) error {
 		defer func() { m.Stdout = out }()
 	}
 	var done []stageAnswer
-	no := ""
+	by := map[string]stageAnswer{}
+	var noes []string
+	tell := func(w io.Writer) {
+		for _, no := range noes {
+			fmt.Fprintf(w, "%s %s\n", assay.Fail.Glyph(), no)
+		}
+	}
 	for _, st := range stages() {
-		answer, refused, err := m.bring(ctx, st)
+		answer, err := m.bring(ctx, st, by)
 		if err != nil {
+			tell(m.Stdout)
 			return err
 		}
-		done, no = append(done, answer), refused
-		if st.name == to || no != "" {
+		if answer.No != "" {
+			noes = append(noes, st.name+": "+answer.No)
+		}
+		done, by[st.name] = append(done, answer), answer
+		if st.name == to {
 			break
 		}
 	}
 	m.Stdout = out
-	if err := m.print("assay.make/1", map[string]any{"stages": done, "stopped": no}, func(w io.Writer) {
-		if no != "" {
-			fmt.Fprintf(w, "stopped: %s\n", no)
-		}
-	}); err != nil {
+	if err := m.print("assay.make/1", map[string]any{"stages": done, "stopped": strings.Join(noes, "; ")}, tell); err != nil {
 		return err
 	}
-	if no != "" {
+	if len(noes) > 0 {
 		return errAnswerNo
 	}
 	return nil
 }
 
-// bring brings one stage up to date; no says why the life goes no further.
-func (m *maker) bring(ctx context.Context, st stage) (answer stageAnswer, no string, err error) {
-	answer = stageAnswer{Stage: st.name, Evidence: []assay.Digest{}}
+// bring brings one stage up to date, or says which of those before it keeps it waiting.
+func (m *maker) bring(ctx context.Context, st stage, before map[string]stageAnswer) (stageAnswer, error) {
+	answer := stageAnswer{Stage: st.name, Evidence: []assay.Digest{}}
 	if err := ctx.Err(); err != nil {
-		return answer, "", err
+		return answer, err
+	}
+	for _, name := range append(slices.Clone(st.after), st.yes...) {
+		if b := before[name]; b.WaitsFor != "" || b.No != "" && slices.Contains(st.yes, name) {
+			answer.WaitsFor = name
+			fmt.Fprintf(m.Stdout, "%-9s waits for %s\n", st.name, name)
+			return answer, nil
+		}
 	}
 	in, err := st.inputs(ctx, m)
 	if err != nil {
-		return answer, "", err
+		return answer, err
 	}
 	if answer.Why = m.why(ctx, st.name, in); answer.Why == "" {
 		fmt.Fprintf(m.Stdout, "%-9s up to date\n", st.name)
 		answer.Evidence = append(answer.Evidence, m.state[st.name].Outputs...)
-		return answer, "", nil
+		return answer, nil
 	}
 	fmt.Fprintf(m.Stdout, "%-9s %s (%s)\n", st.name, st.says, answer.Why)
 	out, no, err := st.run(ctx, m)
 	if err != nil {
-		return answer, "", err
+		return answer, err
 	}
-	answer.Evidence = append(answer.Evidence, out...)
-	if m.state[st.name] = (made{in, out}); no != "" {
-		delete(m.state, st.name)
+	answer.Evidence, answer.No = append(answer.Evidence, out...), no
+	for name, d := range in {
+		if d == absent { // the stage made it
+			now, err := st.inputs(ctx, m)
+			if err != nil {
+				return answer, err
+			}
+			in[name] = now[name]
+		}
 	}
-	return answer, no, m.save()
+	m.state[st.name] = made{in, out, no}
+	return answer, m.save()
 }
 
 // why says why a stage must run; empty when it need not.
@@ -407,6 +461,9 @@ func (m *maker) why(ctx context.Context, name string, in map[string]assay.Digest
 		if old.Inputs[k] != in[k] {
 			return k + " changed"
 		}
+	}
+	if old.No != "" {
+		return "its answer was no"
 	}
 	for _, id := range old.Outputs {
 		if _, err := m.st.Get(ctx, id); err != nil {

@@ -74,12 +74,7 @@ func TestKinds(t *testing.T) {
 		}
 		assaytest.Golden(t, name, append(raw, '\n'))
 	}
-	for _, k := range []assay.Kind{
-		assay.KindSnapshot, assay.KindDatasheet, assay.KindProfile, assay.KindSchema, assay.KindValidation, assay.KindSplit, assay.KindRun,
-		assay.KindReproduction, assay.KindSearch, assay.KindModel, assay.KindDisclosure, assay.KindEvaluation, assay.KindComparison,
-		assay.KindWaiver, assay.KindVerdict, assay.KindPromotion, assay.KindCard, assay.KindCI, assay.KindServing, assay.KindMonitor,
-		assay.KindTestFire, assay.KindDrift, assay.KindOutcome, assay.KindAlert,
-	} {
+	for _, k := range assay.Kinds() {
 		if seen[k] == 0 {
 			t.Errorf("kind %s is not in the table", k)
 		}

@@ -84,19 +84,19 @@ func locate(uri string) ([]source, error) {
 			out = append(out, s)
 		}
 		if len(out) == 0 {
-			return nil, assay.Errorf(assay.NotFound, "no file matches %s", uri)
+			return nil, assay.Errorf(assay.NotFound, "no file matches %s", uri).Try("ls %s", filepath.Dir(uri))
 		}
 		return out, nil
 	case os.IsPermission(err):
 		return nil, assay.Errorf(assay.Forbidden, "%s may not be read", uri)
 	}
-	return nil, assay.Errorf(assay.NotFound, "%s does not exist", uri)
+	return nil, assay.Errorf(assay.NotFound, "%s does not exist", uri).Try("ls %s", filepath.Dir(uri))
 }
 
 func stat(p, name string) (source, error) {
 	info, err := os.Stat(p)
 	if err != nil {
-		return source{}, assay.Errorf(assay.NotFound, "%s does not exist", p)
+		return source{}, assay.Errorf(assay.NotFound, "%s does not exist", p).Try("ls %s", filepath.Dir(p))
 	}
 	if !info.Mode().IsRegular() {
 		return source{}, assay.Errorf(assay.Invalid, "%s is not a regular file", p).Try("pipe it to standard input and name -")
