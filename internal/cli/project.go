@@ -12,15 +12,13 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/manifest"
 )
 
 // ProjectFile is the file that holds every parameter of an experiment.
 const ProjectFile = "assay.yaml"
-
-const maxProjectBytes = 1 << 20
 
 // Project is assay.yaml. It is strict: an unknown key is an error that names the line and the nearest key.
 type Project struct {
@@ -228,12 +226,9 @@ func findProject(dir string) (string, error) {
 
 // ParseProject reads the text of assay.yaml, fills in the defaults and reports every problem at once.
 func ParseProject(src []byte) (*Project, error) {
-	if len(src) > maxProjectBytes {
-		return nil, assay.Errorf(assay.Invalid, "%s is %d bytes; the limit is %d", ProjectFile, len(src), maxProjectBytes)
-	}
-	file, err := parser.ParseBytes(src, 0)
+	file, err := manifest.Parse(ProjectFile, src, plain)
 	if err != nil {
-		return nil, assay.Errorf(assay.Invalid, "%s is not valid YAML: %s", ProjectFile, plain(err))
+		return nil, err
 	}
 	var bad assay.Problems
 	for _, doc := range file.Docs {

@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/manifest"
 )
 
 // MaxExamples bounds the examples of one policy.
@@ -54,12 +53,9 @@ func Test(p Policy, file string) ([]TestResult, error) {
 // RunExamples judges each example of a YAML list of {name, stage, evidence, waived, expect, verdict} and says whether it came out as
 // expected. All that is wrong with the examples themselves is reported at once.
 func RunExamples(p Policy, src []byte) ([]TestResult, error) {
-	if len(src) > MaxPolicyBytes {
-		return nil, assay.Errorf(assay.Invalid, "the examples are %d bytes; the limit is %d", len(src), MaxPolicyBytes)
-	}
 	var examples []example
-	if err := yaml.UnmarshalWithOptions(src, &examples, yaml.Strict()); err != nil {
-		return nil, assay.Errorf(assay.Invalid, "the examples of the policy cannot be read: %s", yaml.FormatError(err, false, false))
+	if err := manifest.Decode("the examples of the policy", src, &examples); err != nil {
+		return nil, err
 	}
 	var bad assay.Problems
 	if len(examples) == 0 {

@@ -12,15 +12,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/manifest"
 )
 
 // Limits of a policy file.
 const (
-	MaxPolicyBytes = 1 << 20
-	MaxRules       = 200
+	MaxRules = 200
 )
 
 // A Policy says what is required before a version may move to a stage.
@@ -62,11 +60,8 @@ func DefaultSource() []byte { return slices.Clone(defaultPolicy) }
 // Parse reads a policy and compiles every rule. All problems are reported at once.
 func Parse(src []byte) (Policy, error) {
 	var p Policy
-	if len(src) > MaxPolicyBytes {
-		return p, assay.Errorf(assay.Invalid, "the policy is %d bytes; the limit is %d", len(src), MaxPolicyBytes)
-	}
-	if err := yaml.UnmarshalWithOptions(src, &p, yaml.Strict()); err != nil {
-		return p, assay.Errorf(assay.Invalid, "the policy cannot be read: %s", yaml.FormatError(err, false, false)).Try("assay gate show")
+	if err := manifest.Decode("the policy", src, &p); err != nil {
+		return p, assay.Errorf(assay.Invalid, "%w", err).Try("assay gate show")
 	}
 	if err := p.check(); err != nil {
 		return p, err
