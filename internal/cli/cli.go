@@ -67,6 +67,9 @@ var errAnswerNo = &assay.Error{Code: assay.Rejected}
 
 // Main runs the command line and returns the status that the process should exit with.
 func Main(ctx context.Context, args []string, w World) int {
+	if w.Stdin != nil {
+		w.Stdin = breakable{ctx, w.Stdin}
+	}
 	a := &app{World: w}
 	root := a.root()
 	root.SetArgs(args)
@@ -77,9 +80,9 @@ func Main(ctx context.Context, args []string, w World) int {
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || assay.CodeOf(err) == assay.Internal) {
 		fmt.Fprintln(w.Stderr, "assay: stopped")
-		return 130
+		return interrupted
 	}
 	var exit exitStatus
 	if errors.As(err, &exit) {

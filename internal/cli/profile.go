@@ -160,7 +160,7 @@ func (a *app) profileTable(ctx context.Context, t *table.Table, o dataset.Profil
 	if !a.Terminal || a.quiet || a.json {
 		return dataset.Profile(ctx, t, o)
 	}
-	bars := mpb.New(mpb.WithOutput(a.Stderr), mpb.WithWidth(40))
+	bars := mpb.New(mpb.WithOutput(a.Stderr), mpb.WithWidth(40), mpb.WithRefreshRate(40*time.Millisecond))
 	bar := bars.AddBar(int64(len(t.Fields())), mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name("columns ")), mpb.AppendDecorators(decor.CountersNoUnit("%d / %d")))
 	o.Progress = func(done, _ int) { bar.SetCurrent(int64(done)) }
 	r, err := dataset.Profile(ctx, t, o)

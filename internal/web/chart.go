@@ -292,8 +292,8 @@ func Heatmap(label string, names []string, values [][]float64) template.HTML {
 		return ""
 	}
 	cell := max(10, min(28, 560/n))
-	const left, top = 110, 100
-	s := newSVG(left+n*cell+8, top+n*cell+8, label)
+	const left, top, right = 110, 100, 48 // the last name above leans beyond its column
+	s := newSVG(left+n*cell+right, top+n*cell+8, label)
 	for i, name := range names {
 		s.text(left-6, float64(top+i*cell)+float64(cell)/2+4, "end", "t", clip(name, 16))
 		s.f(`<text class="t" transform="translate(%s %d) rotate(-60)" text-anchor="start">%s</text>`, px(float64(left+i*cell)+float64(cell)/2+4), top-6, template.HTMLEscapeString(clip(name, 16)))

@@ -17,6 +17,7 @@ type evaluationPage struct {
 	Metrics                      []assay.Metric
 	Primary                      assay.Metric
 	Failing                      []string
+	FailingSaid                  string // the first of them
 	Forest                       template.HTML
 	Calibration, Scores          template.HTML
 	CalibrationTitle             string
@@ -125,6 +126,10 @@ func (p *evaluationPage) slices() {
 		p.ForestTitle = fmt.Sprintf("%s by slice: none of %d is shown to be worse", p.E.Primary, judged)
 	default:
 		p.ForestTitle = fmt.Sprintf("%s by slice: %d of %d fail", p.E.Primary, len(p.Failing), judged)
+	}
+	const show = 5
+	if p.FailingSaid = strings.Join(p.Failing[:min(show, len(p.Failing))], "; "); len(p.Failing) > show {
+		p.FailingSaid += fmt.Sprintf("; and %d more", len(p.Failing)-show)
 	}
 	var refs []Bar
 	if p.Primary.Estimate.Defined() {

@@ -174,7 +174,7 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 		if x.Measure == "auc" {
 			value = x.AUC
 		}
-		c.Relation = fmt.Sprintf("%s with %s: %.3f", strings.ReplaceAll(x.Measure, "_", " "), c.Target, float64(value))
+		c.Relation = fmt.Sprintf("%s with %s: %.3f", strings.Replace(strings.ReplaceAll(x.Measure, "_", " "), "auc", "AUC", 1), c.Target, float64(value))
 	}
 	if v.Hidden {
 		return c
