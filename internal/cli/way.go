@@ -503,13 +503,20 @@ func (a *app) doneCommand() *cobra.Command {
 			}
 			if err := s.print("assay.done/1", j, func(w io.Writer) {
 				printJudgement(w, versionName(v), j, true)
-				left := 0
+				done, spared := 0, 0
 				for _, r := range j.Rules {
-					if r.Required && r.Verdict != assay.Pass && r.Waived == "" {
-						left++
+					switch {
+					case r.Verdict == assay.Pass || r.Waived != "":
+						done++
+					case !r.Required:
+						spared++
 					}
 				}
-				fmt.Fprintf(w, "%d of %d items are done\n", len(j.Rules)-left, len(j.Rules))
+				fmt.Fprintf(w, "%d of %d items are done", done, len(j.Rules))
+				if spared > 0 {
+					fmt.Fprintf(w, ", and %d more are not required for %s", spared, stage)
+				}
+				fmt.Fprintln(w)
 			}); err != nil {
 				return err
 			}
