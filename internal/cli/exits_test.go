@@ -27,7 +27,7 @@ func leaves() map[string][]string {
 			walk(sub)
 		}
 		name := strings.TrimPrefix(strings.TrimPrefix(c.CommandPath(), "assay"), " ")
-		if name == "" || c.HasSubCommands() && !strings.Contains("card snapshot", name) || strings.HasPrefix(name, "completion") || name == "help" {
+		if name == "" || c.HasSubCommands() && !strings.Contains("card snapshot serve", name) || strings.HasPrefix(name, "completion") || name == "help" {
 			return
 		}
 		out[name] = append(strings.Fields(name), strings.Fields(arguments[name])...)
@@ -204,6 +204,7 @@ func TestExitStatus(t *testing.T) {
 		{0, "model tag people:1 a=b"},
 		{1, "model tag people:99 a=b"},
 		{2, "search"},
+		{0, "serve check"}, {1, "serve check 99"}, {2, "serve --no-such-flag"},
 		{0, "fsck"},
 		{1, "init people.csv --target churned"},
 		{1, "init nowhere.csv --target y --force"},

@@ -25,6 +25,9 @@ import (
 const childUser = "ASSAY_TEST_NOBODY"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProcess) == "1" {
+		Process(os.Args[1:], os.Exit)
+	}
 	if os.Getenv(childUser) == "" {
 		os.Exit(m.Run())
 	}

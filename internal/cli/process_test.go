@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -12,13 +14,9 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary be Assay: with ASSAY_TEST_PROCESS=1 it is a real process for tests of signals, pipes and terminals.
-func TestMain(m *testing.M) {
-	if os.Getenv("ASSAY_TEST_PROCESS") == "1" {
-		Process(os.Args[1:], os.Exit)
-	}
-	os.Exit(m.Run())
-}
+// asProcess is a variable of the environment with which the test binary is Assay: a real process for tests of signals, pipes and
+// terminals.
+const asProcess = "ASSAY_TEST_PROCESS"
 
 // process is a command line of Assay as a real process in dir.
 func process(t *testing.T, dir string, args ...string) *exec.Cmd {
@@ -29,7 +27,7 @@ func process(t *testing.T, dir string, args ...string) *exec.Cmd {
 	}
 	c := exec.Command(self, args...)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "ASSAY_TEST_PROCESS=1", "NO_COLOR=")
+	c.Env = append(os.Environ(), asProcess+"=1", "NO_COLOR=")
 	return c
 }
 
@@ -187,7 +185,7 @@ for line in "assay ev" "assay make sn" "assay promote --to st" "assay eval --fi"
 done`
 	c := exec.Command(bash, "--noprofile", "--norc", "-c", harness)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "ASSAY_TEST_PROCESS=1", "PATH="+dir+":"+os.Getenv("PATH"))
+	c.Env = append(os.Environ(), asProcess+"=1", "PATH="+dir+":"+os.Getenv("PATH"))
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
