@@ -44,16 +44,6 @@ func (s *Scoring) ping(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("\n"))
 }
 
-// Header names by which a caller names a request and reads what was made of it.
-const (
-	RequestIDHeader = "X-Request-Id"
-	VersionHeader   = "X-Assay-Model-Version"
-	UnusualHeader   = "X-Assay-Out-Of-Distribution" // the numbers of the rows, from 0, at most unusualTold
-	FallbackHeader  = "X-Assay-Fallback"
-)
-
-const unusualTold = 100
-
 func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 	csv, bad := contentType(r.Header.Get("Content-Type"))
 	if bad != "" {
@@ -62,7 +52,7 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(bad))
 		return
 	}
-	c, err := s.Server.Begin("mlflow", r.PathValue("name"), r.PathValue("version"), requestID(r))
+	c, err := s.Server.Begin("mlflow", r.PathValue("name"), r.PathValue("version"), serve.RequestID(r))
 	if err != nil {
 		writeError(w, err)
 		return
@@ -82,58 +72,19 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 			err = c.Predict(r.Context())
 		}
 	}
-	h := w.Header()
-	h[RequestIDHeader] = []string{c.ID}
-	h[VersionHeader] = c.Version().Header()
+	c.WriteHeaders(w.Header())
 	if err != nil {
 		writeError(w, err)
 		return
 	}
-	if c.Fallback {
-		h.Set(FallbackHeader, "true")
-	}
-	if len(c.Unusual) > 0 {
-		h.Set(UnusualHeader, unusualRows(c.Unusual))
-	}
 	c.Reply = form.append(c.Reply[:0], c)
+	h := w.Header()
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(c.Reply))}
 	_, _ = w.Write(c.Reply) // a client that went away needs no answer
 }
 
 var jsonType = []string{"application/json"}
-
-// requestID is the caller's name for the request, if it is short and printable.
-func requestID(r *http.Request) string {
-	id := r.Header.Get(RequestIDHeader)
-	if len(id) > 128 {
-		return ""
-	}
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return ""
-		}
-	}
-	return id
-}
-
-func unusualRows(flags []bool) string {
-	var out []byte
-	told := 0
-	for i, f := range flags {
-		if !f {
-			continue
-		}
-		if told++; told > unusualTold {
-			return string(append(out, ",…"...))
-		}
-		if len(out) > 0 {
-			out = append(out, ',')
-		}
-		out = strconv.AppendInt(out, int64(i), 10)
-	}
-	return string(out)
-}
 
 // contentType tells JSON from CSV, and says what is wrong with any other type.
 func contentType(h string) (csv bool, bad string) {

@@ -72,7 +72,7 @@ func readForm(c *serve.Call, r *schema.Reader, name string, first bool) error {
 	case name == "dataframe_records":
 		return readRecords(c, r)
 	case name == "instances":
-		return readInstances(c, r)
+		return c.ReadInstances(r)
 	case name == "inputs":
 		return readInputs(c, r)
 	}
@@ -173,41 +173,6 @@ func readRecords(c *serve.Call, r *schema.Reader) error {
 	return nil
 }
 
-// A layout says which field each column of a request fills; -1 is a column that the schema does not have.
-type layout struct {
-	fields []int
-	names  [][]byte
-}
-
-func (l *layout) add(c *serve.Call, name []byte) {
-	i, ok := c.Version().Inputs().Index(name)
-	if !ok {
-		i = -1
-	}
-	l.fields, l.names = append(l.fields, i), append(l.names, name)
-}
-
-// inOrder is the layout of rows without names: the fields in their order.
-func inOrder(c *serve.Call) layout {
-	var l layout
-	for i := range c.Version().Inputs().Fields() {
-		l.fields = append(l.fields, i)
-	}
-	return l
-}
-
-// twice names a column that the request has two times.
-func (l *layout) twice(c *serve.Call) error {
-	seen := map[int]bool{}
-	for _, f := range l.fields {
-		if f >= 0 && seen[f] {
-			return assay.Errorf(assay.Invalid, "column %q is there twice", c.Version().Inputs().Field(f).Name)
-		}
-		seen[f] = true
-	}
-	return nil
-}
-
 const notSplit = "Provided dataframe_split field is not a valid dataframe representation"
 
 // readSplit reads {"columns": […], "index": […], "data": [[…], …]}; without columns the values fill the fields in their order.
@@ -220,7 +185,7 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 		r.Skip()
 		return assay.Errorf(assay.Invalid, "Dataframe split format must be a dictionary. Got %s", what)
 	}
-	var l layout
+	var l serve.Layout
 	columns, data, end := false, -1, -1
 	read := false
 	for more := r.Enter(); more; more = r.More() {
@@ -247,7 +212,7 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 				if !ok {
 					return nil
 				}
-				l.add(c, name)
+				l.Add(c, name)
 			}
 		case "data":
 			if read || data >= 0 {
@@ -271,7 +236,7 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 	}
 	if data >= 0 {
 		if !columns {
-			l = inOrder(c)
+			l = serve.InOrder(c)
 		}
 		end = r.Pos()
 		r.Seek(data)
@@ -288,8 +253,8 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 }
 
 // readMatrix reads a list of lists, one for each row.
-func readMatrix(c *serve.Call, r *schema.Reader, l *layout) error {
-	if err := l.twice(c); err != nil {
+func readMatrix(c *serve.Call, r *schema.Reader, l *serve.Layout) error {
+	if err := l.Twice(c); err != nil {
 		return err
 	}
 	if r.Kind() != schema.JSONArray {
@@ -297,71 +262,8 @@ func readMatrix(c *serve.Call, r *schema.Reader, l *layout) error {
 		return assay.Errorf(assay.Invalid, "%s: data must be a list of rows", notSplit)
 	}
 	for more := r.Enter(); more; more = r.More() {
-		if err := readRow(c, r, l); err != nil {
+		if err := c.ReadRow(r, l); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// readRow reads one list as a row.
-func readRow(c *serve.Call, r *schema.Reader, l *layout) error {
-	row := c.Rows.Rows()
-	if r.Kind() != schema.JSONArray {
-		r.Skip()
-		return assay.Errorf(assay.Invalid, "row %d is not a list", row)
-	}
-	c.Rows.Add(1)
-	j := 0
-	for more := r.Enter(); more; more = r.More() {
-		if j == len(l.fields) {
-			return assay.Errorf(assay.Invalid, "row %d has more than the %d values of its columns", row, len(l.fields))
-		}
-		if f := l.fields[j]; f < 0 {
-			c.Found = c.Rows.Missed(row, l.names[j], c.Found)
-			r.Skip()
-		} else if !c.Rows.JSON(r, row, f) {
-			return nil
-		}
-		j++
-	}
-	if r.Err() == nil && j < len(l.fields) {
-		return assay.Errorf(assay.Invalid, "row %d has %d values for %d columns", row, j, len(l.fields))
-	}
-	return nil
-}
-
-// readInstances reads a list of objects, of lists or of single values, one for each row.
-func readInstances(c *serve.Call, r *schema.Reader) error {
-	if r.Kind() != schema.JSONArray {
-		r.Skip()
-		return assay.Errorf(assay.Invalid, "instances must be a list")
-	}
-	l := layout{}
-	for more := r.Enter(); more; more = r.More() {
-		switch r.Kind() {
-		case schema.JSONObject:
-			var ok bool
-			if c.Found, ok = c.Rows.Object(r, c.Found); !ok {
-				return nil
-			}
-		case schema.JSONArray:
-			if l.fields == nil {
-				l = inOrder(c)
-			}
-			if err := readRow(c, r, &l); err != nil {
-				return err
-			}
-		default:
-			if c.Version().Inputs().Fields() != 1 {
-				r.Skip()
-				return assay.Errorf(assay.Invalid, "row %d is a single value, the model takes %d", c.Rows.Rows(), c.Version().Inputs().Fields())
-			}
-			row := c.Rows.Rows()
-			c.Rows.Add(1)
-			if !c.Rows.JSON(r, row, 0) {
-				return nil
-			}
 		}
 	}
 	return nil
@@ -371,7 +273,7 @@ func readInstances(c *serve.Call, r *schema.Reader) error {
 func readInputs(c *serve.Call, r *schema.Reader) error {
 	switch r.Kind() {
 	case schema.JSONArray:
-		return readInstances(c, r)
+		return c.ReadInstances(r)
 	case schema.JSONObject:
 	default:
 		r.Skip()
@@ -438,14 +340,14 @@ func readCSV(c *serve.Call) error {
 	if err != nil {
 		return badCSV(err)
 	}
-	var l layout
+	var l serve.Layout
 	for i, name := range header {
 		if i == 0 {
 			name = strings.TrimPrefix(name, "\uFEFF")
 		}
-		l.add(c, []byte(name))
+		l.Add(c, []byte(name))
 	}
-	if err := l.twice(c); err != nil {
+	if err := l.Twice(c); err != nil {
 		return err
 	}
 	for {
@@ -459,8 +361,8 @@ func readCSV(c *serve.Call) error {
 		row := c.Rows.Rows()
 		c.Rows.Add(1)
 		for j, text := range record {
-			if f := l.fields[j]; f < 0 {
-				c.Found = c.Rows.Missed(row, l.names[j], c.Found)
+			if f := l.Fields[j]; f < 0 {
+				c.Found = c.Rows.Missed(row, l.Names[j], c.Found)
 			} else {
 				c.Rows.SetField(row, f, []byte(text))
 			}

@@ -127,7 +127,7 @@ func TestReplies(t *testing.T) {
 		if status != http.StatusOK || json.Unmarshal([]byte(body), &out) != nil || len(out.Predictions) != 1 {
 			t.Fatalf("%d %s", status, body)
 		}
-		if header.Get(mlflow.VersionHeader) != "2" || header.Get(mlflow.RequestIDHeader) == "" {
+		if header.Get(serve.VersionHeader) != "2" || header.Get(serve.RequestIDHeader) == "" {
 			t.Errorf("headers %v", header)
 		}
 		return out.Predictions[0]

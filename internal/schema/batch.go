@@ -182,6 +182,32 @@ func (b *Batch) SetInt(row, i int, x int64) {
 	b.v.fields[i].anything(c)
 }
 
+// SetUint gives an integer without a sign, as SetInt.
+func (b *Batch) SetUint(row, i int, x uint64) {
+	if x <= math.MaxInt64 {
+		b.SetInt(row, i, int64(x))
+		return
+	}
+	c := b.at(row, i)
+	c.kind = cellWrong
+	switch b.v.fields[i].kind {
+	case assay.TypeInteger:
+		c.kind, c.s = cellBig, strconv.AppendUint(nil, x, 10)
+	case assay.TypeNumber:
+		if f := float64(x); f < 1<<64 && uint64(f) == x {
+			c.kind, c.f = cellFloat, f
+		}
+	}
+	b.v.fields[i].anything(c)
+}
+
+// Refuse notes that a value is not what its field takes, for a reason that the caller knows better than the schema, in words that
+// follow the field's name and do not repeat the value. Check says nothing more of it.
+func (b *Batch) Refuse(row, i int, detail string, out []RowViolation) []RowViolation {
+	b.at(row, i).kind = cellRefused
+	return append(out, b.violation(row, i, RuleType, detail))
+}
+
 // SetFloat gives a number; a field of integers takes it when it is whole and fits 64 bits. NaN counts as missing, and so that it can
 // be told apart, the infinities violate the type.
 func (b *Batch) SetFloat(row, i int, x float64) {

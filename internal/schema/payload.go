@@ -294,6 +294,8 @@ func (f *field) check(c *cell, seen bool, out []FieldViolation) []FieldViolation
 			out = append(out, f.violations[RuleNotNull])
 		}
 		return out
+	case c.kind == cellRefused:
+		return out
 	case c.kind == cellWrong:
 		return append(out, f.violations[RuleType])
 	}

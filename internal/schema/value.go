@@ -137,8 +137,9 @@ const (
 	cellFloat
 	cellText
 	cellTime
-	cellOther // a nested value, or any value of a column without a type
-	cellWrong // not of the column's type
+	cellOther   // a nested value, or any value of a column without a type
+	cellWrong   // not of the column's type
+	cellRefused // the same, for a reason that the caller has noted
 )
 
 // cell decodes a canonical value of a column of type t.

@@ -73,6 +73,7 @@ type Bound struct {
 	retired    sync.Once
 	counters   *versionCounters
 	classBytes [][]byte
+	labels     Labels
 	server     *Server
 }
 
@@ -92,7 +93,7 @@ func (s *Server) Bind(b Binding) (*Bound, error) {
 			return nil, assay.Errorf(assay.Invalid, "output schema of %s:%d: its columns are not %s in this order", b.Name, b.Number, columnNames(want))
 		}
 	}
-	v := &Bound{Binding: b, in: in, out: out, closed: make(chan struct{}), server: s}
+	v := &Bound{Binding: b, in: in, out: out, closed: make(chan struct{}), server: s, labels: labelsOf(b.Classes, b.LabelType)}
 	v.header = []string{strconv.Itoa(b.Number)}
 	for _, c := range b.Classes {
 		v.keys = append(v.keys, string(schema.AppendJSONString(nil, []byte(ProbabilityField(c)))))

@@ -80,6 +80,19 @@ func (s *Server) Begin(edge, name, version, id string) (*Call, error) {
 // Version returns the version that answers.
 func (c *Call) Version() *Bound { return c.bound }
 
+// Room adds n rows to be filled, unless these are more than the server takes. The error is Invalid.
+func (c *Call) Room(n int) error {
+	if n < 0 || n > c.server.o.MaxRows {
+		return tooMany(n, c.server.o.MaxRows)
+	}
+	c.Rows.Add(n)
+	return nil
+}
+
+func tooMany(n, most int) error {
+	return assay.Errorf(assay.Invalid, "the request has %d rows, more than the %d that are allowed", n, most)
+}
+
 // Malform notes that the request is not what the wire format asks for, and returns the error.
 func (c *Call) Malform(err error) error {
 	c.Outcome, c.Err = Malformed, err
@@ -120,7 +133,7 @@ func (c *Call) predict(ctx context.Context) error {
 	case n == 0:
 		return assay.Errorf(assay.Invalid, "the request has no rows")
 	case n > c.server.o.MaxRows:
-		return assay.Errorf(assay.Invalid, "the request has %d rows, more than the %d that are allowed", n, c.server.o.MaxRows)
+		return tooMany(n, c.server.o.MaxRows)
 	}
 	b := c.bound
 	c.Found = c.Rows.Check(c.Found)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -81,4 +82,62 @@ func TraceID(r *http.Request) string {
 		}
 	}
 	return id
+}
+
+// Headers by which a caller names a request and reads what was made of it.
+const (
+	RequestIDHeader = "X-Request-Id"
+	VersionHeader   = "X-Assay-Model-Version"
+	UnusualHeader   = "X-Assay-Out-Of-Distribution" // the numbers of the rows, from 0, at most unusualTold
+	FallbackHeader  = "X-Assay-Fallback"
+)
+
+const unusualTold = 100
+
+// RequestID is the caller's name for the request, if it is short and printable.
+func RequestID(r *http.Request) string {
+	id := r.Header.Get(RequestIDHeader)
+	if len(id) > 128 {
+		return ""
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return ""
+		}
+	}
+	return id
+}
+
+// WriteHeaders says which request was answered by which version, and what was made of it.
+func (c *Call) WriteHeaders(h http.Header) {
+	h[RequestIDHeader] = []string{c.ID}
+	h[VersionHeader] = c.bound.header
+	if c.Err != nil {
+		return
+	}
+	if c.Fallback {
+		h.Set(FallbackHeader, "true")
+	}
+	if len(c.Unusual) > 0 {
+		h.Set(UnusualHeader, c.UnusualRows())
+	}
+}
+
+// UnusualRows lists the numbers of the rows that count as out of distribution, from 0, with commas; of many only the first hundred.
+func (c *Call) UnusualRows() string {
+	var out []byte
+	told := 0
+	for i, f := range c.Unusual {
+		if !f {
+			continue
+		}
+		if told++; told > unusualTold {
+			return string(append(out, ",…"...))
+		}
+		if len(out) > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendInt(out, int64(i), 10)
+	}
+	return string(out)
 }
