@@ -52,6 +52,7 @@ type ProfileReport struct {
 	Variables  []Variable     `json:"variables"` // in the order of the table
 	Pairs      []Pair         `json:"pairs"`
 	Holes      []HolePair     `json:"missing_pairs"`
+	Nullity    *Nullity       `json:"missing_matrix,omitempty"`
 	Disguised  []Disguise     `json:"disguised_missing"`
 	Alerts     []assay.Alert  `json:"alerts"` // ranked, most important first
 	Limits     []string       `json:"limits"` // what was left out, and why
@@ -96,6 +97,26 @@ type Variable struct {
 	Relation   *Relation         `json:"relation,omitempty"`
 	Groups     []Group           `json:"groups,omitempty"` // by class of the target
 	Values     []ValueRate       `json:"values,omitempty"` // the target at the frequent values
+	Bands      []Band            `json:"bands,omitempty"`  // a numeric target along the values
+}
+
+// A Band is a numeric target among the rows whose value lies between two quantiles of a column, by its midrank: equal values are in one
+// band. Rows without a target are not counted.
+type Band struct {
+	From  float64      `json:"from"` // probabilities
+	To    float64      `json:"to"`
+	Low   assay.Number `json:"low"` // the quantiles there
+	High  assay.Number `json:"high"`
+	Count int64        `json:"count"`
+	Mean  assay.Number `json:"mean"` // of the target
+	Std   assay.Number `json:"std"`  // n − 1
+}
+
+// A Nullity says where in the order of rows values are missing: block b of B begins at row ⌊b × rows / B⌋.
+type Nullity struct {
+	Columns []string  `json:"columns"` // those that miss most, in the order of the table
+	Blocks  int       `json:"blocks"`
+	Counts  [][]int64 `json:"counts"` // missing values of each column in each block
 }
 
 // A Relation is how much one column tells about the target by itself.
@@ -206,6 +227,7 @@ type profiler struct {
 	y       []float64
 	rel     []*Relation
 	rates   [][]ValueRate
+	bands   [][]Band
 	sieve   *sieve // of a profile of very many columns
 	rerank  reranker
 }
@@ -214,7 +236,7 @@ func newProfiler(t *table.Table, o ProfileOptions) (*profiler, error) {
 	fields := t.Fields()
 	p := &profiler{
 		options: o, table: t, target: -1, index: map[string]int{}, columns: make([]*table.Examined, len(fields)), rel: make([]*Relation, len(fields)),
-		kind: make([]string, len(fields)), rates: make([][]ValueRate, len(fields)),
+		kind: make([]string, len(fields)), rates: make([][]ValueRate, len(fields)), bands: make([][]Band, len(fields)),
 	}
 	for i, f := range fields {
 		p.index[f.Name] = i

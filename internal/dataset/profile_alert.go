@@ -15,7 +15,7 @@ import (
 // variables writes down each column.
 func (p *profiler) variables() {
 	for i, e := range p.columns {
-		v := Variable{Summary: e.Summary, Kind: p.kind[i], Missing: missing(e), Characters: e.Characters, Relation: p.rel[i], Values: p.rates[i]}
+		v := Variable{Summary: e.Summary, Kind: p.kind[i], Missing: missing(e), Characters: e.Characters, Relation: p.rel[i], Values: p.rates[i], Bands: p.bands[i]}
 		if t := p.report.Target; t != nil && e.Groups != nil {
 			for k, g := range e.Groups {
 				v.Groups = append(v.Groups, Group{t.Classes[k].Value, g})
@@ -84,7 +84,7 @@ func clipText(s string) string {
 // hide leaves the counts of a sensitive column and takes its values out.
 func hide(v *Variable) {
 	v.Hidden = true
-	v.Top, v.Values, v.First, v.Last, v.Groups, v.Weekdays = []table.Frequency{}, nil, "", "", nil, nil
+	v.Top, v.Values, v.First, v.Last, v.Groups, v.Weekdays, v.Bands = []table.Frequency{}, nil, "", "", nil, nil, nil
 	if n := v.Numbers; n != nil {
 		v.Numbers = &table.Numbers{
 			Count: n.Count, PosInf: n.PosInf, NegInf: n.NegInf, Min: assay.Number(math.NaN()), Max: assay.Number(math.NaN()), Sum: assay.Number(math.NaN()),

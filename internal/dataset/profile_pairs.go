@@ -197,6 +197,7 @@ func (p *profiler) holes() {
 			}
 		}
 	}
+	p.nullity(masks)
 	if len(masks) > PairColumns {
 		p.report.Limits = append(p.report.Limits, fmt.Sprintf("the missing values of the first %d of %d columns are compared with each other", PairColumns, len(masks)))
 		masks = masks[:PairColumns]

@@ -52,6 +52,9 @@ func plain(t fataler, r *ProfileReport) string {
 			n.Increasing, n.Decreasing = false, false
 		}
 	}
+	if r.Nullity != nil {
+		r.Nullity.Counts = nil
+	}
 	b, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)

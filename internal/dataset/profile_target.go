@@ -103,6 +103,7 @@ func (p *profiler) relateColumn(i int) {
 		return
 	}
 	p.relateNumber(i, e, r)
+	p.bands[i] = p.bandsOf(e)
 	if y := p.columns[p.target]; len(p.columns) > PairColumns && quantitative(e) && quantitative(y) {
 		// Which columns are compared with each other depends on it; otherwise it comes with the pairs.
 		r.rankBy(p.rerank.spearman(e, y))

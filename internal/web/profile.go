@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -62,7 +63,11 @@ func ProfileReport(w io.Writer, name string, r *dataset.ProfileReport, f Footer)
 		}
 	}
 	p.heatmaps(r)
-	p.Holes = r.Holes
+	if m := r.Nullity; m != nil {
+		p.Nullity = nullityMatrix(r.Rows, m)
+	}
+	p.HoleHeat = holeHeat(r)
+	p.Holes = slices.Clone(r.Holes)
 	sort.SliceStable(p.Holes, func(i, j int) bool { return math.Abs(orZero(p.Holes[i].Phi)) > math.Abs(orZero(p.Holes[j].Phi)) })
 	if len(p.Holes) > profilePairs {
 		p.Holes = p.Holes[:profilePairs]
@@ -89,6 +94,8 @@ type profilePage struct {
 	Classes         []dataset.Class
 	Heats           []profileHeatmap
 	Pairs           []dataset.Pair
+	Nullity         template.HTML
+	HoleHeat        template.HTML
 	Holes           []dataset.HolePair
 	Missing         []dataset.Variable
 }
@@ -377,6 +384,76 @@ func matrix(r *dataset.ProfileReport, of func(dataset.Pair) assay.Number) ([]str
 		}
 	}
 	return names, values
+}
+
+// nullityMatrix draws where values are missing: a row for each column, a cell for each block of rows, the darker the more is missing.
+func nullityMatrix(rows int64, m *dataset.Nullity) template.HTML {
+	if len(m.Columns)*m.Blocks > maxMarks || m.Blocks == 0 {
+		return ""
+	}
+	const left, high, levels = 110, 12, 10
+	wide := max(4, 560/m.Blocks)
+	s := newSVG(left+m.Blocks*wide+8, len(m.Columns)*(high+2)+30, "where values are missing, from the first row on the left to the last on the right")
+	var paths [levels + 1]strings.Builder
+	for i, name := range m.Columns {
+		y := i * (high + 2)
+		s.text(left-6, float64(y+high-2), "end", "t", clip(name, 16))
+		for b, n := range m.Counts[i] {
+			of := (int64(b)+1)*rows/int64(m.Blocks) - int64(b)*rows/int64(m.Blocks)
+			if n > 0 && of > 0 {
+				level := int(max(1, n*levels/of))
+				fmt.Fprintf(&paths[level], "M%d %dh%dv%dh-%dz", left+b*wide, y, wide, high, wide)
+			}
+		}
+		s.f(`<rect x="%d" y="%d" width="%d" height="%d" style="fill:none;stroke:var(--line)"/>`, left, y, m.Blocks*wide, high)
+	}
+	for level := range paths {
+		if paths[level].Len() > 0 {
+			s.f(`<path d="%s" style="fill:var(--warm);fill-opacity:%.1f"/>`, paths[level].String(), float64(level)/levels)
+		}
+	}
+	y := float64(len(m.Columns)*(high+2) + 16)
+	s.text(left, y, "start", "t", "row 1")
+	s.text(float64(left+m.Blocks*wide), y, "end", "t", assay.FormatCount(rows))
+	return s.done()
+}
+
+// holeHeatColumns is how many columns the drawing of missing pairs holds.
+const holeHeatColumns = 20
+
+// holeHeat draws the correlation of being missing, of the columns that are most associated so.
+func holeHeat(r *dataset.ProfileReport) template.HTML {
+	most := map[string]float64{}
+	for _, h := range r.Holes {
+		v := math.Abs(orZero(h.Phi))
+		most[h.A], most[h.B] = math.Max(most[h.A], v), math.Max(most[h.B], v)
+	}
+	var names []string
+	for _, v := range r.Variables {
+		if _, ok := most[v.Name]; ok {
+			names = append(names, v.Name)
+		}
+	}
+	if len(names) > holeHeatColumns {
+		sort.SliceStable(names, func(i, j int) bool { return most[names[i]] > most[names[j]] })
+		names = names[:holeHeatColumns]
+	}
+	if len(names) < 2 {
+		return ""
+	}
+	at, values := map[string]int{}, make([][]float64, len(names))
+	for i, n := range names {
+		at[n], values[i] = i, make([]float64, len(names))
+		values[i][i] = 1
+	}
+	for _, h := range r.Holes {
+		i, okA := at[h.A]
+		j, okB := at[h.B]
+		if okA && okB {
+			values[i][j], values[j][i] = float64(h.Phi), float64(h.Phi)
+		}
+	}
+	return Heatmap("correlation of being missing", names, values)
 }
 
 // Sparkline draws counts as small bars without axes; the numbers stand beside it.

@@ -21,6 +21,8 @@ func sampleProfile(columns int) *dataset.ProfileReport {
 		Alerts:    []assay.Alert{{Code: "disguised_missing", Columns: []string{"c1"}, Effect: 0.5, Message: "<script>alert(1)</script>", Advice: "look"}},
 		Disguised: []dataset.Disguise{{Column: "c1", Value: "0", Count: 7, Rule: "skip", Why: "why"}},
 		Limits:    []string{"a limit"},
+		Nullity:   &dataset.Nullity{Columns: []string{"c0", "<i>"}, Blocks: 3, Counts: [][]int64{{0, 100, 411}, {1, 0, 0}}},
+		Holes:     []dataset.HolePair{{A: "c0", B: "c1", Both: 9, Phi: -0.25}},
 	}
 	for i := range columns {
 		v := dataset.Variable{Summary: table.Summary{Name: fmt.Sprintf("c%d", i), Type: assay.TypeNumber, Rows: 1234, Distinct: 50, Top: []table.Frequency{{Value: "</style><b>", Count: 9}}, Numbers: &table.Numbers{
@@ -28,6 +30,9 @@ func sampleProfile(columns int) *dataset.ProfileReport {
 			Quantiles: []table.QuantileValue{{P: 0.25, Value: 1}, {P: 0.5, Value: 2}, {P: 0.75, Value: 3}}, Edges: []float64{0, 1, 2}, Counts: []int64{1000, 222},
 		}}, Kind: dataset.KindQuantity, Missing: 12, Relation: &dataset.Relation{Strength: 0.4, Measure: "auc", AUC: 0.7, CramersV: nan, Eta: nan, Spearman: nan, MissingIn: nan, MissingOut: nan}}
 		v.Groups = []dataset.Group{{Class: "no", Numbers: *v.Numbers}, {Class: "yes", Numbers: *v.Numbers}}
+		if i == 1 {
+			v.Bands = []dataset.Band{{From: 0, To: 0.1, Low: -3, High: 2, Count: 120, Mean: 7.5, Std: 1.25}, {From: 0.1, To: 1, Low: 2, High: 99, Count: 1, Mean: 8, Std: nan}}
+		}
 		r.Variables = append(r.Variables, v)
 		for j := range min(i, 40) {
 			r.Pairs = append(r.Pairs, dataset.Pair{A: fmt.Sprintf("c%d", j), B: v.Name, N: 1222, Pearson: assay.Number(float64(j) / 41), Spearman: -0.5, CramersV: nan})

@@ -104,6 +104,7 @@ func functions() template.FuncMap {
 		"same":       func(a, b any) bool { return float(a) == float(b) },
 		"join":       strings.Join,
 		"paragraphs": cardParagraphs,
+		"hundred":    func(f float64) float64 { return 100 * f },
 		"inc":        func(i int) int { return i + 1 },
 	}
 }
