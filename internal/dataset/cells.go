@@ -27,16 +27,16 @@ const maxBlocks = 32
 
 // hashCells reads columns one at a time; each sees a column as it passes, and may be nil.
 func hashCells(ctx context.Context, t *table.Table, columns []string, each func(*assay.Column)) (*cells, error) {
-	c := &cells{names: columns, hash: make([][]uint64, len(columns))}
-	for i, name := range columns {
-		f, err := t.Frame(ctx, []string{name}, "")
-		if err != nil {
-			return nil, err
-		}
-		c.hash[i] = hashColumn(&f[0])
+	c := &cells{names: columns, hash: make([][]uint64, 0, len(columns))}
+	err := t.EachColumn(ctx, columns, func(x *assay.Column) error {
+		c.hash = append(c.hash, hashColumn(x))
 		if each != nil {
-			each(&f[0])
+			each(x)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -131,18 +131,18 @@ func (d *Division) settle(ctx context.Context, parts []uint8) error {
 	d.Part = parts
 	d.scan.signals = newSignals(d.known, parts)
 	d.scan.folded.hash, d.scan.ordered = nil, nil
-	for _, name := range d.scan.folded.names {
-		f, err := d.table.Frame(ctx, []string{name}, "")
-		if err != nil {
-			return err
-		}
-		d.scan.folded.hash = append(d.scan.folded.hash, fold(&f[0]))
+	err := d.table.EachColumn(ctx, d.scan.folded.names, func(c *assay.Column) error {
+		d.scan.folded.hash = append(d.scan.folded.hash, fold(c))
 		if d.scan.signals != nil {
-			d.scan.signals.add(&f[0])
+			d.scan.signals.add(c)
 		}
-		if grows(&f[0]) {
-			d.scan.ordered = append(d.scan.ordered, name)
+		if grows(c) {
+			d.scan.ordered = append(d.scan.ordered, c.Name)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	d.assignment = encodeAssignment(d.Prints, parts)
 	d.sketch = d.Look.sketch(d.Rows(assay.Test))

@@ -72,6 +72,23 @@ func (t *Table) Frame(ctx context.Context, columns []string, cond string) (assay
 	return frame, nil
 }
 
+// EachColumn calls f for one column after the other, as Frame has them, without holding all of them at once: of a wide table it reads
+// groups of them, of at most groupValues values.
+func (t *Table) EachColumn(ctx context.Context, columns []string, f func(c *assay.Column) error) error {
+	for part := range slices.Chunk(columns, t.groupSize()) {
+		frame, err := t.Frame(ctx, part, "")
+		if err != nil {
+			return err
+		}
+		for i := range frame {
+			if err := f(&frame[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func textual(t assay.Type) bool {
 	return t == assay.TypeString || t == assay.TypeJSON || t == assay.TypeBinary
 }

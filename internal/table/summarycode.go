@@ -142,13 +142,18 @@ const (
 	groupColumns = 256
 )
 
+// groupSize is how many columns one statement reads at a time.
+func (t *Table) groupSize() int {
+	if len(t.fields) < WideColumns {
+		return 1
+	}
+	return int(max(1, min(groupColumns, groupValues/max(t.rows, 1))))
+}
+
 // groups puts columns together that one statement reads: of numbers or of text, in the order of fields. Where a column has many rows,
 // or the table few columns, each is alone.
 func (t *Table) groups(fields []assay.Field) [][]assay.Field {
-	size := 1
-	if len(t.fields) >= WideColumns {
-		size = int(max(1, min(groupColumns, groupValues/max(t.rows, 1))))
-	}
+	size := t.groupSize()
 	var out [][]assay.Field
 	var open [2][]assay.Field
 	for _, f := range fields {
