@@ -157,6 +157,13 @@ func jsonDocuments() []jsonDocument {
 			Evidence assay.Digest  `json:"evidence"` // id of the serving evidence
 			Serving  assay.Serving `json:"serving"`
 		}{}},
+		{"assay.log.list/1", "log list", struct {
+			Logs []logSummary `json:"logs"` // by model
+		}{}},
+		{"assay.log.query/1", "log query", struct {
+			Columns []string `json:"columns"`
+			Rows    [][]any  `json:"rows"` // at most 1,000
+		}{}},
 		{"assay.evidence.list/1", "evidence list", struct {
 			Evidence []assay.Record `json:"evidence"` // newest first
 		}{}},
@@ -239,6 +246,7 @@ func TestDocuments(t *testing.T) {
 		{0, "card"},
 		{0, "card check"},
 		{0, "serve check"},
+		{0, "log list"},
 		{0, "make card"},
 		{0, "gate explain"},
 		{0, "promote --to staging"},

@@ -25,7 +25,17 @@ type ServeConfig struct {
 	OnInvalid string `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,default=reject"`
 	OnOutlier string `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,default=flag"`
 	Unknown   string `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
+	Log       LogConfig `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
 	Listen    string `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
+}
+
+// LogConfig says what of the predictions is kept.
+type LogConfig struct {
+	Off       bool     `yaml:"off,omitempty" jsonschema:"description=log nothing; then nothing can be monitored"`
+	Sample    float64  `yaml:"sample,omitempty" jsonschema:"description=share of the answered requests that are logged; what went wrong always is,default=1"`
+	Redact    []string `yaml:"redact,omitempty" jsonschema:"description=input columns that are not written"`
+	Keep      string   `yaml:"keep,omitempty" jsonschema:"description=how long closed hours are kept; such as 90d; absent: for ever"`
+	KeepBytes string   `yaml:"keep_bytes,omitempty" jsonschema:"description=how much is kept of each model; such as 10GiB; absent: all"`
 }
 
 func (c *ServeConfig) defaults() {
@@ -119,7 +129,17 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return assay.Errorf(assay.Refused, "%s is not an address of this machine alone, and nobody who asks is known there", listen).Try("assay serve --listen 127.0.0.1:8400, behind a proxy that authenticates")
 	}
-	server := serve.New(serve.Options{Clock: s.Now, Nonce: strconv.FormatInt(s.Now().UnixNano(), 36)})
+	nonce := strconv.FormatInt(s.Now().UnixNano(), 36)
+	log, err := s.openLog(nonce)
+	if err != nil {
+		return err
+	}
+	o := serve.Options{Clock: s.Now, Nonce: nonce}
+	if log != nil {
+		o.Log = log
+		defer log.Close()
+	}
+	server := serve.New(o)
 	f := &follower{s: s, server: server, stage: stage, refs: refs, bound: map[string]*serve.Bound{}}
 	if err := f.follow(ctx); err != nil {
 		return err
@@ -132,7 +152,7 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 		return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", listen, err)
 	}
 	hs := &http.Server{
-		Handler: s.handler(server), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s.handler(server, log), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	done := make(chan error, 1)
 	go func() { done <- hs.Serve(ln) }()
@@ -155,17 +175,24 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), serve.DrainTimeout)
 			defer cancel()
 			server.SetReady(false)
-			return errors.Join(hs.Shutdown(stop), server.Close(stop), ctx.Err())
+			err := errors.Join(hs.Shutdown(stop), server.Close(stop))
+			if log != nil {
+				err = errors.Join(err, log.Close())
+			}
+			return errors.Join(err, ctx.Err())
 		}
 	}
 }
 
 // handler is every path that the server answers.
-func (s *session) handler(server *serve.Server) http.Handler {
+func (s *session) handler(server *serve.Server, log *serve.Log) http.Handler {
 	mux := http.NewServeMux()
 	(&mlflow.Scoring{Server: server, Version: Version}).Routes(mux)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(server)
+	if log != nil {
+		reg.MustRegister(log)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

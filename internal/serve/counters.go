@@ -112,6 +112,21 @@ var (
 	descLive     = prometheus.NewDesc("assay_model_version", "1 for every version that is served; live is true for the one that answers by default.", []string{"model", "version", "live"}, nil)
 )
 
+var (
+	descLogged      = prometheus.NewDesc("assay_log_written_rows_total", "Rows written to the prediction log.", nil, nil)
+	descLogFailures = prometheus.NewDesc("assay_log_failures_total", "Writes of the prediction log that failed.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (l *Log) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(l, ch) }
+
+// Collect implements prometheus.Collector.
+func (l *Log) Collect(ch chan<- prometheus.Metric) {
+	rows, failures, _ := l.Written()
+	ch <- prometheus.MustNewConstMetric(descLogged, prometheus.CounterValue, float64(rows))
+	ch <- prometheus.MustNewConstMetric(descLogFailures, prometheus.CounterValue, float64(failures))
+}
+
 // Describe implements prometheus.Collector.
 func (s *Server) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
 

@@ -1,0 +1,253 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// Limits of the engine that turns segments of the log into Parquet beside the server.
+const (
+	compactMemory  = 256 << 20
+	compactThreads = 1
+)
+
+// logDir is the folder of the prediction logs.
+func (s *session) logDir() string { return filepath.Join(s.p.Path(s.p.Store), "log") }
+
+// openLog starts the prediction log; nil when the project wants none.
+func (s *session) openLog(nonce string) (*serve.Log, error) {
+	c := s.p.Serve.Log
+	if c.Off {
+		return nil, nil
+	}
+	keep, err := seconds("serve.log.keep", c.Keep)
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := bytesFlag("serve.log.keep_bytes", c.KeepBytes)
+	if err != nil {
+		return nil, err
+	}
+	return serve.OpenLog(serve.LogOptions{
+		Dir: s.logDir(), Clock: s.Now, Nonce: nonce, Sample: c.Sample, Redact: c.Redact, Keep: time.Duration(keep) * time.Second, KeepBytes: bytes, Compact: compactSegment,
+	})
+}
+
+// compactSegment writes a closed segment of JSON Lines as Parquet.
+func compactSegment(ctx context.Context, lines, parquet string, fields []assay.Field) error {
+	e, err := table.Open(ctx, table.Options{MemoryBytes: compactMemory, Threads: compactThreads})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	t, err := e.ReadSegments(ctx, nil, []string{lines}, fields)
+	if err != nil {
+		return err
+	}
+	return t.Write(ctx, parquet, nil, "")
+}
+
+// logged reads the whole log of a model.
+func (s *session) logged(ctx context.Context, model string) (*table.Table, error) {
+	dir := serve.LogDir(s.logDir(), model)
+	fields, err := serve.LogFieldsOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	closed, open, err := serve.Segments(dir)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.ReadSegments(ctx, closed, open, fields)
+}
+
+// A logSummary is what the log of one model holds.
+type logSummary struct {
+	Model    string           `json:"model"`
+	Segments int              `json:"segments"`
+	Bytes    int64            `json:"bytes"`
+	First    string           `json:"first"` // time of the first and the last line, UTC; empty without any
+	Last     string           `json:"last"`
+	Requests int64            `json:"requests"`
+	Rows     map[string]int64 `json:"rows"` // by outcome
+	Lost     int64            `json:"lost"` // rows that are missing
+}
+
+func (a *app) logCommand() *cobra.Command {
+	c := &cobra.Command{Use: "log", Short: "Look at the log of predictions: list, query"}
+	list := &cobra.Command{
+		Use: "list", Short: "What the log of each model holds, and what is missing in it",
+		Args: cobra.NoArgs,
+		RunE: a.with("log list", func(ctx context.Context, s *session, _ []string) error {
+			all, err := s.logSummaries(ctx)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.log.list/1", map[string]any{"logs": all}, func(w io.Writer) {
+				if len(all) == 0 {
+					fmt.Fprintln(w, "Nothing was logged yet. The log fills while assay serve answers.")
+					return
+				}
+				grid(w, func(tw *tabwriter.Writer) {
+					fmt.Fprintln(tw, "model\tfirst\tlast\trequests\tanswered\trefused\tfailed\tlost")
+					for _, l := range all {
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Model, l.First, l.Last, assay.FormatCount(l.Requests), assay.FormatCount(l.Rows["answered"]),
+							assay.FormatCount(l.Rows["refused"]+l.Rows["malformed"]), assay.FormatCount(l.Rows["failed"]+l.Rows["shed"]), assay.FormatCount(l.Lost))
+					}
+				})
+			})
+		}),
+	}
+	var model, out string
+	query := &cobra.Command{
+		Use: "query SQL", Short: "Ask the log of a model in SQL; the table is called log",
+		Long: `Ask the log of a model in SQL. The table is called log: a row of a request is a row of it, with _at, _request, _index, _key, _version, _edge,
+_outcome, _violations, _score, _micros, _sampled, _lost, the input columns under their names, prediction and probability_CLASS.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.with("log query", func(ctx context.Context, s *session, args []string) error {
+			if model == "" {
+				model = s.p.Name
+			}
+			return s.logQuery(ctx, model, args[0], out)
+		}),
+	}
+	query.Flags().StringVar(&model, "model", "", "`name` of the model; the project's without it")
+	query.Flags().StringVarP(&out, "out", "o", "", "write the answer to this `file` (.csv, .jsonl, .parquet)")
+	c.AddCommand(list, query)
+	return c
+}
+
+// logSummaries looks at every model's log.
+func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
+	models, err := s.st.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []logSummary{}
+	for _, m := range models {
+		t, err := s.logged(ctx, m.Name)
+		if assay.CodeOf(err) == assay.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		l := logSummary{Model: m.Name, Rows: map[string]int64{}}
+		closed, open, err := serve.Segments(serve.LogDir(s.logDir(), m.Name))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range append(closed, open...) {
+			l.Segments++
+			if st, err := os.Stat(path); err == nil {
+				l.Bytes += st.Size()
+			}
+		}
+		r, err := t.Query(ctx, `SELECT _outcome, count(*) FILTER (_index >= 0), count(DISTINCT _request), coalesce(sum(_lost), 0)::BIGINT,
+			coalesce(strftime(min(_at), '%Y-%m-%dT%H:%M:%SZ'), ''), coalesce(strftime(max(_at), '%Y-%m-%dT%H:%M:%SZ'), '') FROM `+t.Relation()+` GROUP BY 1 ORDER BY 1`)
+		if err != nil {
+			return nil, err
+		}
+		for r.Next() {
+			var outcome, first, last string
+			var rows, requests, lost int64
+			if err := r.Scan(&outcome, &rows, &requests, &lost, &first, &last); err != nil {
+				r.Close()
+				return nil, err
+			}
+			l.Rows[outcome] += rows
+			l.Requests += requests
+			l.Lost += lost
+			if l.First == "" || first < l.First {
+				l.First = first
+			}
+			l.Last = max(l.Last, last)
+		}
+		if err := r.Close(); err != nil {
+			return nil, err
+		}
+		if err := t.Drop(ctx); err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// maxAnswerRows is how many rows of a query are printed.
+const maxAnswerRows = 1000
+
+func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
+	t, err := s.logged(ctx, model)
+	if err != nil {
+		return err
+	}
+	if err := t.Named(ctx, "log"); err != nil {
+		return err
+	}
+	if out != "" {
+		v, err := t.Answer(ctx, sql)
+		if err != nil {
+			return err
+		}
+		if err := v.Write(ctx, s.path(out), nil, ""); err != nil {
+			return err
+		}
+		s.say("%s", out)
+		return nil
+	}
+	r, err := t.Query(ctx, sql)
+	if err != nil {
+		return assay.Errorf(assay.Invalid, "the query: %w", err)
+	}
+	defer r.Close()
+	columns := r.Columns()
+	rows := [][]any{}
+	for r.Next() && len(rows) < maxAnswerRows {
+		values, dest := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		if err := r.Scan(dest...); err != nil {
+			return err
+		}
+		rows = append(rows, values)
+	}
+	if err := r.Err(); err != nil {
+		return err
+	}
+	return s.print("assay.log.query/1", map[string]any{"columns": columns, "rows": rows}, func(w io.Writer) {
+		grid(w, func(tw *tabwriter.Writer) {
+			fmt.Fprintln(tw, strings.Join(columns, "\t"))
+			for _, row := range rows {
+				cells := make([]string, len(row))
+				for i, v := range row {
+					switch v := v.(type) {
+					case nil:
+					case time.Time:
+						cells[i] = v.UTC().Format("2006-01-02T15:04:05.999999Z")
+					default:
+						cells[i] = fmt.Sprint(v)
+					}
+				}
+				fmt.Fprintln(tw, strings.Join(cells, "\t"))
+			}
+		})
+	})
+}

@@ -1,0 +1,369 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/assay-ml/assay"
+)
+
+// Defaults of LogOptions.
+const (
+	DefaultLogQueue        = 8192
+	DefaultLogSegmentBytes = 256 << 20
+	DefaultLogFlush        = 20 * time.Millisecond
+	DefaultLogSync         = time.Second
+)
+
+// LogOptions say where predictions are logged and for how long they are kept.
+type LogOptions struct {
+	Dir          string           // one folder for each model is made in it; required
+	Clock        func() time.Time // required
+	Nonce        string           // tells this process's segments from those of others; required
+	Queue        int              // calls that may wait for the writer; the next one is lost, and counted
+	SegmentBytes int64            // a segment is closed when it is larger, or when its hour is over
+	Flush        time.Duration    // how long a call may wait before it is written
+	Sync         time.Duration    // how long what is written may wait before it is on the disk
+	Keep         time.Duration    // closed segments that are older are removed; 0: never
+	KeepBytes    int64            // of each model; the oldest segments are removed; 0: no limit
+	Redact       []string         // input columns that are not written
+	Sample       float64          // share of answered requests that are written, 0–1; 0 means all. What went wrong is always written
+	// Compact turns a closed segment of JSON Lines into Parquet; nil leaves it as it is.
+	Compact func(ctx context.Context, lines, parquet string, fields []assay.Field) error
+}
+
+// A Log writes finished calls to segments: a folder a model, a file an hour. The segment of the running hour is JSON Lines, one row of a
+// request a line (see LogFields), to which batches are appended; when the hour is over it becomes Parquet. A call that Offer has taken
+// is written within Flush; what is written survives the end of the process, and within Sync that of the machine. What could not be
+// written is counted and written as a line of its own, so that whoever uses the rows sees what is missing.
+type Log struct {
+	o       LogOptions
+	ring    *ring
+	wake    chan struct{}
+	stop    chan struct{}
+	done    chan struct{}
+	stopped atomic.Bool
+	lost    sync.Map // by model name: *atomic.Int64, rows that were not written
+	models  map[string]*segment
+	redact  map[string]bool
+	errors  atomic.Int64
+	written atomic.Int64 // rows
+	problem atomic.Pointer[string]
+	closing sync.WaitGroup
+	compact sync.Mutex // one segment at a time is turned into Parquet
+}
+
+// OpenLog starts the writer. Segments that a process left open when it was killed are closed, without a last line that is torn.
+func OpenLog(o LogOptions) (*Log, error) {
+	if o.Clock == nil || o.Nonce == "" || o.Dir == "" {
+		panic("BUG: serve.OpenLog without a folder, a clock or a nonce")
+	}
+	o.Queue = orDefault(o.Queue, DefaultLogQueue)
+	o.SegmentBytes = orDefault(o.SegmentBytes, DefaultLogSegmentBytes)
+	o.Flush = orDefault(o.Flush, DefaultLogFlush)
+	o.Sync = orDefault(o.Sync, DefaultLogSync)
+	if o.Sample < 0 || o.Sample > 1 {
+		return nil, assay.Errorf(assay.Invalid, "a share of %v of the requests cannot be logged: it must be within 0 and 1", o.Sample)
+	}
+	l := &Log{o: o, ring: newRing(o.Queue), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), models: map[string]*segment{}, redact: map[string]bool{}}
+	for _, c := range o.Redact {
+		l.redact[c] = true
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "the folder of the prediction log cannot be made: %w", err)
+	}
+	if err := l.recover(); err != nil {
+		return nil, err
+	}
+	go l.run()
+	return l, nil
+}
+
+// Offer implements Recorder.
+func (l *Log) Offer(c *Call) bool {
+	if l.stopped.Load() || !l.ring.put(c) {
+		l.lose(c.bound.Name, max(1, c.Rows.Rows()))
+		return false
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+func (l *Log) lose(model string, rows int) {
+	n, _ := l.lost.LoadOrStore(model, new(atomic.Int64))
+	n.(*atomic.Int64).Add(int64(rows))
+}
+
+// Written returns how many rows were written, and the newest problem with writing, or "".
+func (l *Log) Written() (rows, failures int64, problem string) {
+	if p := l.problem.Load(); p != nil {
+		problem = *p
+	}
+	return l.written.Load(), l.errors.Load(), problem
+}
+
+// Close writes what was taken, closes the segments and waits until they are Parquet.
+func (l *Log) Close() error {
+	if l.stopped.Swap(true) {
+		return nil
+	}
+	close(l.stop)
+	<-l.done
+	l.closing.Wait()
+	if _, failures, problem := l.Written(); failures > 0 {
+		return assay.Errorf(assay.Unavailable, "the prediction log: %s", problem)
+	}
+	return nil
+}
+
+// run is the writer.
+func (l *Log) run() {
+	defer close(l.done)
+	synced := l.o.Clock()
+	for stopping := false; ; {
+		n := l.drain()
+		now := l.o.Clock()
+		l.report(now)
+		for _, s := range l.models {
+			l.write(s)
+		}
+		if now.Sub(synced) >= l.o.Sync || stopping {
+			l.sync()
+			synced = now
+		}
+		if stopping && n == 0 {
+			l.report(now)
+			for _, s := range l.models {
+				l.write(s)
+			}
+			l.rotate(now, true)
+			return
+		}
+		l.rotate(now, false)
+		if stopping || n > len(l.ring.slot)/4 {
+			continue
+		}
+		wait := time.NewTimer(l.o.Sync)
+		select {
+		case <-l.wake:
+			// Calls that follow soon are written together with this one.
+			pause := time.NewTimer(l.o.Flush)
+			select {
+			case <-pause.C:
+			case <-l.stop:
+				stopping = true
+			}
+			pause.Stop()
+		case <-wait.C:
+		case <-l.stop:
+			stopping = true
+		}
+		wait.Stop()
+	}
+}
+
+// drain encodes waiting calls, at most one ring of them.
+func (l *Log) drain() int {
+	for n := 0; ; n++ {
+		c := l.ring.take()
+		if c == nil || n > len(l.ring.slot) {
+			return n
+		}
+		l.encode(c)
+		c.Release()
+	}
+}
+
+func (l *Log) encode(c *Call) {
+	if c.Outcome == Answered && !c.Fallback && l.o.Sample > 0 && l.o.Sample < 1 && shareOf(c.ID) >= l.o.Sample {
+		return
+	}
+	s, err := l.segment(c)
+	if err != nil {
+		l.fail(err)
+		l.lose(c.bound.Name, max(1, c.Rows.Rows()))
+		return
+	}
+	s.append(c, l.o.Sample)
+	if len(s.buf) >= maxBatch {
+		l.write(s)
+	}
+}
+
+// shareOf places an id between 0 and 1 (FNV-1a, spread once more), the same place each time.
+func shareOf(id string) float64 {
+	h := uint64(14695981039346656037)
+	for i := range len(id) {
+		h = (h ^ uint64(id[i])) * 1099511628211
+	}
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	return float64(h>>11) / (1 << 53)
+}
+
+// report writes what was lost since it last looked.
+func (l *Log) report(now time.Time) {
+	l.lost.Range(func(name, n any) bool {
+		s := l.models[name.(string)]
+		if s == nil {
+			return true // nothing of the model was written yet: the count stays
+		}
+		if k := n.(*atomic.Int64).Swap(0); k > 0 {
+			s.appendLoss(now, k)
+		}
+		return true
+	})
+}
+
+// write appends a segment's batch to its file. A batch that cannot be written is lost as a whole, so that no line is torn.
+func (l *Log) write(s *segment) {
+	if len(s.buf) == 0 {
+		return
+	}
+	rows := s.pending
+	if err := s.write(); err != nil {
+		l.fail(err)
+		l.lose(s.model, rows)
+		return
+	}
+	l.written.Add(int64(rows))
+}
+
+func (l *Log) fail(err error) {
+	l.errors.Add(1)
+	text := err.Error()
+	l.problem.Store(&text)
+}
+
+func (l *Log) sync() {
+	for _, s := range l.models {
+		if err := s.sync(); err != nil {
+			l.fail(err)
+		}
+	}
+}
+
+// rotate closes segments whose hour is over or that are large; all of them at the end.
+func (l *Log) rotate(now time.Time, all bool) {
+	for _, s := range l.models {
+		if all || s.size >= l.o.SegmentBytes || !now.UTC().Truncate(time.Hour).Equal(s.hour) {
+			l.end(s)
+		}
+	}
+}
+
+// end writes what waits in a segment and closes it.
+func (l *Log) end(s *segment) {
+	l.write(s)
+	delete(l.models, s.model)
+	lines, err := s.close()
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	l.finish(s.dir, lines, s.fields.list(), l.o.Clock())
+}
+
+// finish turns a closed segment into Parquet and removes what is too old, beside the writer.
+func (l *Log) finish(dir, lines string, fields []assay.Field, now time.Time) {
+	l.closing.Go(func() {
+		l.compact.Lock()
+		defer l.compact.Unlock()
+		if l.o.Compact != nil {
+			parquet := lines[:len(lines)-len(closedSuffix)] + ".parquet"
+			if err := l.o.Compact(context.Background(), lines, parquet, fields); err != nil {
+				l.fail(err)
+			} else if err := os.Remove(lines); err != nil {
+				l.fail(err)
+			}
+		}
+		if err := l.expire(dir, now); err != nil {
+			l.fail(err)
+		}
+	})
+}
+
+// expire removes the oldest closed segments that are more than may be kept.
+func (l *Log) expire(dir string, now time.Time) error {
+	closed, _, err := Segments(dir)
+	if err != nil {
+		return err
+	}
+	var total int64
+	sizes := make([]int64, len(closed))
+	for i, path := range closed {
+		if st, err := os.Stat(path); err == nil {
+			sizes[i] = st.Size()
+			total += sizes[i]
+		}
+	}
+	for i, path := range closed {
+		hour, ok := hourOf(path)
+		old := ok && l.o.Keep > 0 && now.Sub(hour) > l.o.Keep+time.Hour
+		if !old && (l.o.KeepBytes <= 0 || total <= l.o.KeepBytes) {
+			break
+		}
+		if err := os.Remove(path); err != nil {
+			return assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be removed: %w", err)
+		}
+		total -= sizes[i]
+	}
+	return nil
+}
+
+// Segments lists the pieces of one model's log by time: closed ones, Parquet or JSON Lines that are not Parquet yet, and open ones.
+func Segments(dir string) (closed, open []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, assay.Errorf(assay.Unavailable, "the prediction log cannot be listed: %w", err)
+	}
+	have := map[string]bool{}
+	for _, e := range entries {
+		have[e.Name()] = true
+	}
+	for _, e := range entries {
+		name := e.Name()
+		path := filepath.Join(dir, name)
+		switch ext := filepath.Ext(name); {
+		case ext == ".parquet":
+			closed = append(closed, path)
+		case len(name) > len(openSuffix) && name[len(name)-len(openSuffix):] == openSuffix:
+			open = append(open, path)
+		case len(name) > len(closedSuffix) && name[len(name)-len(closedSuffix):] == closedSuffix && !have[name[:len(name)-len(closedSuffix)]+".parquet"]:
+			open = append(open, path)
+		}
+	}
+	sort.Strings(closed)
+	sort.Strings(open)
+	return closed, open, nil
+}
+
+// LogFieldsOf reads which columns the log of one model has, of all versions.
+func LogFieldsOf(dir string) ([]assay.Field, error) {
+	b, err := os.ReadFile(filepath.Join(dir, fieldsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, assay.Errorf(assay.NotFound, "no prediction of this model was logged").Try("assay serve")
+	}
+	if err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "the columns of the prediction log cannot be read: %w", err)
+	}
+	var out []assay.Field
+	if err := json.Unmarshal(b, &out); err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "the columns of the prediction log are damaged: %w", err)
+	}
+	return out, nil
+}
