@@ -10,7 +10,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +17,17 @@ import (
 
 var update = flag.Bool("update", false, "write golden files instead of comparing with them")
 
-// Root returns the module's root directory.
+// Root returns the module's root directory: that of the nearest go.mod above the package under test.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	dir, err := os.Getwd()
+	if err != nil {
+		panic("BUG: a test without a working directory: " + err.Error())
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil || d == filepath.Dir(d) {
+			return d
+		}
+	}
 }
 
 // Golden compares got with the file testdata/name of the package under test, or writes that file when the test runs with -update.

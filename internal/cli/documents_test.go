@@ -339,7 +339,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	// what a short life does not print has scripts of its own
-	elsewhere := []string{"assay.demo/1", "assay.restore/1", "assay.rollback/1"}
+	elsewhere := []string{"assay.demo/1", "assay.restore/1", "assay.rollback/1", "assay.log.query/1"}
 	for name := range forms {
 		if !seen[name] && !slices.Contains(elsewhere, name) {
 			t.Errorf("no command printed %s", name)

@@ -197,6 +197,8 @@ func TestExitStatus(t *testing.T) {
 		{0, "evidence verify envelope.json"},
 		{1, "evidence verify nowhere.json"},
 		{3, "evidence verify not.json"},
+		{0, "log list"},
+		{1, "log query SELECT"},
 		{0, "model list"},
 		{0, "model history"},
 		{0, "model alias people champion 1"},

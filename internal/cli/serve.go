@@ -22,11 +22,11 @@ import (
 
 // ServeConfig says how a model answers.
 type ServeConfig struct {
-	OnInvalid string `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,default=reject"`
-	OnOutlier string `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,default=flag"`
-	Unknown   string `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
+	OnInvalid string    `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,default=reject"`
+	OnOutlier string    `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,default=flag"`
+	Unknown   string    `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
 	Log       LogConfig `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
-	Listen    string `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
+	Listen    string    `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
 }
 
 // LogConfig says what of the predictions is kept.

@@ -31,7 +31,7 @@ func LogFields() []assay.Field {
 		{Name: "_at", Type: assay.TypeTimestamp}, // when the request came
 		{Name: "_request", Type: assay.TypeString},
 		{Name: "_index", Type: assay.TypeInteger}, // the number of the row in its request, from 0
-		{Name: "_key", Type: assay.TypeString}, // the caller's key of the row
+		{Name: "_key", Type: assay.TypeString},    // the caller's key of the row
 		{Name: "_version", Type: assay.TypeInteger},
 		{Name: "_edge", Type: assay.TypeString},
 		{Name: "_outcome", Type: assay.TypeString},

@@ -1,0 +1,131 @@
+//go:build unix
+
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// serving starts assay serve as a process of its own and returns its address.
+func serving(t *testing.T, dir string, args ...string) (*exec.Cmd, string) {
+	t.Helper()
+	c := process(t, dir, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	errs, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	lines := bufio.NewScanner(errs)
+	for lines.Scan() {
+		if _, url, ok := strings.Cut(lines.Text(), " on http://"); ok {
+			go func() { _, _ = io.Copy(io.Discard, errs) }()
+			return c, "http://" + strings.TrimSpace(url)
+		}
+	}
+	t.Fatal("assay serve ended without an address")
+	return nil, ""
+}
+
+// person is a row that fits the schema of testdata/people.
+const person = `{"dataframe_records": [{"age": 72, "sex": "F", "region": "north", "income": 18276.74, "hours": 24, "tenure": 3.31}]}`
+
+func invoke(url string) error {
+	r, err := http.Post(url+"/invocations", "application/json", strings.NewReader(person))
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", r.StatusCode, b)
+	}
+	return err
+}
+
+// TestServeProcess serves, is killed under load, serves again and is stopped: what was written of the log is there, and what a client
+// saw answered before the last moments is in it.
+func TestServeProcess(t *testing.T) {
+	t.Parallel()
+	m, dir := registered(t)
+	if _, errs, exit := command(m, dir, "serve", "check", "people:1"); exit != 0 {
+		t.Fatal(errs)
+	}
+	c, url := serving(t, dir, "--model", "people:1")
+	if err := invoke(url); err != nil {
+		t.Fatal(err)
+	}
+	for range 49 {
+		if err := invoke(url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logged := func() (n int) {
+		out, _, _ := command(m, dir, "--json", "log", "query", "SELECT count(*) FROM log WHERE _outcome = 'answered' AND prediction IS NOT NULL")
+		var doc struct{ Rows [][]int }
+		if json.Unmarshal([]byte(out), &doc) != nil || len(doc.Rows) != 1 {
+			return 0
+		}
+		return doc.Rows[0][0]
+	}
+	until(t, "logged", func() bool { return logged() == 50 })
+	var after atomic.Int64
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		for invoke(url) == nil {
+			after.Add(1)
+		}
+	}()
+	for after.Load() < 20 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	<-done
+	c, url = serving(t, dir, "--model", "people:1")
+	if n := logged(); n < 50 || n > 51+int(after.Load()) {
+		t.Errorf("%d predictions in the log, %d were answered", n, 50+after.Load())
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/ping": 200, "/version": 200, "/metrics": 200, "/nothing": 404} {
+		r, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%s: %d", path, r.StatusCode)
+		}
+	}
+	before := logged()
+	if err := invoke(url); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	if got := c.ProcessState.ExitCode(); got != 143 {
+		t.Errorf("exit status %d after a signal to end", got)
+	}
+	if n := logged(); n != before+1 {
+		t.Errorf("%d in the log after a clean stop, want %d", n, before+1)
+	}
+	if out, _, exit := command(m, dir, "fsck"); exit != 0 {
+		t.Error(out)
+	}
+}
