@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// ChannelConfig is one way to reach somebody. Where it leads is a secret as much as its key: both come from the environment or a file.
+type ChannelConfig struct {
+	Type    string `yaml:"type" jsonschema:"description=what receives,enum=webhook,enum=alertmanager,enum=pagerduty,enum=slack,enum=email"`
+	Address string `yaml:"address,omitempty" jsonschema:"description=where it leads: env:NAME or file:PATH that holds a URL; for pagerduty its own address without one"`
+	Secret  string `yaml:"secret,omitempty" jsonschema:"description=env:NAME or file:PATH that holds the key of a webhook; the routing key of pagerduty; or user:password of alertmanager or email"`
+}
+
+// AlertConfig says who is told about what, and who is next when nobody answers.
+type AlertConfig struct {
+	When     []string     `yaml:"when" jsonschema:"description=what it is about: input; prediction; label; joint; traffic; performance; business; labels"`
+	Severity string       `yaml:"severity,omitempty" jsonschema:"description=how bad it is; later steps wait a day; 4 hours; an hour or 15 minutes without a time of their own,enum=info,enum=warning,enum=error,enum=critical,default=warning"`
+	Persist  int          `yaml:"persist,omitempty" jsonschema:"description=how many windows in a row it must hold,default=1"`
+	Steps    []StepConfig `yaml:"steps" jsonschema:"description=who is told; the first at once and each later one when nobody acknowledged before"`
+	Actions  []string     `yaml:"actions,omitempty" jsonschema:"description=what is done when it fires: abort_canary; rollback; stale_card"`
+}
+
+// StepConfig is one step of an escalation.
+type StepConfig struct {
+	After string   `yaml:"after,omitempty" jsonschema:"description=time since the alert fired; such as 30m or 1d"`
+	To    []string `yaml:"to" jsonschema:"description=names of channels"`
+}
+
+var (
+	channelTypes  = []string{"webhook", "alertmanager", "pagerduty", "slack", "email"}
+	alertSubjects = []string{"input", "prediction", "label", "joint", "traffic", "performance", "business", "labels"}
+	alertActions  = []string{"abort_canary", "rollback", "stale_card"}
+	// stepSeconds is how long each step waits for an acknowledgement, by severity.
+	stepSeconds = map[string]int64{"info": 24 * 3600, "warning": 4 * 3600, "error": 3600, "critical": 15 * 60}
+)
+
+// checkAlerts reports what cannot be: key is monitor.
+func checkAlerts(key string, channels map[string]ChannelConfig, alerts map[string]AlertConfig, bad *assay.Problems) {
+	for _, name := range slices.Sorted(maps.Keys(channels)) {
+		c, at := channels[name], key+".channels."+name
+		checkLabel(at, name, bad)
+		if !slices.Contains(channelTypes, c.Type) {
+			bad.Add("%s.type %q is none of %s", at, c.Type, strings.Join(channelTypes, ", "))
+			continue
+		}
+		if c.Address == "" && c.Type != "pagerduty" {
+			bad.Add("%s.address is empty; want env:NAME or file:PATH that holds it", at)
+		}
+		if c.Secret == "" && (c.Type == "pagerduty" || c.Type == "webhook") {
+			bad.Add("%s.secret is empty; want env:NAME or file:PATH that holds it", at)
+		}
+		for _, x := range [][2]string{{"address", c.Address}, {"secret", c.Secret}} {
+			if kind, what, _ := strings.Cut(x[1], ":"); x[1] != "" && (kind != "env" && kind != "file" || what == "") {
+				bad.Add("%s.%s is not env:NAME or file:PATH: a place that holds it, never the %s itself", at, x[0], x[0])
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(alerts)) {
+		a, at := alerts[name], key+".alerts."+name
+		checkLabel(at, name, bad)
+		if len(a.When) == 0 {
+			bad.Add("%s.when is empty: what is it about? %s", at, strings.Join(alertSubjects, ", "))
+		}
+		for _, w := range a.When {
+			if !slices.Contains(alertSubjects, w) {
+				bad.Add("%s.when %q is none of %s", at, w, strings.Join(alertSubjects, ", "))
+			}
+		}
+		if _, ok := stepSeconds[cmp.Or(a.Severity, "warning")]; !ok {
+			bad.Add("%s.severity %q is none of info, warning, error, critical", at, a.Severity)
+		}
+		if a.Persist < 0 {
+			bad.Add("%s.persist is %d; want 1 or more", at, a.Persist)
+		}
+		for _, x := range a.Actions {
+			if !slices.Contains(alertActions, x) {
+				bad.Add("%s.actions %q is none of %s", at, x, strings.Join(alertActions, ", "))
+			}
+		}
+		if len(a.Steps) == 0 {
+			bad.Add("%s.steps is empty: nobody is told", at)
+		}
+		plan := alertPlans(map[string]AlertConfig{name: a})[0]
+		for i, st := range a.Steps {
+			if len(st.To) == 0 {
+				bad.Add("%s.steps[%d].to is empty: nobody is told", at, i)
+			}
+			for _, to := range st.To {
+				if _, ok := channels[to]; !ok {
+					bad.Add("%s.steps[%d].to names channel %q%s", at, i, to, didYouMean(to, slices.Collect(maps.Keys(channels))))
+				}
+			}
+			after, err := seconds(at+".steps.after", st.After)
+			switch {
+			case err != nil:
+				bad.Add("%s", err)
+			case i == 0 && after > 0:
+				bad.Add("%s.steps[0].after is %s; the first step is taken at once", at, st.After)
+			case i > 0 && plan.Steps[i].AfterSeconds < plan.Steps[i-1].AfterSeconds:
+				bad.Add("%s.steps[%d].after is %s, before the step above it", at, i, st.After)
+			}
+		}
+	}
+}
+
+// checkLabel refuses a name that could not be a part of a key, a file name or a label.
+func checkLabel(at, name string, bad *assay.Problems) {
+	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+		bad.Add("%s: a name has at most 64 letters, digits, _ and -", at)
+	}
+}
+
+// alertPlans are the alerts of the project, by name, as a plan states them.
+func alertPlans(alerts map[string]AlertConfig) []assay.AlertPlan {
+	out := []assay.AlertPlan{}
+	for _, name := range slices.Sorted(maps.Keys(alerts)) {
+		a := alerts[name]
+		severity := cmp.Or(a.Severity, "warning")
+		p := assay.AlertPlan{Name: name, When: sortedUnique(a.When), Severity: severity, Persist: max(1, a.Persist), Steps: []assay.Escalation{}, Actions: append([]string{}, a.Actions...)}
+		var after int64
+		for i, st := range a.Steps {
+			if t, err := seconds("after", st.After); st.After != "" && err == nil {
+				after = int64(t)
+			} else if i > 0 {
+				after += stepSeconds[severity]
+			}
+			p.Steps = append(p.Steps, assay.Escalation{AfterSeconds: after, To: sortedUnique(st.To)})
+		}
+		out = append(out, p)
+	}
+	return out
+}
