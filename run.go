@@ -18,7 +18,15 @@ type Run struct {
 	Score       float64           `json:"score"`                             // reproducibility, 0–1: the weighted share of what is not missing
 	Problems    []string          `json:"problems,omitempty"`                // what went wrong besides the exit status: an unreadable metrics.json, …
 	SealedRows  int64             `json:"sealed_rows"`                       // of the rows it was given, how many an earlier split had sealed
+	RawData     *RawData          `json:"raw_data,omitempty"`                // whether the raw data, and so the sealed labels, were read beside what was handed over
 	Amends      Digest            `json:"amends,omitempty" names:"evidence"` // evidence id of the finished run that this record adds to
+}
+
+// RawData is what was seen of the files that a data set was read from while a run's command ran. A command is given the parts of a split
+// and needs no raw file; one that opens it can see the labels of the sealed test set.
+type RawData struct {
+	Watched string   `json:"watched"` // system: every opening is seen; python: only what Python opens itself; empty: nobody watched
+	Opened  []string `json:"opened"`  // names of the raw files that were opened, sorted
 }
 
 // RunSpec is everything that a run was given.

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/gate"
 	"github.com/assay-ml/assay/internal/registry"
+	"github.com/assay-ml/assay/internal/run"
 	"github.com/assay-ml/assay/internal/store"
 )
 
@@ -215,11 +216,21 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 	if x := d.Run; x != nil {
 		code := x.Value.Spec.Code
 		captured := len(x.Value.Spec.Command) > 1 && x.Value.Spec.Command[0] == "assay" || code.Commit != "" || code.Dirty != ""
+		untouched := assay.Undetermined // nobody watched
+		switch raw := x.Value.RawData; {
+		case len(x.Value.Spec.Command) > 1 && x.Value.Spec.Command[0] == "assay": // a built-in learner reads the parts alone
+			untouched = assay.Pass
+		case raw == nil:
+		case len(raw.Opened) > 0:
+			untouched = assay.Fail
+		case raw.Watched == run.WatchedBySystem:
+			untouched = assay.Pass
+		}
 		reproduced, err := s.reproduced(ctx, x.ID)
 		if err != nil {
 			return nil, err
 		}
-		extra["run"] = map[string]any{"code_captured": captured, "saw_sealed_rows": x.Value.SealedRows > 0, "reproduced": reproduced}
+		extra["run"] = map[string]any{"code_captured": captured, "saw_sealed_rows": x.Value.SealedRows > 0, "reproduced": reproduced, "raw_data_untouched": string(untouched)}
 	}
 	if x := d.Comparison; x != nil {
 		incumbent, err := s.incumbent(ctx, d.Name, d.Digest)

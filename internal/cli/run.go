@@ -18,6 +18,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/run"
+	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
 )
 
@@ -78,8 +79,13 @@ func (s *session) runSpec(ctx context.Context, command []string) (run.Spec, assa
 	if err != nil {
 		return run.Spec{}, splitRec, assay.Errorf(assay.Invalid, "train.params cannot be written as JSON: %w", err)
 	}
+	// Data that is not on this machine cannot be watched.
+	raw, err := table.Locate(s.p.Path(s.p.Data.URI))
+	if err != nil {
+		raw = nil
+	}
 	return run.Spec{
-		Command: command, Dir: s.p.dir, Config: config, Seed: s.p.Train.Seed, Inputs: inputs, Files: files, Stdout: s.Stderr, Stderr: s.Stderr,
+		Raw: raw, Command: command, Dir: s.p.dir, Config: config, Seed: s.p.Train.Seed, Inputs: inputs, Files: files, Stdout: s.Stderr, Stderr: s.Stderr,
 		Store: s.p.Path(s.p.Store), Parents: []assay.Digest{splitRec.ID}, Clock: s.Now,
 	}, splitRec, nil
 }
@@ -165,6 +171,9 @@ func printRun(w io.Writer, r assay.Record, p assay.Run, model *assay.Record) {
 	}
 	if len(p.Missing) > 0 {
 		fmt.Fprintf(w, "  stands in the way of a repetition: %s\n", strings.Join(p.Missing, ", "))
+	}
+	if p.RawData != nil && len(p.RawData.Opened) > 0 {
+		fmt.Fprintf(w, "  ✕ %s was opened while the command ran: it holds the labels of the test set\n", strings.Join(p.RawData.Opened, ", "))
 	}
 	for _, x := range p.Problems {
 		fmt.Fprintf(w, "  ✕ %s\n", x)

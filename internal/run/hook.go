@@ -39,7 +39,8 @@ type hookReport struct {
 	Processes   int
 	Seeded      []string // sorted, unique
 	Unseeded    []string
-	Network     bool // a connection beyond this machine was opened
+	Opened      []string // raw data files that Python opened; sorted, unique
+	Network     bool     // a connection beyond this machine was opened
 }
 
 const maxReportLine = 1 << 20
@@ -77,13 +78,16 @@ func readHookReport(file string) (hookReport, error) {
 			r.Seeded = append(r.Seeded, l.What)
 		case "unseeded":
 			r.Unseeded = append(r.Unseeded, l.What)
+		case "opened":
+			r.Opened = append(r.Opened, l.What)
 		case "network":
 			r.Network = true
 		}
 	}
 	slices.Sort(r.Seeded)
 	slices.Sort(r.Unseeded)
-	r.Seeded, r.Unseeded = slices.Compact(r.Seeded), slices.Compact(r.Unseeded)
+	slices.Sort(r.Opened)
+	r.Seeded, r.Unseeded, r.Opened = slices.Compact(r.Seeded), slices.Compact(r.Unseeded), slices.Compact(r.Opened)
 	return r, nil
 }
 

@@ -96,6 +96,7 @@ type recall struct {
 	Command []string                `json:"command"`
 	Files   map[string]string       `json:"files,omitempty"`
 	Inputs  map[string]assay.Digest `json:"inputs,omitempty"`
+	Raw     []string                `json:"raw,omitempty"`
 	Env     map[string]string       `json:"env,omitempty"`
 }
 
@@ -117,7 +118,7 @@ func Recall(ctx context.Context, run assay.Record, st store.Store) (Spec, error)
 	if err != nil {
 		return Spec{}, err
 	}
-	s := Spec{Command: given.Command, Dir: run.Entry.Context["dir"], Seed: r.Spec.Seed, Files: given.Files, Inputs: given.Inputs, Env: given.Env, Parents: run.Parents}
+	s := Spec{Command: given.Command, Dir: run.Entry.Context["dir"], Seed: r.Spec.Seed, Files: given.Files, Inputs: given.Inputs, Raw: given.Raw, Env: given.Env, Parents: run.Parents}
 	if string(config) != "{}" {
 		s.Config = config
 	}

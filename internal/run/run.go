@@ -46,6 +46,7 @@ type Spec struct {
 	Seed    uint64
 	Inputs  map[string]assay.Digest // content of each input by name: data, split, train, validation, test_features
 	Files   map[string]string       // input files by name; "train" is handed over as $ASSAY_TRAIN, and so on
+	Raw     []string                // files that the data set was read from; opening one is recorded, not prevented
 	Env     map[string]string       // variables to set besides those of this process; recorded
 	Stdin   *os.File                // nil: empty, so that nothing typed becomes part of a result
 	Stdout  io.Writer               // where the command's output goes as it comes; nil: to the log only
@@ -213,7 +214,11 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 		return res, err
 	}
 
+	raw := resolved(s.Raw)
 	env := environment(s, hook, report, configFile, out, files, values)
+	if len(raw) > 0 {
+		env = append(env, "ASSAY_HOOK_RAW="+strings.Join(raw, string(os.PathListSeparator)))
+	}
 	log, err := openLog(filepath.Join(scratch, "log"))
 	if err != nil {
 		return res, err
@@ -223,8 +228,10 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 	if s.Clock != nil {
 		began = s.Clock()
 	}
+	watch := watchRaw(raw)
 	end, err := start(ctx, s.Command, dir, s.Stdin, env, log.tee(s.Stdout), log.tee(s.Stderr), s.Signals)
 	if err != nil {
+		watch.opened()
 		return res, err
 	}
 	cancelled := ctx.Err() != nil
@@ -244,6 +251,7 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 	if err != nil {
 		return res, err
 	}
+	rawSeen := rawData(raw, watch, hooks)
 	left, err := collect(ctx, out, blobs)
 	if err != nil {
 		return res, err
@@ -252,7 +260,7 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 		Spec: spec, Status: Finished, Exit: end.exit, Signal: end.signal,
 		Params: left.params, Metrics: left.metrics, Outputs: left.files, Model: left.model,
 		Seeded: append([]string{}, hooks.Seeded...), Unseeded: append([]string{}, hooks.Unseeded...),
-		Environment: machine(ctx), Problems: left.problems, Missing: []string{}, SealedRows: s.Sealed,
+		Environment: machine(ctx), Problems: left.problems, Missing: []string{}, SealedRows: s.Sealed, RawData: rawSeen,
 	}
 	switch {
 	case end.signal != "" || cancelled:
@@ -311,6 +319,11 @@ func missing(s Spec, r assay.Run, hooks hookReport, packages []distribution, inc
 	for _, name := range slices.Sorted(maps.Keys(s.Files)) {
 		if _, ok := s.Inputs[name]; !ok {
 			out = append(out, "unversioned_input: "+name)
+		}
+	}
+	if r.RawData != nil {
+		for _, name := range r.RawData.Opened {
+			out = append(out, "unversioned_input: "+name+" (opened beside what was handed over)")
 		}
 	}
 	if r.Spec.Code.Commit == "" {
@@ -532,7 +545,7 @@ func circumstances(s Spec, dir, out string, end ended) map[string]string {
 		c["out"] = out
 	}
 	// What Recall needs to run the same again. Secrets are not kept, so a run that was given one asks for it again.
-	given := recall{Command: hideSecrets(s.Command), Files: s.Files, Inputs: s.Inputs, Env: map[string]string{}}
+	given := recall{Command: hideSecrets(s.Command), Files: s.Files, Inputs: s.Inputs, Raw: s.Raw, Env: map[string]string{}}
 	for name, value := range s.Env {
 		given.Env[name] = redact(name, value)
 	}

@@ -17,7 +17,7 @@ type Requirement struct {
 func Requirements() []Requirement {
 	return []Requirement{
 		{"unseeded_generator", 0.25, "a random generator ran without a seed, or the start-up hook could not watch"},
-		{"unversioned_input", 0.20, "an input has no content digest, or no input was declared"},
+		{"unversioned_input", 0.20, "an input has no content digest, no input was declared, or the raw data was opened beside what was handed over"},
 		{"no_git", 0.15, "the source lies in no git commit; its files are recorded by digest"},
 		{"unpinned_package", 0.15, "a package is installed from a directory, so its version does not say what it holds"},
 		{"dirty_tree", 0.10, "the source differs from the commit; the difference is recorded"},

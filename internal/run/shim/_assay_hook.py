@@ -28,6 +28,8 @@ class _State(object):
     here = ""
     pid = 0
     probes = frozenset()
+    raw = frozenset()  # the raw data's files
+    raw_names = frozenset()
     forks = 0
     draws = 0
     loaded = ()  # modules that were seeded, in import order
@@ -193,6 +195,37 @@ def _tensorflow(module, first):
             unseeded("tensorflow.op_determinism")
 
 
+def _lightgbm(module, first):
+    seeded("lightgbm")
+    if not first:
+        return
+    if os.environ.get("ASSAY_LIGHTGBM_DETERMINISTIC") == "off":
+        unseeded("lightgbm.deterministic")
+        return
+    booster = module.Booster
+    plain = booster.__init__
+
+    def __init__(self, params=None, train_set=None, *args, **kwargs):
+        if train_set is not None:
+            # Without these, threads add up in the order in which they finish, and a timing chooses how histograms are built.
+            given = params if isinstance(params, dict) else {}
+            held = {}
+            if "deterministic" not in given:
+                held["deterministic"] = True
+            if "force_col_wise" not in given and "force_row_wise" not in given and str(given.get("device_type", given.get("device", "cpu"))) == "cpu":
+                held["force_col_wise"] = True
+            if held and (params is None or isinstance(params, dict)):
+                params = dict(given, **held)
+            if str(given.get("deterministic", True)).lower() in ("false", "0", "-"):
+                unseeded("lightgbm.deterministic")
+            else:
+                seeded("lightgbm.deterministic")
+        return plain(self, params, train_set, *args, **kwargs)
+
+    __init__.__doc__, __init__.__wrapped__ = plain.__doc__, plain
+    booster.__init__ = __init__
+
+
 def _fixed(name):
     def note(module, first):
         # These draw from a fixed seed of their own unless their caller gives another one: nothing to set.
@@ -239,7 +272,7 @@ _SEEDERS = {
     "torch": _torch,
     "tensorflow": _tensorflow,
     "xgboost": _fixed("xgboost"),
-    "lightgbm": _fixed("lightgbm"),
+    "lightgbm": _lightgbm,
     "catboost": _fixed("catboost"),
     "multiprocessing.process": _multiprocessing,
 }
@@ -354,7 +387,9 @@ def _audit(event, args):
     if event not in _EVENTS:
         return
     try:
-        if event == "subprocess.Popen":
+        if event == "open":
+            _opened(args[0])
+        elif event == "subprocess.Popen":
             _child(args[0], args[1], args[3])
         elif event == "socket.connect":
             address = args[1]
@@ -367,7 +402,18 @@ def _audit(event, args):
             raise OSError("the network is held still for this run")
 
 
-_EVENTS = frozenset(("subprocess.Popen", "socket.connect"))
+_EVENTS = frozenset(("open", "subprocess.Popen", "socket.connect"))
+
+
+def _opened(path):
+    if not _s.raw or isinstance(path, int):
+        return
+    path = os.fsdecode(path)
+    # A link may have another name; following it costs a system call, so only names that could be data are followed.
+    if os.path.basename(path) in _s.raw_names or (not path.endswith((".py", ".pyc", ".so")) and os.path.islink(path)):
+        path = os.path.realpath(path)
+        if path in _s.raw:
+            say("opened", what=path)
 
 
 def _child(executable, argv, env):
@@ -483,6 +529,8 @@ def start(here):
     _s.here, _s.seed, _s.report, _s.pid = here, env["ASSAY_SEED"], env.get("ASSAY_HOOK_REPORT"), os.getpid()
     _s.probes = frozenset(p for p in env.get("ASSAY_HOOK_PROBE", "").split(",") if p)
     _s.stdlib = os.path.dirname(os.__file__)
+    _s.raw = frozenset(p for p in env.get("ASSAY_HOOK_RAW", "").split(os.pathsep) if p)
+    _s.raw_names = frozenset(os.path.basename(p) for p in _s.raw)
     parent, told = env.get("ASSAY_HOOK_ROLE"), env.get("ASSAY_HOOK_WORKER")
     if told:
         _s.role = told
