@@ -9,9 +9,15 @@ step() { printf '\n== %s (%ss)\n' "$*" "$(($(date +%s) - started))"; }
 
 step "what the tests need"
 scripts/deps.sh
+# The deep-learning libraries are large: they come while lint runs.
+scripts/frameworks.sh >.cache/frameworks.log 2>&1 &
+frameworks=$!
 
 step "lint"
 scripts/lint.sh
+
+step "PyTorch and TensorFlow"
+wait "$frameworks" || { cat .cache/frameworks.log; exit 1; }
 
 step "go test -race -shuffle=on"
 go test -race -shuffle=on -timeout 40m ./...

@@ -19,9 +19,9 @@ import (
 // What can explain that a run came out otherwise the second time.
 const (
 	CauseThreads     = "threads"            // sums in another order: with one thread the difference is gone
-	CauseGenerator   = "unseeded_generator" // with every generator seeded it is gone, or one could not be seeded
+	CauseGenerator   = "unseeded_generator" // with every generator seeded it is gone, or one cannot be held still and nothing else is left
 	CauseTime        = "time"               // with a clock that always tells the same it is gone
-	CauseNetwork     = "network"            // without the network it is gone, or the run read from it
+	CauseNetwork     = "network"            // without the network it is gone, or the run cannot do without and nothing else is left
 	CauseInput       = "input"              // command, configuration, seed, source or data are not what they were
 	CauseEnvironment = "environment"        // it repeats here, and packages, interpreter or machine are not what they were
 	CauseUnknown     = "unknown"
@@ -143,6 +143,7 @@ func explain(ctx context.Context, s Spec, second assay.Run, environment bool, bl
 		}
 		return CauseUnknown, nil
 	}
+	broke := map[string]bool{}
 	for _, p := range []struct {
 		cause string
 		hold  func(*Spec)
@@ -171,6 +172,7 @@ func explain(ctx context.Context, s Spec, second assay.Run, environment bool, bl
 			return "", err
 		}
 		if one.run.Status != second.Status {
+			broke[p.cause] = true
 			continue // holding it still broke the program: that says nothing
 		}
 		same, err := agree(ctx, held, one.run, probeRuns-1, blobs)
@@ -181,14 +183,19 @@ func explain(ctx context.Context, s Spec, second assay.Run, environment bool, bl
 			return p.cause, nil
 		}
 	}
-	switch {
-	case slices.Contains(second.Missing, "unseeded_generator"):
+	// What could not be held still may be the cause; it is named when it is the only one left.
+	generator := broke[CauseGenerator] || slices.ContainsFunc(second.Unseeded, func(g string) bool { return !slices.Contains(holdable, g) })
+	switch network := broke[CauseNetwork]; {
+	case generator && !network:
 		return CauseGenerator, nil
-	case slices.Contains(second.Missing, "network"):
+	case network && !generator:
 		return CauseNetwork, nil
 	}
 	return CauseUnknown, nil
 }
+
+// holdable are the unseeded generators that a probe derives from the seed: when the difference stays, they are not its cause.
+var holdable = []string{"os.urandom", "uuid.uuid4", "secrets", "random.SystemRandom"}
 
 var threadVariables = []string{
 	"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
