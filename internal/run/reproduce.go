@@ -161,7 +161,9 @@ func explain(ctx context.Context, s Spec, second assay.Run, environment bool, bl
 		}},
 		{CauseNetwork, func(s *Spec) { s.probe = CauseNetwork }},
 	} {
-		if p.cause == CauseNetwork && !slices.Contains(second.Missing, "network") {
+		// Holding still what the run did not use changes nothing, and runs that then agree would agree by chance.
+		if p.cause == CauseNetwork && !slices.Contains(second.Missing, "network") ||
+			p.cause == CauseGenerator && !slices.ContainsFunc(second.Unseeded, func(g string) bool { return slices.Contains(holdable, g) }) {
 			continue
 		}
 		held := s
