@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,17 +19,36 @@ type ChannelConfig struct {
 
 // AlertConfig says who is told about what, and who is next when nobody answers.
 type AlertConfig struct {
-	When     []string     `yaml:"when" jsonschema:"description=what it is about: input; prediction; label; joint; traffic; performance; business; labels"`
-	Severity string       `yaml:"severity,omitempty" jsonschema:"description=how bad it is; later steps wait a day; 4 hours; an hour or 15 minutes without a time of their own,enum=info,enum=warning,enum=error,enum=critical,default=warning"`
-	Persist  int          `yaml:"persist,omitempty" jsonschema:"description=how many windows in a row it must hold,default=1"`
-	Steps    []StepConfig `yaml:"steps" jsonschema:"description=who is told; the first at once and each later one when nobody acknowledged before"`
-	Actions  []string     `yaml:"actions,omitempty" jsonschema:"description=what is done when it fires: abort_canary; rollback; stale_card"`
+	Name     string           `yaml:"name,omitempty" jsonschema:"description=of the alert; without it made of when and severity"`
+	When     Columns          `yaml:"when" jsonschema:"description=what it is about; one or several of input; prediction; label; joint; traffic; performance; business; labels"`
+	Severity string           `yaml:"severity,omitempty" jsonschema:"description=how bad it is; a step without a time of its own waits a day; 4 hours; an hour or 15 minutes,enum=info,enum=warning,enum=error,enum=critical,default=error"`
+	Persist  int              `yaml:"persist,omitempty" jsonschema:"description=how many windows in a row it must hold,default=1"`
+	To       Columns          `yaml:"to" jsonschema:"description=names of channels that are told at once"`
+	Escalate *EscalateConfig  `yaml:"escalate,omitempty" jsonschema:"description=who is told when nobody acknowledges"`
+	Then     []EscalateConfig `yaml:"then,omitempty" jsonschema:"description=further steps after that one"`
+	Actions  []string         `yaml:"actions,omitempty" jsonschema:"description=what is done when it fires: abort_canary; rollback; stale_card"`
 }
 
-// StepConfig is one step of an escalation.
-type StepConfig struct {
-	After string   `yaml:"after,omitempty" jsonschema:"description=time since the alert fired; such as 30m or 1d"`
-	To    []string `yaml:"to" jsonschema:"description=names of channels"`
+// EscalateConfig is a later step of an alert.
+type EscalateConfig struct {
+	After string  `yaml:"after,omitempty" jsonschema:"description=time since the alert fired; such as 30m or 1d; without it the severity's"`
+	To    Columns `yaml:"to" jsonschema:"description=names of channels"`
+}
+
+// name is what an alert is called.
+func (a AlertConfig) name() string {
+	return cmp.Or(a.Name, strings.Join(a.When, "_")+"_"+a.severity())
+}
+
+func (a AlertConfig) severity() string { return cmp.Or(a.Severity, "error") }
+
+// steps are the alert's steps, the first at once.
+func (a AlertConfig) steps() []EscalateConfig {
+	out := []EscalateConfig{{To: a.To}}
+	if a.Escalate != nil {
+		out = append(out, *a.Escalate)
+	}
+	return append(out, a.Then...)
 }
 
 var (
@@ -40,7 +60,7 @@ var (
 )
 
 // checkAlerts reports what cannot be: key is monitor.
-func checkAlerts(key string, channels map[string]ChannelConfig, alerts map[string]AlertConfig, bad *assay.Problems) {
+func checkAlerts(key string, channels map[string]ChannelConfig, alerts []AlertConfig, bad *assay.Problems) {
 	for _, name := range slices.Sorted(maps.Keys(channels)) {
 		c, at := channels[name], key+".channels."+name
 		checkLabel(at, name, bad)
@@ -60,18 +80,24 @@ func checkAlerts(key string, channels map[string]ChannelConfig, alerts map[strin
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(alerts)) {
-		a, at := alerts[name], key+".alerts."+name
-		checkLabel(at, name, bad)
+	names := map[string]bool{}
+	for i, a := range alerts {
+		at := fmt.Sprintf("%s.alerts[%d]", key, i)
 		if len(a.When) == 0 {
 			bad.Add("%s.when is empty: what is it about? %s", at, strings.Join(alertSubjects, ", "))
+			continue
 		}
+		checkLabel(at, a.name(), bad)
+		if names[a.name()] {
+			bad.Add("%s is the second alert named %s; want a name", at, a.name())
+		}
+		names[a.name()] = true
 		for _, w := range a.When {
 			if !slices.Contains(alertSubjects, w) {
 				bad.Add("%s.when %q is none of %s", at, w, strings.Join(alertSubjects, ", "))
 			}
 		}
-		if _, ok := stepSeconds[cmp.Or(a.Severity, "warning")]; !ok {
+		if _, ok := stepSeconds[a.severity()]; !ok {
 			bad.Add("%s.severity %q is none of info, warning, error, critical", at, a.Severity)
 		}
 		if a.Persist < 0 {
@@ -82,27 +108,20 @@ func checkAlerts(key string, channels map[string]ChannelConfig, alerts map[strin
 				bad.Add("%s.actions %q is none of %s", at, x, strings.Join(alertActions, ", "))
 			}
 		}
-		if len(a.Steps) == 0 {
-			bad.Add("%s.steps is empty: nobody is told", at)
-		}
-		plan := alertPlans(map[string]AlertConfig{name: a})[0]
-		for i, st := range a.Steps {
+		plan := alertPlans([]AlertConfig{a})[0]
+		for j, st := range a.steps() {
 			if len(st.To) == 0 {
-				bad.Add("%s.steps[%d].to is empty: nobody is told", at, i)
+				bad.Add("%s, step %d: to is empty, nobody is told", at, j+1)
 			}
 			for _, to := range st.To {
 				if _, ok := channels[to]; !ok {
-					bad.Add("%s.steps[%d].to names channel %q%s", at, i, to, didYouMean(to, slices.Collect(maps.Keys(channels))))
+					bad.Add("%s, step %d: %q is no channel%s", at, j+1, to, didYouMean(to, slices.Collect(maps.Keys(channels))))
 				}
 			}
-			after, err := seconds(at+".steps.after", st.After)
-			switch {
-			case err != nil:
+			if _, err := seconds(fmt.Sprintf("%s, step %d", at, j+1), st.After); err != nil {
 				bad.Add("%s", err)
-			case i == 0 && after > 0:
-				bad.Add("%s.steps[0].after is %s; the first step is taken at once", at, st.After)
-			case i > 0 && plan.Steps[i].AfterSeconds < plan.Steps[i-1].AfterSeconds:
-				bad.Add("%s.steps[%d].after is %s, before the step above it", at, i, st.After)
+			} else if j > 0 && plan.Steps[j].AfterSeconds <= plan.Steps[j-1].AfterSeconds {
+				bad.Add("%s, step %d: after is %s, not later than the step before", at, j+1, cmp.Or(st.After, "absent"))
 			}
 		}
 	}
@@ -115,19 +134,17 @@ func checkLabel(at, name string, bad *assay.Problems) {
 	}
 }
 
-// alertPlans are the alerts of the project, by name, as a plan states them.
-func alertPlans(alerts map[string]AlertConfig) []assay.AlertPlan {
+// alertPlans are the alerts of the project as a plan states them.
+func alertPlans(alerts []AlertConfig) []assay.AlertPlan {
 	out := []assay.AlertPlan{}
-	for _, name := range slices.Sorted(maps.Keys(alerts)) {
-		a := alerts[name]
-		severity := cmp.Or(a.Severity, "warning")
-		p := assay.AlertPlan{Name: name, When: sortedUnique(a.When), Severity: severity, Persist: max(1, a.Persist), Steps: []assay.Escalation{}, Actions: append([]string{}, a.Actions...)}
+	for _, a := range alerts {
+		p := assay.AlertPlan{Name: a.name(), When: sortedUnique(a.When), Severity: a.severity(), Persist: max(1, a.Persist), Steps: []assay.Escalation{}, Actions: append([]string{}, a.Actions...)}
 		var after int64
-		for i, st := range a.Steps {
+		for i, st := range a.steps() {
 			if t, err := seconds("after", st.After); st.After != "" && err == nil {
 				after = int64(t)
 			} else if i > 0 {
-				after += stepSeconds[severity]
+				after += stepSeconds[p.Severity]
 			}
 			p.Steps = append(p.Steps, assay.Escalation{AfterSeconds: after, To: sortedUnique(st.To)})
 		}
