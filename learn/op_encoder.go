@@ -15,6 +15,9 @@ func encoderOperators() []operator {
 
 // compileLabelEncoder maps keys to values element by element. Version 1 maps between the strings of one list and their positions.
 func compileLabelEncoder(c *nodeContext) (kernel, error) {
+	if classes := c.strings("classes_strings"); classes != nil {
+		return firstLabelEncoder(classes, c.string("default_string", "_Unused"), c.int("default_int64", -1)), nil
+	}
 	keys, values, fallback, err := labelTable(c)
 	if err != nil {
 		return nil, err
@@ -27,14 +30,11 @@ func compileLabelEncoder(c *nodeContext) (kernel, error) {
 	case String:
 		table := indexOf(keys.Strings)
 		find = func(t *Tensor, i int) (int, bool) { at, ok := table[t.Strings[i]]; return at, ok }
-	case Int64:
-		table := indexOf(keys.Ints)
-		find = func(t *Tensor, i int) (int, bool) { at, ok := table[t.Ints[i]]; return at, ok }
 	case Float32:
 		table := indexOf(keys.Floats)
 		nan, hasNaN := 0, false
 		for i, k := range keys.Floats {
-			if k != k {
+			if k != k && c.version() >= 4 { // in older versions NaN is equal to nothing
 				nan, hasNaN = i, true
 			}
 		}
@@ -45,8 +45,15 @@ func compileLabelEncoder(c *nodeContext) (kernel, error) {
 			}
 			return nan, hasNaN
 		}
+	case Float64:
+		table := indexOf(keys.Doubles)
+		find = func(t *Tensor, i int) (int, bool) { at, ok := table[t.Doubles[i]]; return at, ok }
 	default:
-		return nil, fmt.Errorf("keys of %s are not supported", keys.Type)
+		if !keys.Type.integral() {
+			return nil, fmt.Errorf("keys of %s are not supported", keys.Type)
+		}
+		table := indexOf(keys.Ints)
+		find = func(t *Tensor, i int) (int, bool) { at, ok := table[t.Ints[i]]; return at, ok }
 	}
 	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
 		if t.Type != keys.Type {
@@ -67,6 +74,37 @@ func compileLabelEncoder(c *nodeContext) (kernel, error) {
 	}), nil
 }
 
+// firstLabelEncoder is version 1 of the operator: strings become their positions in a list, and positions strings.
+func firstLabelEncoder(classes []string, noText string, noInt int64) kernel {
+	table := indexOf(classes)
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		if t.Type != String && t.Type != Int64 {
+			return nil, fmt.Errorf("%s tensor where strings or int64 are needed", t.Type)
+		}
+		to := String
+		if t.Type == String {
+			to = Int64
+		}
+		out, err := m.tensor(to, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
+		for i, s := range t.Strings {
+			if out.Ints[i] = noInt; len(table) > 0 {
+				if at, ok := table[s]; ok {
+					out.Ints[i] = int64(at)
+				}
+			}
+		}
+		for i, v := range t.Ints {
+			if out.Strings[i] = noText; v >= 0 && v < int64(len(classes)) {
+				out.Strings[i] = classes[v]
+			}
+		}
+		return out, nil
+	})
+}
+
 func indexOf[K comparable](keys []K) map[K]int {
 	m := make(map[K]int, len(keys))
 	for i, k := range keys {
@@ -78,9 +116,6 @@ func indexOf[K comparable](keys []K) map[K]int {
 }
 
 func labelTable(c *nodeContext) (keys, values, fallback *Tensor, err error) {
-	if classes := c.strings("classes_strings"); classes != nil {
-		return nil, nil, nil, fmt.Errorf("version 1 of the operator is not supported")
-	}
 	side := func(prefix string) *Tensor {
 		if t := c.tensor(prefix + "_tensor"); t != nil {
 			return t
@@ -107,8 +142,8 @@ func labelTable(c *nodeContext) (keys, values, fallback *Tensor, err error) {
 		fallback = intTensor(nil, []int64{whole})
 	case values.Type == Float32:
 		fallback = floatTensor(nil, []float32{real})
-	default:
-		return nil, nil, nil, fmt.Errorf("values of %s are not supported", values.Type)
+	default: // of another type, by tensor: 0 where the default is left out
+		fallback = newTensor(values.Type, 1)
 	}
 	return keys, values, fallback, nil
 }

@@ -350,11 +350,20 @@ func transformNamed(name string) (func(scores []float32, k int), error) {
 	case "PROBIT":
 		return func(scores []float32, _ int) {
 			for i, s := range scores {
-				scores[i] = float32(math.Sqrt2 * math.Erfinv(2*float64(s)-1))
+				scores[i] = math.Sqrt2 * roughErfinv(2*s-1)
 			}
 		}, nil
 	}
 	return nil, fmt.Errorf("post_transform %q is not supported", name)
+}
+
+// roughErfinv is the approximation of the inverse error function by Winitzki (2008) with a = 0.147, in float32 as in ONNX Runtime.
+func roughErfinv(x float32) float32 {
+	const a = float32(0.147)
+	l := float32(math.Log(float64((1 - x) * (1 + x))))
+	v := float32(2/(float32(3.14159)*a)) + float32(0.5*l)
+	root := float32(math.Sqrt(float64(float32(v*v) - float32(1/a*l))))
+	return float32(math.Copysign(math.Sqrt(float64(root-v)), float64(x)))
 }
 
 // logistic32 rounds where ONNX Runtime does: a negative score gives 1 minus the float32 of the positive one.

@@ -30,39 +30,47 @@ type window struct {
 // maxWindow bounds sizes, steps and padding of a window.
 const maxWindow = 1 << 20
 
-// readWindow reads the attributes for that many spatial axes.
-func readWindow(c *nodeContext, kernel []int64) (window, error) {
-	w := window{kernel: [2]int{1, 1}, strides: [2]int{1, 1}, dilations: [2]int{1, 1}, auto: c.string("auto_pad", "NOTSET")}
+// windowAttributes is what a node says of its window.
+type windowAttributes struct {
+	strides, dilations, pads []int64
+	auto                     string
+}
+
+func readWindow(c *nodeContext) windowAttributes {
+	return windowAttributes{strides: c.ints("strides"), dilations: c.ints("dilations"), pads: c.ints("pads"), auto: c.string("auto_pad", "NOTSET")}
+}
+
+// window returns the window of a kernel of that shape.
+func (a *windowAttributes) window(kernel []int64) (window, error) {
+	w := window{kernel: [2]int{1, 1}, strides: [2]int{1, 1}, dilations: [2]int{1, 1}, auto: a.auto}
 	axes := len(kernel)
 	if axes < 1 || axes > 2 {
 		return w, fmt.Errorf("%d spatial axes are not supported", axes)
 	}
-	set := func(name string, to *[2]int, v []int64, least int64) error {
-		if len(v) != 0 && len(v) != axes {
-			return fmt.Errorf("%s has %d sizes for %d axes", name, len(v), axes)
-		}
-		for i, d := range v {
-			if d < least || d > maxWindow {
-				return fmt.Errorf("%s is %d", name, d)
-			}
-			to[2-axes+i] = int(d)
-		}
-		return nil
+	if len(a.pads) != 0 && len(a.pads) != 2*axes {
+		return w, fmt.Errorf("%d pads for %d axes", len(a.pads), axes)
 	}
-	pads := c.ints("pads")
-	if len(pads) != 0 && len(pads) != 2*axes {
-		return w, fmt.Errorf("%d pads for %d axes", len(pads), axes)
-	}
-	var before, after []int64
-	if len(pads) != 0 {
-		before, after = pads[:axes], pads[axes:]
-	}
-	for _, err := range []error{
-		set("kernel_shape", &w.kernel, kernel, 1), set("strides", &w.strides, c.ints("strides"), 1), set("dilations", &w.dilations, c.ints("dilations"), 1),
-		set("pads", &w.before, before, 0), set("pads", &w.after, after, 0),
+	half := len(a.pads) / 2
+	for _, s := range []struct {
+		name  string
+		to    *[2]int
+		v     []int64
+		least int64
+	}{
+		{"kernel_shape", &w.kernel, kernel, 1},
+		{"strides", &w.strides, a.strides, 1},
+		{"dilations", &w.dilations, a.dilations, 1},
+		{"pads", &w.before, a.pads[:half], 0},
+		{"pads", &w.after, a.pads[half:], 0},
 	} {
-		if err != nil {
-			return w, err
+		if len(s.v) != 0 && len(s.v) != axes {
+			return w, fmt.Errorf("%s has %d sizes for %d axes", s.name, len(s.v), axes)
+		}
+		for i, d := range s.v {
+			if d < s.least || d > maxWindow {
+				return w, fmt.Errorf("%s is %d", s.name, d)
+			}
+			s.to[2-axes+i] = int(d)
 		}
 	}
 	switch w.auto {
@@ -113,27 +121,37 @@ func planes(shape []int, axes int) (n, channels, h, w int, err error) {
 }
 
 func compileConv(c *nodeContext) (kernel, error) {
-	kernelShape := c.ints("kernel_shape")
-	if kernelShape == nil {
-		w := c.constants[1]
-		if w == nil || len(w.Shape) < 3 {
-			return nil, fmt.Errorf("no kernel_shape, and the weights are not constant")
-		}
+	kernelShape, attrs := c.ints("kernel_shape"), readWindow(c)
+	if w := c.constants[1]; kernelShape == nil && w != nil && len(w.Shape) > 2 {
 		for _, d := range w.Shape[2:] {
 			kernelShape = append(kernelShape, int64(d))
 		}
 	}
-	win, err := readWindow(c, kernelShape)
-	if err != nil {
-		return nil, err
+	if kernelShape != nil {
+		if _, err := attrs.window(kernelShape); err != nil {
+			return nil, err
+		}
 	}
 	group := int(c.int("group", 1))
 	if group < 1 || group > maxWindow {
 		return nil, fmt.Errorf("group is %d", group)
 	}
-	axes := len(kernelShape)
 	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		x, w := in[0], in[1]
+		size := kernelShape
+		if size == nil {
+			if len(w.Shape) < 3 {
+				return nil, fmt.Errorf("weights of shape %s", shapeString(w.Shape))
+			}
+			for _, d := range w.Shape[2:] {
+				size = append(size, int64(d))
+			}
+		}
+		axes := len(size)
+		win, err := attrs.window(size)
+		if err != nil {
+			return nil, err
+		}
 		n, channels, h, wide, err := planes(x.Shape, axes)
 		if err != nil {
 			return nil, err
@@ -209,7 +227,8 @@ func (w *window) convolve(out []float32, oh, ow int, x []float32, h, wide, top, 
 
 func compilePool(c *nodeContext, largest bool) (kernel, error) {
 	kernelShape := c.ints("kernel_shape")
-	win, err := readWindow(c, kernelShape)
+	attrs := readWindow(c)
+	win, err := attrs.window(kernelShape)
 	if err != nil {
 		return nil, err
 	}

@@ -14,21 +14,22 @@ func svmOperators() []operator {
 
 // A svm holds support vectors, or the coefficients of a linear machine where there are none.
 type svm struct {
-	kernel              string
-	gamma, coef0        float64
-	degree              float64
-	vectors             []float32 // [count][features]
-	coefficients        []float32
-	rho                 []float32
-	count, features     int
-	transform           func([]float32, int)
-	logistic, allWeight bool // post_transform is LOGISTIC; no coefficient is negative
+	kernel          string
+	gamma, coef0    float64
+	degree          float64
+	vectors         []float32 // [count][features]
+	coefficients    []float32
+	rho             []float32
+	count, features int
+	transform       func([]float32, int)
+	post            string
+	allWeight       bool // no coefficient is negative
 }
 
 func readSVM(c *nodeContext) (*svm, error) {
 	s := &svm{
 		kernel: c.string("kernel_type", "LINEAR"), vectors: c.floats("support_vectors"), coefficients: c.floats("coefficients"), rho: c.floats("rho"),
-		degree: 3, logistic: c.string("post_transform", "NONE") == "LOGISTIC", allWeight: true,
+		degree: 3, post: c.string("post_transform", "NONE"), allWeight: true,
 	}
 	switch s.kernel {
 	case "LINEAR", "POLY", "RBF", "SIGMOID":
@@ -221,10 +222,13 @@ func (s *svmClassifier) run(m *memory, in []*Tensor) ([]*Tensor, error) {
 		best := s.row(row, scores[:k], work)
 		label.copyElement(i, s.labels, best)
 		if k == 1 && wide == 2 {
-			if s.logistic {
-				scores[0], scores[1] = logistic32(-scores[0]), logistic32(scores[0])
-			} else {
-				scores[0], scores[1] = 1-scores[0], scores[0]
+			switch v := scores[0]; s.post {
+			case "NONE":
+				scores[0], scores[1] = -v, v
+			case "LOGISTIC":
+				scores[0], scores[1] = logistic32(-v), logistic32(v)
+			default:
+				scores[0], scores[1] = 1-v, v
 			}
 		}
 	}
