@@ -58,7 +58,7 @@ func arithmeticOperators() []operator {
 			down, up := c.int("detect_negative", 1) != 0, c.int("detect_positive", 1) != 0
 			return test(func(v float64) bool { return down && math.IsInf(v, -1) || up && math.IsInf(v, 1) }), nil
 		}},
-		{name: "Mean", least: 1, most: 1 << 16, compile: compileMean},
+		{name: "Mean", least: 1, most: anyNumber, compile: compileMean},
 		{name: "Mod", least: 2, most: 2, compile: compileMod},
 		{name: "CastLike", least: 2, most: 2, compile: func(c *nodeContext) (kernel, error) {
 			c.int("saturate", 1)
@@ -254,7 +254,7 @@ func elementwise(name string, f32 func(a, b float32) float32, f64 func(a, b floa
 }
 
 func variadic(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
-	return operator{name: name, least: 1, most: 1 << 16, compile: func(*nodeContext) (kernel, error) {
+	return operator{name: name, least: 1, most: anyNumber, compile: func(*nodeContext) (kernel, error) {
 		return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 			out := in[0]
 			for _, t := range in[1:] {
@@ -545,67 +545,5 @@ func (t *Tensor) copyElement(i int, from *Tensor, j int) {
 		t.Strings[i] = from.Strings[j]
 	default:
 		t.Ints[i] = from.Ints[j]
-	}
-}
-
-func compileClip(c *nodeContext) (kernel, error) {
-	lo, hi := float64(c.float("min", -math.MaxFloat32)), float64(c.float("max", math.MaxFloat32))
-	old := c.version() < 11
-	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
-		lo, hi := lo, hi
-		if !old {
-			lo, hi = math.Inf(-1), math.Inf(1)
-			for i, bound := range in[1:] {
-				if bound == nil {
-					continue
-				}
-				if bound.Len() != 1 || bound.Type != in[0].Type {
-					return nil, fmt.Errorf("a bound is not one number of the input's type")
-				}
-				if i == 0 {
-					lo = bound.number(0)
-				} else {
-					hi = bound.number(0)
-				}
-			}
-		}
-		t := in[0]
-		out, err := m.tensor(t.Type, t.Shape...)
-		if err != nil {
-			return nil, err
-		}
-		for i := range out.Len() {
-			if v := t.number(i); v > hi || lo > hi {
-				out.setNumber(i, hi)
-			} else if v < lo {
-				out.setNumber(i, lo)
-			} else {
-				out.copyElement(i, t, i)
-			}
-		}
-		return m.list(out), nil
-	}, nil
-}
-
-// number returns an element of a numeric tensor.
-func (t *Tensor) number(i int) float64 {
-	switch t.Type {
-	case Float32:
-		return float64(t.Floats[i])
-	case Float64:
-		return t.Doubles[i]
-	}
-	return float64(t.Ints[i])
-}
-
-// setNumber rounds a number to the type of a numeric tensor.
-func (t *Tensor) setNumber(i int, v float64) {
-	switch t.Type {
-	case Float32:
-		t.Floats[i] = float32(v)
-	case Float64:
-		t.Doubles[i] = v
-	default:
-		t.Ints[i] = wrap(t.Type, truncate(v))
 	}
 }

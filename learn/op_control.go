@@ -7,7 +7,7 @@ import (
 func controlOperators() []operator {
 	return []operator{
 		{name: "If", least: 1, most: 1, compile: compileIf},
-		{name: "Scan", least: 1, most: 1 << 16, compile: compileScan},
+		{name: "Scan", least: 1, most: anyNumber, compile: compileScan},
 	}
 }
 

@@ -14,7 +14,7 @@ func shapeOperators() []operator {
 		{name: "ConstantOfShape", least: 1, most: 1, compile: compileConstantOfShape},
 		{name: "Shape", least: 1, most: 1, compile: compileShape},
 		{name: "Expand", least: 2, most: 2, compile: compileExpand},
-		{name: "Concat", least: 1, most: 1 << 16, compile: compileConcat},
+		{name: "Concat", least: 1, most: anyNumber, compile: compileConcat},
 		{name: "Reshape", least: 2, most: 2, compile: compileReshape},
 		{name: "Flatten", least: 1, most: 1, compile: compileFlatten},
 		{name: "Squeeze", least: 1, most: 2, compile: compileSqueeze},

@@ -13,7 +13,7 @@ func textOperators() []operator {
 		{name: "TfIdfVectorizer", least: 1, most: 1, compile: compileTfIdf},
 		{domain: domainML, name: "CategoryMapper", least: 1, most: 1, compile: compileCategoryMapper},
 		{domain: domainML, name: "DictVectorizer", least: 1, most: 1, compile: compileDictVectorizer},
-		{domain: domainML, name: "FeatureVectorizer", least: 1, most: 1 << 16, compile: compileFeatureVectorizer},
+		{domain: domainML, name: "FeatureVectorizer", least: 1, most: anyNumber, compile: compileFeatureVectorizer},
 	}
 }
 

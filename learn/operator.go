@@ -158,13 +158,20 @@ func (c *nodeContext) tensor(name string) *Tensor {
 	return nil
 }
 
+// anyNumber is the most inputs of an operator that takes any number of them; none may be left out.
+const anyNumber = 1 << 16
+
 // arity reports a number of inputs out of bounds; an input left out counts as absent only at the end.
 func (c *nodeContext) arity(least, most int) error {
 	n := len(c.node.inputs)
 	if n < least || n > most {
 		return fmt.Errorf("operator has %d inputs, it takes %d to %d", n, least, most)
 	}
-	for i := 0; i < least; i++ {
+	given := least
+	if most >= anyNumber {
+		given = n
+	}
+	for i := range given {
 		if c.node.inputs[i] == "" {
 			return fmt.Errorf("input %d is left out", i)
 		}

@@ -65,6 +65,7 @@ type Predictor struct {
 	in, out  []Port
 	classes  []string
 	rowwise  bool // a row of the outputs depends on that row of the inputs alone
+	block    int  // rows that pass through the model together where rows do not depend on each other
 	positive string
 	task     assay.Task
 	program  *Program // of an ONNX model
@@ -78,6 +79,9 @@ func Open(b []byte, limits Limits) (*Predictor, error) {
 	format := sniff(b)
 	if err := limits.checkFile(format, int64(len(b))); err != nil {
 		return nil, err
+	}
+	if bytes.HasPrefix(b, []byte("binf")) || bytes.HasPrefix(b, []byte("bs64")) {
+		return nil, refuse("xgboost model is in the old binary format, which xgboost dropped in 3.1").Try(`load it with xgboost 3.0 and save it again: booster.save_model("model.ubj")`)
 	}
 	switch format {
 	case FormatXGBoost:
@@ -112,7 +116,7 @@ func isJSON(b []byte) bool {
 }
 
 func newPredictor(format Format, e engine, limits Limits) *Predictor {
-	p := &Predictor{format: format, engine: e, limits: limits}
+	p := &Predictor{format: format, engine: e, limits: limits, block: blockRows}
 	p.in, p.out = e.ports()
 	for _, o := range p.out {
 		if o.Role == RoleProbability {
@@ -236,7 +240,7 @@ func (s *Session) Run() error {
 // Output returns the i-th output of the last Run. It is overwritten by the next one, and may share its elements with an input.
 func (s *Session) Output(i int) *Tensor { return s.out[i] }
 
-// blockRows is the number of rows that pass through a model together where rows do not depend on each other.
+// blockRows is the usual Predictor.block.
 const blockRows = 1024
 
 // Predict runs the model on the rows of a frame. An input takes the column of its name, a matrix input the columns that the model
@@ -259,8 +263,8 @@ func (p *Predictor) PredictParallel(ctx context.Context, x assay.Frame, workers 
 		return Prediction{}, err
 	}
 	size := n
-	if p.rowwise && n > blockRows {
-		size = blockRows
+	if p.rowwise {
+		size = min(size, p.block)
 	}
 	parts := make([]Prediction, (n+size-1)/size)
 	err = eachBlock(ctx, len(parts), workers, func(i int) error {

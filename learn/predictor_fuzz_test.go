@@ -28,43 +28,46 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := Open(b, hostile)
-		if err != nil {
-			return
-		}
-		s := p.Session()
-		defer s.Close()
-		for round := range 2 {
-			for i, in := range p.in {
-				shape := make([]int, len(in.Shape))
-				for j, d := range in.Shape {
-					if shape[j] = d; d < 0 {
-						shape[j] = 1 + 2*round
-					}
-				}
-				x, err := s.Input(i, shape...)
-				if err != nil {
-					return
-				}
-				for j := range x.Floats {
-					x.Floats[j] = oddNumber[float32](j)
-				}
-				for j := range x.Doubles {
-					x.Doubles[j] = oddNumber[float64](j)
-				}
-				for j := range x.Ints {
-					x.Ints[j] = int64(j%5 - 1)
+	f.Fuzz(func(t *testing.T, b []byte) { runHostile(t, b) })
+}
+
+// runHostile opens a model under small limits and runs it if it opens.
+func runHostile(t *testing.T, b []byte) {
+	p, err := Open(b, hostile)
+	if err != nil {
+		return
+	}
+	s := p.Session()
+	defer s.Close()
+	for round := range 2 {
+		for i, in := range p.in {
+			shape := make([]int, len(in.Shape))
+			for j, d := range in.Shape {
+				if shape[j] = d; d < 0 {
+					shape[j] = 1 + 2*round
 				}
 			}
-			if s.Run() != nil {
+			x, err := s.Input(i, shape...)
+			if err != nil {
 				return
 			}
-			if s.m.used > hostile.RunBytes {
-				t.Fatalf("a run took %d bytes", s.m.used)
+			for j := range x.Floats {
+				x.Floats[j] = oddNumber[float32](j)
+			}
+			for j := range x.Doubles {
+				x.Doubles[j] = oddNumber[float64](j)
+			}
+			for j := range x.Ints {
+				x.Ints[j] = int64(j%5 - 1)
 			}
 		}
-	})
+		if s.Run() != nil {
+			return
+		}
+		if s.m.used > hostile.RunBytes {
+			t.Fatalf("a run took %d bytes", s.m.used)
+		}
+	}
 }
 
 func oddNumber[T float32 | float64](i int) T {

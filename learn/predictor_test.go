@@ -1,14 +1,18 @@
 package learn
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
 )
 
@@ -154,4 +158,78 @@ func TestSessionRefuses(t *testing.T) {
 	if err := s.Run(); err == nil || !strings.Contains(err.Error(), `input "X" is missing`) {
 		t.Errorf("missing input: %v", err)
 	}
+}
+
+// TestBlocksGiveWhatAllRowsGive predicts in blocks of five rows on several goroutines.
+func TestBlocksGiveWhatAllRowsGive(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(assaytest.Root(), "testdata", "oracle", "onnx", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no model", err)
+	}
+	blocked := 0
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		b, o := readOracleONNX(t, name)
+		p, err := Open(b, Limits{})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if !p.rowwise {
+			continue
+		}
+		frame, ok := frameOf(t, p, o)
+		if !ok {
+			continue
+		}
+		blocked++
+		p.rowwise = false
+		want, err := p.Predict(frame)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		p.rowwise, p.block = true, 5
+		for _, workers := range []int{1, 3} {
+			got, err := p.PredictParallel(context.Background(), frame, workers)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s: blocks on %d goroutines give another answer", name, workers)
+			}
+		}
+	}
+	if blocked < 25 {
+		t.Errorf("only %d models run in blocks", blocked)
+	}
+}
+
+// frameOf makes a table of the inputs of a model that are matrices of numbers or strings.
+func frameOf(t *testing.T, p *Predictor, o oracleModel) (assay.Frame, bool) {
+	var frame assay.Frame
+	for _, in := range p.in {
+		x := o.Inputs[in.Name].tensor(t)
+		if len(x.Shape) != 2 || x.Type == Bool || len(p.in) > 1 && x.Shape[1] != 1 {
+			return nil, false
+		}
+		for j := range x.Shape[1] {
+			name := in.Name
+			if x.Shape[1] > 1 {
+				name += strconv.Itoa(j)
+			}
+			if x.Type == String {
+				values := make([]*string, x.Shape[0])
+				for i := range values {
+					values[i] = &x.Strings[i*x.Shape[1]+j]
+				}
+				frame = append(frame, textColumn(name, values))
+				continue
+			}
+			c := assay.Column{Name: name, Type: assay.TypeNumber}
+			for i := range x.Shape[0] {
+				c.Floats = append(c.Floats, x.number(i*x.Shape[1]+j))
+			}
+			frame = append(frame, c)
+		}
+	}
+	return frame, len(frame) > 0
 }

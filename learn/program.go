@@ -66,10 +66,16 @@ func newProgram(m *onnxModel, limits Limits) (*Program, error) {
 	}
 	ready := map[string]bool{"": true}
 	for _, t := range m.graph.initializers {
+		if t.name == "" {
+			return nil, assay.Errorf(assay.Invalid, "onnx model: an initializer has no name")
+		}
 		p.preset[slot(t.name)] = t.tensor
 		ready[t.name] = true
 	}
 	for _, in := range m.graph.inputs {
+		if in.name == "" {
+			return nil, assay.Errorf(assay.Invalid, "onnx model: an input has no name")
+		}
 		if ready[in.name] {
 			continue
 		}
@@ -115,6 +121,7 @@ func newProgram(m *onnxModel, limits Limits) (*Program, error) {
 	p.planFrees()
 	p.about = readAbout(m, order)
 	p.predictor = newPredictor(FormatONNX, p, limits)
+	p.predictor.rowwise = p.rowwise() && !p.labelsOnly()
 	p.predictor.program, p.predictor.task, p.predictor.positive = p, p.about.Task, p.about.Positive
 	return p, nil
 }
@@ -127,6 +134,21 @@ func (n *onnxNode) reads() []string {
 		}
 	}
 	return n.inputs
+}
+
+// labelsOnly reports whether the classes are not known before all rows have been seen.
+func (p *Program) labelsOnly() bool {
+	for _, out := range p.predictor.out {
+		if out.Role == RoleProbability {
+			return len(out.Classes) == 0 && !out.Keys
+		}
+	}
+	for _, out := range p.predictor.out {
+		if out.Role == RoleLabel {
+			return true
+		}
+	}
+	return false
 }
 
 // describe names a node the way its errors do.

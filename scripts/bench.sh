@@ -13,9 +13,10 @@ mkdir -p .cache/bench
 peer() { # peer NAME: one script, Assay beside its peer
 	case $1 in
 	boosting) "$venv/bin/python" bench/boosting.py ;;
+	predict) "$venv/bin/python" bench/predict.py ;;
 	eval) "$venv/bin/python" bench/eval.py 277677 5 ;;
 	profile) "$venv/bin/python" bench/profile.py bin/assay .cache/bench csv parquet wide ;;
-	*) echo "no measurement $1: boosting, eval, profile" && exit 2 ;;
+	*) echo "no measurement $1: boosting, eval, predict, profile" && exit 2 ;;
 	esac
 }
 if [ $# -gt 0 ]; then
@@ -23,4 +24,4 @@ if [ $# -gt 0 ]; then
 	exit 0
 fi
 go test -run '^$' -bench . -benchtime 3x ./stat ./metric ./learn ./internal/store ./internal/table ./internal/schema ./internal/eval
-for name in boosting eval profile; do peer "$name"; done
+for name in boosting eval predict profile; do peer "$name"; done
