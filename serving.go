@@ -11,7 +11,8 @@ type Serving struct {
 	OnInvalid string   `json:"on_invalid"`               // what becomes of a request that does not fit: reject, fallback
 	OnOutlier string   `json:"on_out_of_distribution"`   // what becomes of a request far from the reference: reject, fallback, flag
 	Coerce    string   `json:"coerce,omitempty"`         // mlflow: lossy casts are made and counted; empty: they are refused
-	Fallback  string   `json:"fallback,omitempty"`       // what is answered instead: the name of a rule or of a constant of the project
+	Fallback  string   `json:"fallback,omitempty"`       // what is answered instead, as a JSON object: label, probabilities, value, rule
+	Outliers  Number   `json:"outlier_share"`            // share of ordinary rows that may count as far from the reference
 	Smoke     []Smoke  `json:"smoke"`                    // in the order in which they ran
 	Problems  []string `json:"problems"`                 // what keeps the model from being served, in words
 	Settings  Digest   `json:"settings" names:"content"` // of the project's serving settings, canonical

@@ -516,6 +516,7 @@ func (p *Project) check() error {
 	if p.Data.Target.Column == "" {
 		bad.Add("data.target.column is empty")
 	}
+	p.Serve.check(&bad)
 	switch p.Data.Target.Task {
 	case assay.Binary, assay.Multiclass, assay.Regression:
 	case "":

@@ -22,29 +22,17 @@ const maxRuleCost = 100_000
 // that knows nothing: the share of positives, or the mean, of the training part.
 func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classes []string, positive int) (learn.Prediction, error) {
 	var none learn.Prediction
-	task := s.p.Data.Target.Task
-	if task != assay.Binary && task != assay.Regression {
-		return none, assay.Errorf(assay.Unimplemented, "a rule as baseline is for binary and regression tasks; this one is %s", task)
-	}
-	opts := []cel.EnvOption{ext.Math(), ext.Strings()}
+	fields := make([]assay.Field, len(x))
 	for i := range x {
-		opts = append(opts, cel.Variable(x[i].Name, celType(&x[i])))
+		fields[i] = assay.Field{Name: x[i].Name, Type: assay.TypeNumber}
+		if x[i].Codes != nil {
+			fields[i].Type = assay.TypeString
+		}
 	}
-	env, err := cel.NewEnv(opts...)
+	task := s.p.Data.Target.Task
+	prog, err := compileRule("evaluate.baseline", expr, task, fields)
 	if err != nil {
-		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: a column name does not fit an expression: %w", err)
-	}
-	tree, iss := env.Compile(expr)
-	if iss.Err() != nil {
-		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: %s", strings.ReplaceAll(iss.Err().Error(), "\n", " ")).Try("numbers are doubles: write 18.0, or AGEP >= 18.0")
-	}
-	t := tree.OutputType()
-	if !t.IsExactType(cel.DoubleType) && (!t.IsExactType(cel.BoolType) || task == assay.Regression) {
-		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: the rule gives a %s; want a double%s", t, map[bool]string{true: " or a bool"}[task == assay.Binary])
-	}
-	prog, err := env.Program(tree, cel.CostLimit(maxRuleCost))
-	if err != nil {
-		return none, assay.Errorf(assay.Invalid, "evaluate.baseline: %w", err)
+		return none, err
 	}
 	ignorant := mean(train, positive)
 	n := x.Rows()
@@ -94,11 +82,36 @@ func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classe
 	return p, nil
 }
 
-func celType(c *assay.Column) *cel.Type {
-	if c.Codes != nil {
-		return cel.StringType
+// compileRule compiles a CEL expression over columns, texts as strings and all else as doubles; key is where it was written.
+func compileRule(key, expr string, task assay.Task, fields []assay.Field) (cel.Program, error) {
+	if task != assay.Binary && task != assay.Regression {
+		return nil, assay.Errorf(assay.Unimplemented, "%s: a rule is for binary and regression tasks; this one is %s", key, task)
 	}
-	return cel.DoubleType
+	opts := []cel.EnvOption{ext.Math(), ext.Strings()}
+	for _, f := range fields {
+		t := cel.DoubleType
+		if f.Type == assay.TypeString {
+			t = cel.StringType
+		}
+		opts = append(opts, cel.Variable(f.Name, t))
+	}
+	env, err := cel.NewEnv(opts...)
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "%s: a column name does not fit an expression: %w", key, err)
+	}
+	tree, iss := env.Compile(expr)
+	if iss.Err() != nil {
+		return nil, assay.Errorf(assay.Invalid, "%s: %s", key, strings.ReplaceAll(iss.Err().Error(), "\n", " ")).Try("numbers are doubles: write 18.0, or AGEP >= 18.0")
+	}
+	t := tree.OutputType()
+	if !t.IsExactType(cel.DoubleType) && (!t.IsExactType(cel.BoolType) || task == assay.Regression) {
+		return nil, assay.Errorf(assay.Invalid, "%s: the rule gives a %s; want a double%s", key, t, map[bool]string{true: " or a bool"}[task == assay.Binary])
+	}
+	prog, err := env.Program(tree, cel.CostLimit(maxRuleCost))
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "%s: %w", key, err)
+	}
+	return prog, nil
 }
 
 // mean is the share of the positive class, or the mean target, of a part.

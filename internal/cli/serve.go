@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,11 +24,13 @@ import (
 
 // ServeConfig says how a model answers.
 type ServeConfig struct {
-	OnInvalid string    `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,default=reject"`
-	OnOutlier string    `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,default=flag"`
-	Unknown   string    `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
-	Log       LogConfig `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
-	Listen    string    `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
+	OnInvalid string          `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,enum=fallback,default=reject"`
+	OnOutlier string          `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,enum=fallback,default=flag"`
+	Outliers  float64         `yaml:"outlier_share,omitempty" jsonschema:"description=share of ordinary rows that may count as out of distribution,default=0.001"`
+	Fallback  *FallbackConfig `yaml:"fallback,omitempty" jsonschema:"description=what is answered where the model must not or cannot: a constant; or a rule where it has a value"`
+	Unknown   string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
+	Log       LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
+	Listen    string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
 }
 
 // LogConfig says what of the predictions is kept.
@@ -45,6 +49,27 @@ func (c *ServeConfig) defaults() {
 	}{{&c.OnInvalid, "reject"}, {&c.OnOutlier, "flag"}, {&c.Unknown, "ignore"}, {&c.Listen, "127.0.0.1:8400"}} {
 		if *d.to == "" {
 			*d.to = d.value
+		}
+	}
+	if c.Outliers == 0 {
+		c.Outliers = serve.DefaultOutlierShare
+	}
+}
+
+func (c *ServeConfig) check(bad *assay.Problems) {
+	if !(c.Outliers >= 0 && c.Outliers < 1) {
+		bad.Add("serve.outlier_share is %v: it must be from 0 to below 1", c.Outliers)
+	}
+	for _, x := range []struct {
+		key, value string
+		allowed    []string
+	}{
+		{"on_invalid", c.OnInvalid, []string{"reject", "fallback"}},
+		{"on_out_of_distribution", c.OnOutlier, []string{"flag", "reject", "fallback"}},
+		{"unknown_columns", c.Unknown, []string{"ignore", "reject"}},
+	} {
+		if !slices.Contains(x.allowed, x.value) {
+			bad.Add("serve.%s is %q; want one of %s", x.key, x.value, strings.Join(x.allowed, ", "))
 		}
 	}
 }
@@ -96,6 +121,11 @@ running server follows within a second and loses no request.`,
 
 func printServing(w io.Writer, v store.Version, r assay.Record, p assay.Serving) {
 	fmt.Fprintf(w, "%s %s: input schema %s (%d columns, %d constraints), output schema %s\n", p.Verdict.Glyph(), versionName(v), p.Input.Schema.Short(), p.Input.Columns, p.Input.Constraints, p.Output.Schema.Short())
+	if p.Reference != "" {
+		fmt.Fprintf(w, "  a row that at most %.3g %% of the held-out rows are as unusual as is out of distribution: %s\n", 100*float64(p.Outliers), map[string]string{
+			"flag": "it is answered and flagged", "reject": "its request is refused", "fallback": "its request gets the fallback",
+		}[p.OnOutlier])
+	}
 	for _, x := range p.Smoke {
 		fmt.Fprintf(w, "  %s %s: %s", x.Verdict.Glyph(), x.Name, assay.FormatCount(x.Rows)+" rows")
 		switch {

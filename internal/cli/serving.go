@@ -108,7 +108,7 @@ func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, i
 	}
 	return serve.Binding{
 		Name: v.Name, Number: v.Number, Model: v.Model, Platform: "assay_" + m.Format, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
-		LabelType: label, Input: in, Output: out, Engine: e, Policy: serve.Policy{OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier},
+		LabelType: label, Input: in, Output: out, Engine: e,
 	}, nil
 }
 
@@ -133,7 +133,7 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	}
 	p := assay.Serving{
 		Data: m.Data, Engine: "assay", OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Smoke: []assay.Smoke{}, Problems: []string{},
-		Settings: section(s.p.Serve), Tolerance: smokeTolerance, Verdict: assay.Pass,
+		Outliers: assay.Number(s.p.Serve.Outliers), Settings: section(s.p.Serve), Tolerance: smokeTolerance, Verdict: assay.Pass,
 	}
 	if p.Input, err = s.contract(ctx, in); err != nil {
 		return assay.Record{}, p, err
@@ -145,9 +145,30 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if err != nil {
 		return assay.Record{}, p, err
 	}
+	var ref *serve.Support
+	if p.Reference, ref, err = s.outlierReference(ctx, m, in); err != nil {
+		return assay.Record{}, p, err
+	}
+	if b.Outliers, err = ref.Outliers(in, s.p.Serve.Outliers); err != nil {
+		return assay.Record{}, p, err
+	}
 	server := serve.New(serve.Options{Clock: s.Now, Nonce: "smoke"})
+	// Held-out rows must be answered and broken ones refused, whatever becomes of them in production: the policy is bound, too, but the
+	// smoke predictions go through a version that rejects and flags.
 	bound, err := server.Bind(b)
 	if err != nil {
+		return assay.Record{}, p, err
+	}
+	b.Policy = serve.Policy{OnInvalid: p.OnInvalid, OnOutlier: p.OnOutlier}
+	if b.Policy.Fallback, err = s.fallback(m, in); err != nil {
+		return assay.Record{}, p, err
+	}
+	if b.Policy.Fallback != nil {
+		if p.Fallback, err = b.Policy.Fallback.Document(); err != nil {
+			return assay.Record{}, p, err
+		}
+	}
+	if _, err := server.Bind(b); err != nil {
 		return assay.Record{}, p, err
 	}
 	server.Set(v.Name, bound, bound)
@@ -445,7 +466,18 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 		return nil, err
 	}
 	b.Evidence = rec.ID
-	b.Policy.OnInvalid, b.Policy.OnOutlier = p.OnInvalid, p.OnOutlier
+	b.Policy = serve.Policy{OnInvalid: p.OnInvalid, OnOutlier: p.OnOutlier}
+	if p.Fallback != "" {
+		if b.Policy.Fallback, err = serve.ReadFallback(p.Fallback); err != nil {
+			return nil, err
+		}
+		if err := ruled(b.Policy.Fallback, m, sides[0]); err != nil {
+			return nil, err
+		}
+	}
+	if b.Outliers, err = s.storedReference(ctx, p, sides[0]); err != nil {
+		return nil, err
+	}
 	return server.Bind(b)
 }
 

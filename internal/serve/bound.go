@@ -46,13 +46,6 @@ type Policy struct {
 	Fallback  *Fallback
 }
 
-// A Fallback is what is answered instead of a prediction.
-type Fallback struct {
-	Label string    // of a classifier
-	Proba []float64 // of a classifier, in the order of its classes
-	Value float64   // of a regressor
-}
-
 // Outliers tells how far rows are from what the model learned from. It is safe for use by several goroutines.
 type Outliers interface {
 	// Score appends one score a row to out, 0–1: the share of reference rows that are less unusual.
@@ -98,6 +91,9 @@ func (s *Server) Bind(b Binding) (*Bound, error) {
 	for _, c := range b.Classes {
 		v.keys = append(v.keys, string(schema.AppendJSONString(nil, []byte(ProbabilityField(c)))))
 		v.classBytes = append(v.classBytes, []byte(c))
+	}
+	if err := v.checkPolicy(); err != nil {
+		return nil, err
 	}
 	v.users.Store(1)
 	v.counters = s.counted.version(b.Name, b.Number)

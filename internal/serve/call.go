@@ -159,6 +159,10 @@ func (c *Call) predict(ctx context.Context) error {
 		return errLate
 	}
 	if err != nil {
+		if b.Policy.Fallback != nil && assay.CodeOf(err) == assay.Internal {
+			b.counters.badOutput.Add(1)
+			return c.fallBack()
+		}
 		return err
 	}
 	if wrong := b.check(&c.Output, n); wrong != "" {
@@ -229,31 +233,6 @@ func (c *Call) lookForOutliers() error {
 		return assay.Errorf(assay.Rejected, "%d of %d rows are unlike what the model learned from, the first is row %d", count, len(c.Scores), first)
 	case "fallback":
 		return c.fallBack()
-	}
-	return nil
-}
-
-// fallBack gives the declared answer for every row.
-func (c *Call) fallBack() error {
-	f := c.bound.Policy.Fallback
-	if f == nil {
-		return assay.Errorf(assay.Internal, "%s has no fallback", c.bound)
-	}
-	c.Fallback = true
-	c.Output.reset()
-	label := int32(0)
-	for i, name := range c.bound.Classes {
-		if name == f.Label {
-			label = int32(i)
-		}
-	}
-	for range c.Rows.Rows() {
-		if len(c.bound.Classes) == 0 {
-			c.Output.Values = append(c.Output.Values, f.Value)
-			continue
-		}
-		c.Output.Labels = append(c.Output.Labels, label)
-		c.Output.Proba = append(c.Output.Proba, f.Proba...)
 	}
 	return nil
 }

@@ -72,6 +72,7 @@ type Tally struct {
 	Outliers int64            `json:"outliers"`
 	Unknown  int64            `json:"unknown_values"`
 	Fallback int64            `json:"fallbacks"`
+	Withheld int64            `json:"withheld"` // answers of the model that the fallback took the place of
 	Lost     int64            `json:"lost_rows"`
 }
 
@@ -83,7 +84,7 @@ func (s *Server) Tallies() []Tally {
 	for _, v := range s.counted.versions {
 		t := Tally{
 			Name: v.name, Version: v.version, Requests: map[string]int64{}, Rows: map[string]int64{},
-			Outliers: v.outliers.Load(), Unknown: v.unknown.Load(), Fallback: v.fallbacks.Load(), Lost: v.lost.Load(),
+			Outliers: v.outliers.Load(), Unknown: v.unknown.Load(), Fallback: v.fallbacks.Load(), Withheld: v.badOutput.Load(), Lost: v.lost.Load(),
 		}
 		for i, name := range outcomeNames {
 			t.Requests[name], t.Rows[name] = v.requests[i].Load(), v.rows[i].Load()
@@ -105,6 +106,7 @@ var (
 	descOutliers = prometheus.NewDesc("assay_out_of_distribution_rows_total", "Rows unlike what the model learned from.", []string{"model", "version"}, nil)
 	descUnknown  = prometheus.NewDesc("assay_unknown_values_total", "Values under names that the input schema does not have, left out.", []string{"model", "version"}, nil)
 	descFallback = prometheus.NewDesc("assay_fallback_requests_total", "Requests answered with the declared fallback.", []string{"model", "version"}, nil)
+	descWithheld = prometheus.NewDesc("assay_withheld_answers_total", "Answers of the model that must not be passed on, replaced by the declared fallback.", []string{"model", "version"}, nil)
 	descLost     = prometheus.NewDesc("assay_log_lost_rows_total", "Rows that the prediction log had no room for.", []string{"model", "version"}, nil)
 	descLatency  = prometheus.NewDesc("assay_request_duration_seconds", "Time from the first byte of a request's handling to the end of its answer.", []string{"model", "version"}, nil)
 	descUnrouted = prometheus.NewDesc("assay_unrouted_requests_total", "Requests for a model or version that is not served.", nil, nil)
@@ -153,6 +155,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 		count(descOutliers, v.outliers.Load(), v.name, v.version)
 		count(descUnknown, v.unknown.Load(), v.name, v.version)
 		count(descFallback, v.fallbacks.Load(), v.name, v.version)
+		count(descWithheld, v.badOutput.Load(), v.name, v.version)
 		count(descLost, v.lost.Load(), v.name, v.version)
 		buckets, n := map[float64]uint64{}, uint64(0)
 		for i, bound := range latencyBounds {

@@ -150,6 +150,51 @@ func TestOutputIsChecked(t *testing.T) {
 	}
 }
 
+// TestFallbackIsChecked: a fallback that could not be answered is refused at binding, with all that is wrong.
+func TestFallbackIsChecked(t *testing.T) {
+	s := server(serve.Options{})
+	for _, x := range []struct {
+		policy serve.Policy
+		says   string
+	}{
+		{serve.Policy{OnInvalid: "fallback"}, "rows that do not fit get the fallback, and there is none"},
+		{serve.Policy{OnOutlier: "fallback"}, "rows out of distribution get the fallback, and there is none"},
+		{serve.Policy{Fallback: &serve.Fallback{Label: "perhaps", Proba: []float64{1}}}, `the fallback's label "perhaps" is none of the classes [no yes]`},
+		{serve.Policy{Fallback: &serve.Fallback{Label: "perhaps", Proba: []float64{1}}}, "the fallback has 1 probabilities, the model's answers have 2"},
+		{serve.Policy{Fallback: &serve.Fallback{Label: "no", Proba: []float64{0.5, 0.6}}}, "the fallback: row 0: the probabilities do not sum to 1"},
+		{serve.Policy{Fallback: &serve.Fallback{Label: "no", Proba: []float64{0.5, math.NaN()}}}, "the fallback: row 0"},
+	} {
+		b := binding(1, &engine{predict: constant(1, 0)})
+		b.Policy = x.policy
+		if _, err := s.Bind(b); assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), x.says) {
+			t.Errorf("%+v: %v", x.policy, err)
+		}
+	}
+}
+
+// TestFallbackRule: a rule answers where it has a value, the constant where it has none; an engine that fails is replaced, too.
+func TestFallbackRule(t *testing.T) {
+	s := server(serve.Options{})
+	x := binding(1, &engine{predict: func(context.Context, *schema.Batch, *serve.Output) error { return errors.New("broken") }})
+	x.Positive = "yes"
+	x.Policy = serve.Policy{Fallback: &serve.Fallback{Label: "no", Proba: []float64{0.9, 0.1}, Eval: func(rows *schema.Batch, row int) (float64, bool) {
+		return rows.Float(row, 0) / 100, rows.Float(row, 0) <= 100
+	}}}
+	b := bind(t, s, x)
+	s.Set("m", b, b)
+	c, err := ask(t.Context(), s, 80, 20, 110)
+	if err != nil || !c.Fallback || c.Outcome != serve.Answered {
+		t.Fatalf("%v, fallback %v", err, c.Fallback)
+	}
+	if got := fmt.Sprint(c.Output.Labels, c.Output.Proba); got != "[1 0 0] [0.19999999999999996 0.8 0.8 0.2 0.9 0.1]" {
+		t.Errorf("answered %s", got)
+	}
+	c.End()
+	if n := s.Tallies()[0]; n.Withheld != 1 || n.Fallback != 1 {
+		t.Errorf("counted %+v", n)
+	}
+}
+
 // TestFallback answers what was declared where the request does not fit, and where the answer does not.
 func TestFallback(t *testing.T) {
 	s := server(serve.Options{})

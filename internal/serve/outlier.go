@@ -1,0 +1,206 @@
+package serve
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/stat"
+)
+
+// DefaultOutlierShare is the share of ordinary rows that count as out of distribution when nobody asks for another.
+const DefaultOutlierShare = 0.001
+
+// noGroup is the group of a cell that the training rows never fell into: nothing is known of what goes with it.
+const noGroup = 0xff
+
+// A supportScorer is a Support made ready to score the rows of one input schema. It is immutable.
+type supportScorer struct {
+	columns   []scoredColumn
+	pairs     []scoredPair
+	sum       rankTable
+	worst     rankTable
+	both      rankTable
+	threshold float64
+	groups    sync.Pool // *[]uint8, one group for each column
+}
+
+// A scoredColumn turns a value into a cell, and a cell into how surprising it is.
+type scoredColumn struct {
+	field      int
+	edges      *stat.Edges // of numbers
+	categories *stat.Categories
+	cost       []float64 // by cell, then of a missing value, then of one of another type
+	group      []uint8   // as cost
+	low, high  float64   // the range of the training rows
+	scale      float64
+}
+
+// A scoredPair says how much more surprising two columns are together than each alone.
+type scoredPair struct {
+	a, b int
+	tree bool
+	cost [maxGroups * maxGroups]float32
+}
+
+// Outliers makes the reference ready to score rows of the input schema: a row counts as out of distribution when at most that share of
+// the held-out rows is as unusual. Columns that the schema does not have are not looked at. The result is safe for concurrent use.
+// Errors are Invalid.
+func (s *Support) Outliers(in *schema.Schema, share float64) (Outliers, error) {
+	if !(share >= 0 && share < 1) {
+		return nil, assay.Errorf(assay.Invalid, "a share of %v of the rows cannot be out of distribution: it must be from 0 to below 1", share)
+	}
+	names := make([]string, len(in.Columns))
+	for i := range in.Columns {
+		names[i] = in.Columns[i].Name
+	}
+	x := s.scorer(names)
+	x.threshold = 1 - share
+	return x, nil
+}
+
+func (s *Support) scorer(names []string) *supportScorer {
+	x := &supportScorer{sum: s.Sum, worst: s.Worst, both: s.Both}
+	at := make([]int, len(s.Columns)) // of the columns that are left
+	for i := range s.Columns {
+		at[i] = -1
+		if f := slices.Index(names, s.Columns[i].Name); f >= 0 {
+			at[i] = len(x.columns)
+			x.columns = append(x.columns, s.Columns[i].scored(f))
+		}
+	}
+	for i := range s.Pairs {
+		p := &s.Pairs[i]
+		if at[p.A] < 0 || at[p.B] < 0 {
+			continue
+		}
+		x.pairs = append(x.pairs, p.scored(at[p.A], at[p.B], s.Rows))
+	}
+	n := len(x.columns)
+	x.groups.New = func() any { g := make([]uint8, n); return &g }
+	return x
+}
+
+// Threshold implements Outliers.
+func (x *supportScorer) Threshold() float64 { return x.threshold }
+
+// Score implements Outliers. It does not allocate where out has room.
+func (x *supportScorer) Score(rows *schema.Batch, out []float64) []float64 {
+	groups := x.groups.Get().(*[]uint8)
+	for row := range rows.Rows() {
+		var sum, worst float64
+		for i := range x.columns {
+			c := &x.columns[i]
+			cell, cost := c.cell(rows, row)
+			cost += c.cost[cell]
+			(*groups)[i] = c.group[cell]
+			sum += cost
+			worst = max(worst, cost)
+		}
+		out = append(out, x.rank(*groups, sum, worst))
+	}
+	x.groups.Put(groups)
+	return out
+}
+
+// cell returns the cell of a value, and what it costs beyond that for lying far outside.
+func (c *scoredColumn) cell(rows *schema.Batch, row int) (cell int, beyond float64) {
+	last := len(c.cost) - 1
+	if rows.Missing(row, c.field) {
+		return last - 1, 0
+	}
+	if c.categories != nil {
+		text, ok := rows.Text(row, c.field)
+		if !ok {
+			return last, 0
+		}
+		return c.categories.CellBytes(text), 0
+	}
+	v := rows.Float(row, c.field)
+	if cell = c.edges.Cell(v); cell < 0 {
+		return last, 0
+	}
+	return cell, c.beyond(v)
+}
+
+// beyond grows with the distance to the range of the training rows, in robust standard deviations.
+func (c *scoredColumn) beyond(v float64) float64 {
+	switch {
+	case v < c.low:
+		return math.Log1p((c.low - v) / c.scale)
+	case v > c.high:
+		return math.Log1p((v - c.high) / c.scale)
+	}
+	return 0
+}
+
+// rank adds what the columns say together and places the row among the held-out ones.
+func (x *supportScorer) rank(groups []uint8, sum, worst float64) float64 {
+	sum, worst = x.together(groups, sum, worst)
+	return x.both.less(max(x.sum.less(sum), x.worst.less(worst)))
+}
+
+func (x *supportScorer) together(groups []uint8, sum, worst float64) (float64, float64) {
+	for i := range x.pairs {
+		p := &x.pairs[i]
+		a, b := groups[p.a], groups[p.b]
+		if a|b >= maxGroups {
+			continue
+		}
+		cost := float64(p.cost[a*maxGroups+b])
+		if p.tree {
+			sum += cost
+		}
+		worst = max(worst, cost)
+	}
+	return sum, worst
+}
+
+// A rankTable is where values lie among those of the held-out rows: exactly in the upper tail, from below elsewhere.
+type rankTable struct {
+	At   []float64 `json:"at"`   // values of held-out rows, ascending, without repeats
+	UpTo []int64   `json:"upto"` // how many held-out rows have at most that value
+	Rows int64     `json:"rows"` // held-out rows
+}
+
+// The upper tail is kept whole, the rest in steps.
+const (
+	rankTail  = 1000
+	rankSteps = 256
+)
+
+func newRankTable(values []float64) rankTable {
+	s := slices.Clone(values)
+	slices.Sort(s)
+	t := rankTable{At: []float64{}, UpTo: []int64{}, Rows: int64(len(s))}
+	step := max(1, (len(s)-rankTail)/rankSteps)
+	for i := 0; i < len(s); i++ {
+		last := i+1 == len(s) || s[i+1] != s[i] // counts every equal one
+		if last && (i >= len(s)-rankTail || i%step == 0 || len(s) <= rankTail) {
+			t.At, t.UpTo = append(t.At, s[i]), append(t.UpTo, int64(i+1))
+		}
+	}
+	return t
+}
+
+// less is the share of held-out rows with a smaller value.
+func (t *rankTable) less(v float64) float64 {
+	i := sort.SearchFloat64s(t.At, v)
+	if i == 0 {
+		return 0
+	}
+	return float64(t.UpTo[i-1]) / float64(t.Rows)
+}
+
+func (t *rankTable) check(p *assay.Problems, name string) {
+	ok := len(t.At) == len(t.UpTo) && len(t.At) > 0 && t.UpTo[len(t.UpTo)-1] <= t.Rows
+	for i := range t.At {
+		ok = ok && !math.IsNaN(t.At[i]) && t.UpTo[i] > 0 && (i == 0 || t.At[i] > t.At[i-1] && t.UpTo[i] > t.UpTo[i-1])
+	}
+	if !ok {
+		p.Add("the ranks of %s are out of order", name)
+	}
+}
