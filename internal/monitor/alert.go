@@ -1,0 +1,378 @@
+package monitor
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/assay-ml/assay"
+)
+
+// What an alert may be about, beside the scopes of signals.
+const (
+	AboutPerformance = "performance"
+	AboutBusiness    = "business"
+	AboutLabels      = "labels"
+)
+
+// MostCauses is how many causes an incident names; the least ones beyond are left out.
+const MostCauses = 20
+
+// A Finding is the evidence about one window, as alerts see it: either drift or an outcome.
+type Finding struct {
+	Seq     int64 // of its journal entry: of two about one window the later one counts
+	ID      assay.Digest
+	Drift   *assay.Drift
+	Outcome *assay.Outcome
+}
+
+func (f *Finding) window() assay.Window {
+	if f.Drift != nil {
+		return f.Drift.Window
+	}
+	return f.Outcome.Window
+}
+
+// A Condition is what the findings say of one alert now.
+type Condition struct {
+	Known    bool           // the newest windows decide; false: nothing was found, or too little
+	Holds    bool           // it is so in the newest window that decides
+	Streak   int            // windows in a row that it is so
+	Since    assay.Window   // the first of them
+	Last     assay.Window   // the newest window that decides
+	Evidence []assay.Digest // the windows that it is so in, oldest first; else the window that ended it
+	Causes   []assay.Cause  // of the newest window, the most important first
+}
+
+// Judge says whether an alert holds. Findings may come in any order; of two about one window the later one counts, so that a restated window
+// is judged as it is known now. A window that cannot decide is passed over: it neither begins, nor continues, nor ends anything. Findings
+// up to the journal entry after do not count towards a streak: they were dealt with when an incident was resolved.
+func Judge(plan assay.Monitor, alert assay.AlertPlan, findings []Finding, after int64, now time.Time) Condition {
+	drift, outcomes := map[int64]*Finding{}, map[int64]*Finding{}
+	for i := range findings {
+		f := &findings[i]
+		by := drift
+		if f.Drift == nil {
+			by = outcomes
+		}
+		if old := by[f.window().Number]; old == nil || old.Seq < f.Seq {
+			by[f.window().Number] = f
+		}
+	}
+	a := judge(plan, alert, drift, after, now)
+	b := judge(plan, alert, outcomes, after, now)
+	switch {
+	case a.Holds && b.Holds:
+		longer, other := a, b
+		if b.Streak > a.Streak {
+			longer, other = b, a
+		}
+		longer.Evidence = append(longer.Evidence, other.Evidence...)
+		longer.Causes = ranked(append(slices.Clone(a.Causes), b.Causes...))
+		return longer
+	case a.Holds || !b.Known:
+		return a
+	case b.Holds || !a.Known:
+		return b
+	}
+	if b.Last.Number > a.Last.Number {
+		return b
+	}
+	return a
+}
+
+// judge looks at the windows of one kind of evidence, newest first.
+func judge(plan assay.Monitor, alert assay.AlertPlan, by map[int64]*Finding, after int64, now time.Time) Condition {
+	var c Condition
+	numbers := make([]int64, 0, len(by))
+	for n := range by {
+		numbers = append(numbers, n)
+	}
+	slices.Sort(numbers)
+	slices.Reverse(numbers)
+	for _, n := range numbers {
+		f := by[n]
+		holds, known, causes := looks(plan, alert, f, now)
+		if !known {
+			continue
+		}
+		if !c.Known {
+			c.Known, c.Last = true, f.window()
+			if !holds || f.Seq <= after {
+				c.Evidence = []assay.Digest{f.ID}
+				return c
+			}
+			c.Causes = ranked(causes)
+		}
+		if !holds || f.Seq <= after {
+			break
+		}
+		c.Holds, c.Since = true, f.window()
+		c.Streak++
+		c.Evidence = append(c.Evidence, f.ID)
+	}
+	slices.Reverse(c.Evidence)
+	return c
+}
+
+// looks says what one window says of an alert.
+func looks(plan assay.Monitor, alert assay.AlertPlan, f *Finding, now time.Time) (holds, known bool, causes []assay.Cause) {
+	about := func(scope string) bool { return slices.Contains(alert.When, scope) }
+	note := func(v assay.Verdict, c assay.Cause) {
+		switch v {
+		case assay.Fail:
+			holds, known = true, true
+			causes = append(causes, c)
+		case assay.Pass:
+			known = true
+		}
+	}
+	signal := func(s assay.Signal, c assay.Cause) {
+		v := s.Verdict
+		if v == assay.Fail && max(s.Streak, 1) < persist(plan, s) {
+			v = assay.Pass // not for long enough yet: no alarm
+		}
+		note(v, c)
+	}
+	if f.Drift != nil {
+		for _, s := range f.Drift.Signals {
+			if !about(s.Scope) {
+				continue
+			}
+			c := assay.Cause{Scope: s.Scope, Kind: s.Kind, Column: s.Column, Message: s.Message, Contribution: weight(plan, s)}
+			for _, r := range f.Drift.Ranking {
+				if r.Scope == s.Scope && r.Kind == s.Kind && r.Column == s.Column {
+					c = r
+				}
+			}
+			if !slices.ContainsFunc(causes, func(o assay.Cause) bool { return o.Scope == c.Scope && o.Kind == c.Kind && o.Column == c.Column }) || s.Verdict != assay.Fail {
+				signal(s, c)
+			}
+		}
+		return holds, known, causes
+	}
+	o := f.Outcome
+	for _, s := range o.Drift {
+		if about(s.Scope) {
+			signal(s, assay.Cause{Scope: s.Scope, Kind: s.Kind, Column: s.Column, Message: s.Message, Contribution: 1})
+		}
+	}
+	if about(AboutPerformance) {
+		for _, m := range o.Performance {
+			note(m.Verdict, metricCause(AboutPerformance, "", m))
+		}
+		for _, sl := range o.Slices {
+			for _, m := range sl.Performance {
+				if m.Verdict == assay.Fail { // a slice that is too small says nothing of the window
+					note(m.Verdict, metricCause(AboutPerformance, sl.Name, m))
+				}
+			}
+		}
+	}
+	if about(AboutBusiness) && o.Business != nil {
+		note(o.Business.Verdict, metricCause(AboutBusiness, "", *o.Business))
+	}
+	if about(AboutLabels) && plan.Labels != nil {
+		c := assay.Cause{Scope: AboutLabels, Kind: "coverage", Contribution: 1, Message: fmt.Sprintf("%s of the predictions have a label; the plan asks for %s", percent(float64(o.Labels.Coverage.Value)), percent(plan.Labels.MinCoverage))}
+		switch {
+		case float64(o.Labels.Coverage.Value) >= plan.Labels.MinCoverage:
+			note(assay.Pass, c)
+		case overdue(o.Window, plan.Labels, now):
+			note(assay.Fail, c)
+		}
+	}
+	return holds, known, causes
+}
+
+// overdue reports whether all labels of a window should have come.
+func overdue(w assay.Window, labels *assay.LabelPlan, now time.Time) bool {
+	end, err := w.End.Time()
+	return err != nil || !now.Before(end.Add(time.Duration(labels.WithinSeconds)*time.Second))
+}
+
+func percent(x float64) string {
+	if math.IsNaN(x) {
+		return "none"
+	}
+	return strconv.FormatFloat(100*x, 'f', 1, 64) + " %"
+}
+
+func metricCause(scope, slice string, m assay.RealisedMetric) assay.Cause {
+	where := ""
+	if slice != "" {
+		where = " on " + slice
+	}
+	over := (-float64(m.Change.Value) - m.Margin) / max(math.Abs(float64(m.Reference.Value)), 1e-9)
+	if !(over > 1e-6) {
+		over = 1e-6
+	}
+	return assay.Cause{Scope: scope, Kind: m.Name, Column: slice, Contribution: over, Message: fmt.Sprintf("%s%s is %s, and was %s", m.Name, where, m.Realised, m.Reference)}
+}
+
+// persist is how many windows in a row a signal must be so to alarm.
+func persist(plan assay.Monitor, s assay.Signal) int {
+	for _, p := range plan.Signals {
+		if p.Scope == s.Scope && p.Kind == s.Kind && p.Column == s.Column && p.Test == s.Test {
+			return max(p.Persist, 1)
+		}
+	}
+	return 1
+}
+
+func weight(plan assay.Monitor, s assay.Signal) float64 {
+	for _, p := range plan.Signals {
+		if p.Scope == s.Scope && p.Kind == s.Kind && p.Column == s.Column && p.Test == s.Test {
+			return max(p.Weight, 1e-6)
+		}
+	}
+	return 1e-6
+}
+
+// ranked sorts causes, the most important first, keeps the first MostCauses and makes their contributions sum to 1.
+func ranked(causes []assay.Cause) []assay.Cause {
+	out := slices.Clone(causes)
+	slices.SortStableFunc(out, func(a, b assay.Cause) int {
+		return cmp.Or(cmp.Compare(b.Contribution, a.Contribution), cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Kind, b.Kind))
+	})
+	out = out[:min(len(out), MostCauses)]
+	var sum float64
+	for _, c := range out {
+		sum += c.Contribution
+	}
+	for i := range out {
+		if sum > 0 {
+			out[i].Contribution /= sum
+		} else {
+			out[i].Contribution = 1 / float64(len(out))
+		}
+	}
+	return out
+}
+
+// A Case is an incident as it is on record.
+type Case struct {
+	ID       assay.Digest // of the evidence
+	Seq      int64        // of its journal entry
+	At       time.Time    // of its journal entry
+	Fired    time.Time    // when it began to fire, or fired again after a mute; zero when it has not
+	Incident assay.Incident
+}
+
+// Open reports whether the incident is not resolved.
+func (c *Case) Open() bool { return c != nil && c.Incident.State != assay.AlertResolved }
+
+// Cases makes cases of the alert evidence of a model, in the order of the journal: the newest state of every incident, oldest incident
+// first. Of a record whose state before is missing the record alone counts.
+func Cases(records []assay.Record) ([]Case, error) {
+	at := map[string]int{}
+	var out []Case
+	for _, r := range records {
+		in, err := assay.Decode[assay.Incident](r.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		c := Case{ID: r.ID, Seq: r.Entry.Seq, At: r.Entry.At, Incident: in}
+		i, ok := at[in.Key]
+		if !ok {
+			at[in.Key] = len(out)
+			if in.State == assay.AlertFiring {
+				c.Fired = c.At
+			}
+			out = append(out, c)
+			continue
+		}
+		if before := out[i]; in.State == assay.AlertFiring && before.Incident.State != assay.AlertFiring {
+			c.Fired = c.At
+		} else {
+			c.Fired = before.Fired
+		}
+		out[i] = c
+	}
+	return out, nil
+}
+
+// Newest returns the newest case of an alert under a plan, and the journal entry up to which findings were dealt with: that of the newest
+// resolved incident before it. It returns nil without one.
+func Newest(cases []Case, monitor assay.Digest, alert string) (newest *Case, after int64) {
+	for i := range cases {
+		c := &cases[i]
+		if c.Incident.Monitor != monitor || c.Incident.Alert != alert {
+			continue
+		}
+		if newest != nil && !newest.Open() {
+			after = newest.Seq
+		}
+		newest = c
+	}
+	if newest != nil && !newest.Open() {
+		after = newest.Seq
+	}
+	return newest, after
+}
+
+// Advance says what becomes of an alert whose newest case is last (nil for none) when c is what is found now. It returns false when nothing
+// changes. The result names last as the state before.
+func Advance(monitor assay.Digest, alert assay.AlertPlan, last *Case, c Condition, now time.Time) (assay.Incident, bool) {
+	if !last.Open() {
+		if !c.Holds {
+			return assay.Incident{}, false
+		}
+		in := &change{assay.Incident{Monitor: monitor, Key: key(monitor, alert.Name, c), Alert: alert.Name, Severity: alert.Severity, State: assay.AlertPending, Since: c.Since, Deliveries: []assay.Delivery{}, Actions: []string{}}}
+		in.take(c)
+		if c.Streak >= alert.Persist {
+			in.fire(alert, now, now)
+		}
+		return in.Incident, true
+	}
+	in := last.next()
+	if c.Known && !c.Holds {
+		in.move(assay.AlertResolved)
+		in.Last, in.Evidence = c.Last, c.Evidence
+		return in.Incident, true
+	}
+	changed := false
+	if c.Holds && !slices.Equal(c.Evidence, in.Evidence) {
+		in.take(c)
+		changed = true
+	}
+	streak := c.Streak
+	if !c.Known {
+		streak = 0
+	}
+	switch in.State {
+	case assay.AlertPending:
+		if streak >= alert.Persist {
+			in.fire(alert, now, now)
+			changed = true
+		}
+	case assay.AlertMuted:
+		until, err := in.Until.Time()
+		switch {
+		case err == nil && now.Before(until):
+		case !last.Fired.IsZero() || streak >= alert.Persist:
+			in.fire(alert, now, now)
+			changed = true
+		default:
+			in.move(assay.AlertPending)
+			changed = true
+		}
+	case assay.AlertFiring:
+		if due := dueStep(alert, last.Fired, now); due > in.Step {
+			in.Step = due
+			changed = true
+		}
+	}
+	return in.Incident, changed
+}
+
+// key is the name of a new incident: short, and made of what began it.
+func key(monitor assay.Digest, alert string, c Condition) string {
+	var first assay.Digest
+	if len(c.Evidence) > 0 {
+		first = c.Evidence[0]
+	}
+	return fmt.Sprintf("%s-%d-%s", alert, c.Since.Number, assay.DigestOf([]byte(string(monitor) + "\n" + alert + "\n" + string(first))).Hex()[:8])
+}

@@ -1,0 +1,207 @@
+package monitor
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/assay-ml/assay"
+)
+
+// What a notice tells.
+const (
+	EventTrigger     = "trigger"
+	EventAcknowledge = "acknowledge"
+	EventResolve     = "resolve"
+	EventTest        = "test"
+)
+
+// NoticeSchema names the form of a notice, the body of a webhook.
+const NoticeSchema = "assay.notice/1"
+
+// A Notice is what one channel is told of one incident once. It holds no address, no secret and nothing of a row.
+type Notice struct {
+	Schema    string        `json:"schema"`
+	ID        string        `json:"id"`    // the same for every attempt to deliver it, and for no other: receivers drop what they know
+	Event     string        `json:"event"` // trigger, acknowledge, resolve, test
+	At        assay.Instant `json:"at"`    // when the state changed
+	Version   string        `json:"version"`
+	Model     assay.Digest  `json:"model"`
+	Monitor   assay.Digest  `json:"monitor"`  // the plan
+	Evidence  assay.Digest  `json:"evidence"` // of the incident's state; for a test, of the plan
+	Key       string        `json:"key"`      // of the incident
+	Alert     string        `json:"alert"`
+	Severity  string        `json:"severity"`
+	State     string        `json:"state"`
+	Step      int           `json:"step"` // of the escalation, from 1
+	Channel   string        `json:"channel"`
+	Fired     assay.Instant `json:"fired,omitempty"`
+	Window    *assay.Window `json:"window,omitempty"` // the newest that it holds for, or that resolved it
+	Summary   string        `json:"summary"`
+	Causes    []assay.Cause `json:"causes"`
+	By        string        `json:"by,omitempty"`
+	Reason    string        `json:"reason,omitempty"`
+	Challenge string        `json:"challenge,omitempty"` // of a test
+}
+
+// Digest is that of the notice as it is sent to a webhook.
+func (n Notice) Digest() assay.Digest { return assay.DigestOf(n.JSON()) }
+
+// JSON is the notice as a document.
+func (n Notice) JSON() []byte {
+	b, err := json.Marshal(n)
+	if err != nil {
+		panic("BUG: a notice cannot be written: " + err.Error())
+	}
+	return b
+}
+
+// lane names what must arrive in order: the messages about one alert of one version to one channel.
+func (n Notice) lane() string {
+	return string(n.Model) + "\n" + n.Alert + "\n" + n.Channel + "\n" + n.Challenge
+}
+
+// Notices are what must be told when an incident goes from the state before (nil for none) to that of c: a new firing to every channel of the steps
+// that it reached, a further step to the channels of that step, an acknowledgement and a resolution to every channel that was told of the incident.
+// A channel is told once of one change. version names the model's version, as people do.
+func Notices(alert assay.AlertPlan, before *assay.Incident, c Case, model assay.Digest, version string) []Notice {
+	in, from, event := c.Incident, 0, EventTrigger
+	was := ""
+	if before != nil {
+		was = before.State
+	}
+	switch {
+	case in.State == assay.AlertFiring && was == assay.AlertFiring:
+		from = before.Step
+	case in.State == assay.AlertFiring:
+	case in.State == assay.AlertAcknowledged && was != in.State:
+		event = EventAcknowledge
+	case in.State == assay.AlertResolved && was != in.State:
+		event = EventResolve
+	default:
+		return nil
+	}
+	var out []Notice
+	told := map[string]bool{}
+	for i := from; i < min(in.Step, len(alert.Steps)); i++ {
+		for _, to := range alert.Steps[i].To {
+			if told[to] {
+				continue
+			}
+			told[to] = true
+			w := in.Last
+			n := Notice{
+				Schema: NoticeSchema, ID: noticeID(string(c.ID), to), Event: event, At: assay.InstantOf(c.At), Version: version, Model: model, Monitor: in.Monitor, Evidence: c.ID,
+				Key: in.Key, Alert: in.Alert, Severity: in.Severity, State: in.State, Step: i + 1, Channel: to, Fired: assay.InstantOf(c.Fired), Window: &w,
+				Causes: append([]assay.Cause{}, in.Causes...), By: in.By, Reason: in.Reason,
+			}
+			n.Summary = n.summary()
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// TestNotices are the notices of a test of a plan: one for every channel of every step of every alert.
+func TestNotices(plan assay.Monitor, monitor, model assay.Digest, version, challenge string, now time.Time) []Notice {
+	var out []Notice
+	for _, a := range plan.Alerts {
+		for i, s := range a.Steps {
+			for _, to := range s.To {
+				n := Notice{
+					Schema: NoticeSchema, ID: noticeID(challenge, a.Name, fmt.Sprint(i+1), to), Event: EventTest, At: assay.InstantOf(now), Version: version, Model: model, Monitor: monitor, Evidence: monitor,
+					Key: "test-" + a.Name + "-" + challenge, Alert: a.Name, Severity: a.Severity, State: assay.AlertFiring, Step: i + 1, Channel: to, Fired: assay.InstantOf(now),
+					Causes: []assay.Cause{}, Challenge: challenge,
+				}
+				n.Summary = n.summary()
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func noticeID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// summary is the notice in one line.
+func (n *Notice) summary() string {
+	switch n.Event {
+	case EventTest:
+		return fmt.Sprintf("[test] %s: alert %s, step %d: this is a test, nothing is wrong", n.Version, n.Alert, n.Step)
+	case EventAcknowledge:
+		return fmt.Sprintf("[acknowledged] %s: %s, by %s: %s", n.Version, n.Alert, n.By, n.Reason)
+	case EventResolve:
+		if n.By != "" {
+			return fmt.Sprintf("[resolved] %s: %s, by %s: %s", n.Version, n.Alert, n.By, n.Reason)
+		}
+		return fmt.Sprintf("[resolved] %s: %s no longer holds in %s", n.Version, n.Alert, windowName(n.Window))
+	}
+	s := fmt.Sprintf("[%s] %s: %s in %s", n.Severity, n.Version, n.Alert, windowName(n.Window))
+	if n.Step > 1 {
+		s += fmt.Sprintf(" (step %d: nobody acknowledged)", n.Step)
+	}
+	for i, c := range n.Causes {
+		if i == 3 {
+			return fmt.Sprintf("%s; and %d more", s, len(n.Causes)-i)
+		}
+		s += map[bool]string{true: ": ", false: "; "}[i == 0] + c.Message
+	}
+	return s
+}
+
+func windowName(w *assay.Window) string {
+	if w == nil {
+		return "no window"
+	}
+	if w.Start != "" && w.End != "" {
+		return fmt.Sprintf("window %d (%s to %s)", w.Number, w.Start, w.End)
+	}
+	return fmt.Sprintf("window %d", w.Number)
+}
+
+// cut shortens s to at most n bytes, between two characters, with a sign that something is missing.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	const more = "…"
+	for n -= len(more); n > 0 && !utf8.RuneStart(s[n]); n-- {
+	}
+	return s[:max(n, 0)] + more
+}
+
+// oneText makes what a receiver wrote fit to be shown: valid, without control characters, and short.
+func oneText(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r == '\r' {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	return cut(strings.TrimSpace(s), n)
+}
+
+// Unproven names the steps that no receiver accepted a message of, in words.
+func Unproven(plan assay.Monitor, deliveries []assay.Delivery) []string {
+	out := []string{}
+	for _, a := range plan.Alerts {
+		for i := range a.Steps {
+			if !slices.ContainsFunc(deliveries, func(d assay.Delivery) bool { return d.Alert == a.Name && d.Step == i+1 && d.Accepted }) {
+				out = append(out, fmt.Sprintf("step %d of %s", i+1, a.Name))
+			}
+		}
+	}
+	return out
+}
