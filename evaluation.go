@@ -40,8 +40,9 @@ type Metric struct {
 	Higher     bool     `json:"higher_is_better"`
 	Estimate   Estimate `json:"estimate"`
 	Baseline   Estimate `json:"baseline"`
-	Gain       Estimate `json:"gain"`    // paired difference to the baseline; positive is better whatever the metric's direction
-	Verdict    Verdict  `json:"verdict"` // Gain is above 0
+	Gain       Estimate `json:"gain"`              // paired difference to the baseline; positive is better whatever the metric's direction
+	Verdict    Verdict  `json:"verdict"`           // Gain is above 0
+	Caution    string   `json:"caution,omitempty"` // why an interval must not be relied on; one of the gain makes the verdict undetermined
 }
 
 // Slice is the same scores on some of the rows. Reference and Gain are of the primary metric, and decide unless the rule is "rest".
@@ -126,6 +127,7 @@ type MetricDifference struct {
 	PValue     Number   `json:"p_value"`
 	Test       string   `json:"test"` // delong, mcnemar, paired_bootstrap, …
 	Verdict    Verdict  `json:"verdict"`
+	Caution    string   `json:"caution,omitempty"` // why the interval of the difference must not be relied on: the verdict is undetermined
 }
 
 // SliceDifference is the paired difference in the primary metric on some of the rows; positive means that the candidate is better.

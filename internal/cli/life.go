@@ -283,10 +283,14 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 		which = fmt.Sprintf("the sealed test part, read %d", e.Read)
 	}
 	fmt.Fprintf(w, "%s rows of %s, level %s, evidence %s\n", assay.FormatCount(e.Count), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
+	var cautions []string
 	grid(w, func(tw *tabwriter.Writer) {
 		fmt.Fprintf(tw, "  metric\tmodel\tbaseline: %s\tgain\t\n", e.Baseline)
 		row := func(m assay.Metric) {
 			fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s %s\n", m.Name, m.Estimate, m.Baseline, m.Gain, m.Verdict.Glyph(), m.Verdict)
+			if m.Caution != "" {
+				cautions = append(cautions, m.Name+": "+m.Caution)
+			}
 		}
 		for _, m := range e.Metrics {
 			row(m)
@@ -295,6 +299,9 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 			row(*e.Business)
 		}
 	})
+	for _, c := range cautions {
+		fmt.Fprintf(w, "  %s\n", c)
+	}
 	if len(e.Slices) > 0 {
 		var t sliceTally
 		for _, sl := range e.Slices {

@@ -40,13 +40,17 @@ func Compare(ctx context.Context, t *Truth, candidate, reference *Scores, margin
 	out.Slices = cut.differences()
 	for i, d := range defs {
 		diff, pvalue, test := x.gain(i)
+		caution := ""
+		if diff.HasInterval() && diff.Method != methodSame {
+			caution = x.caution(i, true)
+		}
 		m := assay.MetricDifference{
 			Name: d.Name, Definition: d.ID, Candidate: x.estimate(x.first[i], false), Reference: x.estimate(x.second[i], true),
-			Difference: diff, PValue: assay.Number(pvalue), Test: test, Verdict: notWorse(diff, margin),
+			Difference: diff, PValue: assay.Number(pvalue), Test: test, Verdict: trusted(notWorse(diff, margin), caution), Caution: caution,
 		}
 		out.Metrics = append(out.Metrics, m)
 		if d.Name == o.Primary {
-			out.Verdict, out.Better = m.Verdict, diff.Above(0)
+			out.Verdict, out.Better = m.Verdict, trusted(diff.Above(0), caution)
 		}
 	}
 	return out, nil
@@ -71,6 +75,9 @@ func (c *cuts) differences() []assay.SliceDifference {
 		if x := c.score[i]; x != nil {
 			d.Candidate, d.Reference = x.estimate(x.first[0], false), x.estimate(x.second[0], true)
 			d.Reason = reasonOf(verdicts[i], gains[i], "than the other model on the same rows")
+			if why := x.caution(0, true); why != "" && gains[i].HasInterval() && gains[i].Method != methodSame {
+				d.Verdict, d.Reason = assay.Undetermined, why
+			}
 		}
 		out = append(out, d)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/metric"
@@ -289,7 +290,15 @@ func (x *scoring) fourfold(among func(class int) bool) stat.Paired {
 func (x *scoring) metric(i int) assay.Metric {
 	m := x.first[i]
 	gain, _, _ := x.gain(i)
-	return assay.Metric{Name: m.name, Higher: m.higher, Estimate: x.estimate(m, false), Baseline: x.estimate(x.second[i], true), Gain: gain, Verdict: gain.Above(0)}
+	out := assay.Metric{Name: m.name, Higher: m.higher, Estimate: x.estimate(m, false), Baseline: x.estimate(x.second[i], true), Gain: gain, Verdict: gain.Above(0)}
+	if own := x.caution(i, false); own != "" && out.Estimate.HasInterval() {
+		out.Caution = own
+	}
+	if of := x.caution(i, true); of != "" && gain.HasInterval() && gain.Method != methodSame {
+		out.Verdict = assay.Undetermined
+		out.Caution = strings.TrimPrefix(out.Caution+"; "+of, "; ")
+	}
+	return out
 }
 
 // bootstrap makes the replicates of all scorings that need some. Functions of confusion counts draw counts by cell, whose cost does

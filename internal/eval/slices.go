@@ -142,6 +142,9 @@ func (c *cuts) judge(ctx context.Context) ([]assay.Slice, error) {
 		}
 		p := assay.Number(ps[i])
 		sl.PValue, sl.Verdict, sl.Reason = &p, verdicts[i], reasonOf(verdicts[i], gains[i], than)
+		if why := c.score[i].caution(k, true); c.o.SliceRule == AgainstReference && why != "" && gains[i].HasInterval() && gains[i].Method != methodSame {
+			verdicts[i], sl.Verdict, sl.Reason = assay.Undetermined, assay.Undetermined, why
+		}
 		if c.o.SliceLimit != nil {
 			if sl.Verdict = sl.Verdict.And(limits[i]); sl.Reason == "" || sl.Verdict != verdicts[i] {
 				sl.Reason = reasonOf(limits[i], above[i], "than the limit "+assay.FormatNumber(*c.o.SliceLimit, math.NaN()))

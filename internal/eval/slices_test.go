@@ -77,7 +77,7 @@ func TestHarderSlicePasses(t *testing.T) {
 // A slice in which the answers are the wrong way round is worse than the baseline and worse than the model in production, and fails
 // against either; the other slices do not.
 func TestBadSliceFails(t *testing.T) {
-	truth, model, prior := harder(6000)
+	truth, model, prior := harder(15000)
 	production := &Scores{Name: "production", Proba: slices.Clone(model.Proba)}
 	for i, age := range truth.Columns[0].Floats {
 		if age >= 65 {

@@ -1,0 +1,85 @@
+package eval
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// holds is from how many rows, and rows of the rarest class, an interval was measured to hold what it says: at least 93 % where it says
+// 95 %. The table is docs/performance.d/eval-coverage.md.
+type holds struct {
+	rows, class int64
+	never       bool // at no size that was measured
+}
+
+// holdsOf gives the sizes of a metric's interval, or of that of its gain.
+func (x *scoring) holdsOf(m *measure, gain bool) holds {
+	switch name := m.name; {
+	case name == "expected_calibration_error":
+		return holds{never: true}
+	case strings.HasPrefix(name, "average_precision_score") && gain:
+		return holds{rows: 1000, class: 200}
+	case name == "log_loss" && !gain:
+		return holds{class: 40}
+	case name == "log_loss", name == "brier_score_loss":
+		return holds{class: 25}
+	case strings.HasPrefix(name, "root_mean_squared_"):
+		if gain {
+			return holds{rows: 200}
+		}
+		return holds{rows: 1000}
+	case name == "r2_score" && !gain, name == "explained_variance_score" && !gain:
+		return holds{rows: 200}
+	case m.table != nil && gain && !m.paired():
+		return holds{class: 40}
+	case m.table != nil && m.share == nil:
+		return holds{class: 25}
+	}
+	return holds{}
+}
+
+// caution says why an interval must not be decided on: there are fewer rows than it was measured to hold with. It is empty when nothing
+// stands against it.
+func (x *scoring) caution(i int, gain bool) string {
+	m := x.first[i]
+	what := "the interval"
+	if gain {
+		what = "the interval of the gain"
+	}
+	h := x.holdsOf(m, gain)
+	switch {
+	case h.never:
+		return what + " is not known to hold at any number of rows"
+	case x.s.units() < h.rows:
+		return fmt.Sprintf("%s is not known to hold below %s %s", what, assay.FormatCount(h.rows), x.s.unitName())
+	case h.class > 0 && x.s.rarest() < h.class:
+		return fmt.Sprintf("%s is not known to hold below %d rows of each class", what, h.class)
+	}
+	return ""
+}
+
+// rarest is the number of rows of the rarest class; a task without classes, or of several labels a row, has as many as there are rows.
+func (s *sample) rarest() int64 {
+	if s.t.Task != assay.Binary && s.t.Task != assay.Multiclass {
+		return int64(s.n)
+	}
+	of := make([]int64, len(s.t.Classes))
+	for j := range s.n {
+		of[s.t.Class[s.at(j)]]++
+	}
+	least := int64(s.n)
+	for _, n := range of {
+		least = min(least, n)
+	}
+	return least
+}
+
+// trusted lets a verdict stand unless there is a caution: then it is undetermined, whichever way it went.
+func trusted(v assay.Verdict, caution string) assay.Verdict {
+	if caution != "" {
+		return assay.Undetermined
+	}
+	return v
+}

@@ -1,0 +1,78 @@
+package eval
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/stat"
+)
+
+// A gain whose interval was measured to be too short with so few rows opens no gate, however far above zero it lies; with more rows it does.
+func TestCautionLeavesOpen(t *testing.T) {
+	p := population{assay.Binary, 0.2}
+	for _, x := range []struct {
+		n       int
+		metric  string
+		caution string
+	}{
+		{100, "f1_score", "the interval is not known to hold below 25 rows of each class; the interval of the gain is not known to hold below 40 rows of each class"},
+		{800, "f1_score", ""},
+		{800, "average_precision_score", "the interval of the gain is not known to hold below 1,000 rows"},
+		{4000, "average_precision_score", ""},
+		{4000, "expected_calibration_error", "the interval is not known to hold at any number of rows; the interval of the gain is not known to hold at any number of rows"},
+		{100, "log_loss", "the interval is not known to hold below 40 rows of each class; the interval of the gain is not known to hold below 25 rows of each class"},
+		{150, "log_loss", "the interval is not known to hold below 40 rows of each class"},
+		{100, "roc_auc_score", ""},
+		{100, "accuracy_score", ""},
+	} {
+		r := stat.NewRand(3)
+		truth, good, _ := p.draw(x.n, &r)
+		for i, y := range truth.Class { // a model that is nearly always right
+			v := 0.98*float64(y) + 0.01 + 0.001*good.Proba[2*i+1]
+			if i%23 == 0 {
+				v = 0.5
+			}
+			good.Proba[2*i], good.Proba[2*i+1] = 1-v, v
+		}
+		bad := &Scores{Name: "bad"}
+		for range truth.Class {
+			v := r.Float64()
+			bad.Proba = append(bad.Proba, 1-v, v)
+		}
+		o := Options{Metrics: []string{x.metric}, Replicates: 200}
+		e, err := Evaluate(context.Background(), truth, good, bad, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := e.Metrics[0]
+		if m.Caution != x.caution {
+			t.Errorf("%s of %d rows says %q; want %q", x.metric, x.n, m.Caution, x.caution)
+		}
+		want := assay.Pass
+		if strings.Contains(x.caution, "of the gain") {
+			want = assay.Undetermined
+		}
+		if m.Verdict != want || m.Gain.Above(0) != assay.Pass {
+			t.Errorf("%s of %d rows is %s, its gain %v", x.metric, x.n, m.Verdict, m.Gain)
+		}
+		c, err := Compare(context.Background(), truth, good, bad, 0, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Verdict != want || c.Better != want || (c.Metrics[0].Caution != "") != (want == assay.Undetermined) {
+			t.Errorf("%s of %d rows compares as %s, better %s (%s)", x.metric, x.n, c.Verdict, c.Better, c.Metrics[0].Caution)
+		}
+	}
+}
+
+// Models that answer alike are not worse, whatever their interval.
+func TestCautionSparesIdenticalModels(t *testing.T) {
+	truth, a, _ := simulated(assay.Binary, 60, 2, 4)
+	b := &Scores{Name: "b", Proba: a.Proba}
+	c, err := Compare(context.Background(), truth, a, b, 0, Options{Metrics: []string{"f1_score"}, Replicates: 100})
+	if err != nil || c.Verdict != assay.Pass || c.Metrics[0].Caution != "" {
+		t.Errorf("%s (%s), %v", c.Verdict, c.Metrics[0].Caution, err)
+	}
+}
