@@ -153,6 +153,14 @@ func synonyms(name string) []string {
 		return []string{"false_negative_rate"}
 	case "ppv":
 		return []string{"precision_score"}
+	case "f2", "f2_score":
+		return []string{"fbeta_score_2"}
+	case "f0.5", "f0.5_score", "f05_score":
+		return []string{"fbeta_score_0.5"}
+	case "fbeta", "fbeta_score":
+		return []string{"fbeta_score_2", "fbeta_score_0.5", "f1_score"}
+	case "pinball", "quantile_loss":
+		return []string{"mean_pinball_loss"}
 	case "mae":
 		return []string{"mean_absolute_error"}
 	case "mse":

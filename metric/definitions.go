@@ -114,6 +114,8 @@ func labelDefinitions() []Definition {
 		{"precision_score", "Share of the predicted positives that are positive. In [0,1].", Counts.Precision},
 		{"recall_score", "Share of the positives that are predicted positive. In [0,1].", Counts.Recall},
 		{"f1_score", "Harmonic mean of precision and recall. In [0,1].", func(n Counts, z ZeroDivision) Value { return n.Fbeta(1, z) }},
+		{"fbeta_score_2", "F-score in which recall counts twice as much as precision (beta 2). In [0,1].", func(n Counts, z ZeroDivision) Value { return n.Fbeta(2, z) }},
+		{"fbeta_score_0.5", "F-score in which precision counts twice as much as recall (beta 0.5). In [0,1].", func(n Counts, z ZeroDivision) Value { return n.Fbeta(0.5, z) }},
 		{"jaccard_score", "Intersection over union of true and predicted positives. In [0,1].", Counts.Jaccard},
 	} {
 		for _, a := range []struct {
@@ -150,6 +152,20 @@ func scoreDefinitions() []Definition {
 	}
 	labels := func(f func([]int32, []float64, int, []float64) (Value, error)) computation {
 		return by(func(in *Input) (Value, error) { return f(in.Truth, in.Proba, len(in.Classes), in.Weights) })
+	}
+	topK := func(k int) computation {
+		return by(func(in *Input) (Value, error) {
+			return TopKAccuracyScore(in.Truth, in.Proba, k, ProbaOptions{in.Weights, len(in.Classes)})
+		})
+	}
+	gain := func(f func(relevance, scores []float64, documents int, o GainOptions) (Value, error)) computation {
+		return by(func(in *Input) (Value, error) {
+			relevance := make([]float64, len(in.Truth))
+			for i, y := range in.Truth {
+				relevance[i] = float64(y)
+			}
+			return f(relevance, in.Proba, len(in.Classes), GainOptions{Weights: in.Weights})
+		})
 	}
 	multiclass := []assay.Task{assay.Multiclass}
 	const auc = "Probability that a positive row scores higher than a negative one. In [0,1], 0.5 is chance; undefined when a class is missing."
@@ -197,12 +213,16 @@ func scoreDefinitions() []Definition {
 			"average_precision_score_weighted", sklearn("average_precision_score_weighted", "1.6"), true, severalClasses(), NeedScores,
 			ap + " Mean over the classes, weighted by how often each is true.", many(AveragePrecisionScore, Weighted, ""),
 		},
+		{"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the two that score highest. In [0,1].", topK(2)},
+		{"top_k_accuracy_score_3", sklearn("top_k_accuracy_score_3", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the three that score highest. In [0,1].", topK(3)},
+		{"top_k_accuracy_score_5", sklearn("top_k_accuracy_score_5", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the five that score highest. In [0,1].", topK(5)},
 		{
-			"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores,
-			"Share of rows whose true class is among the two that score highest. In [0,1].",
-			by(func(in *Input) (Value, error) {
-				return TopKAccuracyScore(in.Truth, in.Proba, 2, ProbaOptions{in.Weights, len(in.Classes)})
-			}),
+			"ndcg_score", sklearn("ndcg_score", "1.8"), true, multilabelOnly(), NeedScores,
+			"Discounted gain of the true labels in the order of the scores, by that of the best order; mean over the rows. In [0,1].", gain(NdcgScore),
+		},
+		{
+			"dcg_score", sklearn("dcg_score", "1.8"), true, multilabelOnly(), NeedScores,
+			"Sum of 1/log2(1 + place) of the true labels in the order of the scores; mean over the rows. At least 0.", gain(DcgScore),
 		},
 		{
 			"label_ranking_average_precision_score", sklearn("label_ranking_average_precision_score", "1.8"), true, multilabelOnly(), NeedScores,
@@ -277,12 +297,19 @@ func valueDefinitions() []Definition {
 	from := func(f func([]float64, []float64, ValueOptions) (Value, error)) computation {
 		return by(func(in *Input) (Value, error) { return f(in.Target, in.Values, ValueOptions{Weights: in.Weights}) })
 	}
+	type valueScore = func([]float64, []float64, ValueOptions) (Value, error)
+	pinballAt := func(alpha float64) valueScore {
+		return func(y, p []float64, o ValueOptions) (Value, error) { return MeanPinballLoss(y, p, alpha, o) }
+	}
+	savedAt := func(alpha float64) valueScore {
+		return func(y, p []float64, o ValueOptions) (Value, error) { return D2PinballScore(y, p, alpha, o) }
+	}
 	var defs []Definition
 	for _, d := range []struct {
 		name, since string
 		higher      bool
 		doc         string
-		f           func([]float64, []float64, ValueOptions) (Value, error)
+		f           valueScore
 		row         func(y, p float64) float64
 	}{
 		{"mean_squared_error", "1.8", false, "Mean squared error, in the squared unit of the truth.", MeanSquaredError, squared},
@@ -295,9 +322,15 @@ func valueDefinitions() []Definition {
 		{"root_mean_squared_log_error", "1.8", false, "Root of the mean squared error of ln(1 + value); values above -1.", RootMeanSquaredLogError, nil},
 		{"mean_poisson_deviance", "1.8", false, "Mean Poisson deviance; truth at least 0, predictions above 0.", MeanPoissonDeviance, tweedie(1)},
 		{"mean_gamma_deviance", "1.8", false, "Mean gamma deviance; truth and predictions above 0.", MeanGammaDeviance, tweedie(2)},
+		{"mean_pinball_loss", "1.8", false, "Mean pinball loss of the median: half of the mean absolute error, in the unit of the truth.", pinballAt(0.5), pinball(0.5)},
+		{"mean_pinball_loss_0.1", "1.8", false, "Mean pinball loss of the quantile 0.1, in the unit of the truth.", pinballAt(0.1), pinball(0.1)},
+		{"mean_pinball_loss_0.9", "1.8", false, "Mean pinball loss of the quantile 0.9, in the unit of the truth.", pinballAt(0.9), pinball(0.9)},
 		{"r2_score", "1.8", true, "Share of the variance that is explained. At most 1, 0 for the mean; undefined for one row.", R2Score, nil},
 		{"explained_variance_score", "1.8", true, "Share of the variance that is explained, not counting a constant error. At most 1.", ExplainedVarianceScore, nil},
 		{"d2_absolute_error_score", "1.8", true, "Share of the absolute error of the median that is saved. At most 1, 0 for the median.", D2AbsoluteErrorScore, nil},
+		{"d2_pinball_score", "1.8", true, "Share of the pinball loss of the median that is saved. At most 1, 0 for the median.", savedAt(0.5), nil},
+		{"d2_pinball_score_0.1", "1.8", true, "Share of the pinball loss of the quantile 0.1 that is saved. At most 1, 0 for that quantile.", savedAt(0.1), nil},
+		{"d2_pinball_score_0.9", "1.8", true, "Share of the pinball loss of the quantile 0.9 that is saved. At most 1, 0 for that quantile.", savedAt(0.9), nil},
 	} {
 		c := from(d.f)
 		if d.row != nil {

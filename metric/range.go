@@ -19,7 +19,7 @@ func (d Definition) Range(task assay.Task) (least, greatest float64) {
 			return 0, 2
 		}
 		return 0, 1
-	case "positive_likelihood_ratio", "negative_likelihood_ratio", "log_loss", "coverage_error":
+	case "positive_likelihood_ratio", "negative_likelihood_ratio", "log_loss", "coverage_error", "dcg_score":
 		return 0, inf
 	case "r2_score", "explained_variance_score":
 		return -inf, 1
