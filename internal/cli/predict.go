@@ -30,10 +30,6 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
-	prog, err := s.program(ctx, m)
-	if err != nil {
-		return err
-	}
 	e, err := s.tables(ctx)
 	if err != nil {
 		return err
@@ -57,7 +53,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
-	p, err := prog.Predict(x)
+	p, err := s.predictions(ctx, m, x)
 	if err != nil {
 		return err
 	}
