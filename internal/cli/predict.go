@@ -40,7 +40,11 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	}
 	var want []string
 	var lacks []string
-	for _, f := range m.Inputs {
+	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, f := range fields {
 		if _, ok := t.Field(f.Name); !ok {
 			lacks = append(lacks, fmt.Sprintf("%q", f.Name))
 		}

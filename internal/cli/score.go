@@ -23,7 +23,7 @@ import (
 
 // predictor opens the model file of a model.
 func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
-	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
+	b, err := s.modelBytes(ctx, m.File)
 	if err != nil {
 		return nil, err
 	}

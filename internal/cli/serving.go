@@ -44,7 +44,7 @@ func (s *session) servedFields(ctx context.Context, m assay.Model) ([]assay.Fiel
 			out = append(out, assay.Field{Name: f.Name, Type: t})
 		}
 	}
-	if len(out) < len(m.Inputs) {
+	if len(out) == 0 || len(out) < len(m.Inputs) {
 		out = nil
 		for _, name := range s.p.features(snap.Fields) {
 			out = append(out, assay.Field{Name: name, Type: types[name]})

@@ -7,8 +7,8 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-ml/assay"
