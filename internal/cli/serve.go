@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/kserve"
 	"github.com/assay-ml/assay/internal/mlflow"
+	"github.com/assay-ml/assay/internal/oip"
 	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
 )
@@ -80,8 +83,8 @@ func (a *app) serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Answer predictions over HTTP, with what stands before and behind the model checked in every request",
 		Long: `Answer predictions of the versions in production: MLflow's /invocations, /ping and /health, for the default model and under
-/models/NAME. A version must have passed assay serve check. When another version is promoted, or the last one is rolled back, the
-running server follows within a second and loses no request.`,
+/models/NAME; the Open Inference Protocol under /v2; KServe's V1 under /v1. A version must have passed assay serve check. When
+another version is promoted, or the last one is rolled back, the running server follows within a second and loses no request.`,
 		Args: cobra.NoArgs,
 		RunE: a.with("serve", func(ctx context.Context, s *session, _ []string) error {
 			st, err := stageFlag("stage", stage)
@@ -170,7 +173,7 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 		defer log.Close()
 	}
 	server := serve.New(o)
-	f := &follower{s: s, server: server, stage: stage, refs: refs, bound: map[string]*serve.Bound{}}
+	f := &follower{s: s, server: server, stage: stage, refs: refs, bound: map[string]*serve.Bound{}, off: map[string]bool{}}
 	if err := f.follow(ctx); err != nil {
 		return err
 	}
@@ -182,7 +185,7 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 		return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", listen, err)
 	}
 	hs := &http.Server{
-		Handler: s.handler(server, log), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s.handler(server, f, log), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	done := make(chan error, 1)
 	go func() { done <- hs.Serve(ln) }()
@@ -199,7 +202,7 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 			return assay.Errorf(assay.Unavailable, "the server stopped: %w", err)
 		case <-tick.C:
 			if err := f.follow(ctx); err != nil {
-				s.say("the versions that serve stay as they are: %v", err)
+				f.say("the versions that serve stay as they are: %v", err)
 			}
 		case <-ctx.Done():
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), serve.DrainTimeout)
@@ -215,9 +218,11 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 }
 
 // handler is every path that the server answers.
-func (s *session) handler(server *serve.Server, log *serve.Log) http.Handler {
+func (s *session) handler(server *serve.Server, repository oip.Repository, log *serve.Log) http.Handler {
 	mux := http.NewServeMux()
 	(&mlflow.Scoring{Server: server, Version: Version}).Routes(mux)
+	(&oip.Inference{Server: server, Version: Version, Repository: repository}).Routes(mux)
+	(&kserve.V1{Server: server}).Routes(mux)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(server)
 	if log != nil {
@@ -235,8 +240,10 @@ func (s *session) handler(server *serve.Server, log *serve.Log) http.Handler {
 	return mux
 }
 
-// A follower keeps a server in step with the registry.
+// A follower keeps a server in step with the registry. It is the repository of the Open Inference Protocol: a model that was unloaded
+// stays out of service until it is loaded again, whatever the registry says.
 type follower struct {
+	lock   sync.Mutex
 	s      *session
 	server *serve.Server
 	stage  assay.Stage
@@ -244,11 +251,25 @@ type follower struct {
 	head   int64
 	looked bool
 	bound  map[string]*serve.Bound // by name
+	off    map[string]bool         // names that were unloaded
 }
 
 // follow makes the versions answer that should, when the store has changed since it looked last. A version that cannot be bound leaves
 // the one before it in place.
 func (f *follower) follow(ctx context.Context) error {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	return f.look(ctx)
+}
+
+// say tells the person at the terminal; requests to the repository do so too.
+func (f *follower) say(format string, args ...any) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	f.s.say(format, args...)
+}
+
+func (f *follower) look(ctx context.Context) error {
 	head, err := f.s.st.Head(ctx)
 	if err != nil || f.looked && head == f.head {
 		return err
@@ -260,6 +281,9 @@ func (f *follower) follow(ctx context.Context) error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, v := range want {
+		if f.off[v.Name] {
+			continue
+		}
 		seen[v.Name] = true
 		if b := f.bound[v.Name]; b != nil && b.Number == v.Number {
 			continue
@@ -283,4 +307,70 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 	f.head, f.looked = head, true
 	return errors.Join(errs...)
+}
+
+// Index implements oip.Repository: every version of the registry.
+func (f *follower) Index(ctx context.Context) ([]oip.Listed, error) {
+	models, err := f.s.st.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []oip.Listed
+	for _, m := range models {
+		versions, err := f.s.st.Versions(ctx, m.Name)
+		if err != nil {
+			return nil, err
+		}
+		served, _ := f.server.Versions(m.Name)
+		f.lock.Lock()
+		off := f.off[m.Name]
+		f.lock.Unlock()
+		for _, v := range versions {
+			l := oip.Listed{Name: v.Name, Version: v.Number}
+			for _, b := range served {
+				l.Ready = l.Ready || b.Number == v.Number
+			}
+			switch {
+			case l.Ready:
+			case off:
+				l.Reason = "unloaded"
+			default:
+				l.Reason = "not in " + string(f.stage)
+				if len(f.refs) > 0 {
+					l.Reason = "not named to this server"
+				}
+			}
+			out = append(out, l)
+		}
+	}
+	return out, nil
+}
+
+// Load implements oip.Repository.
+func (f *follower) Load(ctx context.Context, name string) error {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	delete(f.off, name)
+	f.looked = false // the registry has not changed, what should serve has
+	if err := f.look(ctx); err != nil {
+		return err
+	}
+	if f.bound[name] == nil {
+		return assay.Errorf(assay.NotFound, "no version of model %q should serve here", name)
+	}
+	return nil
+}
+
+// Unload implements oip.Repository.
+func (f *follower) Unload(_ context.Context, name string) error {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if f.bound[name] == nil {
+		return assay.Errorf(assay.NotFound, "model %q is not served", name)
+	}
+	f.off[name] = true
+	f.server.Set(name, nil)
+	delete(f.bound, name)
+	f.s.say("%s was unloaded", name)
+	return nil
 }

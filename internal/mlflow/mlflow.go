@@ -112,17 +112,9 @@ func contentType(h string) (csv bool, bad string) {
 
 // writeError answers with MLflow's error document.
 func writeError(w http.ResponseWriter, err error) {
-	info := assay.CodeOf(err).Info()
-	status, code := info.HTTP, info.MLflow
-	switch {
-	case serve.TooLarge(err):
-		status = http.StatusRequestEntityTooLarge
-	case serve.Busy(err):
-		status = http.StatusTooManyRequests
-	case info.Code == assay.Invalid:
+	status, code := serve.Status(err), assay.CodeOf(err).Info().MLflow
+	if assay.CodeOf(err) == assay.Invalid && status == http.StatusBadRequest {
 		code = "BAD_REQUEST"
-	case info.Code == assay.Rejected:
-		status = http.StatusBadRequest
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")

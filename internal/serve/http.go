@@ -2,6 +2,7 @@ package serve
 
 import (
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
 	"io"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 	"github.com/assay-ml/assay"
 )
 
-// ReadBody reads the body of a request into Body, within the server's limit after decompression (Content-Encoding gzip or identity).
+// ReadBody reads the body of a request into Body, within the server's limit after decompression (Content-Encoding gzip, deflate or identity).
 // Errors are Invalid; TooLarge tells whether the limit was the reason.
 func (c *Call) ReadBody(r *http.Request) error {
 	limit := c.server.o.MaxBodyBytes
@@ -30,8 +31,14 @@ func (c *Call) ReadBody(r *http.Request) error {
 			return c.Malform(assay.Errorf(assay.Invalid, "the body is not gzip, as Content-Encoding says"))
 		}
 		src = z
+	case "deflate": // as HTTP means it: zlib
+		z, err := zlib.NewReader(r.Body)
+		if err != nil {
+			return c.Malform(assay.Errorf(assay.Invalid, "the body is not deflate, as Content-Encoding says"))
+		}
+		src = z
 	default:
-		return c.Malform(assay.Errorf(assay.Invalid, "Content-Encoding %q is neither gzip nor identity", clip(enc)))
+		return c.Malform(assay.Errorf(assay.Invalid, "Content-Encoding %q is none of gzip, deflate and identity", clip(enc)))
 	}
 	body := c.Body[:0]
 	for {
@@ -68,6 +75,20 @@ func (errEmpty) Error() string { return "" }
 
 // TooLarge reports whether err is about the size of a body: the edge answers 413.
 func TooLarge(err error) bool { return errors.As(err, &errEmpty{}) }
+
+// Status is the HTTP status of an error of a call: 400 for all that is wrong with the request, rows that do not fit included.
+func Status(err error) int {
+	info := assay.CodeOf(err).Info()
+	switch {
+	case TooLarge(err):
+		return http.StatusRequestEntityTooLarge
+	case Busy(err):
+		return http.StatusTooManyRequests
+	case info.Code == assay.Rejected:
+		return http.StatusBadRequest
+	}
+	return info.HTTP
+}
 
 // TraceID returns the trace id of a W3C traceparent header, or "".
 func TraceID(r *http.Request) string {

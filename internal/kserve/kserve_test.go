@@ -1,0 +1,104 @@
+package kserve_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/kserve"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/learn"
+)
+
+// v1 serves a classifier that says whether a is above 10.
+func v1(t testing.TB) http.Handler {
+	t.Helper()
+	x := assay.Frame{{Name: "a", Type: assay.TypeInteger}, {Name: "b", Type: assay.TypeNumber}}
+	var labels []int32
+	for i := range 100 {
+		x[0].Floats, x[1].Floats = append(x[0].Floats, float64(i%21)), append(x[1].Floats, float64(i%3))
+		labels = append(labels, map[bool]int32{true: 1}[i%21 > 10])
+	}
+	m, err := learn.Fit(t.Context(), learn.Spec{Learner: "logistic_regression", Task: assay.Binary, Target: learn.Target{Name: "y", Type: assay.TypeString, Classes: []string{"no", "yes"}, Positive: "yes"}}, learn.Data{X: x, Labels: labels})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := m.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := learn.Open(file, learn.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := schema.New("in")
+	in.Columns = []schema.Column{{Name: "a", Type: assay.TypeInteger, NotNull: &schema.NotNull{}}, {Name: "b", Type: assay.TypeNumber}}
+	e, err := serve.Native(p, []assay.Field{{Name: "a", Type: assay.TypeInteger}, {Name: "b", Type: assay.TypeNumber}}, []string{"no", "yes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := serve.New(serve.Options{Clock: func() time.Time { return at }, Nonce: "n", MaxBodyBytes: 4096})
+	b, err := s.Bind(serve.Binding{Name: "m", Number: 1, Task: assay.Binary, Classes: []string{"no", "yes"}, LabelType: assay.TypeString, Input: in, Output: serve.OutputSchema("out", []string{"no", "yes"}, true), Engine: e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Set("m", b, b)
+	s.SetReady(true)
+	mux := http.NewServeMux()
+	(&kserve.V1{Server: s}).Routes(mux)
+	return mux
+}
+
+func ask(t testing.TB, h http.Handler, method, path, body string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+	return w.Code, w.Body.String()
+}
+
+func TestV1(t *testing.T) {
+	h := v1(t)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"GET", "/v1/models", "", 200, `{"models":["m"]}`},
+		{"GET", "/v1/models/m", "", 200, `{"name":"m","ready":true}`},
+		{"GET", "/v1/models/n", "", 404, `{"error":"model \"n\" is not served"}`},
+		{"POST", "/v1/models/m:predict", `{"instances":[[1,0],[20,1]]}`, 200, `{"predictions":["no","yes"]}`},
+		{"POST", "/v1/models/m:predict", `{"signature_name":"x","instances":[{"b":1,"a":20},{"a":1,"b":null}]}`, 200, `{"predictions":["yes","no"]}`},
+		{"POST", "/v1/models/m:predict", `{"instances":[[1,0],[1.5,1]]}`, 400, `{"error":"the rows do not fit the input schema: row 1: a must be of type integer"}`},
+		{"POST", "/v1/models/m:predict", `{"instances":[[1]]}`, 400, `{"error":"row 0 has 1 values for 2 columns"}`},
+		{"POST", "/v1/models/m:predict", `{"instances":[]}`, 400, `{"error":"the request has no rows"}`},
+		{"POST", "/v1/models/m:predict", `{"inputs":[]}`, 400, `{"error":"the request has no \"instances\""}`},
+		{"POST", "/v1/models/m:predict", `{"instances":[],"instances":[]}`, 400, `{"error":"instances is there twice"}`},
+		{"POST", "/v1/models/m:predict", `[]`, 400, `{"error":"the request must be an object with \"instances\""}`},
+		{"POST", "/v1/models/m:predict", ``, 400, `{"error":"not JSON: neither a value nor a number at byte 1"}`},
+		{"POST", "/v1/models/m:predict", strings.Repeat(" ", 5000), 413, `{"error":"the body has more than the 4096 bytes that are allowed"}`},
+		{"POST", "/v1/models/n:predict", `{}`, 404, `{"error":"model \"n\" is not served"}`},
+		{"POST", "/v1/models/m:explain", `{}`, 404, `{"error":"the path must be /v1/models/NAME:predict"}`},
+	} {
+		status, body := ask(t, h, c.method, c.path, c.body)
+		if status != c.status || body != c.want {
+			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body[:min(len(c.body), 60)], status, body)
+		}
+	}
+}
+
+func FuzzPredict(f *testing.F) {
+	h := v1(f)
+	f.Add(`{"instances":[[1,0],{"a":1}]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		status, answer := ask(t, h, "POST", "/v1/models/m:predict", body)
+		if status != 200 && status != 400 && status != 413 || !json.Valid([]byte(answer)) {
+			t.Errorf("%d %s", status, answer)
+		}
+	})
+}

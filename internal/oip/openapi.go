@@ -1,0 +1,183 @@
+package oip
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+)
+
+// doc is an object of a JSON document.
+type doc = map[string]any
+
+// openAPI answers an OpenAPI 3.1 document of one model: every path that takes its rows, the schema of a row, and a request and an
+// answer that were tried, where the schema lets a row be made up.
+func (s *Inference) openAPI(w http.ResponseWriter, r *http.Request) {
+	name, version := r.PathValue("name"), r.PathValue("version")
+	b, _, err := s.find(name, version)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	d, err := s.document(r.Context(), b)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeDocument(w, d)
+}
+
+func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
+	in, lost, err := b.Input.JSONSchema(true)
+	if err != nil {
+		return nil, err
+	}
+	row := doc{}
+	if err := json.Unmarshal(in, &row); err != nil {
+		return nil, err
+	}
+	delete(row, "$schema")
+	if len(lost) > 0 {
+		row["description"] = "Also checked, but not sayable in JSON Schema: " + join(lost)
+	}
+	ex := s.example(ctx, b)
+	number := strconv.Itoa(b.Number)
+	paths := doc{}
+	post := func(path, summary string, request, answer string, body, reply any) {
+		paths[path] = doc{"post": doc{
+			"summary":     summary,
+			"requestBody": doc{"required": true, "content": doc{"application/json": media(request, body)}},
+			"responses":   answers(answer, reply),
+		}}
+	}
+	for _, prefix := range []string{"/v2/models/" + b.Name, "/v2/models/" + b.Name + "/versions/" + number} {
+		post(prefix+"/infer", "Open Inference Protocol: a tensor for each column", "InferRequest", "InferResponse", ex.infer, ex.inferReply)
+		paths[prefix+"/ready"] = doc{"get": doc{"summary": "Whether the version takes traffic", "responses": doc{"200": doc{"description": "it does"}, "404": failure("not served"), "503": failure("not ready")}}}
+		paths[prefix] = doc{"get": doc{"summary": "Inputs and outputs", "responses": doc{"200": doc{"description": "the model's metadata"}, "404": failure("not served")}}}
+	}
+	for _, path := range []string{"/invocations", "/models/" + b.Name + "/invocations", "/models/" + b.Name + "/versions/" + number + "/invocations"} {
+		post(path, "MLflow's scoring protocol", "Invocation", "Predictions", ex.records, nil)
+	}
+	post("/v1/models/"+b.Name+":predict", "KServe V1", "Instances", "Predictions", ex.instances, nil)
+	tensor := func(data any) doc {
+		return doc{
+			"type": "object", "required": []string{"name", "shape", "datatype"},
+			"properties": doc{
+				"name": doc{"type": "string"}, "shape": doc{"type": "array", "items": doc{"type": "integer", "minimum": 0}},
+				"datatype":   doc{"enum": []string{"BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"}},
+				"parameters": doc{"type": "object"}, "data": data,
+			},
+		}
+	}
+	rows := doc{"type": "array", "items": doc{"$ref": "#/components/schemas/Row"}, "minItems": 1}
+	return doc{
+		"openapi": "3.1.0",
+		"info": doc{
+			"title": b.Name, "version": number,
+			"description": "Predictions of " + b.String() + ". Every request is held against the schema of a row; what does not fit is refused with the number of the row and the name of the column.",
+		},
+		"paths": paths,
+		"components": doc{"schemas": doc{
+			"Row": row,
+			"Invocation": doc{"type": "object", "oneOf": []doc{
+				{"required": []string{"dataframe_records"}}, {"required": []string{"dataframe_split"}}, {"required": []string{"instances"}}, {"required": []string{"inputs"}},
+			}, "properties": doc{"dataframe_records": rows, "params": doc{"type": "object"}}},
+			"Instances":   doc{"type": "object", "required": []string{"instances"}, "properties": doc{"instances": doc{"type": "array", "minItems": 1, "items": doc{"anyOf": []doc{{"$ref": "#/components/schemas/Row"}, {"type": "array"}}}}}},
+			"Predictions": doc{"type": "object", "required": []string{"predictions"}, "properties": doc{"predictions": doc{"type": "array"}}},
+			"InferRequest": doc{"type": "object", "required": []string{"inputs"}, "properties": doc{
+				"id": doc{"type": "string", "maxLength": maxID}, "parameters": doc{"type": "object"}, "inputs": doc{"type": "array", "minItems": 1, "items": tensor(doc{"type": "array"})},
+				"outputs": doc{"type": "array", "items": doc{"type": "object", "required": []string{"name"}, "properties": doc{"name": doc{"enum": outputNames(b)}, "parameters": doc{"type": "object"}}}},
+			}},
+			"InferResponse": doc{"type": "object", "required": []string{"model_name", "model_version", "id", "outputs"}, "properties": doc{
+				"model_name": doc{"type": "string"}, "model_version": doc{"type": "string"}, "id": doc{"type": "string"}, "parameters": doc{"type": "object"},
+				"outputs": doc{"type": "array", "items": tensor(doc{"type": "array"})},
+			}},
+			"Error": doc{"type": "object"},
+		}},
+	}, nil
+}
+
+func join(all []string) string {
+	out := ""
+	for i, s := range all {
+		if i > 0 {
+			out += "; "
+		}
+		out += s
+	}
+	return out + "."
+}
+
+func outputNames(b *serve.Bound) []string {
+	if hasProbabilities(b) {
+		return []string{serve.PredictionField, probabilitiesName}
+	}
+	return []string{serve.PredictionField}
+}
+
+func media(name string, example any) doc {
+	m := doc{"schema": doc{"$ref": "#/components/schemas/" + name}}
+	if example != nil {
+		m["example"] = example
+	}
+	return m
+}
+
+func failure(what string) doc {
+	return doc{"description": what, "content": doc{"application/json": media("Error", nil)}}
+}
+
+func answers(name string, example any) doc {
+	return doc{
+		"200": doc{"description": "the predictions, in the order of the rows", "content": doc{"application/json": media(name, example)}},
+		"400": failure("the request is not of the protocol, or rows do not fit the schema"),
+		"404": failure("the model or version is not served"),
+		"413": failure("the body is too large"),
+		"429": failure("too many requests wait; Retry-After says when to come back"),
+		"500": failure("the model failed or answered what it must not; the message has the incident's id"),
+		"503": failure("no version answers now"),
+	}
+}
+
+// examples are requests that were tried, and what was answered.
+type examples struct{ infer, inferReply, records, instances any }
+
+func (s *Inference) example(ctx context.Context, b *serve.Bound) (ex examples) {
+	row, ok := b.Input.Example()
+	if !ok {
+		return ex
+	}
+	in := b.Inputs()
+	record, list, inputs := doc{}, []json.RawMessage{}, []doc{}
+	for i, x := range row {
+		f := in.Field(i)
+		typ, content := columnType(f.Type)
+		record[f.Name] = x
+		list = append(list, x)
+		inputs = append(inputs, doc{"name": f.Name, "shape": []int{1}, "datatype": typ.String(), "parameters": doc{"content_type": content}, "data": []json.RawMessage{x}})
+	}
+	c, err := s.Server.Begin("openapi", b.Name, strconv.Itoa(b.Number), "example")
+	if err != nil {
+		return ex
+	}
+	defer c.Release() // not End: it is nobody's request, neither counted nor logged
+	var r schema.Reader
+	c.Rows.Add(1)
+	for i, x := range row {
+		r.Reset(x, 0)
+		c.Rows.JSON(&r, 0, i)
+	}
+	if c.Predict(ctx) != nil {
+		return ex
+	}
+	var q request
+	reply, _ := q.appendReply(nil, c)
+	ex.inferReply = json.RawMessage(reply)
+	ex.infer = doc{"id": "example", "inputs": inputs}
+	ex.records = doc{"dataframe_records": []doc{record}}
+	ex.instances = doc{"instances": [][]json.RawMessage{list}}
+	return ex
+}
