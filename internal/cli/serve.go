@@ -34,6 +34,7 @@ type ServeConfig struct {
 	Unknown   string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
 	Log       LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
 	Listen    string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
+	GRPC      string          `yaml:"grpc_listen,omitempty" json:"-" jsonschema:"description=address of the Open Inference Protocol over gRPC; none: it is not answered; absent: the port after that of listen"`
 }
 
 // LogConfig says what of the predictions is kept.
@@ -78,13 +79,14 @@ func (c *ServeConfig) check(bad *assay.Problems) {
 }
 
 func (a *app) serveCommand() *cobra.Command {
-	var listen, stage string
+	var listen, grpcListen, stage string
 	var models []string
 	c := &cobra.Command{
-		Use: "serve", Short: "Answer predictions over HTTP, with what stands before and behind the model checked in every request",
+		Use: "serve", Short: "Answer predictions over HTTP and gRPC, with what stands before and behind the model checked in every request",
 		Long: `Answer predictions of the versions in production: MLflow's /invocations, /ping and /health, for the default model and under
-/models/NAME; the Open Inference Protocol under /v2; KServe's V1 under /v1. A version must have passed assay serve check. When
-another version is promoted, or the last one is rolled back, the running server follows within a second and loses no request.`,
+/models/NAME; the Open Inference Protocol under /v2, and over gRPC on the next port; KServe's V1 under /v1. A version must have passed
+assay serve check. When another version is promoted, or the last one is rolled back, the running server follows within a second and
+loses no request.`,
 		Args: cobra.NoArgs,
 		RunE: a.with("serve", func(ctx context.Context, s *session, _ []string) error {
 			st, err := stageFlag("stage", stage)
@@ -94,10 +96,14 @@ another version is promoted, or the last one is rolled back, the running server 
 			if listen == "" {
 				listen = s.p.Serve.Listen
 			}
-			return s.serve(ctx, listen, st, models)
+			if grpcListen == "" {
+				grpcListen = s.p.Serve.GRPC
+			}
+			return s.serve(ctx, listen, grpcListen, st, models)
 		}),
 	}
 	c.Flags().StringVar(&listen, "listen", "", "`address` to listen on, on this machine")
+	c.Flags().StringVar(&grpcListen, "grpc-listen", "", "`address` for gRPC, on this machine, or none; default: the port after that of --listen")
 	c.Flags().StringVar(&stage, "stage", "production", "serve the versions in this `stage`: staging or production")
 	c.Flags().StringSliceVar(&models, "model", nil, "serve this `version` (NAME:NUMBER), whatever stage it has; may be repeated")
 	check := &cobra.Command{
@@ -154,13 +160,38 @@ const (
 	followEvery   = 200 * time.Millisecond
 )
 
-func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, refs []string) error {
+// localAddress refuses an address that others than this machine could reach.
+func localAddress(listen, flag string) error {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
-		return assay.Errorf(assay.Invalid, "%q is not an address: it wants HOST:PORT", listen).Try("assay serve --listen 127.0.0.1:8400")
+		return assay.Errorf(assay.Invalid, "%q is not an address: it wants HOST:PORT", listen).Try("assay serve --%s 127.0.0.1:8400", flag)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return assay.Errorf(assay.Refused, "%s is not an address of this machine alone, and nobody who asks is known there", listen).Try("assay serve --listen 127.0.0.1:8400, behind a proxy that authenticates")
+		return assay.Errorf(assay.Refused, "%s is not an address of this machine alone, and nobody who asks is known there", listen).Try("assay serve --%s 127.0.0.1:8400, behind a proxy that authenticates", flag)
+	}
+	return nil
+}
+
+// nextPort is the default address for gRPC: the port after that of HTTP, any port beside any port.
+func nextPort(listen string) string {
+	host, port, _ := net.SplitHostPort(listen)
+	if n, err := strconv.Atoi(port); err == nil && n > 0 && n < 1<<16-1 {
+		return net.JoinHostPort(host, strconv.Itoa(n+1))
+	}
+	return net.JoinHostPort(host, "0")
+}
+
+func (s *session) serve(ctx context.Context, listen, grpcListen string, stage assay.Stage, refs []string) error {
+	if err := localAddress(listen, "listen"); err != nil {
+		return err
+	}
+	if grpcListen == "" {
+		grpcListen = nextPort(listen)
+	}
+	if grpcListen != "none" {
+		if err := localAddress(grpcListen, "grpc-listen"); err != nil {
+			return err
+		}
 	}
 	nonce := strconv.FormatInt(s.Now().UnixNano(), 36)
 	log, err := s.openLog(nonce)
@@ -184,15 +215,33 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 	if err != nil {
 		return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", listen, err)
 	}
+	inference := &oip.Inference{Server: server, Version: Version, Repository: f}
 	hs := &http.Server{
-		Handler: s.handler(server, f, log), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s.handler(server, inference, log), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
-	done := make(chan error, 1)
+	done := make(chan error, 2)
+	stopGRPC := func(context.Context) {}
+	where := "http://" + ln.Addr().String()
+	if grpcListen != "none" {
+		gl, err := net.Listen("tcp", grpcListen)
+		if err != nil {
+			_ = ln.Close()
+			return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", grpcListen, err).Try("assay serve --grpc-listen none, where gRPC is not needed")
+		}
+		g := inference.GRPC()
+		go func() { done <- g.Serve(gl) }()
+		where += " and grpc://" + gl.Addr().String()
+		stopGRPC = func(ctx context.Context) {
+			ended := context.AfterFunc(ctx, g.Stop) // what has not ended by then is cut off
+			defer ended()
+			g.GracefulStop()
+		}
+	}
 	go func() { done <- hs.Serve(ln) }()
 	server.SetReady(true)
 	for _, name := range server.Models() {
 		_, live := server.Versions(name)
-		s.say("serving %s on http://%s", live, ln.Addr())
+		s.say("serving %s on %s", live, where)
 	}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -208,7 +257,9 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), serve.DrainTimeout)
 			defer cancel()
 			server.SetReady(false)
-			err := errors.Join(hs.Shutdown(stop), server.Close(stop))
+			err := hs.Shutdown(stop)
+			stopGRPC(stop)
+			err = errors.Join(err, server.Close(stop))
 			if log != nil {
 				err = errors.Join(err, log.Close())
 			}
@@ -218,10 +269,10 @@ func (s *session) serve(ctx context.Context, listen string, stage assay.Stage, r
 }
 
 // handler is every path that the server answers.
-func (s *session) handler(server *serve.Server, repository oip.Repository, log *serve.Log) http.Handler {
+func (s *session) handler(server *serve.Server, inference *oip.Inference, log *serve.Log) http.Handler {
 	mux := http.NewServeMux()
 	(&mlflow.Scoring{Server: server, Version: Version}).Routes(mux)
-	(&oip.Inference{Server: server, Version: Version, Repository: repository}).Routes(mux)
+	inference.Routes(mux)
 	(&kserve.V1{Server: server}).Routes(mux)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(server)

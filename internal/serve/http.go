@@ -90,9 +90,11 @@ func Status(err error) int {
 	return info.HTTP
 }
 
-// TraceID returns the trace id of a W3C traceparent header, or "".
-func TraceID(r *http.Request) string {
-	h := r.Header.Get("Traceparent")
+// TraceID returns the trace id of a request's W3C traceparent header, or "".
+func TraceID(r *http.Request) string { return TraceParent(r.Header.Get("Traceparent")) }
+
+// TraceParent returns the trace id of a W3C traceparent, or "".
+func TraceParent(h string) string {
 	if len(h) < 55 || h[2] != '-' || h[35] != '-' {
 		return ""
 	}

@@ -143,6 +143,9 @@ func (s *Server) Versions(name string) (versions []*Bound, live *Bound) {
 	return versions, e.live
 }
 
+// MaxBodyBytes returns how large a request may be, after decompression.
+func (s *Server) MaxBodyBytes() int64 { return s.o.MaxBodyBytes }
+
 // SetReady says whether the server takes traffic: what /readyz and its like answer.
 func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
 

@@ -1,0 +1,179 @@
+package oip
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strconv"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	_ "google.golang.org/grpc/encoding/gzip" // compressed messages
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/oip/wire"
+	"github.com/assay-ml/assay/internal/serve"
+)
+
+// GRPC returns a gRPC server that answers the protocol. A message, after decompression, may be as large as the body of an HTTP request.
+func (s *Inference) GRPC() *grpc.Server {
+	limit := int(min(s.Server.MaxBodyBytes(), math.MaxInt32))
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(limit), grpc.UnaryInterceptor(recovered))
+	wire.RegisterGRPCInferenceServiceServer(g, &rpc{s: s})
+	return g
+}
+
+// recovered turns a bug into an error of its one request, as net/http does.
+func recovered(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (out any, err error) {
+	defer func() {
+		if recover() != nil {
+			out, err = nil, status.Error(codes.Internal, "the request made the server fail")
+		}
+	}()
+	return next(ctx, req)
+}
+
+type rpc struct {
+	wire.UnimplementedGRPCInferenceServiceServer
+	s *Inference
+}
+
+// statusError is an error as a gRPC status.
+func statusError(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	code := codes.Internal
+	switch assay.CodeOf(err) {
+	case assay.Invalid, assay.Rejected:
+		code = codes.InvalidArgument
+	case assay.NotFound:
+		code = codes.NotFound
+	case assay.Unimplemented:
+		code = codes.Unimplemented
+	case assay.Refused:
+		code = codes.FailedPrecondition
+	case assay.Unavailable:
+		code = codes.Unavailable
+		switch {
+		case serve.Busy(err):
+			code = codes.ResourceExhausted
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			code = codes.DeadlineExceeded
+		case errors.Is(ctx.Err(), context.Canceled):
+			code = codes.Canceled
+		}
+	}
+	return status.Error(code, err.Error())
+}
+
+func (r *rpc) ServerLive(context.Context, *wire.ServerLiveRequest) (*wire.ServerLiveResponse, error) {
+	return &wire.ServerLiveResponse{Live: true}, nil
+}
+
+func (r *rpc) ServerReady(context.Context, *wire.ServerReadyRequest) (*wire.ServerReadyResponse, error) {
+	return &wire.ServerReadyResponse{Ready: r.s.Server.Ready()}, nil
+}
+
+func (r *rpc) ModelReady(ctx context.Context, q *wire.ModelReadyRequest) (*wire.ModelReadyResponse, error) {
+	_, _, err := r.s.find(q.GetName(), q.GetVersion())
+	if assay.CodeOf(err) == assay.Unavailable {
+		return &wire.ModelReadyResponse{}, nil
+	}
+	if err != nil {
+		return nil, statusError(ctx, err)
+	}
+	return &wire.ModelReadyResponse{Ready: r.s.Server.Ready()}, nil
+}
+
+func (r *rpc) ServerMetadata(context.Context, *wire.ServerMetadataRequest) (*wire.ServerMetadataResponse, error) {
+	return &wire.ServerMetadataResponse{Name: serverName, Version: r.s.Version, Extensions: extensions}, nil
+}
+
+func (r *rpc) ModelMetadata(ctx context.Context, q *wire.ModelMetadataRequest) (*wire.ModelMetadataResponse, error) {
+	b, all, err := r.s.find(q.GetName(), q.GetVersion())
+	if err != nil {
+		return nil, statusError(ctx, err)
+	}
+	m := describe(b, all)
+	tensors := func(ports []port) (out []*wire.ModelMetadataResponse_TensorMetadata) {
+		for _, p := range ports {
+			out = append(out, &wire.ModelMetadataResponse_TensorMetadata{Name: p.Name, Datatype: p.Datatype, Shape: p.Shape, Parameters: texts(p.Parameters)})
+		}
+		return out
+	}
+	return &wire.ModelMetadataResponse{
+		Name: m.Name, Versions: m.Versions, Platform: m.Platform, Inputs: tensors(m.Inputs), Outputs: tensors(m.Outputs), Parameters: texts(m.Parameters),
+	}, nil
+}
+
+func text(s string) *wire.InferParameter {
+	return &wire.InferParameter{ParameterChoice: &wire.InferParameter_StringParam{StringParam: s}}
+}
+
+func texts(m map[string]string) map[string]*wire.InferParameter {
+	out := map[string]*wire.InferParameter{}
+	for k, v := range m {
+		out[k] = text(v)
+	}
+	return out
+}
+
+func (r *rpc) ModelInfer(ctx context.Context, in *wire.ModelInferRequest) (*wire.ModelInferResponse, error) {
+	c, err := r.s.Server.Begin("oip-grpc", in.GetModelName(), in.GetModelVersion(), "")
+	if err != nil {
+		return nil, statusError(ctx, err)
+	}
+	defer c.End()
+	if md, ok := metadata.FromIncomingContext(ctx); ok {
+		if h := md.Get("traceparent"); len(h) > 0 {
+			c.Trace = serve.TraceParent(h[0])
+		}
+	}
+	q := r.s.request()
+	defer r.s.requests.Put(q)
+	if err := q.readMessage(c, in); err != nil {
+		return nil, statusError(ctx, c.Malform(err))
+	}
+	if err := c.Predict(ctx); err != nil {
+		return nil, statusError(ctx, err)
+	}
+	return q.message(c, len(in.GetRawInputContents()) > 0), nil
+}
+
+func (r *rpc) RepositoryIndex(ctx context.Context, q *wire.RepositoryIndexRequest) (*wire.RepositoryIndexResponse, error) {
+	all, err := r.s.list(ctx, q.GetReady())
+	if err != nil {
+		return nil, statusError(ctx, err)
+	}
+	out := &wire.RepositoryIndexResponse{}
+	for _, l := range all {
+		out.Models = append(out.Models, &wire.RepositoryIndexResponse_ModelIndex{Name: l.Name, Version: strconv.Itoa(l.Version), State: l.state(), Reason: l.Reason})
+	}
+	return out, nil
+}
+
+func modelName(name, second string) string {
+	if second != "" {
+		return second
+	}
+	return name
+}
+
+func (r *rpc) RepositoryModelLoad(ctx context.Context, q *wire.RepositoryModelLoadRequest) (*wire.RepositoryModelLoadResponse, error) {
+	name := modelName(q.GetName(), q.GetModelName())
+	if err := r.s.change(ctx, name, true); err != nil {
+		return nil, statusError(ctx, err)
+	}
+	return &wire.RepositoryModelLoadResponse{ModelName: name, IsLoaded: true}, nil
+}
+
+func (r *rpc) RepositoryModelUnload(ctx context.Context, q *wire.RepositoryModelUnloadRequest) (*wire.RepositoryModelUnloadResponse, error) {
+	name := modelName(q.GetName(), q.GetModelName())
+	if err := r.s.change(ctx, name, false); err != nil {
+		return nil, statusError(ctx, err)
+	}
+	return &wire.RepositoryModelUnloadResponse{ModelName: name, IsUnloaded: true}, nil
+}
