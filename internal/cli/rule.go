@@ -2,12 +2,12 @@ package cli
 
 import (
 	"math"
-	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/ext"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/manifest"
 	"github.com/assay-ml/assay/learn"
 )
 
@@ -87,7 +87,7 @@ func compileRule(key, expr string, task assay.Task, fields []assay.Field) (cel.P
 	if task != assay.Binary && task != assay.Regression {
 		return nil, assay.Errorf(assay.Unimplemented, "%s: a rule is for binary and regression tasks; this one is %s", key, task)
 	}
-	opts := []cel.EnvOption{ext.Math(), ext.Strings()}
+	opts := append(manifest.ExpressionLimits(), ext.Math(), ext.Strings())
 	for _, f := range fields {
 		t := cel.DoubleType
 		if f.Type == assay.TypeString {
@@ -99,9 +99,9 @@ func compileRule(key, expr string, task assay.Task, fields []assay.Field) (cel.P
 	if err != nil {
 		return nil, assay.Errorf(assay.Invalid, "%s: a column name does not fit an expression: %w", key, err)
 	}
-	tree, iss := env.Compile(expr)
-	if iss.Err() != nil {
-		return nil, assay.Errorf(assay.Invalid, "%s: %s", key, strings.ReplaceAll(iss.Err().Error(), "\n", " ")).Try("numbers are doubles: write 18.0, or AGEP >= 18.0")
+	tree, err := manifest.Compile(env, expr)
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "%s: %w", key, err).Try("numbers are doubles: write 18.0, or AGEP >= 18.0")
 	}
 	t := tree.OutputType()
 	if !t.IsExactType(cel.DoubleType) && (!t.IsExactType(cel.BoolType) || task == assay.Regression) {

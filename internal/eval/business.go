@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/ext"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/manifest"
 	"github.com/assay-ml/assay/metric"
 )
 
@@ -46,7 +47,7 @@ func (b *Business) compile(task assay.Task) (func(vars map[string]any) (float64,
 	if names == nil {
 		return nil, assay.Errorf(assay.Unimplemented, "a business metric is not defined for a %s task", task)
 	}
-	opts := []cel.EnvOption{ext.Math(), cel.Variable("n", cel.DoubleType)}
+	opts := append(manifest.ExpressionLimits(), ext.Math(), cel.Variable("n", cel.DoubleType))
 	for _, v := range names {
 		t := typ
 		if v == "confusion" {
@@ -58,9 +59,9 @@ func (b *Business) compile(task assay.Task) (func(vars map[string]any) (float64,
 	if err != nil {
 		return nil, assay.Errorf(assay.Internal, "the expression language cannot start: %w", err)
 	}
-	tree, iss := env.Compile(b.Expr)
-	if iss.Err() != nil {
-		return nil, assay.Errorf(assay.Invalid, "business metric %s: %s", b.Name, strings.ReplaceAll(iss.Err().Error(), "\n", " ")).
+	tree, err := manifest.Compile(env, b.Expr)
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "business metric %s: %w", b.Name, err).
 			Try("use doubles, such as 5.0, and the variables %s, n", strings.Join(names, ", "))
 	}
 	if !tree.OutputType().IsExactType(cel.DoubleType) {

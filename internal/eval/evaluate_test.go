@@ -356,11 +356,13 @@ func TestBusiness(t *testing.T) {
 		t.Errorf("lower cost is a gain of %v", e.Business.Gain)
 	}
 	for expr, want := range map[string]string{
-		"fp + fn +":     "Syntax error",
-		"fp + 1":        "no matching overload",
-		"tp > 1.0":      "not a double",
-		"nonsense":      "undeclared reference",
-		"fp / 0.0":      "",
+		"fp + fn +":                          "business metric b: syntax error at character 10: it ends too early",
+		"fp + 1":                             "business metric b: + at character 4 does not take (double, int)",
+		"tp > 1.0":                           "not a double",
+		"nonsense":                           `there is no "nonsense" at character 1`,
+		"fp / 0.0":                           "",
+		strings.Repeat("tp + ", 2000) + "tp": "business metric b: the expression is 10,002 bytes long, more than the 8,192 that are allowed",
+		strings.Repeat("(", 100) + "tp" + strings.Repeat(")", 100): "recursion",
 		"[1.0][int(n)]": "index",
 	} {
 		e, err := Evaluate(context.Background(), truth, a, b, Options{Metrics: []string{"accuracy_score"}, Business: &Business{Name: "b", Expr: expr}})

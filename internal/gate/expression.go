@@ -1,10 +1,8 @@
 package gate
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -13,6 +11,7 @@ import (
 	"cel.dev/cel-go/ext"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/manifest"
 )
 
 // maxCost bounds the work of one expression; a rule that exceeds it is undetermined.
@@ -26,7 +25,8 @@ const maxCost = 1_000_000
 //	estimate(e)        the estimate as a person reads it
 //	number(x)          a number in at most four significant digits
 func environment() (*cel.Env, error) {
-	opts := []cel.EnvOption{
+	opts := append(
+		manifest.ExpressionLimits(),
 		ext.Strings(),
 		cel.Function("verdict", cel.Overload("verdict_list", []*cel.Type{cel.ListType(cel.DynType)}, cel.StringType,
 			cel.UnaryBinding(conjunction))),
@@ -34,7 +34,7 @@ func environment() (*cel.Env, error) {
 		cel.Function("above", cel.Overload("above_map_dyn", []*cel.Type{cel.DynType, cel.DynType}, cel.StringType, cel.BinaryBinding(above))),
 		cel.Function("defined", cel.Overload("defined_map", []*cel.Type{cel.DynType}, cel.BoolType, cel.UnaryBinding(defined))),
 		cel.Function("number", cel.Overload("number_dyn", []*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(numberText))),
-	}
+	)
 	for _, v := range variables {
 		opts = append(opts, cel.Variable(v, cel.DynType))
 	}
@@ -125,12 +125,9 @@ func verdictOf(v ref.Val) (assay.Verdict, error) {
 
 // compile checks an expression and prepares it for evaluation.
 func compile(env *cel.Env, src string, text bool) (cel.Program, error) {
-	if strings.TrimSpace(src) == "" {
-		return nil, errors.New("the expression is empty")
-	}
-	tree, iss := env.Compile(src)
-	if iss.Err() != nil {
-		return nil, errors.New(strings.ReplaceAll(iss.Err().Error(), "\n", " "))
+	tree, err := manifest.Compile(env, src)
+	if err != nil {
+		return nil, err
 	}
 	switch t := tree.OutputType(); {
 	case t.IsExactType(cel.DynType):

@@ -334,9 +334,9 @@ func TestParseRefuses(t *testing.T) {
 		{"name: p\nrules: []\n", "rules is empty"},
 		{"name: p\nrulez: []\n", "rulez"},
 		{"name: p\nstages: {staging: [a], production: [b]}\nrules: [{id: a, title: A, require: 'true'}]", `rule "b", which does not exist`},
-		{"name: p\nstages: {staging: [a], production: [a]}\nrules: [{id: a, title: A, require: '1 +'}]", "Syntax error"},
+		{"name: p\nstages: {staging: [a], production: [a]}\nrules: [{id: a, title: A, require: '1 +'}]", `rule "a": require: syntax error at character 4: it ends too early`},
 		{"name: p\nstages: {staging: [a], production: [a]}\nrules: [{id: a, title: A, require: '1 + 2'}]", "gives a int"},
-		{"name: p\nstages: {staging: [a], production: [a]}\nrules: [{id: a, title: A, require: 'secrets.x'}]", "undeclared reference"},
+		{"name: p\nstages: {staging: [a], production: [a]}\nrules: [{id: a, title: A, require: 'secrets.x'}]", `there is no "secrets" at character 1`},
 		{"name: p\nstages: {staging: [a], production: [a]}\nrules: [{id: a, title: A, needs: [modle], require: 'true'}]", `needs "modle"`},
 		{"name: p\nstages: {prod: [a]}\nrules: [{id: a, title: A, require: 'true'}, {id: a, title: B, require: 'true'}]", "used twice"},
 	} {

@@ -12,6 +12,7 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/manifest"
 )
 
 // Limits of one condition. There are no loops in the subset that is kept, so that they bound its cost as well.
@@ -162,8 +163,8 @@ func (s *Schema) compileCondition(env *cel.Env, source string) (*term, error) {
 	if issues.Err() != nil {
 		var say []string
 		for _, e := range issues.Errors() {
-			m := strings.ReplaceAll(strings.TrimSpace(e.Message), "\n", " ")
-			if rest, ok := strings.CutPrefix(m, "undeclared reference to '"); ok {
+			m := manifest.ExpressionFault(source, e)
+			if rest, ok := strings.CutPrefix(e.Message, "undeclared reference to '"); ok {
 				name, _, _ := strings.Cut(rest, "'")
 				m = "there is no column " + strconv.Quote(name) + did(nearest(name, s.names()))
 			}
