@@ -66,9 +66,7 @@ func FreezeEdges(reference []float64, o EdgeOptions) (*Edges, error) {
 			break
 		}
 	}
-	var upper []float64
-	var atoms []float64
-	upper = append(upper, math.Nextafter(s[0], math.Inf(-1)))
+	sum := EdgeSummary{Rows: int64(len(s)), Min: s[0], Max: s[len(s)-1], Median: Quantile(s, 0.5), Scale: robustScale(s)}
 	for i := 0; i < len(s); {
 		j := i
 		for j < len(s) && s[j] == s[i] {
@@ -76,19 +74,43 @@ func FreezeEdges(reference []float64, o EdgeOptions) (*Edges, error) {
 		}
 		switch share := float64(j-i) / n; {
 		case o.Atom <= 1 && (few || share >= o.Atom):
-			upper = append(upper, math.Nextafter(s[i], math.Inf(-1)), s[i])
-			atoms = append(atoms, s[i])
+			sum.Atoms = append(sum.Atoms, s[i])
 		case math.Floor(float64(j)*float64(o.Cells)/n) > math.Floor(float64(i)*float64(o.Cells)/n):
-			upper = append(upper, s[i]) // the quantile of a whole number of cells lies at this value
+			sum.Cuts = append(sum.Cuts, s[i]) // the quantile of a whole number of cells lies at this value
 		}
 		i = j
 	}
-	upper = append(upper, s[len(s)-1])
+	return NewEdges(sum)
+}
+
+// An EdgeSummary is what edges are made of: what FreezeEdges finds in the rows of a reference, or a query over them.
+type EdgeSummary struct {
+	Rows          int64     // finite values
+	Min, Max      float64   // of them
+	Median, Scale float64   // Scale as RobustScale has it
+	Cuts          []float64 // values of the reference at which a cell ends, in any order
+	Atoms         []float64 // values of the reference with a cell of their own, in any order
+}
+
+// NewEdges makes the edges of a summary. It refuses one without rows, undefined and infinite numbers, and a scale that is not positive.
+func NewEdges(s EdgeSummary) (*Edges, error) {
+	for _, v := range slices.Concat([]float64{s.Min, s.Max, s.Scale}, s.Cuts, s.Atoms) {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, assay.Errorf(assay.Invalid, "cannot make edges of %v", v)
+		}
+	}
+	if s.Rows < 1 || s.Max < s.Min || s.Scale <= 0 {
+		return nil, assay.Errorf(assay.Invalid, "cannot make edges of %d rows from %v to %v with scale %v", s.Rows, s.Min, s.Max, s.Scale)
+	}
+	upper := append([]float64{math.Nextafter(s.Min, math.Inf(-1)), s.Max}, s.Cuts...)
+	for _, a := range s.Atoms {
+		upper = append(upper, math.Nextafter(a, math.Inf(-1)), a)
+	}
 	slices.Sort(upper)
 	upper = slices.Compact(upper)
 	upper = slices.DeleteFunc(upper, func(v float64) bool { return math.IsInf(v, 0) })
-	e := &Edges{Upper: upper, Atoms: []int{}, Centre: Quantile(s, 0.5), Scale: robustScale(s), Rows: int64(len(s))}
-	for _, a := range atoms {
+	e := &Edges{Upper: upper, Atoms: []int{}, Centre: s.Median, Scale: s.Scale, Rows: s.Rows}
+	for _, a := range slices.Sorted(slices.Values(s.Atoms)) {
 		i, _ := slices.BinarySearch(upper, a)
 		e.Atoms = append(e.Atoms, i)
 	}
@@ -96,16 +118,22 @@ func FreezeEdges(reference []float64, o EdgeOptions) (*Edges, error) {
 	return e, nil
 }
 
-func robustScale(s []float64) float64 {
+// RobustScale is the scale of FreezeEdges from the quantiles of a column, by probability, and its standard deviation.
+func RobustScale(quantile func(p float64) float64, std float64) float64 {
 	for _, tail := range []float64{0.25, 0.1, 0.05, 0.01} {
-		if w := Quantile(s, 1-tail) - Quantile(s, tail); w > 0 && !math.IsInf(w, 0) {
+		if w := quantile(1-tail) - quantile(tail); w > 0 && !math.IsInf(w, 0) {
 			return w / (2 * NormalQuantile(1-tail))
 		}
 	}
-	if _, v := meanVariance(s); v > 0 && !math.IsInf(v, 0) {
-		return math.Sqrt(v)
+	if std > 0 && !math.IsInf(std, 0) {
+		return std
 	}
 	return 1
+}
+
+func robustScale(s []float64) float64 {
+	_, v := meanVariance(s)
+	return RobustScale(func(p float64) float64 { return Quantile(s, p) }, math.Sqrt(v))
 }
 
 // tailScales is how many scales the outermost cells reach beyond their inner edge at most, for distances.

@@ -333,6 +333,16 @@ func (n *Null) Mean() float64 {
 	return m
 }
 
+// Evidence returns mean and standard deviation, over windows without drift, of the score on the scale on which it grows with the
+// evidence: its square for distances such as Jensen-Shannon's, itself for statistics such as G. That mean is what chance adds to the
+// score of a change. Both are NaN for a score that does not vary.
+func (n *Null) Evidence() (mean, sd float64) {
+	if math.IsNaN(n.df) {
+		return math.NaN(), math.NaN()
+	}
+	return n.mean, n.sd
+}
+
 // Quantile returns a quantile of the drawn scores.
 func (n *Null) Quantile(p float64) float64 { return Quantile(n.draws, p) }
 

@@ -164,6 +164,18 @@ func jsonDocuments() []jsonDocument {
 			Columns []string `json:"columns"`
 			Rows    [][]any  `json:"rows"` // at most 1,000
 		}{}},
+		{"assay.monitor.plan/1", "monitor plan", struct {
+			Evidence assay.Digest  `json:"evidence"` // id of the plan
+			Plan     assay.Monitor `json:"plan"`
+			Excluded []string      `json:"excluded"` // columns that cannot be watched: without a value, or of a type without cells
+		}{}},
+		{"assay.monitor.replay/1", "monitor replay", struct {
+			Monitor assay.Digest     `json:"monitor"` // id of the plan
+			Windows []replayedWindow `json:"windows"` // in the order of time
+			Untimed int64            `json:"untimed"` // rows without a time, which are in no window
+			Absent  []string         `json:"absent"`  // watched columns that the data does not have
+			Verdict assay.Verdict    `json:"verdict"` // fail: a window moved; undetermined: one could not be judged
+		}{}},
 		{"assay.evidence.list/1", "evidence list", struct {
 			Evidence []assay.Record `json:"evidence"` // newest first
 		}{}},
@@ -247,6 +259,8 @@ func TestDocuments(t *testing.T) {
 		{0, "card check"},
 		{0, "serve check"},
 		{0, "log list"},
+		{0, "monitor plan"},
+		{3, "monitor replay people.csv --by region"},
 		{0, "make card"},
 		{0, "gate explain"},
 		{0, "promote --to staging"},

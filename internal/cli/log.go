@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -67,24 +66,15 @@ func (s *session) logged(ctx context.Context, model string) (*table.Table, error
 	if err != nil {
 		return nil, err
 	}
+	closed, open, err := serve.Segments(dir)
+	if err != nil {
+		return nil, err
+	}
 	e, err := s.tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		closed, open, err := serve.Segments(dir)
-		if err != nil {
-			return nil, err
-		}
-		t, err := e.ReadSegments(ctx, closed, open, fields)
-		if err == nil {
-			return t, nil
-		}
-		// A server may have closed a segment, or made Parquet of one, between the list and the reading.
-		if now, still, listErr := serve.Segments(dir); listErr != nil || slices.Equal(now, closed) && slices.Equal(still, open) {
-			return nil, err
-		}
-	}
+	return e.ReadSegments(ctx, closed, open, fields)
 }
 
 // A logSummary is what the log of one model holds.

@@ -30,6 +30,10 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
+	prog, err := s.program(ctx, m)
+	if err != nil {
+		return err
+	}
 	e, err := s.tables(ctx)
 	if err != nil {
 		return err
@@ -40,11 +44,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	}
 	var want []string
 	var lacks []string
-	fields, _, err := s.servedFields(ctx, m)
-	if err != nil {
-		return err
-	}
-	for _, f := range fields {
+	for _, f := range m.Inputs {
 		if _, ok := t.Field(f.Name); !ok {
 			lacks = append(lacks, fmt.Sprintf("%q", f.Name))
 		}
@@ -57,7 +57,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.predictions(ctx, m, x)
+	p, err := prog.Predict(x)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ type Project struct {
 	Gate     GateConfig     `yaml:"gate,omitempty" jsonschema:"description=what a promotion must pass"`
 	Card     CardConfig     `yaml:"card,omitempty" jsonschema:"description=what only people can say about the model"`
 	Serve    ServeConfig    `yaml:"serve,omitempty" jsonschema:"description=how the model answers requests"`
-	Monitor  map[string]any `yaml:"monitor,omitempty" jsonschema:"description=read by the monitor"`
+	Monitor  MonitorConfig  `yaml:"monitor,omitempty" jsonschema:"description=how the model is watched"`
 
 	dir string // of the file; every relative path is relative to it
 }
@@ -580,6 +580,7 @@ func (p *Project) check() error {
 	if p.Gate.Margin < 0 {
 		bad.Add("gate.margin is %v; want 0 or more", p.Gate.Margin)
 	}
+	p.Monitor.check(p, &bad)
 	return bad.Err(assay.Invalid, ProjectFile)
 }
 

@@ -410,6 +410,8 @@ func TestReferenceProject(t *testing.T) {
 				walk(ft, prefix+name+".")
 			} else if ft.Kind() == reflect.Map && ft.Elem().Kind() == reflect.Struct {
 				walk(ft.Elem(), prefix+name+".NAME.")
+			} else if ft.Kind() == reflect.Slice && ft.Elem().Kind() == reflect.Struct {
+				walk(ft.Elem(), prefix+name+"[].")
 			}
 		}
 	}

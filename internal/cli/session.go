@@ -157,6 +157,7 @@ func (p *Project) checkColumns(fields []assay.Field) error {
 	need("data.exclude", p.Data.Exclude...)
 	need("data.categorical", p.Data.Category...)
 	need("split.column", p.Split.Column)
+	need("monitor.columns", p.Monitor.Columns...)
 	return bad.Err(assay.Invalid, ProjectFile)
 }
 

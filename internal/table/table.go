@@ -69,6 +69,9 @@ func (t *Table) Drop(ctx context.Context) error {
 	return t.engine.exec(ctx, "DROP VIEW IF EXISTS "+t.relation+"; DROP TABLE IF EXISTS "+t.store)
 }
 
+// Engine returns the engine that holds the table.
+func (t *Table) Engine() *Engine { return t.engine }
+
 // Fields returns the columns in the order of the source. The caller owns the slice.
 func (t *Table) Fields() []assay.Field { return slices.Clone(t.fields) }
 

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/store"
+)
+
+func (a *app) monitorCommand() *cobra.Command {
+	c := &cobra.Command{Use: "monitor", Short: "Watch a version: plan, replay past traffic, judge its windows, report"}
+	plan := &cobra.Command{
+		Use: "plan [VERSION]", Short: "Freeze the references of a version and derive the thresholds from the false alarms a year that are tolerated",
+		Long: `Write the plan of a version: what its traffic is held against, and how. Features are held against the training part, predictions and
+labels against the validation part; both are frozen as counts on fixed cells. The level of every test follows from
+monitor.drift.false_alarms_per_year, the fewest rows from the effect floor. The same data, settings and model give the same plan.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("monitor plan", func(ctx context.Context, s *session, args []string) error {
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			r, p, excluded, err := s.monitorPlan(ctx, v)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": excluded}, func(w io.Writer) { printPlan(w, v, r, p, excluded) })
+		}),
+	}
+	var q replayRequest
+	replay := &cobra.Command{
+		Use: "replay DATA", Short: "Hold a table against the plan of a version, window by window",
+		Long: `Cut a table into windows by its time, predict it with the version's model, and hold every window against the plan. Each window becomes
+evidence. --by names the column that says when a row came: a date or a timestamp is cut by the plan's windows, a column of years too, and
+of any other column each value is a window. With --window other windows are tried, and nothing is recorded.
+
+The exit status is 3 when something moved, or when a window could not be judged.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.with("monitor replay", func(ctx context.Context, s *session, args []string) error {
+			q.data = args[0]
+			return s.replay(ctx, q)
+		}),
+	}
+	f := replay.Flags()
+	f.StringVar(&q.model, "model", "", "`version` to use (NAME:NUMBER); the newest without it")
+	f.StringVar(&q.by, "by", "", "`column` that says when a row came; monitor.time or data.time without it")
+	f.StringVar(&q.window, "window", "", "try windows of this `length` instead of those of the plan; nothing is recorded")
+	c.AddCommand(plan, replay)
+	return c
+}
+
+// monitorPlan writes the plan of a version.
+func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Record, assay.Monitor, []string, error) {
+	var none assay.Monitor
+	rec, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return rec, none, nil, err
+	}
+	o, err := s.p.Monitor.settings()
+	if err != nil {
+		return rec, none, nil, err
+	}
+	x := monitor.Subject{Categorical: s.p.Data.Category, Target: m.Target, Time: s.p.Data.Time}
+	if x.Model, err = s.watchedModel(ctx, m); err != nil {
+		return rec, none, nil, err
+	}
+	if x.Columns = s.p.Monitor.Columns; len(x.Columns) == 0 {
+		x.Columns = x.Model.Inputs
+	}
+	if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
+		return rec, none, nil, err
+	}
+	if x.Held, err = s.part(ctx, m.Split, assay.Valid); err != nil {
+		return rec, none, nil, err
+	}
+	made, err := monitor.NewPlan(ctx, x, o)
+	if err != nil {
+		return rec, none, nil, err
+	}
+	p := made.Monitor
+	p.Data, p.Split, p.Settings = m.Data, m.Split, section(s.p.Monitor)
+	parents := []assay.Digest{v.Evidence, m.Split}
+	serving, _, err := s.servingOf(ctx, v.Model)
+	if err != nil {
+		return rec, none, nil, err
+	}
+	if serving != nil {
+		p.Serving = serving.ID
+		parents = append(parents, serving.ID)
+	}
+	split, err := at[assay.Split](ctx, s, m.Split)
+	if err != nil {
+		return rec, none, nil, err
+	}
+	for i := range p.References {
+		for _, part := range split.Value.Parts {
+			if part.Name == p.References[i].Part {
+				p.References[i].IDs = part.IDs
+			}
+		}
+	}
+	evaluation, err := s.watchedMetrics(ctx, v, m, &p)
+	if err != nil {
+		return rec, none, nil, err
+	}
+	if evaluation != "" {
+		parents = append(parents, evaluation)
+	}
+	if err := s.p.Monitor.people(s.p, &p); err != nil {
+		return rec, none, nil, err
+	}
+	for _, b := range made.Documents {
+		if _, err := s.keepBytes(ctx, b); err != nil {
+			return rec, none, nil, err
+		}
+	}
+	slices.Sort(parents)
+	r, err := s.write(ctx, assay.KindMonitor, v.Model, slices.Compact(parents), p)
+	return r, p, made.Excluded, err
+}
+
+// watchedModel opens the model of a version for rows of a table.
+func (s *session) watchedModel(ctx context.Context, m assay.Model) (monitor.Model, error) {
+	if m.Format == "predictions" {
+		return monitor.Model{}, assay.Errorf(assay.Refused, "the version is a file of predictions: there is no model to watch").Try("register the model itself, as ONNX")
+	}
+	p, err := s.predictor(ctx, m)
+	if err != nil {
+		return monitor.Model{}, err
+	}
+	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return monitor.Model{}, err
+	}
+	return monitor.Model{Predictor: p, Inputs: fieldNames(fields), Task: m.Task, Positive: m.Positive, Threads: s.workers()}, nil
+}
+
+// watchedMetrics takes the figures to watch from the newest evaluation on held-out rows that are not sealed.
+func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.Model, p *assay.Monitor) (assay.Digest, error) {
+	p.Performance, p.Slices = []assay.MetricPlan{}, []string{}
+	e, err := pick(ctx, s, assay.KindEvaluation, v.Model, func(x assay.Evaluation) bool { return x.Split == m.Split && x.Part == assay.Valid }, nil)
+	if err != nil || e == nil {
+		return "", err
+	}
+	names := s.p.Monitor.Metrics
+	if len(names) == 0 {
+		names = []string{e.Value.Primary}
+	}
+	proxy := map[assay.Task]string{assay.Binary: "cbpe"}[m.Task]
+	watch := func(x assay.Metric, margin float64) assay.MetricPlan {
+		return assay.MetricPlan{Name: x.Name, Definition: x.Definition, Higher: x.Higher, Reference: x.Estimate, Margin: margin, Proxy: proxy}
+	}
+	for _, x := range e.Value.Metrics {
+		if slices.Contains(names, x.Name) {
+			p.Performance = append(p.Performance, watch(x, s.p.Monitor.Margin))
+		}
+	}
+	if b := s.p.Monitor.Business; b != nil && e.Value.Business != nil {
+		x := watch(*e.Value.Business, b.Margin)
+		p.Business = &x
+	}
+	for _, x := range e.Value.Slices {
+		p.Slices = append(p.Slices, x.Name)
+	}
+	return e.ID, nil
+}
+
+// people fills in labels, channels and alerts.
+func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
+	if l := c.Labels; l != nil {
+		m.Labels = &assay.LabelPlan{Join: l.Join, MinCoverage: l.MinCoverage}
+		if len(l.Join) == 0 {
+			m.Labels.Join = p.Data.Key
+		}
+		if l.MinCoverage == 0 {
+			m.Labels.MinCoverage = 0.5
+		}
+		if l.Within != "" {
+			n, err := monitor.ParseSpan(l.Within)
+			if err != nil {
+				return err
+			}
+			m.Labels.WithinSeconds = n
+		}
+	}
+	m.Channels, m.Alerts = channelPlans(c.Channels), alertPlans(c.Alerts)
+	return nil
+}
+
+// channelPlans are the channels of the project as a plan states them: told apart by their type and by the place that holds their address.
+func channelPlans(channels map[string]ChannelConfig) []assay.Channel {
+	out := []assay.Channel{}
+	for _, name := range sortedKeys(channels) {
+		x := channels[name]
+		out = append(out, assay.Channel{Name: name, Type: x.Type, Target: monitor.Endpoint{Type: x.Type, Address: x.Address}.Target(nil)})
+	}
+	return out
+}
+
+func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, excluded []string) {
+	b := p.Budget
+	fmt.Fprintf(w, "%s: windows of %s, %s a year; %s false alarms a year allowed\n", versionName(v), monitor.FormatWindow(p.Windows), plainNumber(b.WindowsPerYear), plainNumber(b.FalseAlarmsPerYear))
+	fmt.Fprintf(w, "  a window is an error with probability at most %.2g (%s over %d signals, null by %s of %d windows)\n", b.Level, strings.ReplaceAll(b.Correction, "_", " "), len(p.Signals), strings.ReplaceAll(b.Null, "_", " "), b.Replicates)
+	floor, persist := 0.0, 1
+	for _, x := range p.Signals {
+		if x.Scope == monitor.ScopeInput {
+			floor, persist = float64(x.Floor), x.Persist
+		}
+	}
+	fmt.Fprintf(w, "  an alarm needs an effect of at least %v (Cohen's w), %s rows, and %d windows in a row\n", floor, assay.FormatCount(p.Windows.MinRows), persist)
+	for _, x := range p.References {
+		fmt.Fprintf(w, "  reference of the %s: %s rows of the %s part\n", x.Name, assay.FormatCount(x.Rows), x.Part)
+	}
+	for _, x := range p.Performance {
+		fmt.Fprintf(w, "  performance: %s, %s on held-out rows\n", x.Name, x.Reference)
+	}
+	if p.Business != nil {
+		fmt.Fprintf(w, "  business: %s, %s on held-out rows\n", p.Business.Name, p.Business.Reference)
+	}
+	for _, x := range p.Alerts {
+		var steps []string
+		for _, e := range x.Steps {
+			to := strings.Join(e.To, ", ")
+			if e.AfterSeconds > 0 {
+				to += " after " + monitor.FormatSpan(e.AfterSeconds)
+			}
+			steps = append(steps, to)
+		}
+		fmt.Fprintf(w, "  alert %s (%s) on %s: %s\n", x.Name, x.Severity, strings.Join(x.When, ", "), strings.Join(steps, "; "))
+	}
+	if len(p.Alerts) == 0 {
+		fmt.Fprintln(w, "  ◐ no alerts: nobody is told. Set monitor.alerts in assay.yaml")
+	}
+	if len(excluded) > 0 {
+		fmt.Fprintf(w, "  ◐ cannot be watched, without a value or of a type without cells: %s\n", some(excluded))
+	}
+	fmt.Fprintf(w, "evidence %s\n", r.ID.Short())
+}
+
+func plainNumber(v float64) string {
+	if v >= 10 {
+		return assay.FormatCount(int64(v + 0.5))
+	}
+	return fmt.Sprintf("%.3g", v)
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/monitor"
+)
+
+// MonitorConfig says how a version is watched.
+type MonitorConfig struct {
+	Window      string                   `yaml:"window,omitempty" jsonschema:"description=how traffic is cut: 15m; 12h; 1d; 2w; 1mo; 1y; 5000 rows; or 1d or 5000 rows,default=1d"`
+	Time        string                   `yaml:"time,omitempty" jsonschema:"description=column that says when a row of a replayed table came; data.time without it"`
+	Columns     []string                 `yaml:"columns,omitempty" jsonschema:"description=columns to watch; all features without it"`
+	Drift       DriftConfig              `yaml:"drift,omitempty" jsonschema:"description=what counts as drift"`
+	MinRows     int64                    `yaml:"min_rows,omitempty" jsonschema:"description=with fewer rows a window is undetermined; without it as many as it takes to find a change of twice the floor"`
+	Persistence int                      `yaml:"persistence,omitempty" jsonschema:"description=windows in a row that make an alarm; without it 2 for more than 52 windows a year and 1 for fewer"`
+	RowsPerDay  float64                  `yaml:"rows_per_day,omitempty" jsonschema:"description=expected traffic; for windows by rows where the training data has no time"`
+	Labels      *LabelsConfig            `yaml:"labels,omitempty" jsonschema:"description=how labels that come later find their predictions"`
+	Metrics     []string                 `yaml:"metrics,omitempty" jsonschema:"description=figures of performance to watch; evaluate.primary without it"`
+	Margin      float64                  `yaml:"margin,omitempty" jsonschema:"description=how much worse than on held-out rows a figure may become; in its unit"`
+	Business    *BusinessWatchConfig     `yaml:"business,omitempty" jsonschema:"description=watches evaluate.business beside them"`
+	Alerts      []AlertConfig            `yaml:"alerts,omitempty" jsonschema:"description=who is told about what; and who is next when nobody answers"`
+	Channels    map[string]ChannelConfig `yaml:"channels,omitempty" jsonschema:"description=ways to reach somebody; by name"`
+	Seed        uint64                   `yaml:"seed,omitempty" jsonschema:"description=of the windows without drift that thresholds are calibrated on"`
+}
+
+// DriftConfig says what counts as drift.
+type DriftConfig struct {
+	FalseAlarms float64  `yaml:"false_alarms_per_year,omitempty" jsonschema:"description=false alarms that are tolerated; what sets every threshold,default=4"`
+	EffectFloor *float64 `yaml:"effect_floor,omitempty" jsonschema:"description=smaller changes raise no alarm; in Cohen's w: 0.1 is small; 0.3 medium; 0.5 large,default=0.1"`
+	Numeric     string   `yaml:"numeric_test,omitempty" jsonschema:"description=test of columns of numbers; without it both anderson_darling and jensen_shannon; see monitoring.md"`
+	Categorical string   `yaml:"categorical_test,omitempty" jsonschema:"description=test of all other columns,default=jensen_shannon"`
+	Correction  string   `yaml:"correction,omitempty" jsonschema:"enum=benjamini_hochberg,enum=benjamini_yekutieli,enum=holm,enum=bonferroni,default=benjamini_hochberg,description=over the signals of a window"`
+	Replicates  int      `yaml:"replicates,omitempty" jsonschema:"description=windows without drift that are drawn for each threshold,default=1000"`
+}
+
+// LabelsConfig says how labels that come later find their predictions.
+type LabelsConfig struct {
+	Join        Columns `yaml:"join,omitempty" jsonschema:"description=columns that predictions and labels share; data.key without it"`
+	Within      string  `yaml:"within,omitempty" jsonschema:"description=when a label is expected at the latest; such as 30d"`
+	MinCoverage float64 `yaml:"min_coverage,omitempty" jsonschema:"description=with a smaller share of labelled rows the performance of a window is undetermined,default=0.5"`
+}
+
+// BusinessWatchConfig watches the business metric.
+type BusinessWatchConfig struct {
+	Margin float64 `yaml:"margin,omitempty" jsonschema:"description=how much worse than on held-out rows it may become; in its unit"`
+}
+
+// check adds what is wrong with the section.
+func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
+	span := func(key, s string) {
+		if s == "" {
+			return
+		}
+		if _, err := monitor.ParseSpan(s); err != nil {
+			bad.Add("%s: %v", key, err)
+		}
+	}
+	oneOf := func(key, got string, names []string) {
+		if got != "" && !slices.Contains(names, got) {
+			bad.Add("%s %q is none of %s", key, got, strings.Join(names, ", "))
+		}
+	}
+	share := func(key string, v float64) {
+		if v < 0 || v > 1 {
+			bad.Add("%s is %v; want 0 to 1", key, v)
+		}
+	}
+	if c.Window != "" {
+		if _, err := monitor.ParseWindow(c.Window); err != nil {
+			bad.Add("monitor.window: %v", err)
+		}
+	}
+	if c.Drift.FalseAlarms < 0 || c.MinRows < 0 || c.Persistence < 0 || c.RowsPerDay < 0 || c.Margin < 0 {
+		bad.Add("monitor: false_alarms_per_year, min_rows, persistence, rows_per_day and margin are not negative")
+	}
+	if f := c.Drift.EffectFloor; f != nil && !(*f >= 0 && *f < 2) {
+		bad.Add("monitor.drift.effect_floor is %v; want 0 to 2, in Cohen's w", *f)
+	}
+	oneOf("monitor.drift.numeric_test", c.Drift.Numeric, monitor.Tests(true))
+	oneOf("monitor.drift.categorical_test", c.Drift.Categorical, monitor.Tests(false))
+	oneOf("monitor.drift.correction", c.Drift.Correction, []string{"benjamini_hochberg", "benjamini_yekutieli", "holm", "bonferroni"})
+	if r := c.Drift.Replicates; r != 0 && (r < 200 || r > 1_000_000) {
+		bad.Add("monitor.drift.replicates is %d; want 200 to 1000000", r)
+	}
+	if l := c.Labels; l != nil {
+		span("monitor.labels.within", l.Within)
+		share("monitor.labels.min_coverage", l.MinCoverage)
+	}
+	for _, m := range c.Metrics {
+		if !slices.Contains(p.Evaluate.Metrics, m) {
+			bad.Add("monitor.metrics names %q, which is not in evaluate.metrics", m)
+		}
+	}
+	if c.Business != nil && p.Evaluate.Business == nil {
+		bad.Add("monitor.business watches evaluate.business, which is not there")
+	}
+	checkAlerts("monitor", c.Channels, c.Alerts, bad)
+}
+
+// settings are what the section asks for.
+func (c *MonitorConfig) settings() (monitor.Settings, error) {
+	o := monitor.Settings{
+		FalseAlarmsPerYear: c.Drift.FalseAlarms, EffectFloor: c.Drift.EffectFloor, MinRows: c.MinRows, Persistence: c.Persistence, RowsPerDay: c.RowsPerDay,
+		Numeric: c.Drift.Numeric, Categorical: c.Drift.Categorical, Correction: c.Drift.Correction, Seed: c.Seed, Replicates: c.Drift.Replicates,
+	}
+	window := c.Window
+	if window == "" {
+		window = monitor.DefaultWindow
+	}
+	var err error
+	o.Windows, err = monitor.ParseWindow(window)
+	return o, err
+}

@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/blob"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/learn"
+)
+
+// A replayRequest is what the command line asks of a replay.
+type replayRequest struct {
+	data, model, by, window string
+}
+
+// A replayedWindow is one window of a replay, as --json has it.
+type replayedWindow struct {
+	Label    string       `json:"label"`              // when it was, for people
+	Evidence assay.Digest `json:"evidence,omitempty"` // id of the drift evidence; absent when it was not recorded
+	Drift    assay.Drift  `json:"drift"`
+}
+
+// monitorOf is the plan of a version: of the newest settings where there are several.
+func (s *session) monitorOf(ctx context.Context, v store.Version, m assay.Model) (assay.Digest, assay.Monitor, error) {
+	settings := section(s.p.Monitor)
+	p, err := pick(ctx, s, assay.KindMonitor, v.Model, func(x assay.Monitor) bool { return x.Data == m.Data }, func(x assay.Monitor) bool { return x.Settings == settings })
+	if err != nil {
+		return "", assay.Monitor{}, err
+	}
+	if p == nil {
+		return "", assay.Monitor{}, assay.Errorf(assay.NotFound, "%s has no plan to be watched by", versionName(v)).Try("assay monitor plan %s", versionName(v))
+	}
+	if p.Value.Settings != settings {
+		s.say("the plan of %s is of other settings than monitor in assay.yaml has now. Try: assay monitor plan %s", versionName(v), versionName(v))
+	}
+	return p.ID, p.Value, nil
+}
+
+// watch opens a plan with its references.
+func (s *session) watch(ctx context.Context, p assay.Monitor) (*monitor.Watch, error) {
+	return monitor.Open(p, func(d assay.Digest) ([]byte, error) { return blob.ReadAll(ctx, s.st.Blobs(), d, maxReferenceBytes) })
+}
+
+func (s *session) replay(ctx context.Context, q replayRequest) error {
+	v, err := s.version(ctx, q.model)
+	if err != nil {
+		return err
+	}
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return err
+	}
+	id, p, err := s.monitorOf(ctx, v, m)
+	if err != nil {
+		return err
+	}
+	recorded := q.window == ""
+	if !recorded {
+		o, err := s.p.Monitor.settings()
+		if err != nil {
+			return err
+		}
+		if o.Windows, err = monitor.ParseWindow(q.window); err != nil {
+			return err
+		}
+		if p, err = o.Rewindow(p); err != nil {
+			return err
+		}
+	}
+	w, err := s.watch(ctx, p)
+	if err != nil {
+		return err
+	}
+	e, err := s.tables(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := e.Read(ctx, s.path(q.data), s.p.readOptions(s.app))
+	if err != nil {
+		return err
+	}
+	x := monitor.Traffic{Table: t, By: q.by}
+	for _, c := range []string{s.p.Monitor.Time, s.p.Data.Time} {
+		if x.By == "" && p.Windows.By != monitor.ByCount {
+			x.By = c
+		}
+	}
+	model, err := s.watchedModel(ctx, m)
+	if err != nil {
+		return err
+	}
+	x.Model = &model
+	seen, err := w.Run(ctx, x)
+	if err != nil {
+		return err
+	}
+	windows, verdict, err := s.recordWindows(ctx, v, id, seen, recorded)
+	if err != nil {
+		return err
+	}
+	out := map[string]any{"monitor": id, "windows": windows, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
+	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) { printReplay(w, v, seen, windows, recorded, verdict) }); err != nil {
+		return err
+	}
+	return answer(verdict)
+}
+
+// recordWindows writes the evidence of every window, and says what they come to: one that moved is a no, one that could not be judged a doubt.
+func (s *session) recordWindows(ctx context.Context, v store.Version, plan assay.Digest, seen *monitor.Replay, record bool) ([]replayedWindow, assay.Verdict, error) {
+	out := []replayedWindow{}
+	verdict := assay.Pass
+	for _, j := range seen.Windows {
+		j.Drift.Monitor = plan
+		x := replayedWindow{Label: j.Label, Drift: j.Drift}
+		if record {
+			if _, err := s.keepBytes(ctx, j.Document); err != nil {
+				return nil, "", err
+			}
+			r, err := s.write(ctx, assay.KindDrift, v.Model, []assay.Digest{plan}, j.Drift)
+			if err != nil {
+				return nil, "", err
+			}
+			x.Evidence = r.ID
+		}
+		out = append(out, x)
+		verdict = verdict.And(j.Drift.Verdict)
+	}
+	return out, verdict, nil
+}
+
+// shownCauses is how many causes of a window a person is shown.
+const shownCauses = 5
+
+func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []replayedWindow, recorded bool, verdict assay.Verdict) {
+	for _, x := range windows {
+		d := x.Drift
+		fmt.Fprintf(w, "%s %s: %s rows", d.Verdict.Glyph(), x.Label, assay.FormatCount(d.Window.Rows))
+		unjudged := 0
+		for _, g := range d.Signals {
+			if g.Verdict == assay.Undetermined {
+				unjudged++
+			}
+		}
+		switch {
+		case len(d.Ranking) > 0:
+			fmt.Fprintf(w, ", %d of %d signals moved", len(d.Ranking), len(d.Signals))
+		case d.Verdict == assay.Pass:
+			fmt.Fprint(w, ", nothing moved")
+		default:
+			fmt.Fprint(w, ", too few to judge")
+		}
+		if unjudged > 0 && d.Verdict != assay.Undetermined {
+			fmt.Fprintf(w, ", %d not judged", unjudged)
+		}
+		fmt.Fprintln(w)
+		for i, c := range d.Ranking {
+			if i == shownCauses {
+				fmt.Fprintf(w, "         and %d more\n", len(d.Ranking)-i)
+				break
+			}
+			fmt.Fprintf(w, "  %3.0f %%  %s\n", 100*c.Contribution, c.Message)
+		}
+	}
+	if seen.Untimed > 0 {
+		fmt.Fprintf(w, "◐ %s rows have no time and are in no window\n", assay.FormatCount(seen.Untimed))
+	}
+	if len(seen.Absent) > 0 {
+		fmt.Fprintf(w, "◐ watched columns that the data does not have: %s\n", some(seen.Absent))
+	}
+	moved := 0
+	for _, x := range windows {
+		if x.Drift.Verdict == assay.Fail {
+			moved++
+		}
+	}
+	fmt.Fprintf(w, "%s %s: %d of %d windows moved", verdict.Glyph(), versionName(v), moved, len(windows))
+	if !recorded {
+		fmt.Fprint(w, "; not recorded, for these are not the plan's windows")
+	}
+	fmt.Fprintln(w)
+}
+
+// predictor opens a model file of any format.
+func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
+	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
+	if err != nil {
+		return nil, err
+	}
+	return learn.Open(b, learn.Limits{})
+}
+
+// workers is how many goroutines work side by side.
+func (a *app) workers() int {
+	if a.threads > 0 {
+		return a.threads
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

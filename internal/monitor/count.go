@@ -1,0 +1,268 @@
+package monitor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// A tally is what one window held: its rows, and the counts of each column.
+type tally struct {
+	key     int64
+	rows    int64
+	columns []Counts
+}
+
+// numeric is the SQL of a column's value as a DOUBLE, and that of its being of another type ("" when it never is).
+func numeric(f *Feature, live assay.Field) (value, wrong string) {
+	id := table.Ident(live.Name)
+	switch live.Type {
+	case assay.TypeDate, assay.TypeTime, assay.TypeTimestamp:
+		if f.Type == live.Type {
+			return "CAST(epoch(" + id + ") AS DOUBLE)", ""
+		}
+		return "NULL::DOUBLE", id + " IS NOT NULL"
+	case assay.TypeString:
+		v := "TRY_CAST(" + id + " AS DOUBLE)"
+		if !f.Type.Numeric() {
+			v = "CAST(epoch(TRY_CAST(" + id + " AS TIMESTAMP)) AS DOUBLE)"
+		}
+		return v, id + " IS NOT NULL AND " + v + " IS NULL"
+	case assay.TypeInteger, assay.TypeNumber, assay.TypeBoolean:
+		if f.Type.Numeric() {
+			return "CAST(" + id + " AS DOUBLE)", ""
+		}
+	}
+	return "NULL::DOUBLE", id + " IS NOT NULL"
+}
+
+// category is the SQL of a column's value as text, and that of its being of another type. One number has one text, whatever its type.
+func category(f *Feature, live assay.Field) (value, wrong string) {
+	id := table.Ident(live.Name)
+	number := func(v string) string {
+		return "CASE WHEN " + v + " = trunc(" + v + ") AND abs(" + v + ") < 1e15 THEN CAST(CAST(" + v + " AS BIGINT) AS VARCHAR) WHEN NOT isnan(" + v + ") THEN CAST(" + v + " AS VARCHAR) END"
+	}
+	switch live.Type {
+	case assay.TypeString:
+		if f.Type.Numeric() {
+			v := "TRY_CAST(" + id + " AS DOUBLE)"
+			return number(v), id + " IS NOT NULL AND " + v + " IS NULL"
+		}
+		if f.Type == assay.TypeBoolean {
+			v := "CAST(TRY_CAST(" + id + " AS BOOLEAN) AS VARCHAR)"
+			return v, id + " IS NOT NULL AND " + v + " IS NULL"
+		}
+		return id, ""
+	case assay.TypeNumber:
+		return number("CAST(" + id + " AS DOUBLE)"), ""
+	case assay.TypeBoolean:
+		if f.Type.Numeric() {
+			return "CAST(CAST(" + id + " AS INTEGER) AS VARCHAR)", ""
+		}
+	case assay.TypeBinary, assay.TypeJSON:
+		return "NULL::VARCHAR", id + " IS NOT NULL"
+	case assay.TypeInteger:
+		if f.Type == assay.TypeBoolean {
+			v := "CASE " + id + " WHEN 0 THEN 'false' WHEN 1 THEN 'true' END"
+			return v, id + " IS NOT NULL AND " + v + " IS NULL"
+		}
+	}
+	return "CAST(" + id + " AS VARCHAR)", ""
+}
+
+// count counts the columns of every window over the cells of the features; window is the SQL of a row's window. Numbers are one grouped
+// aggregate over the relation; each other column is a grouped count of its values, which are put into their cells as they come. A column
+// that the relation does not have is missing in every row. Windows come in order, rows without a window are left out.
+func count(ctx context.Context, t *table.Table, features []Feature, window string) ([]tally, error) {
+	var out []tally
+	at := map[int64]int{}
+	r, err := t.Query(ctx, "SELECT w, count(*) FROM (SELECT "+window+" AS w FROM "+t.Relation()+") WHERE w IS NOT NULL GROUP BY 1 ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for r.Next() {
+		x := tally{columns: make([]Counts, len(features))}
+		if err := r.Scan(&x.key, &x.rows); err != nil {
+			return nil, err
+		}
+		at[x.key] = len(out)
+		if out = append(out, x); len(out) > maxWindows {
+			return nil, assay.Errorf(assay.Rejected, "the windows are so short that there are more than %s", assay.FormatCount(maxWindows)).Try("use longer windows")
+		}
+	}
+	if err := r.Close(); err != nil {
+		return nil, err
+	}
+	var numbers []int
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(scans)
+	for i := range features {
+		f := &features[i]
+		live, ok := t.Field(f.Name)
+		switch {
+		case !ok:
+			for w := range out {
+				out[w].columns[i] = Counts{Cells: make([]int64, f.Cells()), Missing: out[w].rows}
+			}
+		case f.Edges != nil:
+			numbers = append(numbers, i)
+		default:
+			g.Go(func() error {
+				got, err := f.countCategories(gctx, t, live, window, out, at)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for w := range out {
+					out[w].columns[i] = got[w]
+				}
+				return nil
+			})
+		}
+	}
+	for part := range slices.Chunk(numbers, numbersAtOnce) {
+		g.Go(func() error { return countNumbers(gctx, t, features, part, window, out, at, &mu) })
+	}
+	return out, g.Wait()
+}
+
+// numbersAtOnce is how many numeric columns one statement counts.
+const numbersAtOnce = 25
+
+func countNumbers(ctx context.Context, t *table.Table, features []Feature, columns []int, window string, out []tally, at map[int64]int, mu *sync.Mutex) error {
+	var values, sums []string
+	for _, i := range columns {
+		f := &features[i]
+		live, _ := t.Field(f.Name)
+		v, wrong := numeric(f, live)
+		values = append(values, fmt.Sprintf("%s AS v%d", v, i))
+		none := "0"
+		if wrong != "" {
+			values = append(values, fmt.Sprintf("(%s) AS x%d", wrong, i))
+			none = fmt.Sprintf("count(*) FILTER (x%d)", i)
+		}
+		bounds := make([]string, 0, f.Cells())
+		for _, u := range f.Edges.Upper {
+			bounds = append(bounds, strconv.FormatFloat(u, 'e', -1, 64))
+		}
+		bounds[0] += "::DOUBLE"
+		bounds = append(bounds, "'inf'")
+		sums = append(sums, fmt.Sprintf("count(v%[1]d), %[2]s, ", i, none))
+		if live.Type == assay.TypeInteger || live.Type == assay.TypeBoolean {
+			sums = append(sums, "0, 0, 0, ")
+		} else {
+			sums = append(sums, fmt.Sprintf("count(*) FILTER (isnan(v%[1]d)), count(*) FILTER (v%[1]d = 'inf'::DOUBLE), count(*) FILTER (v%[1]d = '-inf'::DOUBLE), ", i))
+		}
+		sums = append(sums, fmt.Sprintf("map_values(histogram(v%d, [%s]) FILTER (isfinite(v%d))), ", i, strings.Join(bounds, ", "), i))
+	}
+	r, err := t.Query(ctx, "SELECT "+strings.Join(sums, "")+"w, count(*) FROM (SELECT "+window+" AS w, "+strings.Join(values, ", ")+" FROM "+t.Relation()+") WHERE w IS NOT NULL GROUP BY w")
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	const each = 6
+	row := make([]int64, len(columns)*each+2)
+	cells := make([]any, len(columns))
+	dest := make([]any, 0, len(row))
+	for i := range columns {
+		for j := range each - 1 {
+			dest = append(dest, &row[i*each+j])
+		}
+		dest = append(dest, &cells[i])
+	}
+	key, rows := &row[len(row)-2], &row[len(row)-1]
+	dest = append(dest, key, rows)
+	for r.Next() {
+		if err := r.Scan(dest...); err != nil {
+			return err
+		}
+		mu.Lock()
+		w := &out[at[*key]]
+		for i, column := range columns {
+			x := row[i*each:]
+			c := Counts{Cells: make([]int64, features[column].Cells()), TypeErrors: x[1], NaN: x[2], PosInf: x[3], NegInf: x[4]}
+			c.Missing = *rows - x[0] - x[1]
+			if list, ok := cells[i].([]any); ok && len(list) == len(c.Cells) {
+				for j, n := range list {
+					c.Cells[j], _ = number(n)
+				}
+			} else if cells[i] != nil {
+				mu.Unlock()
+				return assay.Errorf(assay.Internal, "column %q was counted over other cells", features[column].Name)
+			}
+			w.columns[column] = c
+		}
+		mu.Unlock()
+	}
+	return r.Close()
+}
+
+func number(v any) (int64, bool) {
+	n, ok := v.(int64)
+	return n, ok
+}
+
+func (f *Feature) countCategories(ctx context.Context, t *table.Table, live assay.Field, window string, out []tally, at map[int64]int) ([]Counts, error) {
+	value, wrong := category(f, live)
+	if wrong == "" {
+		wrong = "false"
+	}
+	nan := "false"
+	if live.Type == assay.TypeNumber {
+		nan = "coalesce(isnan(CAST(" + table.Ident(live.Name) + " AS DOUBLE)), false)"
+	}
+	got := make([]Counts, len(out))
+	for i := range got {
+		got[i].Cells = make([]int64, f.Cells())
+	}
+	r, err := t.Query(ctx, "SELECT w, v, x, z, count(*) FROM (SELECT "+window+" AS w, "+value+" AS v, ("+wrong+") AS x, "+nan+" AS z FROM "+t.Relation()+") WHERE w IS NOT NULL GROUP BY ALL")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for r.Next() {
+		var key, n int64
+		var v *string
+		var x, z bool
+		if err := r.Scan(&key, &v, &x, &z, &n); err != nil {
+			return nil, err
+		}
+		c := &got[at[key]]
+		switch {
+		case x:
+			c.TypeErrors += n
+		case z:
+			c.NaN += n
+		case v == nil:
+			c.Missing += n
+		default:
+			c.Cells[f.Categories.Cell(*v)] += n
+		}
+	}
+	return got, r.Close()
+}
+
+// by finds the tally of a window; one without rows is empty.
+func by(tallies []tally, key int64, features []Feature) tally {
+	i, ok := slices.BinarySearchFunc(tallies, key, func(t tally, k int64) int { return cmp.Compare(t.key, k) })
+	if ok {
+		return tallies[i]
+	}
+	x := tally{key: key, columns: make([]Counts, len(features))}
+	for i := range features {
+		x.columns[i].Cells = make([]int64, features[i].Cells())
+	}
+	return x
+}

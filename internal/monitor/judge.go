@@ -1,0 +1,361 @@
+package monitor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/stat"
+)
+
+// A Watch holds windows against the references of a plan. It is for one goroutine at a time.
+type Watch struct {
+	plan     assay.Monitor
+	sides    map[string]*Document // by scope
+	levels   stat.Levels
+	nulls    map[nullKey][]*stat.Null
+	features map[string]*Feature // by scope and column
+}
+
+type nullKey struct {
+	signal int
+	rows   int64
+}
+
+// Open makes a watch of a plan; document returns the bytes of a reference.
+func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Watch, error) {
+	w := &Watch{plan: plan, sides: map[string]*Document{}, nulls: map[nullKey][]*stat.Null{}, features: map[string]*Feature{}}
+	scopes := map[string]string{ReferenceFeatures: ScopeInput, ReferencePredictions: ScopePrediction, ReferenceLabels: ScopeLabel}
+	for _, r := range plan.References {
+		b, err := document(r.Document)
+		if err != nil {
+			return nil, err
+		}
+		d, err := ReadDocument(b)
+		if err != nil {
+			return nil, err
+		}
+		scope := scopes[r.Name]
+		w.sides[scope] = d
+		for i := range d.Features {
+			w.features[scope+"/"+d.Features[i].Name] = &d.Features[i]
+		}
+	}
+	if w.sides[ScopeInput] == nil {
+		return nil, assay.Errorf(assay.Invalid, "the plan has no reference of the features").Try("assay monitor plan")
+	}
+	w.levels = stat.Levels{Windows: plan.Budget.WindowsPerYear, Window: plan.Budget.Level, Test: plan.Budget.Level / float64(max(1, tests(plan.Signals)))}
+	return w, nil
+}
+
+// tests is how many signals of a plan have a p-value in every window.
+func tests(signals []assay.SignalPlan) (n int) {
+	for _, s := range signals {
+		if s.Scope != ScopeLabel && s.Scope != ScopeTraffic {
+			n++
+		}
+	}
+	return n
+}
+
+// Plan is what the watch follows.
+func (w *Watch) Plan() assay.Monitor { return w.plan }
+
+// Reference returns the frozen reference of a scope, or nil.
+func (w *Watch) Reference(scope string) *Document { return w.sides[scope] }
+
+// A held window is what was counted of it, by scope.
+type held struct {
+	rows   int64
+	counts map[string]Counts // by scope and column
+	joint  func(ctx context.Context, s assay.SignalPlan) (assay.Signal, error)
+}
+
+// streaks remember how many windows in a row each signal of a plan moved.
+type streaks []int
+
+// judge holds a window against the references: all signals of the plan in its order but those of labels, what moved by contribution, and the verdict.
+func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []assay.Signal, ranking []assay.Cause, verdict assay.Verdict, err error) {
+	var p []float64
+	var at []int
+	for i, s := range w.plan.Signals {
+		if s.Scope == ScopeLabel {
+			continue
+		}
+		x, err := w.signal(ctx, i, h)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		signals, p, at = append(signals, x), append(p, float64(x.PValue)), append(at, i)
+	}
+	adjusted := stat.Adjust(p, stat.Correction(corrections[w.plan.Budget.Correction]))
+	alarm, judged := false, false
+	for i := range signals {
+		x, s := &signals[i], w.plan.Signals[at[i]]
+		x.Adjusted = assay.Number(adjusted[i])
+		if x.Verdict == "" {
+			x.Verdict = assay.Pass
+			switch small := !(x.Effect.Value >= float64(s.Floor)) && !math.IsNaN(float64(s.Floor)); {
+			case adjusted[i] > w.plan.Budget.Level || math.IsNaN(adjusted[i]):
+			case small:
+				x.Message = "certain, and smaller than the floor"
+			default:
+				x.Verdict = assay.Fail
+			}
+		}
+		switch x.Verdict {
+		case assay.Fail:
+			before[at[i]]++
+			x.Streak = before[at[i]]
+			alarm = alarm || x.Streak >= s.Persist
+			if x.Streak < s.Persist {
+				x.Message = fmt.Sprintf("moved in %d of the %d windows in a row that make an alarm", x.Streak, s.Persist)
+			}
+		case assay.Pass:
+			before[at[i]] = 0
+		}
+		if x.Kind == KindDistribution && x.Verdict != assay.Undetermined {
+			judged = true
+		}
+	}
+	switch {
+	case alarm:
+		verdict = assay.Fail
+	case judged:
+		verdict = assay.Pass
+	default:
+		verdict = assay.Undetermined
+	}
+	return signals, w.rank(signals, at), verdict, nil
+}
+
+// corrections are the names of evidence for those of stat.
+var corrections = map[string]string{"benjamini_hochberg": string(stat.BH), "benjamini_yekutieli": string(stat.BY), "holm": string(stat.Holm), "bonferroni": string(stat.Bonferroni)}
+
+// signal runs one test on a window. The verdict is left open where the p-value of all signals decides.
+func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error) {
+	s := w.plan.Signals[i]
+	nan := assay.Number(math.NaN())
+	x := assay.Signal{
+		Scope: s.Scope, Kind: s.Kind, Column: s.Column, Test: s.Test, Statistic: nan, PValue: nan, Adjusted: nan, Threshold: s.Threshold, N: h.rows, Floor: s.Floor,
+		Effect: assay.Undefined("not an effect", h.rows),
+	}
+	switch s.Scope {
+	case ScopeTraffic:
+		x.Statistic, x.Verdict = assay.Number(h.rows), assay.Pass
+		x.Effect = assay.Undefined("a count of rows", h.rows)
+		if float64(h.rows) < float64(s.Threshold) {
+			x.Verdict, x.Message = assay.Fail, "no traffic"
+		}
+		return x, nil
+	case ScopeJoint:
+		if h.rows < s.MinRows {
+			return few(x, s), nil
+		}
+		if h.joint == nil {
+			x.Verdict, x.Message = assay.Undetermined, "needs the rows of the window"
+			return x, nil
+		}
+		return h.joint(ctx, s)
+	}
+	f := w.features[s.Scope+"/"+s.Column]
+	c, ok := h.counts[s.Scope+"/"+s.Column]
+	if f == nil || !ok {
+		x.Verdict, x.Message = assay.Undetermined, "was not counted"
+		return x, nil
+	}
+	if s.Kind == KindDistribution {
+		return w.distribution(ctx, i, f, c, x)
+	}
+	return w.share(s, f, c, x), nil
+}
+
+func few(x assay.Signal, s assay.SignalPlan) assay.Signal {
+	x.Verdict = assay.Undetermined
+	x.Message = fmt.Sprintf("%s rows; at least %s are needed", assay.FormatCount(x.N), assay.FormatCount(s.MinRows))
+	x.Effect = assay.Undefined("too few rows", x.N)
+	return x
+}
+
+// distribution compares the values that rows had, where they had one.
+func (w *Watch) distribution(ctx context.Context, i int, f *Feature, c Counts, x assay.Signal) (assay.Signal, error) {
+	s := w.plan.Signals[i]
+	x.N, x.Reference = c.Values(), f.Counts.Values()
+	if x.N < s.MinRows || x.N == 0 {
+		return few(x, s), nil
+	}
+	reference, window := floats(f.Counts.Cells), floats(c.Cells)
+	score := stat.DriftScore(strings.ReplaceAll(s.Test, "_", "-"))
+	nulls, err := w.null(ctx, i, f, x.N)
+	if err != nil {
+		return x, err
+	}
+	v := score.Of(reference, window, f.Edges)
+	x.Statistic, x.PValue = assay.Number(v), assay.Number(nulls[0].P(v))
+	x.Threshold = assay.Number(nulls[0].Threshold(w.levels.Test))
+	mean, sd := nulls[1].Evidence()
+	if math.IsNaN(mean) {
+		mean, sd = chance(2, float64(x.Reference), float64(x.N))
+	}
+	x.Effect = effect(reference, window, mean, sd)
+	return x, nil
+}
+
+// null is the distribution of a signal's score, and that of the Jensen-Shannon distance, in windows of so many rows without drift. The
+// number of rows is rounded down by less than 2 percent, on the safe side, so that windows of about one size share it.
+func (w *Watch) null(ctx context.Context, i int, f *Feature, rows int64) ([]*stat.Null, error) {
+	if shift := bits.Len64(uint64(rows)) - 7; shift > 0 {
+		rows = rows >> shift << shift
+	}
+	key := nullKey{i, rows}
+	if n, ok := w.nulls[key]; ok {
+		return n, nil
+	}
+	s, b := w.plan.Signals[i], w.plan.Budget
+	name := fnv.New64a()
+	fmt.Fprintf(name, "%s/%s/%s", s.Scope, s.Kind, s.Column)
+	spec := stat.NullSpec{
+		Rows: rows, Edges: f.Edges, Scores: []stat.DriftScore{stat.DriftScore(strings.ReplaceAll(s.Test, "_", "-")), stat.DriftJS},
+		Empty: float64(max(1, f.once())), Seed: b.Seed, Stream: []uint64{name.Sum64()}, Draws: b.Replicates,
+	}
+	if !f.blocks(&spec) {
+		spec.Reference = floats(f.Counts.Cells)
+	}
+	n, err := stat.NewNulls(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	w.nulls[key] = n
+	return n, nil
+}
+
+// blocks lets a null draw whole blocks of the reference where it has enough of them for a window of that size.
+func (f *Feature) blocks(spec *stat.NullSpec) bool {
+	if len(f.Blocks) < minBlocks {
+		return false
+	}
+	var rows []int64
+	for _, b := range f.Blocks {
+		var n int64
+		for _, x := range b {
+			n += x
+		}
+		if n > 0 {
+			rows = append(rows, n)
+			spec.Blocks = append(spec.Blocks, floats(b))
+		}
+	}
+	slices.Sort(rows)
+	var half int64
+	for _, n := range rows[:len(rows)/2] {
+		half += n
+	}
+	if spec.Rows > half || len(rows) < minBlocks {
+		spec.Blocks = nil
+		return false
+	}
+	return true
+}
+
+// minBlocks is the least number of blocks whose difference says something.
+const minBlocks = 20
+
+// share compares how many rows have a property: chance is exact, as the beta-binomial distribution given the reference. One row more counts
+// against each reference, so that a first such row is as surprising as it should be and no more.
+func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) assay.Signal {
+	with, n := property(s.Kind, f, c)
+	refWith, refN := property(s.Kind, f, f.Counts)
+	if s.Kind == KindUnseen {
+		refWith = f.once()
+		refN += refWith
+	}
+	x.N, x.Reference = n, refN
+	if n < s.MinRows || n == 0 {
+		return few(x, s)
+	}
+	a, b := float64(refWith), float64(refN-refWith)
+	more := stat.BetaBinomialTail(with, n, a+1, math.Max(b, 0.5))
+	p := more
+	if s.Kind == KindMissing { // fewer is a change too
+		p = math.Min(1, 2*math.Min(more, stat.BetaBinomialTail(n-with, n, b+1, math.Max(a, 0.5))))
+	}
+	x.Statistic, x.PValue = assay.Number(float64(with)/float64(n)), assay.Number(p)
+	mean, sd := chance(2, float64(refN), float64(n))
+	x.Effect = effect([]float64{b, a}, []float64{float64(n - with), float64(with)}, mean, sd)
+	return x
+}
+
+// property counts the rows that have what a kind of signal looks for, and those that could.
+func property(kind string, f *Feature, c Counts) (with, n int64) {
+	switch kind {
+	case KindMissing:
+		return c.Missing + c.NaN, c.Rows()
+	case KindType:
+		return c.TypeErrors, c.Rows()
+	case KindUnseen:
+		return c.Cells[f.Categories.Unseen()], c.Values()
+	case KindRange:
+		return c.Cells[0] + c.Cells[len(c.Cells)-1] + c.PosInf + c.NegInf, c.Values() + c.PosInf + c.NegInf
+	}
+	return 0, 0
+}
+
+// rank orders what moved by its contribution: the square of the effect, weighed by what the column is to the model.
+func (w *Watch) rank(signals []assay.Signal, at []int) []assay.Cause {
+	out := []assay.Cause{}
+	total := 0.0
+	for i, x := range signals {
+		if x.Verdict != assay.Fail || i > 0 && again(signals[i-1], x) {
+			continue
+		}
+		size := 1.0
+		if x.Effect.Defined() {
+			size = w.plan.Signals[at[i]].Weight * x.Effect.Value * x.Effect.Value
+		}
+		total += size
+		out = append(out, assay.Cause{Scope: x.Scope, Kind: x.Kind, Column: x.Column, Contribution: size, Message: say(x)})
+	}
+	for i := range out {
+		if total > 0 {
+			out[i].Contribution /= total
+		} else {
+			out[i].Contribution = 1 / float64(len(out))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b assay.Cause) int { return cmp.Compare(b.Contribution, a.Contribution) })
+	return out
+}
+
+// again reports whether a signal that moved says of another test what the signal before it, which moved too, has said.
+func again(before, x assay.Signal) bool {
+	return before.Verdict == assay.Fail && before.Scope == x.Scope && before.Kind == x.Kind && before.Column == x.Column && x.Column != ""
+}
+
+// say tells a signal in words.
+func say(x assay.Signal) string {
+	what := map[string]string{
+		KindDistribution: "how often each value comes", KindMissing: "missing values", KindType: "values of another type", KindUnseen: "values never seen before", KindRange: "values outside the range of the reference",
+	}[x.Kind]
+	switch {
+	case x.Scope == ScopeTraffic:
+		return x.Message
+	case x.Scope == ScopeJoint:
+		return fmt.Sprintf("the columns together can be told from the reference (%s %s)", strings.ReplaceAll(x.Test, "_", " "), assay.FormatNumber(float64(x.Statistic), math.NaN()))
+	case x.Kind == KindDistribution:
+		return fmt.Sprintf("%s: %s changed by %s (Cohen's w), p %s", x.Column, what, x.Effect, chanceOf(float64(x.PValue)))
+	}
+	return fmt.Sprintf("%s: %s in %.2g %% of rows, p %s", x.Column, what, 100*float64(x.Statistic), chanceOf(float64(x.PValue)))
+}
+
+func chanceOf(p float64) string {
+	if p < 0.0001 {
+		return "< 0.0001"
+	}
+	return "= " + assay.FormatNumber(p, math.NaN())
+}

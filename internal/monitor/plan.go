@@ -1,0 +1,299 @@
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
+	"github.com/assay-ml/assay/stat"
+)
+
+// Defaults of Settings.
+const (
+	DefaultWindow      = "1d"
+	DefaultFalseAlarms = 4
+	DefaultEffectFloor = 0.1
+	DefaultReplicates  = 1000
+)
+
+// Settings say how a version is watched. Zero values are defaults, which Plan derives from the data and the traffic.
+type Settings struct {
+	Windows            assay.WindowPlan
+	FalseAlarmsPerYear float64  // 0: DefaultFalseAlarms
+	EffectFloor        *float64 // in Cohen's w; nil: DefaultEffectFloor
+	MinRows            int64    // 0: with fewer a change of twice the floor would be missed too often
+	Persistence        int      // windows in a row; 0: 2 for more than 52 windows a year, else 1
+	RowsPerDay         float64  // traffic, for windows by count; 0: that of the training data
+	Numeric            string   // test of numeric columns; "": anderson_darling, for what moves along, and jensen_shannon, for what moves in places
+	Categorical        string   // test of other columns; "": jensen_shannon
+	Correction         string   // "": benjamini_hochberg
+	Seed               uint64
+	Replicates         int // 0: DefaultReplicates
+
+	blockSeconds int64 // of the reference's blocks; 0: none
+}
+
+// A Subject is the version that a plan is made for, and the rows that it rests on.
+type Subject struct {
+	Train       *table.Table // what the model learned from
+	Held        *table.Table // held-out rows with their labels
+	Columns     []string     // to watch
+	Categorical []string     // of them: numbers that are codes
+	Target      string
+	Time        string // column of Train; "" when there is none
+	Model       Model
+}
+
+// A Model predicts: what plans and windows need of a version.
+type Model struct {
+	Predictor *learn.Predictor
+	Inputs    []string // columns of a table
+	Task      assay.Task
+	Positive  string
+	Threads   int
+}
+
+// A Plan is a plan as evidence has it, with the documents of its references, and the columns that cannot be watched.
+type Plan struct {
+	Monitor   assay.Monitor
+	Documents [][]byte // in the order of Monitor.References
+	Excluded  []string
+}
+
+// NewPlan freezes the references and derives what the settings leave open. The same rows, settings and model give the same bytes. It fills in the
+// windows, the budget, the references and the signals; performance, labels and alerts are the caller's.
+func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	p := &Plan{}
+	features, out, err := Freeze(ctx, x.Train, x.Columns, x.Categorical)
+	if err != nil {
+		return nil, err
+	}
+	p.Excluded = out
+	predicted, err := predictions(ctx, x.Held, x.Model)
+	if err != nil {
+		return nil, err
+	}
+	defer predicted.Drop(context.WithoutCancel(ctx))
+	outputs, _, err := Freeze(ctx, predicted, outputColumns(x.Model.Task), nil)
+	if err != nil {
+		return nil, err
+	}
+	var classes []string
+	if x.Model.Task.Classifies() {
+		classes = []string{x.Target}
+	}
+	labels, _, err := Freeze(ctx, x.Held, []string{x.Target}, classes)
+	if err != nil {
+		return nil, err
+	}
+	span, err := blocksOf(ctx, x, &o, features)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := x.weights(ctx, o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	m := &p.Monitor
+	m.Windows = o.Windows
+	for _, side := range []struct {
+		scope    string
+		document *Document
+	}{{ScopeInput, features}, {ScopePrediction, outputs}, {ScopeLabel, labels}} {
+		for _, f := range side.document.Features {
+			m.Signals = append(m.Signals, o.signals(side.scope, f, weights)...)
+		}
+		b, err := json.Marshal(side.document)
+		if err != nil {
+			return nil, assay.Errorf(assay.Internal, "a reference cannot be written: %w", err)
+		}
+		p.Documents = append(p.Documents, b)
+	}
+	m.References = []assay.Reference{
+		{Name: ReferenceFeatures, Part: assay.Train, Rows: features.Rows},
+		{Name: ReferencePredictions, Part: assay.Valid, Rows: outputs.Rows},
+		{Name: ReferenceLabels, Part: assay.Valid, Rows: labels.Rows},
+	}
+	for i := range m.References {
+		m.References[i].Document = assay.DigestOf(p.Documents[i])
+	}
+	nan := assay.Number(math.NaN())
+	m.Signals = append(m.Signals, assay.SignalPlan{Scope: ScopeTraffic, Kind: KindVolume, Test: "count", Threshold: 1, Effect: "rows", Floor: nan, Persist: 1, Weight: 1})
+	sortSignals(m.Signals)
+	return p, o.budget(m, span)
+}
+
+func (o *Settings) check() error {
+	var bad assay.Problems
+	if o.FalseAlarmsPerYear == 0 {
+		o.FalseAlarmsPerYear = DefaultFalseAlarms
+	}
+	if !(o.FalseAlarmsPerYear > 0) || math.IsInf(o.FalseAlarmsPerYear, 0) {
+		bad.Add("%v false alarms a year", o.FalseAlarmsPerYear)
+	}
+	if o.EffectFloor == nil {
+		floor := DefaultEffectFloor
+		o.EffectFloor = &floor
+	}
+	if !(*o.EffectFloor >= 0 && *o.EffectFloor < 2) {
+		bad.Add("an effect floor of %v; want 0 to 2, in Cohen's w", *o.EffectFloor)
+	}
+	if o.MinRows < 0 || o.Persistence < 0 || o.Persistence > 1000 || o.RowsPerDay < 0 {
+		bad.Add("%d rows at least, %d windows in a row, %v rows a day", o.MinRows, o.Persistence, o.RowsPerDay)
+	}
+	if o.Replicates == 0 {
+		o.Replicates = DefaultReplicates
+	}
+	if o.Replicates < 200 || o.Replicates > 1_000_000 {
+		bad.Add("%d replicates; want 200 to 1000000", o.Replicates)
+	}
+	for _, t := range []struct {
+		name    *string
+		ordered bool
+		of      string
+	}{{&o.Numeric, true, "numeric"}, {&o.Categorical, false, "categorical"}} {
+		if *t.name == "" {
+			continue
+		}
+		if names := Tests(t.ordered); !slices.Contains(names, *t.name) {
+			bad.Add("the test %q of %s columns is none of %s", *t.name, t.of, strings.Join(names, ", "))
+		}
+	}
+	if o.Correction == "" {
+		o.Correction = "benjamini_hochberg"
+	}
+	if _, ok := corrections[o.Correction]; !ok {
+		bad.Add("the correction %q is none of benjamini_hochberg, benjamini_yekutieli, holm, bonferroni", o.Correction)
+	}
+	if o.Windows.By == "" {
+		w, err := ParseWindow(DefaultWindow)
+		if err != nil {
+			return err
+		}
+		o.Windows = w
+	}
+	return bad.Err(assay.Invalid, "the monitor cannot be planned")
+}
+
+// Tests are the names of the tests that settings may choose: of columns whose cells have an order, or of all.
+func Tests(ordered bool) (out []string) {
+	for _, s := range stat.DriftScores() {
+		if ordered || !s.Ordered() {
+			out = append(out, strings.ReplaceAll(string(s), "-", "_"))
+		}
+	}
+	return out
+}
+
+// signals are the tests of one column.
+func (o *Settings) signals(scope string, f Feature, weights map[string]float64) []assay.SignalPlan {
+	weight := 1.0
+	if scope == ScopeInput {
+		weight = weights[f.Name]
+	}
+	s := assay.SignalPlan{Scope: scope, Column: f.Name, Threshold: assay.Number(math.NaN()), Effect: EffectCohen, Floor: assay.Number(*o.EffectFloor), Weight: weight}
+	asked, usual := o.Categorical, []string{"jensen_shannon"}
+	if f.Edges != nil {
+		asked, usual = o.Numeric, []string{"anderson_darling", "jensen_shannon"}
+	}
+	if asked != "" {
+		usual = []string{asked}
+	}
+	var out []assay.SignalPlan
+	s.Kind = KindDistribution
+	for _, s.Test = range usual {
+		out = append(out, s)
+	}
+	s.Test = "beta_binomial"
+	kinds := []string{KindMissing, KindType, KindRange}
+	if f.Categories != nil {
+		kinds[2] = KindUnseen
+	}
+	if scope != ScopeInput { // of a model's answers and of labels the schema says what they may be
+		kinds = nil
+	}
+	for _, k := range kinds {
+		if k == KindUnseen && f.Categories.Open {
+			continue
+		}
+		s.Kind = k
+		out = append(out, s)
+	}
+	return out
+}
+
+// budget turns the false alarms that are allowed into a level, and the level into the rows that it takes.
+func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
+	if o.RowsPerDay > 0 {
+		rowsPerDay = o.RowsPerDay
+	}
+	windows := perYear(o.Windows, rowsPerDay)
+	if !(windows > 0) {
+		return assay.Errorf(assay.Invalid, "how many windows of %s come in a year is not known", FormatWindow(o.Windows)).Try("set monitor.rows_per_day in assay.yaml")
+	}
+	if o.Persistence == 0 {
+		o.Persistence = 1
+		if windows > 52.5 {
+			o.Persistence = 2
+		}
+	}
+	n := tests(m.Signals)
+	levels, err := stat.AlarmBudget{
+		PerYear: o.FalseAlarmsPerYear, Window: time.Duration(float64(yearly) / windows * float64(time.Second)), Columns: n,
+		Correction: stat.Correction(corrections[o.Correction]), Persistence: stat.Persistence{K: o.Persistence, M: o.Persistence},
+	}.Levels()
+	if err != nil {
+		return err
+	}
+	m.Budget.FalseAlarmsPerYear, m.Budget.WindowsPerYear, m.Budget.Level = o.FalseAlarmsPerYear, windows, math.Min(levels.Window, maxLevel)
+	m.Budget.Correction, m.Budget.Replicates, m.Budget.Seed = o.Correction, o.Replicates, o.Seed
+	m.Budget.Null, m.Budget.BlockSeconds = "dirichlet_multinomial", o.blockSeconds
+	if o.blockSeconds > 0 {
+		m.Budget.Null = "block_bootstrap"
+	}
+	if o.MinRows == 0 {
+		o.MinRows = enough(m.Budget.Level/float64(n), *o.EffectFloor)
+	}
+	m.Windows.MinRows = o.MinRows
+	for i := range m.Signals {
+		if s := &m.Signals[i]; s.Scope != ScopeTraffic {
+			s.MinRows, s.Persist = o.MinRows, o.Persistence
+		}
+	}
+	return nil
+}
+
+// maxLevel bounds the level of a window however many false alarms are allowed: with a generous budget and few windows a year nearly each could be one.
+const maxLevel = 0.05
+
+// enough is how many rows it takes to find a change in one share of twice the floor four times of five, to one digit.
+func enough(level, floor float64) int64 {
+	z := -stat.NormalQuantile(level/2) - stat.NormalQuantile(0.2)
+	n := z * z / math.Pow(2*math.Max(floor, 0.01), 2)
+	digit := math.Pow(10, math.Floor(math.Log10(n)))
+	return int64(math.Max(50, math.Round(n/digit)*digit))
+}
+
+// Rewindow is a plan with the same references and tests and other windows: the budget is spread over those.
+func (o Settings) Rewindow(p assay.Monitor) (assay.Monitor, error) {
+	if err := o.check(); err != nil {
+		return p, err
+	}
+	p.Windows = o.Windows
+	p.Signals = slices.Clone(p.Signals)
+	o.Seed, o.blockSeconds = p.Budget.Seed, p.Budget.BlockSeconds
+	rowsPerDay := 0.0
+	if o.Windows.By == ByCount && o.RowsPerDay == 0 {
+		rowsPerDay = float64(o.Windows.Rows) // as if each were a day
+	}
+	return p, o.budget(&p, rowsPerDay)
+}

@@ -1,0 +1,179 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
+	"github.com/assay-ml/assay/stat"
+)
+
+// Columns of a table of answers.
+const (
+	PredictionColumn  = "prediction"  // the class, or the value of a regression
+	ProbabilityColumn = "probability" // of the positive class; with more than two classes of the predicted one
+	windowColumn      = "_window"
+)
+
+// outputColumns are the columns of a task's answers.
+func outputColumns(t assay.Task) []string {
+	if t.Classifies() {
+		return []string{PredictionColumn, ProbabilityColumn}
+	}
+	return []string{PredictionColumn}
+}
+
+// frame writes answers as columns.
+func (m Model) frame(p learn.Prediction) assay.Frame {
+	if !m.Task.Classifies() {
+		return assay.Frame{{Name: PredictionColumn, Type: assay.TypeNumber, Floats: p.Values}}
+	}
+	levels := slices.Sorted(slices.Values(p.Classes))
+	to := make([]int32, len(p.Classes))
+	positive := -1
+	for i, c := range p.Classes {
+		at, _ := slices.BinarySearch(levels, c)
+		to[i] = int32(at)
+		if c == m.Positive && len(p.Classes) == 2 {
+			positive = i
+		}
+	}
+	codes, proba, k := make([]int32, len(p.Labels)), make([]float64, len(p.Labels)), len(p.Classes)
+	for i, l := range p.Labels {
+		codes[i] = to[l]
+		switch {
+		case len(p.Proba) == 0:
+			proba[i] = math.NaN()
+		case positive >= 0:
+			proba[i] = p.Proba[i*k+positive]
+		default:
+			proba[i] = p.Proba[i*k+int(l)]
+		}
+	}
+	return assay.Frame{
+		{Name: PredictionColumn, Type: assay.TypeString, Codes: codes, Levels: levels},
+		{Name: ProbabilityColumn, Type: assay.TypeNumber, Floats: proba},
+	}
+}
+
+// predictBlock is how many rows are brought into memory to be predicted.
+const predictBlock = 1 << 18
+
+// eachPrediction predicts the rows of a table block by block and hands the answers on as a table with the number of each row's window. window is
+// SQL, which sees the rows of the whole table.
+func eachPrediction(ctx context.Context, t *table.Table, m Model, window string, f func(*table.Table) error) error {
+	var absent assay.Problems
+	for _, name := range m.Inputs {
+		if _, ok := t.Field(name); !ok {
+			absent.Add("%q", name)
+		}
+	}
+	if err := absent.Err(assay.Rejected, "the data has no column that the model needs"); err != nil {
+		return err
+	}
+	if _, ok := t.Field(windowColumn); ok {
+		return assay.Errorf(assay.Rejected, "the data has a column %q, which is used here", windowColumn)
+	}
+	fields := append(t.Fields(), assay.Field{Name: windowColumn, Type: assay.TypeInteger})
+	v, err := t.Select(ctx, "SELECT *, "+window+" AS "+windowColumn+" FROM "+t.Relation(), fields)
+	if err != nil {
+		return err
+	}
+	for from := int64(0); from < t.Rows() || from == 0; from += predictBlock {
+		cond := ""
+		if t.Rows() > predictBlock {
+			cond = fmt.Sprintf("_row >= %d AND _row < %d", from, from+predictBlock)
+		}
+		x, err := v.Frame(ctx, append(slices.Clone(m.Inputs), windowColumn), cond)
+		if err != nil {
+			return err
+		}
+		p, err := m.Predictor.PredictParallel(ctx, x[:len(m.Inputs)], max(1, m.Threads))
+		if err != nil {
+			return err
+		}
+		answers, err := t.Engine().FromFrame(ctx, append(m.frame(p), x[len(m.Inputs)]))
+		if err != nil {
+			return err
+		}
+		if err := f(answers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// predictions are the answers for all rows of a table, which must fit into memory.
+func predictions(ctx context.Context, t *table.Table, m Model) (*table.Table, error) {
+	x, err := t.Frame(ctx, m.Inputs, "")
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.Predictor.PredictParallel(ctx, x, max(1, m.Threads))
+	if err != nil {
+		return nil, err
+	}
+	return t.Engine().FromFrame(ctx, m.frame(p))
+}
+
+// weightRows is how many held-out rows the weights of columns are computed on.
+const weightRows = 2000
+
+// weights says what each watched column is to the model: how far its answers move, on average over held-out rows, when the column's values are
+// shuffled, relative to the column that moves them most. No label is looked at. A column that the model does not take has none.
+func (x *Subject) weights(ctx context.Context, seed uint64) (map[string]float64, error) {
+	rows := x.Held.Rows()
+	step := max(1, rows/weightRows)
+	f, err := x.Held.Frame(ctx, x.Model.Inputs, fmt.Sprintf("_row %% %d = 0", step))
+	if err != nil {
+		return nil, err
+	}
+	answer := func(f assay.Frame) ([]float64, error) {
+		p, err := x.Model.Predictor.PredictParallel(ctx, f, max(1, x.Model.Threads))
+		if p.Values != nil {
+			return p.Values, err
+		}
+		if p.Proba != nil {
+			return p.Proba, err
+		}
+		out := make([]float64, len(p.Labels))
+		for i, l := range p.Labels {
+			out[i] = float64(l)
+		}
+		return out, err
+	}
+	before, err := answer(f)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]float64{}
+	most := 0.0
+	for j := range f {
+		g := stat.NewRand(seed, 0x77656967687473, uint64(j))
+		order := g.Perm(f.Rows())
+		changed := slices.Clone(f)
+		changed[j] = f[j : j+1].Take(order)[0]
+		after, err := answer(changed)
+		if err != nil {
+			return nil, err
+		}
+		moved := 0.0
+		for i := range before {
+			if d := math.Abs(after[i] - before[i]); d > 0 {
+				moved += d
+			}
+		}
+		out[f[j].Name] = moved
+		most = math.Max(most, moved)
+	}
+	for name := range out {
+		if most > 0 {
+			out[name] = math.Round(out[name]/most*1e6) / 1e6
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,227 @@
+package monitor_test
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/examples"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
+	"github.com/assay-ml/assay/stat"
+)
+
+// columns of the MA employment example, and those of them that are codes.
+var (
+	features = []string{"AGEP", "SCHL", "MAR", "RELP", "DIS", "ESP", "CIT", "MIG", "MIL", "ANC", "NATIVITY", "DEAR", "DEYE", "DREM", "SEX", "RAC1P"}
+	codes    = []string{"MAR", "RELP", "DIS", "ESP", "CIT", "MIG", "MIL", "ANC", "NATIVITY", "DEAR", "DEYE", "DREM", "SEX", "RAC1P"}
+)
+
+// employment is the example of 2015 in memory.
+func employment(t testing.TB, e *table.Engine) assay.Frame {
+	t.Helper()
+	b, err := examples.Employment.ReadFile("employment/train_2015.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "train.parquet")
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x, err := e.Read(context.Background(), path, table.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := x.Frame(context.Background(), append(append([]string{}, features...), "employed"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// logistic is a model of the example, fitted on some of its rows.
+func logistic(t testing.TB, f assay.Frame) monitor.Model {
+	t.Helper()
+	rows := make([]int, 4000)
+	for i := range rows {
+		rows[i] = i * 7
+	}
+	f = f.Take(rows)
+	x := f[:len(f)-1]
+	labels := make([]int32, len(rows))
+	for i, y := range f[len(f)-1].Floats {
+		labels[i] = int32(y)
+	}
+	m, err := learn.Fit(context.Background(), learn.Spec{
+		Learner: "logistic_regression", Task: assay.Binary, Categorical: codes,
+		Target: learn.Target{Name: "employed", Type: assay.TypeInteger, Classes: []string{"0", "1"}, Positive: "1"},
+	}, learn.Data{X: x, Labels: labels})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := m.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := learn.Open(b, learn.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return monitor.Model{Predictor: p, Inputs: features, Task: assay.Binary, Positive: "1", Threads: 2}
+}
+
+func tableOf(t testing.TB, e *table.Engine, f assay.Frame) *table.Table {
+	t.Helper()
+	x, err := e.FromFrame(context.Background(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.Drop(context.Background()) })
+	return x
+}
+
+// planOf plans on one sample, and watch opens the plan.
+func planOf(t testing.TB, x *table.Table, m monitor.Model, o monitor.Settings) *monitor.Watch {
+	t.Helper()
+	p, err := monitor.NewPlan(context.Background(), monitor.Subject{Train: x, Held: x, Columns: features, Categorical: codes, Target: "employed", Model: m}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := monitor.Open(p.Monitor, func(d assay.Digest) ([]byte, error) {
+		for i, r := range p.Monitor.References {
+			if r.Document == d {
+				return p.Documents[i], nil
+			}
+		}
+		return nil, assay.Errorf(assay.NotFound, "no document %s", d)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func window(t testing.TB, spec string) assay.WindowPlan {
+	t.Helper()
+	w, err := monitor.ParseWindow(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// alarms counts windows that would be an alarm in three ways.
+type alarms struct{ windows, plan, bare, five int64 }
+
+func (a *alarms) add(d assay.Drift, level float64) {
+	var plan, bare, five bool
+	for _, s := range d.Signals {
+		p := float64(s.Adjusted)
+		bare = bare || p <= level
+		five = five || p <= 0.05
+		plan = plan || s.Verdict == assay.Fail
+	}
+	a.windows++
+	for _, x := range []struct {
+		to *int64
+		is bool
+	}{{&a.plan, plan}, {&a.bare, bare}, {&a.five, five}} {
+		if x.is {
+			*x.to++
+		}
+	}
+}
+
+// On data without change, two disjoint random samples of one year, the share of windows with an alarm is within the budget; a real shift, where
+// people of 65 and older come half as often again, is found. The peers on the same protocol are in docs/performance.d/monitor.md.
+func TestAlarmsKeepTheBudget(t *testing.T) {
+	e, err := table.Open(context.Background(), table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	all := employment(t, e)
+	model := logistic(t, all)
+	full := os.Getenv("ASSAY_TEST_FULL") != ""
+	for _, size := range []int{500, 5000} {
+		reps, shifted := 8, 2
+		if size == 5000 {
+			reps = 2
+		}
+		if full {
+			reps, shifted = 500, 500
+		}
+		var same, moved alarms
+		var level float64
+		for rep := range max(reps, shifted) {
+			g := stat.NewRand(11, uint64(size), uint64(rep))
+			order := g.Perm(all.Rows())
+			reference := tableOf(t, e, all.Take(order[:size]))
+			w := planOf(t, reference, model, monitor.Settings{Windows: window(t, "1d"), Persistence: 1, MinRows: 100, Seed: uint64(rep)})
+			level = w.Plan().Budget.Level
+			run := func(rows []int) assay.Drift {
+				live := tableOf(t, e, all.Take(rows)[:len(features)])
+				seen, err := w.Run(context.Background(), monitor.Traffic{Table: live, By: "", Model: &model, Whole: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				live.Drop(context.Background())
+				return seen.Windows[0].Drift
+			}
+			if rep < reps {
+				same.add(run(order[size:2*size]), level)
+			}
+			if rep < shifted && size == 5000 {
+				moved.add(run(weighted(all, order[size:], size, &g)), level)
+			}
+			reference.Drop(context.Background())
+		}
+		for _, c := range []struct {
+			name  string
+			k     int64
+			level float64
+		}{{"plan (floor, budget)", same.plan, level}, {"budget without floor", same.bare, level}, {"level 0.05 without floor", same.five, 0.05}} {
+			share := stat.Proportion(float64(c.k), float64(same.windows), 0.95, stat.Wilson)
+			t.Logf("n = %d, no change, %s: %d of %d windows alarm, %s; allowed %.4f", size, c.name, c.k, same.windows, share, c.level)
+			if tail := stat.Proportion(float64(c.k), float64(same.windows), 0.998, stat.ClopperPearson); tail.Lo > c.level {
+				t.Errorf("n = %d, %s: %s of windows without change alarm, and %.4f are allowed", size, c.name, share, c.level)
+			}
+		}
+		if size == 5000 {
+			share := stat.Proportion(float64(moved.plan), float64(moved.windows), 0.95, stat.Wilson)
+			t.Logf("n = %d, weight 1.5 on AGEP ≥ 65: %d of %d windows alarm, %s", size, moved.plan, moved.windows, share)
+			if share.Value < 0.95 {
+				t.Errorf("the shift is found in %s of windows; want 0.95", share)
+			}
+		}
+	}
+}
+
+// weighted draws rows without replacement, with weight 1.5 where AGEP is at least 65 (Efraimidis and Spirakis, 2006).
+func weighted(f assay.Frame, from []int, n int, g *stat.Rand) []int {
+	age := f.Column("AGEP").Floats
+	keys := make([]float64, len(from))
+	for i, r := range from {
+		w := 1.0
+		if age[r] >= 65 {
+			w = 1.5
+		}
+		keys[i] = math.Log(g.Float64()) / w
+	}
+	order := make([]int, len(from))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(keys[b], keys[a]) })
+	out := make([]int, n)
+	for i := range out {
+		out[i] = from[order[i]]
+	}
+	return out
+}

@@ -1,0 +1,171 @@
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// A Traffic is a table whose rows are held against a plan.
+type Traffic struct {
+	Table *table.Table
+	By    string // column that says when a row came; "": windows by count, in the order of rows
+	Model *Model // predicts the rows; nil: the table has the columns of answers itself
+	Whole bool   // all rows are one window, whatever the plan says
+}
+
+// A Judged is one window and what was said of it.
+type Judged struct {
+	Label    string      `json:"label"` // when it was, for people
+	Drift    assay.Drift `json:"drift"` // Monitor is the caller's to fill in
+	Document []byte      `json:"-"`     // that Drift.Report names
+}
+
+// A Replay is the windows of a traffic, in order.
+type Replay struct {
+	Windows []Judged
+	Untimed int64    // rows without a time: in no window
+	Absent  []string // watched columns that the table does not have
+}
+
+// Run cuts a traffic into windows and judges each. Features are counted in one aggregate over all windows; rows come into memory block by
+// block only to be predicted.
+func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
+	cut := wholeCutter()
+	if !x.Whole {
+		var err error
+		if cut, err = newCutter(ctx, x.Table, w.plan.Windows, x.By); err != nil {
+			return nil, err
+		}
+	}
+	inputs, outputs := w.sides[ScopeInput].Features, []Feature(nil)
+	if d := w.sides[ScopePrediction]; d != nil {
+		outputs = d.Features
+	}
+	out := &Replay{Absent: []string{}}
+	for _, f := range inputs {
+		if _, ok := x.Table.Field(f.Name); !ok {
+			out.Absent = append(out.Absent, f.Name)
+		}
+	}
+	if len(out.Absent) == len(inputs) {
+		return nil, assay.Errorf(assay.Rejected, "the data has none of the %d columns that are watched", len(inputs))
+	}
+	seen, err := count(ctx, x.Table, inputs, cut.expr)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := w.answers(ctx, x, cut, outputs)
+	if err != nil {
+		return nil, err
+	}
+	out.Untimed = x.Table.Rows()
+	var keys []int64
+	for _, t := range seen {
+		keys = append(keys, t.key)
+		out.Untimed -= t.rows
+	}
+	if keys, err = cut.fill(keys); err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 {
+		return nil, assay.Errorf(assay.Rejected, "the data has no row that belongs to a window: there is nothing to judge")
+	}
+	rows, err := x.Table.Select(ctx, "SELECT *, "+cut.expr+" AS "+windowColumn+" FROM "+x.Table.Relation(), x.Table.Fields())
+	if err != nil {
+		return nil, err
+	}
+	before := make(streaks, len(w.plan.Signals))
+	for i, k := range keys {
+		in, pred := by(seen, k, inputs), by(answers, k, outputs)
+		j := Judged{}
+		d := &j.Drift
+		d.Window = assay.Window{Number: int64(i) + 1, Rows: in.rows, Sampled: 1}
+		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
+		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
+		if d.Window.Content, err = content(ctx, rows, k); err != nil {
+			return nil, err
+		}
+		h := held{rows: in.rows, counts: map[string]Counts{}}
+		for c, f := range inputs {
+			h.counts[ScopeInput+"/"+f.Name] = in.columns[c]
+		}
+		for c, f := range outputs {
+			h.counts[ScopePrediction+"/"+f.Name] = pred.columns[c]
+		}
+		if d.Signals, d.Ranking, d.Verdict, err = w.judge(ctx, h, before); err != nil {
+			return nil, err
+		}
+		if j.Document, err = json.Marshal(WindowDocument{Format: windowFormat, Features: in.columns, Predictions: pred.columns}); err != nil {
+			return nil, assay.Errorf(assay.Internal, "the counts of a window cannot be written: %w", err)
+		}
+		d.Report = assay.DigestOf(j.Document)
+		out.Windows = append(out.Windows, j)
+	}
+	return out, nil
+}
+
+// content is the digest of the rows of a window.
+func content(ctx context.Context, rows *table.Table, key int64) (assay.Digest, error) {
+	v, err := rows.Where(ctx, fmt.Sprintf("%s = %d", windowColumn, key))
+	if err != nil {
+		return "", err
+	}
+	defer v.Drop(context.WithoutCancel(ctx))
+	return v.ContentDigest(ctx)
+}
+
+// answers counts what the model said, window by window.
+func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []Feature) ([]tally, error) {
+	if len(outputs) == 0 {
+		return nil, nil
+	}
+	if x.Model == nil {
+		return count(ctx, x.Table, outputs, cut.expr)
+	}
+	var out []tally
+	err := eachPrediction(ctx, x.Table, *x.Model, cut.expr, func(t *table.Table) error {
+		defer t.Drop(context.WithoutCancel(ctx))
+		part, err := count(ctx, t, outputs, windowColumn)
+		if err == nil {
+			out = merge(out, part)
+		}
+		return err
+	})
+	return out, err
+}
+
+// merge adds up the counts of two runs over different rows, both in the order of windows.
+func merge(a, b []tally) []tally {
+	var out []tally
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].key < b[0].key:
+			out, a = append(out, a[0]), a[1:]
+		case len(a) == 0 || b[0].key < a[0].key:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			x := a[0]
+			x.rows += b[0].rows
+			for i := range x.columns {
+				x.columns[i].add(b[0].columns[i])
+			}
+			out, a, b = append(out, x), a[1:], b[1:]
+		}
+	}
+	return out
+}
+
+func (c *Counts) add(o Counts) {
+	for i, n := range o.Cells {
+		c.Cells[i] += n
+	}
+	c.Missing += o.Missing
+	c.NaN += o.NaN
+	c.PosInf += o.PosInf
+	c.NegInf += o.NegInf
+	c.TypeErrors += o.TypeErrors
+}

@@ -1,0 +1,267 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// Ways to cut traffic.
+const (
+	ByTime        = "time"
+	ByCount       = "count"
+	ByTimeOrCount = "time_or_count"
+)
+
+const (
+	day        = 86400
+	monthly    = 2629746 // seconds of a mean Gregorian month; windows of a multiple of it follow the calendar
+	yearly     = 12 * monthly
+	maxWindows = 10_000
+)
+
+// weekStart is a Monday: windows of other lengths than months begin at whole multiples of their length from here, in UTC.
+var weekStart = time.Date(1970, 1, 5, 0, 0, 0, 0, time.UTC)
+
+var (
+	spanForm = regexp.MustCompile(`^(\d{1,6})(m|h|d|w|mo|y)$`)
+	rowsForm = regexp.MustCompile(`^(\d{1,12}) rows$`)
+	units    = map[string]int64{"m": 60, "h": 3600, "d": day, "w": 7 * day, "mo": monthly, "y": yearly}
+)
+
+// ParseSpan reads a length of time such as 15m, 12h, 1d, 2w, 1mo or 1y as whole seconds.
+func ParseSpan(s string) (int64, error) {
+	m := spanForm.FindStringSubmatch(s)
+	if m == nil {
+		return 0, assay.Errorf(assay.Invalid, "%q is no length of time: want a number and m, h, d, w, mo or y, such as 12h or 30d", s)
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil || n == 0 {
+		return 0, assay.Errorf(assay.Invalid, "%q is no length of time: it is zero", s)
+	}
+	return n * units[m[2]], nil
+}
+
+// FormatSpan writes seconds as ParseSpan reads them.
+func FormatSpan(seconds int64) string {
+	for _, u := range []string{"y", "mo", "w", "d", "h", "m"} {
+		if n := units[u]; seconds >= n && seconds%n == 0 {
+			return strconv.FormatInt(seconds/n, 10) + u
+		}
+	}
+	return strconv.FormatInt(seconds, 10) + "s"
+}
+
+// ParseWindow reads how traffic is cut: "1d", "5000 rows", or "1d or 5000 rows", whichever comes first.
+func ParseWindow(s string) (assay.WindowPlan, error) {
+	var w assay.WindowPlan
+	for _, part := range strings.Split(s, " or ") {
+		if m := rowsForm.FindStringSubmatch(part); m != nil && w.Rows == 0 {
+			n, err := strconv.ParseInt(m[1], 10, 64)
+			if err != nil || n == 0 {
+				return w, assay.Errorf(assay.Invalid, "%q is no window: it has no rows", s)
+			}
+			w.Rows = n
+			continue
+		}
+		n, err := ParseSpan(part)
+		if err != nil || w.LengthSeconds != 0 {
+			return w, assay.Errorf(assay.Invalid, `%q is no window: want a length of time such as 1d, a number of rows such as "5000 rows", or "1d or 5000 rows"`, s)
+		}
+		w.LengthSeconds = n
+	}
+	switch {
+	case w.Rows == 0:
+		w.By = ByTime
+	case w.LengthSeconds == 0:
+		w.By = ByCount
+	default:
+		w.By = ByTimeOrCount
+	}
+	return w, nil
+}
+
+// FormatWindow writes a window as ParseWindow reads it.
+func FormatWindow(w assay.WindowPlan) string {
+	var parts []string
+	if w.LengthSeconds > 0 {
+		parts = append(parts, FormatSpan(w.LengthSeconds))
+	}
+	if w.Rows > 0 {
+		parts = append(parts, strconv.FormatInt(w.Rows, 10)+" rows")
+	}
+	return strings.Join(parts, " or ")
+}
+
+// A cutter assigns the rows of a table to windows.
+type cutter struct {
+	expr  string // SQL for the number of a row's window, BIGINT; NULL for a row without a time
+	timed bool   // numbers without rows in between are windows without traffic
+	plan  assay.WindowPlan
+	bound func(key int64) (start, end assay.Instant, label string)
+	names []string // by number, for a column whose values are windows
+}
+
+// partBits is room in a window's number for pieces of a stretch of time.
+const partBits = 20
+
+// newCutter makes the cutter of a table. Column is the column that says when a row came, "" for windows by count. A date or a timestamp is cut
+// by the plan's length; a column of whole numbers from 1000 to 9999 holds years; any other column has a window for each of its values.
+func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column string) (*cutter, error) {
+	c := &cutter{plan: w}
+	if column == "" {
+		if w.By != ByCount {
+			return nil, assay.Errorf(assay.Invalid, "windows of %s need a column that says when a row came", FormatWindow(w)).Try("set monitor.time, or use --by COLUMN")
+		}
+		c.expr = fmt.Sprintf("CAST(_row // %d AS BIGINT)", w.Rows)
+		c.bound = func(k int64) (assay.Instant, assay.Instant, string) {
+			return "", "", fmt.Sprintf("rows %s to %s", assay.FormatCount(k*w.Rows+1), assay.FormatCount((k+1)*w.Rows))
+		}
+		return c, nil
+	}
+	f, ok := t.Field(column)
+	if !ok {
+		return nil, assay.Errorf(assay.NotFound, "the data has no column %q to cut windows by", column)
+	}
+	id := table.Ident(column)
+	switch f.Type {
+	case assay.TypeDate, assay.TypeTimestamp:
+		c.byTime("CAST(" + id + " AS TIMESTAMP)")
+		return c, nil
+	case assay.TypeInteger:
+		var low, high *int64
+		r, err := t.Query(ctx, "SELECT min("+id+")::BIGINT, max("+id+")::BIGINT FROM "+t.Relation())
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		if r.Next() {
+			if err := r.Scan(&low, &high); err != nil {
+				return nil, err
+			}
+		}
+		if err := r.Close(); err != nil {
+			return nil, err
+		}
+		if low != nil && *low >= 1000 && *high <= 9999 {
+			c.byTime("make_timestamp(CAST(" + id + " AS BIGINT), 1, 1, 0, 0, 0)")
+			return c, nil
+		}
+	}
+	return c, c.byValue(ctx, t, id)
+}
+
+// wholeCutter makes one window of all rows.
+func wholeCutter() *cutter {
+	return &cutter{expr: "0::BIGINT", bound: func(int64) (assay.Instant, assay.Instant, string) { return "", "", "all rows" }}
+}
+
+func (c *cutter) byTime(ts string) {
+	c.timed = true
+	length := c.plan.LengthSeconds
+	if length == 0 { // a plan by count over a column of times: years
+		length = yearly
+	}
+	var start func(k int64) time.Time
+	if length%monthly == 0 {
+		months := length / monthly
+		c.expr = fmt.Sprintf("CAST(floor((year(%s) * 12 + month(%s) - 1) / %d) AS BIGINT)", ts, ts, months)
+		start = func(k int64) time.Time { return time.Date(0, time.Month(1+k*months), 1, 0, 0, 0, 0, time.UTC) }
+	} else {
+		c.expr = fmt.Sprintf("CAST(floor((epoch_us(%s) - %d) / %d) AS BIGINT)", ts, weekStart.UnixMicro(), length*1e6)
+		start = func(k int64) time.Time { return weekStart.Add(time.Duration(k*length) * time.Second) }
+	}
+	label := func(s time.Time) string {
+		switch {
+		case length == yearly:
+			return s.Format("2006")
+		case length%monthly == 0:
+			return s.Format("2006-01")
+		case length%day == 0:
+			return s.Format("2006-01-02")
+		}
+		return s.Format("2006-01-02 15:04")
+	}
+	c.bound = func(k int64) (assay.Instant, assay.Instant, string) {
+		return assay.InstantOf(start(k)), assay.InstantOf(start(k + 1)), label(start(k))
+	}
+	if c.plan.By == ByTimeOrCount {
+		inner := c.bound
+		c.expr = fmt.Sprintf("CAST(%s * %d + (row_number() OVER (PARTITION BY %s ORDER BY _row) - 1) // %d AS BIGINT)", c.expr, 1<<partBits, c.expr, c.plan.Rows)
+		c.bound = func(k int64) (assay.Instant, assay.Instant, string) {
+			a, b, s := inner(k >> partBits)
+			return a, b, fmt.Sprintf("%s (%d)", s, k&(1<<partBits-1)+1)
+		}
+	}
+}
+
+// byValue gives each value of a column a window, in their order.
+func (c *cutter) byValue(ctx context.Context, t *table.Table, id string) error {
+	r, err := t.Query(ctx, fmt.Sprintf("SELECT CAST(%s AS VARCHAR) FROM (SELECT DISTINCT %s FROM %s WHERE %s IS NOT NULL ORDER BY 1 LIMIT %d)", id, id, t.Relation(), id, maxWindows+1))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for r.Next() {
+		var v string
+		if err := r.Scan(&v); err != nil {
+			return err
+		}
+		c.names = append(c.names, v)
+	}
+	if err := r.Close(); err != nil {
+		return err
+	}
+	c.expr = fmt.Sprintf("CASE WHEN %s IS NULL THEN NULL ELSE dense_rank() OVER (ORDER BY %s NULLS LAST) - 1 END", id, id)
+	c.bound = func(k int64) (assay.Instant, assay.Instant, string) {
+		if k < 0 || int(k) >= len(c.names) {
+			return "", "", strconv.FormatInt(k, 10)
+		}
+		return "", "", c.names[k]
+	}
+	return nil
+}
+
+// fill returns the keys of all windows from the first to the last, those without rows included where time says that there are some.
+func (c *cutter) fill(keys []int64) ([]int64, error) {
+	if !c.timed || len(keys) == 0 {
+		return keys, nil
+	}
+	shift := 0
+	if c.plan.By == ByTimeOrCount {
+		shift = partBits
+	}
+	var out []int64
+	for i, k := range keys {
+		if i > 0 {
+			for gap := keys[i-1]>>shift + 1; gap < k>>shift; gap++ {
+				if out = append(out, gap<<shift); len(out) > maxWindows {
+					break
+				}
+			}
+		}
+		if out = append(out, k); len(out) > maxWindows {
+			return nil, assay.Errorf(assay.Rejected, "windows of %s make more than %s of them", FormatWindow(c.plan), assay.FormatCount(maxWindows)).Try("use longer windows")
+		}
+	}
+	return out, nil
+}
+
+// perYear is how many windows of a plan come in a year; perDay is the traffic in rows, for windows by count.
+func perYear(w assay.WindowPlan, perDay float64) float64 {
+	var n float64
+	if w.LengthSeconds > 0 {
+		n = yearly / float64(w.LengthSeconds)
+	}
+	if w.Rows > 0 {
+		n = math.Max(n, perDay*yearly/day/float64(w.Rows))
+	}
+	return n
+}
