@@ -199,7 +199,7 @@ func (a *app) checkFile(ctx context.Context, data, against, quarantine string) e
 	} else {
 		data = a.path(data)
 	}
-	e, err := a.tableEngine(ctx)
+	e, err := a.inPlaceEngine(ctx)
 	if err != nil {
 		return err
 	}

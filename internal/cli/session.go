@@ -87,6 +87,15 @@ func (a *app) tableEngine(ctx context.Context) (*table.Engine, error) {
 	return table.Open(ctx, table.Options{MemoryBytes: memory, Threads: a.threads})
 }
 
+// inPlaceEngine is an engine for a command that looks at a file once: Parquet is not loaded.
+func (a *app) inPlaceEngine(ctx context.Context) (*table.Engine, error) {
+	memory, err := bytesFlag("--memory", a.memory)
+	if err != nil {
+		return nil, err
+	}
+	return table.Open(ctx, table.Options{MemoryBytes: memory, Threads: a.threads, InPlace: true})
+}
+
 // readOptions are how the project reads its data.
 func (p *Project) readOptions(a *app) table.ReadOptions {
 	return table.ReadOptions{Delimiter: p.Data.Delimiter, Encoding: p.Data.Encoding, Nulls: p.Data.Nulls, Stdin: a.Stdin}

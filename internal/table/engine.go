@@ -1,7 +1,7 @@
 // Package table turns every source of rows into one relation that DuckDB runs, and holds all of DuckDB.
 //
 // A source (CSV, JSON, JSON Lines, Parquet; a file, a folder, a glob, standard input, a frame in memory) is read once into a private
-// database. Nothing that happens to the file afterwards changes the table, and a file that changes while it is read is an error. Text
+// database (but see Table.InPlace). Nothing that happens to the file afterwards changes the table, and a file that changes while it is read is an error. Text
 // is typed by looking at every row, never a sample, and the records that a scanner of our own counts are reconciled with the rows that
 // DuckDB loaded, so that rows cannot be lost in silence.
 //
@@ -33,6 +33,7 @@ type Options struct {
 	MemoryBytes int64  // limit of DuckDB's memory; 0: 80 % of the machine's. Data beyond it spills to disk
 	Threads     int    // 0: one per core
 	TempDir     string // where the private directory is made; "": the system's
+	InPlace     bool   // a Parquet file of few columns is read by every statement instead of loaded once; see Table.InPlace
 }
 
 // minMemoryBytes is the least memory limit with which DuckDB still loads a wide table.
@@ -40,6 +41,7 @@ const minMemoryBytes = 64 << 20
 
 // An Engine is one private database and its directory.
 type Engine struct {
+	inPlace bool
 	dir     string // private: the database, spill files and links to the sources, mode 0700
 	db      duckdb.Database
 	serial  atomic.Int64 // names of relations and files
@@ -75,7 +77,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, assay.Errorf(assay.Internal, "the temporary directory has no absolute path: %w", err)
 	}
-	e := &Engine{dir: dir}
+	e := &Engine{dir: dir, inPlace: o.InPlace}
 	if err := e.start(ctx, o); err != nil {
 		e.Close()
 		return nil, err
@@ -100,6 +102,10 @@ func (e *Engine) start(ctx context.Context, o Options) error {
 	}
 	if o.MemoryBytes > 0 {
 		settings = append(settings, [2]string{"memory_limit", strconv.FormatInt(o.MemoryBytes/1024, 10) + "KiB"})
+	}
+	if o.InPlace {
+		// A file's statistics may lie and its pages may be damaged: what they seem to prove is not believed, and no page is passed over.
+		settings = append(settings, [2]string{"disabled_optimizers", "statistics_propagation,filter_pushdown"})
 	}
 	if o.Threads > 0 {
 		settings = append(settings, [2]string{"threads", strconv.Itoa(o.Threads)})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -57,6 +58,15 @@ func (e *Engine) readParquet(ctx context.Context, sources []source, o *ReadOptio
 	if err != nil {
 		return nil, parquetError(ctx, sources[0].name, err)
 	}
+	promise := "SELECT coalesce(sum(num_rows), 0)::BIGINT FROM parquet_file_metadata([" + strings.Join(quoted, ", ") + "])"
+	if e.inPlace && len(links) == 1 && len(fields) < WideColumns && !slices.ContainsFunc(names, numbersRows) {
+		t := &Table{engine: e, format: Parquet, sources: sources, inPlace: true}
+		if err := t.view(ctx, links[0], fields, selects, promise); err != nil {
+			return nil, err
+		}
+		links[0] = "" // stays until the engine is closed
+		return t, nil
+	}
 	store := e.name("t")
 	if err := e.exec(ctx, "CREATE TABLE "+store+" AS SELECT "+strings.Join(selects, ", ")+" FROM "+from); err != nil {
 		return nil, parquetError(ctx, sources[0].name, err)
@@ -72,14 +82,76 @@ func (e *Engine) readParquet(ctx context.Context, sources []source, o *ReadOptio
 		return nil, err
 	}
 	var promised int64
-	if err := e.queryRow(ctx, "SELECT coalesce(sum(num_rows), 0)::BIGINT FROM parquet_file_metadata(["+strings.Join(quoted, ", ")+"])", &promised); err != nil {
+	if err := e.queryRow(ctx, promise, &promised); err != nil {
 		return nil, parquetError(ctx, sources[0].name, err)
 	}
 	if promised != t.rows {
 		e.drop(store)
-		return nil, assay.Errorf(assay.Rejected, "%s says that it holds %d rows but %d can be read", sources[0].name, promised, t.rows)
+		return nil, brokenPromise(&sources[0], promised, t.rows)
 	}
 	return t, nil
+}
+
+func brokenPromise(s *source, promised, rows int64) error {
+	return assay.Errorf(assay.Rejected, "%s says that it holds %d rows but %d can be read", s.name, promised, rows)
+}
+
+// rowNumber is the column that the engine adds to a Parquet file when it is asked to number the rows.
+const rowNumber = "file_row_number"
+
+func numbersRows(column string) bool { return strings.EqualFold(column, rowNumber) }
+
+// view makes t the relation over one file that is not loaded. selects are expressions over the file, named c0, c1, … in the order of fields.
+func (t *Table) view(ctx context.Context, link string, fields []assay.Field, selects []string, promise string) error {
+	from := "read_parquet(" + Literal(link) + ", " + rowNumber + "=true, hive_partitioning=false)"
+	s := &t.sources[0]
+	columns := make([]string, 0, len(fields)+1)
+	columns = append(columns, rowNumber+" AS _row")
+	t.relation, t.fields, t.index = t.engine.name("v"), fields, make(map[string]int, len(fields))
+	for i, f := range fields {
+		t.index[f.Name] = i
+		columns = append(columns, strings.TrimSuffix(selects[i], fmt.Sprintf(" AS c%d", i))+" AS "+Ident(f.Name))
+	}
+	if err := t.engine.exec(ctx, "CREATE VIEW "+t.relation+" AS SELECT "+strings.Join(columns, ", ")+" FROM "+from); err != nil {
+		return parquetError(ctx, s.name, err)
+	}
+	var promised int64
+	if err := t.engine.queryRow(ctx, promise, &promised); err != nil {
+		return parquetError(ctx, s.name, err)
+	}
+	if err := t.engine.queryRow(ctx, "SELECT count(*) FROM "+t.relation, &t.rows); err != nil {
+		return parquetError(ctx, s.name, err)
+	}
+	if promised != t.rows {
+		return brokenPromise(s, promised, t.rows)
+	}
+	return s.changed()
+}
+
+// ReadError says of an error of statements over t what it means. Of a table that is read in place, it is rejected when the file changed
+// since it was opened, whatever err is, and when the file cannot be read as a whole. Everything else is returned as it is, nil included.
+func (t *Table) ReadError(ctx context.Context, err error) error {
+	if !t.inPlace || ctx.Err() != nil {
+		return err
+	}
+	if changed := t.Unchanged(); changed != nil || err == nil {
+		return changed
+	}
+	counts := make([]string, len(t.fields))
+	for i, f := range t.fields {
+		counts[i] = "count(" + Ident(f.Name) + ")"
+	}
+	r, bad := t.Query(ctx, "SELECT "+strings.Join(counts, ", ")+" FROM "+t.relation)
+	if bad == nil {
+		for r.Next() {
+		}
+		bad = r.Err()
+		r.Close()
+	}
+	if bad != nil {
+		return parquetError(ctx, t.sources[0].name, bad)
+	}
+	return err
 }
 
 // wholeParquet looks for the magic bytes at both ends of the file.

@@ -23,7 +23,13 @@ type Table struct {
 	format   string
 	sources  []source
 	notes    []Note
+	inPlace  bool
 }
+
+// InPlace reports whether statements read the table's file, a Parquet file, instead of what was loaded of it: so it is with
+// Options.InPlace, for one file with fewer columns than WideColumns. Only the columns that a statement names are read, and damage in them
+// is found then. Whoever draws a conclusion hands what came of the statements, nil included, to ReadError first.
+func (t *Table) InPlace() bool { return t.inPlace }
 
 // A Note tells what a person should know about how a column was read. It holds no value of the data.
 type Note struct {
