@@ -1,9 +1,9 @@
 // Package table turns every source of rows into one relation that DuckDB runs, and holds all of DuckDB.
 //
 // A source (CSV, JSON, JSON Lines, Parquet; a file, a folder, a glob, standard input, a frame in memory) is read once into a private
-// database (but see Table.InPlace). Nothing that happens to the file afterwards changes the table, and a file that changes while it is read is an error. Text
-// is typed by looking at every row, never a sample, and the records that a scanner of our own counts are reconciled with the rows that
-// DuckDB loaded, so that rows cannot be lost in silence.
+// database; Table.InPlace is the exception. Nothing that happens to the file afterwards changes the table, and a file that changes while
+// it is read is an error. Text is typed by looking at every row, never a sample, and the records that a scanner of our own counts are
+// reconciled with the rows that DuckDB loaded, so that rows cannot be lost in silence.
 //
 // The database cannot reach the network, loads no extension, and can touch no file outside its own directory; its configuration is
 // locked before the first source is opened. Data larger than the memory limit spills to that directory, which Close removes.
