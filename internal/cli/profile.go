@@ -363,6 +363,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			fmt.Fprintf(w, "      → %s\n", al.Advice)
 		}
 	}
+	tryExclude(w, r)
 	for _, l := range r.Limits {
 		fmt.Fprintf(w, "limit: %s\n", l)
 	}
@@ -404,6 +405,19 @@ func printable(s string, n int) string {
 	return s
 }
 
+// tryExclude says how to leave out the columns that seem to give the target away.
+func tryExclude(w io.Writer, r *dataset.ProfileReport) {
+	var columns []string
+	for _, al := range r.Alerts {
+		if al.Code == "leakage" || al.Code == "leakage_suspected" {
+			columns = append(columns, al.Columns...)
+		}
+	}
+	if len(columns) > 0 {
+		fmt.Fprintf(w, "Try: data.exclude: [%s] in assay.yaml, unless known before the prediction is made\n", strings.Join(columns, ", "))
+	}
+}
+
 // printAlerts says in a few lines what a profile found, and writes its page.
 func (s *session) printAlerts(r assay.Record, report *dataset.ProfileReport) error {
 	dir, err := s.reports()
@@ -421,6 +435,7 @@ func (s *session) printAlerts(r assay.Record, report *dataset.ProfileReport) err
 		}
 		fmt.Fprintf(s.Stdout, "  %s: %s\n", strings.ReplaceAll(al.Code, "_", " "), printable(al.Message, 160))
 	}
+	tryExclude(s.Stdout, report)
 	fmt.Fprintf(s.Stdout, "report %s\n", s.shown(path))
 	return nil
 }

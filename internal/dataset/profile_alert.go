@@ -209,7 +209,9 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 			}
 			continue
 		case KindIdentifier:
-			note("identifier", e.Name, 0.5)
+			if !slices.Contains(p.options.Key, e.Name) { // a key is one on purpose
+				note("identifier", e.Name, 0.5)
+			}
 		case KindCode:
 			if i != p.target {
 				note("codes", e.Name, 0.3)

@@ -24,6 +24,7 @@ const maxCost = 1_000_000
 //	defined(e)         the estimate has a value and both ends of its interval
 //	estimate(e)        the estimate as a person reads it
 //	number(x)          a number in at most four significant digits
+//	count(x)           a whole number with thousands separated
 func environment() (*cel.Env, error) {
 	opts := append(
 		manifest.ExpressionLimits(),
@@ -34,6 +35,7 @@ func environment() (*cel.Env, error) {
 		cel.Function("above", cel.Overload("above_map_dyn", []*cel.Type{cel.DynType, cel.DynType}, cel.StringType, cel.BinaryBinding(above))),
 		cel.Function("defined", cel.Overload("defined_map", []*cel.Type{cel.DynType}, cel.BoolType, cel.UnaryBinding(defined))),
 		cel.Function("number", cel.Overload("number_dyn", []*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(numberText))),
+		cel.Function("count", cel.Overload("count_dyn", []*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(countText))),
 	)
 	for _, v := range variables {
 		opts = append(opts, cel.Variable(v, cel.DynType))
@@ -103,6 +105,14 @@ func defined(v ref.Val) ref.Val {
 
 func numberText(v ref.Val) ref.Val {
 	return types.String(assay.FormatNumber(float(v), math.NaN()))
+}
+
+func countText(v ref.Val) ref.Val {
+	x := float(v)
+	if !(math.Abs(x) < 1<<53) { // NaN as well
+		return types.String("undefined")
+	}
+	return types.String(assay.FormatCount(int64(x)))
 }
 
 // verdictOf reads the answer of a rule.

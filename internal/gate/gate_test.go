@@ -328,6 +328,25 @@ func TestWaiver(t *testing.T) {
 	}
 }
 
+// TestHintOfAFailure holds that a comparison which was made and says no is not answered with: make it.
+func TestHintOfAFailure(t *testing.T) {
+	f := complete(t)
+	at(f, "comparison")["verdict"] = "fail"
+	if r := rule(judge(t, Default(), assay.StageStaging, f), "comparison"); r.Hint != "a version that is worse should not ship; improve it, then assay eval --final and assay compare" {
+		t.Errorf("the hint of a failed comparison is %q", r.Hint)
+	}
+	at(f, "comparison")["current"] = false
+	at(f, "comparison")["verdict"] = "pass"
+	at(f, "validation")["rows"] = 68785.0
+	j := judge(t, Default(), assay.StageStaging, f)
+	if r := rule(j, "comparison"); r.Verdict != assay.Undetermined || r.Hint != "assay compare" {
+		t.Errorf("a comparison that is out of date is %s, with the hint %q", r.Verdict, r.Hint)
+	}
+	if r := rule(j, "data"); r.Verdict != assay.Pass || !strings.Contains(r.Reason, "validation of 68,785 rows") {
+		t.Errorf("the rule data is %s: %s", r.Verdict, r.Reason)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{"", "name is empty"},

@@ -123,8 +123,11 @@ func (f *Facts) apply(env *cel.Env, r Rule) assay.RuleResult {
 			res.Reason = why
 		}
 	}
-	if res.Verdict == assay.Pass {
+	switch {
+	case res.Verdict == assay.Pass:
 		res.Hint = ""
+	case res.Verdict == assay.Fail && r.HintFailed != "":
+		res.Hint = r.HintFailed
 	}
 	return res
 }

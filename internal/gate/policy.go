@@ -40,6 +40,8 @@ type Rule struct {
 	Reason string `yaml:"reason,omitempty" json:"reason,omitempty"`
 	// Hint is the next command when the rule does not pass.
 	Hint string `yaml:"hint,omitempty" json:"hint,omitempty"`
+	// HintFailed takes the place of Hint when the rule says fail: what was done need not be done again; optional.
+	HintFailed string `yaml:"hint_failed,omitempty" json:"hint_failed,omitempty"`
 }
 
 //go:embed default.yaml

@@ -85,7 +85,9 @@ func short(v float64) string {
 	switch {
 	case v == 0:
 		return "0"
-	case a >= 1e6 || a < 1e-3:
+	case a >= 10_000 && a < 1e7:
+		return assay.FormatCount(int64(math.Round(v)))
+	case a >= 1e7 || a < 1e-3:
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 5, 64)

@@ -106,6 +106,9 @@ func (p *evaluationPage) slices() {
 	judged := 0
 	for _, s := range p.E.Slices {
 		row := ForestRow{Label: fmt.Sprintf("%s (%s)", s.Name, assay.FormatCount(s.Count)), Estimate: assay.Undefined("too few rows", s.Count), Verdict: s.Verdict}
+		if s.Reason != "" && len(s.Metrics) == 0 {
+			row.Estimate = assay.Undefined(s.Reason, s.Count)
+		}
 		for _, m := range s.Metrics {
 			if m.Name == p.E.Primary {
 				row.Estimate = m.Estimate

@@ -158,6 +158,9 @@ func significant(v assay.Number) string {
 	case x == math.Trunc(x) && math.Abs(x) < 1e15:
 		return assay.FormatCount(int64(x))
 	}
+	if a := math.Abs(x); a >= 10_000 && a < 1e15 { // five digits and more are whole
+		return assay.FormatCount(int64(math.Round(x)))
+	}
 	return fmt.Sprintf("%.5g", x)
 }
 

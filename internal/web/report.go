@@ -82,6 +82,9 @@ func functions() template.FuncMap {
 			if math.IsNaN(float64(v)) {
 				return "–"
 			}
+			if math.Abs(float64(v)) >= 10_000 {
+				return significant(v)
+			}
 			return strconv.FormatFloat(float64(v), 'f', 3, 64)
 		},
 		"meter": func(n, of int64) template.HTML {

@@ -1,0 +1,53 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/cli"
+)
+
+// TestDemoAsJSON does the whole demo: one document on the standard output, nothing beside it, and the exit status that each step had.
+func TestDemoAsJSON(t *testing.T) {
+	if os.Getenv("ASSAY_TEST_FULL") != "1" {
+		t.Skip("set ASSAY_TEST_FULL=1")
+	}
+	dir := t.TempDir()
+	var out, errs strings.Builder
+	status := cli.Main(t.Context(), []string{"demo", "--json"}, cli.World{Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Env: os.Getenv, Now: assaytest.Clock()})
+	if status != 0 || errs.String() != "" {
+		t.Fatalf("exit status %d, beside the document: %q", status, errs.String())
+	}
+	var got struct {
+		Schema, Folder string
+		Steps          []struct {
+			Command, Why string
+			Exit         int
+		}
+	}
+	dec := json.NewDecoder(strings.NewReader(out.String()))
+	if err := dec.Decode(&got); err != nil || dec.More() {
+		t.Fatalf("not one JSON document: %v\n%.400s", err, out.String())
+	}
+	if got.Schema != "assay.demo/1" || got.Folder != "assay-demo" || len(got.Steps) < 20 {
+		t.Fatalf("schema %s, folder %s, %d steps", got.Schema, got.Folder, len(got.Steps))
+	}
+	refused := 0
+	for _, s := range got.Steps {
+		if strings.HasPrefix(s.Command, "assay promote") && s.Exit == 3 {
+			refused++
+		}
+	}
+	if last := got.Steps[len(got.Steps)-1]; refused != 2 || last.Command != "assay fsck" || last.Exit != 0 {
+		t.Errorf("%d promotions refused, the last step is %v", refused, last)
+	}
+	for _, f := range []string{"profile.html", "schema.json", filepath.Join(".assay", "reports")} {
+		if _, err := os.Stat(filepath.Join(dir, "assay-demo", f)); err != nil {
+			t.Error(err)
+		}
+	}
+}
