@@ -428,7 +428,7 @@ func (s *session) printAlerts(r assay.Record, report *dataset.ProfileReport) err
 	if err := s.profilePage(path, s.p.Name, r, report); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stdout, "%s rows, %d columns, %d findings; %s\n", assay.FormatCount(report.Rows), report.Columns, len(report.Alerts), report.Scope)
+	fmt.Fprintf(s.Stdout, "%s rows, %d columns, %d finding%s; %s\n", assay.FormatCount(report.Rows), report.Columns, len(report.Alerts), map[bool]string{false: "s"}[len(report.Alerts) == 1], report.Scope)
 	for i, al := range report.Alerts {
 		if i == 3 {
 			break

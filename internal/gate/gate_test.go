@@ -331,13 +331,13 @@ func TestWaiver(t *testing.T) {
 // TestHintOfAFailure holds that a comparison which was made and says no is not answered with: make it.
 func TestHintOfAFailure(t *testing.T) {
 	f := complete(t)
-	at(f, "comparison")["verdict"] = "fail"
+	f.values["comparison"].(map[string]any)["verdict"] = "fail"
 	if r := rule(judge(t, Default(), assay.StageStaging, f), "comparison"); r.Hint != "a version that is worse should not ship; improve it, then assay eval --final and assay compare" {
 		t.Errorf("the hint of a failed comparison is %q", r.Hint)
 	}
-	at(f, "comparison")["current"] = false
-	at(f, "comparison")["verdict"] = "pass"
-	at(f, "validation")["rows"] = 68785.0
+	f.values["comparison"].(map[string]any)["current"] = false
+	f.values["comparison"].(map[string]any)["verdict"] = "pass"
+	f.values["validation"].(map[string]any)["rows"] = 68785.0
 	j := judge(t, Default(), assay.StageStaging, f)
 	if r := rule(j, "comparison"); r.Verdict != assay.Undetermined || r.Hint != "assay compare" {
 		t.Errorf("a comparison that is out of date is %s, with the hint %q", r.Verdict, r.Hint)
