@@ -44,3 +44,5 @@ expect 0 "$assay" eval --final --reason 'the same forest, handed over as predict
 expect 0 "$assay" register
 expect 0 "$assay" fsck
 echo "python: the life of a scikit-learn model, as ONNX and as predictions, passed"
+
+"$root/scripts/serving_clients.sh"

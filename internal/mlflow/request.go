@@ -29,6 +29,7 @@ const (
 func readJSON(c *serve.Call) (reply, error) {
 	r := &c.Reader
 	r.Reset(c.Body, 0)
+	r.AllowNaN() // as MLflow's own client writes the missing numbers of a DataFrame
 	out := reply{}
 	if r.Kind() != schema.JSONObject {
 		if _, ok := r.Skip(); ok && r.End() {

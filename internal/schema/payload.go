@@ -181,6 +181,15 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 	case 'n':
 		c.kind = cellNull
 		return t.word("null")
+	case 'N':
+		if !t.nan {
+			_, _, ok := t.num()
+			return ok
+		}
+		if f.kind == assay.TypeNumber || f.kind == assay.TypeInteger {
+			c.kind = cellNull
+		}
+		return t.word("NaN")
 	case 't', 'f':
 		if f.kind == assay.TypeBoolean {
 			c.kind = cellBool

@@ -35,6 +35,10 @@ func (r *Reader) Reset(b []byte, depth int) {
 	r.depth = depth
 }
 
+// AllowNaN makes the word NaN, which is not JSON but which Python's json module writes, a missing value of a column of numbers, until
+// the next Reset. Infinity stays a fault.
+func (r *Reader) AllowNaN() { r.t.nan = true }
+
 // Err returns what is wrong with the text as an error of code assay.Invalid that names the place and no content, or nil.
 func (r *Reader) Err() error {
 	if r.t.fault == "" {

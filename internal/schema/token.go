@@ -13,6 +13,7 @@ type tokenizer struct {
 	b       []byte
 	i       int
 	scratch []byte // strings with escapes are unescaped into it
+	nan     bool   // the word NaN is a missing number
 	fault   string // what is wrong, once something is
 }
 
@@ -275,6 +276,10 @@ func (t *tokenizer) skip(depth int) bool {
 		return t.word("false")
 	case 'n':
 		return t.word("null")
+	case 'N':
+		if t.nan {
+			return t.word("NaN")
+		}
 	}
 	_, _, ok := t.num()
 	return ok
