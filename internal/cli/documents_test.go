@@ -19,6 +19,7 @@ import (
 	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/gate"
+	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/store"
 )
@@ -176,6 +177,28 @@ func jsonDocuments() []jsonDocument {
 			Absent  []string         `json:"absent"`  // watched columns that the data does not have
 			Verdict assay.Verdict    `json:"verdict"` // fail: a window moved; undetermined: one could not be judged
 		}{}},
+		{"assay.alerts/1", "alert list", struct {
+			Alerts []alertAnswer `json:"alerts"` // open ones, or all
+			Outbox monitor.Tally `json:"outbox"`
+		}{}},
+		{"assay.alert/1", "alert show, alert ack, alert mute, alert resolve", struct {
+			Key     string        `json:"key"`     // of the incident
+			Version string        `json:"version"` // NAME:NUMBER
+			States  []alertAnswer `json:"states"`  // oldest first
+		}{}},
+		{"assay.alert.send/1", "alert send", struct {
+			Changed  []string      `json:"changed"`  // keys of incidents
+			Messages []sentMessage `json:"messages"` // that were tried
+			Outbox   monitor.Tally `json:"outbox"`
+		}{}},
+		{"assay.monitor.test_fire/1", "monitor test-fire", struct {
+			Evidence assay.Digest   `json:"evidence"` // id of the test
+			TestFire assay.TestFire `json:"test_fire"`
+		}{}},
+		{"assay.monitor.export/1", "monitor export prometheus, monitor export grafana", struct {
+			Format  string `json:"format"`  // prometheus, grafana
+			Content string `json:"content"` // of the file
+		}{}},
 		{"assay.evidence.list/1", "evidence list", struct {
 			Evidence []assay.Record `json:"evidence"` // newest first
 		}{}},
@@ -288,6 +311,8 @@ func TestDocuments(t *testing.T) {
 		{0, "evidence graph people"},
 		{0, "fsck"},
 		{0, "evidence checkpoint"},
+		{0, "alert list"},
+		{0, "alert send"},
 		{1, "eval nothing"},
 		{2, "eval --wrong"},
 	} {
@@ -353,7 +378,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	// what a short life does not print has scripts of its own
-	elsewhere := []string{"assay.demo/1", "assay.restore/1", "assay.rollback/1", "assay.log.query/1"}
+	elsewhere := []string{"assay.alert/1", "assay.monitor.test_fire/1", "assay.monitor.export/1", "assay.demo/1", "assay.restore/1", "assay.rollback/1", "assay.log.query/1"}
 	for name := range forms {
 		if !seen[name] && !slices.Contains(elsewhere, name) {
 			t.Errorf("no command printed %s", name)

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) monitorCommand() *cobra.Command {
-	c := &cobra.Command{Use: "monitor", Short: "Watch a version: plan, replay past traffic, judge its windows, report"}
+	c := &cobra.Command{Use: "monitor", Short: "Watch a version: plan, replay past traffic, judge its windows, report, test-fire its alerts, export"}
 	plan := &cobra.Command{
 		Use: "plan [VERSION]", Short: "Freeze the references of a version and derive the thresholds from the false alarms a year that are tolerated",
 		Long: `Write the plan of a version: what its traffic is held against, and how. Features are held against the training part, predictions and
@@ -52,7 +52,7 @@ The exit status is 3 when something moved, or when a window could not be judged.
 	f.StringVar(&q.model, "model", "", "`version` to use (NAME:NUMBER); the newest without it")
 	f.StringVar(&q.by, "by", "", "`column` that says when a row came; monitor.time or data.time without it")
 	f.StringVar(&q.window, "window", "", "try windows of this `length` instead of those of the plan; nothing is recorded")
-	c.AddCommand(plan, replay)
+	c.AddCommand(plan, replay, a.monitorTestFireCommand(), a.monitorExportCommand())
 	return c
 }
 
@@ -116,6 +116,9 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	if err := s.p.Monitor.people(s.p, &p); err != nil {
 		return rec, none, nil, err
 	}
+	if p.Channels, err = s.planChannels(ctx); err != nil {
+		return rec, none, nil, err
+	}
 	for _, b := range made.Documents {
 		if _, err := s.keepBytes(ctx, b); err != nil {
 			return rec, none, nil, err
@@ -172,7 +175,7 @@ func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.M
 	return e.ID, nil
 }
 
-// people fills in labels, channels and alerts.
+// people fills in labels and alerts.
 func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
 	if l := c.Labels; l != nil {
 		m.Labels = &assay.LabelPlan{Join: l.Join, MinCoverage: l.MinCoverage}
@@ -190,18 +193,8 @@ func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
 			m.Labels.WithinSeconds = n
 		}
 	}
-	m.Channels, m.Alerts = channelPlans(c.Channels), alertPlans(c.Alerts)
+	m.Alerts = alertPlans(c.Alerts)
 	return nil
-}
-
-// channelPlans are the channels of the project as a plan states them: told apart by their type and by the place that holds their address.
-func channelPlans(channels map[string]ChannelConfig) []assay.Channel {
-	out := []assay.Channel{}
-	for _, name := range sortedKeys(channels) {
-		x := channels[name]
-		out = append(out, assay.Channel{Name: name, Type: x.Type, Target: monitor.Endpoint{Type: x.Type, Address: x.Address}.Target(nil)})
-	}
-	return out
 }
 
 func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, excluded []string) {

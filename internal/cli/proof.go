@@ -126,6 +126,9 @@ func (s *session) gather(ctx context.Context, d *registry.Dossier) error {
 			return err
 		}
 	}
+	if d.Incident, err = s.staleIncident(ctx, model); err != nil {
+		return err
+	}
 	waivers, err := s.st.Find(ctx, store.Query{Kind: assay.KindWaiver, Subject: model})
 	if err != nil {
 		return err

@@ -275,7 +275,7 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 	inference.Routes(mux)
 	(&kserve.V1{Server: server}).Routes(mux)
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(server)
+	reg.MustRegister(server, &alertGauges{s: s})
 	if log != nil {
 		reg.MustRegister(log)
 	}

@@ -264,34 +264,58 @@ type Case struct {
 // Open reports whether the incident is not resolved.
 func (c *Case) Open() bool { return c != nil && c.Incident.State != assay.AlertResolved }
 
-// Cases makes cases of the alert evidence of a model, in the order of the journal: the newest state of every incident, oldest incident
-// first. Of a record whose state before is missing the record alone counts.
-func Cases(records []assay.Record) ([]Case, error) {
+// A Change is one step in the life of an incident.
+type Change struct {
+	Before *assay.Incident // nil for the first
+	Case
+}
+
+// Changes makes the lives of incidents of the alert evidence of a model, which comes in the order of the journal. Of two records that follow the same
+// state, as two processes may write them at once, the first counts and the other is left out.
+func Changes(records []assay.Record) ([]Change, error) {
 	at := map[string]int{}
-	var out []Case
+	var out []Change
 	for _, r := range records {
 		in, err := assay.Decode[assay.Incident](r.Evidence)
 		if err != nil {
 			return nil, err
 		}
-		c := Case{ID: r.ID, Seq: r.Entry.Seq, At: r.Entry.At, Incident: in}
-		i, ok := at[in.Key]
-		if !ok {
-			at[in.Key] = len(out)
-			if in.State == assay.AlertFiring {
-				c.Fired = c.At
+		c := Change{Case: Case{ID: r.ID, Seq: r.Entry.Seq, At: r.Entry.At, Incident: in}}
+		if in.State == assay.AlertFiring {
+			c.Fired = c.At
+		}
+		if i, ok := at[in.Key]; ok {
+			if in.Previous != out[i].ID {
+				continue
 			}
-			out = append(out, c)
+			before := out[i].Incident
+			c.Before = &before
+			if in.State != assay.AlertFiring || before.State == assay.AlertFiring {
+				c.Fired = out[i].Fired
+			}
+		} else if in.Previous != "" {
 			continue
 		}
-		if before := out[i]; in.State == assay.AlertFiring && before.Incident.State != assay.AlertFiring {
-			c.Fired = c.At
-		} else {
-			c.Fired = before.Fired
-		}
-		out[i] = c
+		at[in.Key] = len(out)
+		out = append(out, c)
 	}
 	return out, nil
+}
+
+// Cases are the newest states of the incidents, oldest incident first.
+func Cases(changes []Change) []Case {
+	at := map[string]int{}
+	var out []Case
+	for _, c := range changes {
+		i, ok := at[c.Incident.Key]
+		if !ok {
+			at[c.Incident.Key] = len(out)
+			out = append(out, c.Case)
+			continue
+		}
+		out[i] = c.Case
+	}
+	return out
 }
 
 // Newest returns the newest case of an alert under a plan, and the journal entry up to which findings were dealt with: that of the newest

@@ -108,6 +108,23 @@ func Notices(alert assay.AlertPlan, before *assay.Incident, c Case, model assay.
 	return out
 }
 
+// AliveNotices are what Alertmanagers must hear again and again of an incident that is not resolved, so that they do not take it for ended: one for every such
+// channel that was told of it.
+func AliveNotices(plan assay.Monitor, alert assay.AlertPlan, c Case, model assay.Digest, version string) []Notice {
+	if !c.Open() || c.Incident.Step == 0 {
+		return nil
+	}
+	told := c
+	told.Incident.State = assay.AlertFiring
+	out := Notices(alert, nil, told, model, version)
+	for i := range out {
+		out[i].State = c.Incident.State
+	}
+	return slices.DeleteFunc(out, func(n Notice) bool {
+		return !slices.ContainsFunc(plan.Channels, func(ch assay.Channel) bool { return ch.Name == n.Channel && ch.Type == TypeAlertmanager })
+	})
+}
+
 // TestNotices are the notices of a test of a plan: one for every channel of every step of every alert.
 func TestNotices(plan assay.Monitor, monitor, model assay.Digest, version, challenge string, now time.Time) []Notice {
 	var out []Notice

@@ -110,11 +110,11 @@ type story struct {
 }
 
 func (s *story) cases(t rapid.TB) []Case {
-	cs, err := Cases(s.records)
+	cs, err := Changes(s.records)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cs
+	return Cases(cs)
 }
 
 func (s *story) put(t rapid.TB, in assay.Incident) {
@@ -247,6 +247,31 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// TestChangesForked: of two records that follow the same state the first counts.
+func TestChangesForked(t *testing.T) {
+	s := &story{alert: driftAlert, now: start}
+	f := []Finding{driftOf(1, 1, assay.Fail), driftOf(2, 2, assay.Fail)}
+	s.advance(t, f)
+	c := s.newest(t)
+	ack, err := Acknowledge(c, Note{"Ada", "looking into it"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, ack)
+	late, changed := Advance(plan, s.alert, c, Condition{}, s.now.Add(time.Hour)) // by a process that has not seen it
+	if !changed || late.Step != 3 {
+		t.Fatalf("%v %+v", changed, late)
+	}
+	payload, err := json.Marshal(late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.records = append(s.records, assay.Record{ID: id("late"), Evidence: assay.Evidence{Kind: assay.KindAlert, Payload: payload}, Entry: assay.Entry{Seq: 1e6, At: s.now}})
+	if got := s.newest(t); got.Incident.State != assay.AlertAcknowledged {
+		t.Errorf("the state is %s", got.Incident.State)
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 // TestAlertProperties drives an alert through arbitrary windows, restatements, times and people, and holds what was told against what
@@ -315,7 +340,7 @@ func TestAlertProperties(t *testing.T) {
 			}
 		}
 		states := map[string]string{}
-		cs, _ := Cases(s.records)
+		cs := s.cases(t)
 		for _, c := range cs {
 			states[c.Incident.Key] = c.Incident.State
 		}

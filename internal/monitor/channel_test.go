@@ -320,7 +320,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	a, b := Endpoint{Type: TypeSlack, Address: "https://a"}, Endpoint{Type: TypeSlack, Address: "https://b"}
 	key, other := []byte("key"), []byte("other")
-	if a.Target(key) != a.Target(key) || a.Target(key) == b.Target(key) || a.Target(key) == a.Target(other) {
+	if a.Target(key) != (Endpoint{Name: "another", Type: TypeSlack, Address: "https://a", Secret: "x"}).Target(key) || a.Target(key) == b.Target(key) || a.Target(key) == a.Target(other) {
 		t.Error("a target tells apart what is the same, or does not what is not")
 	}
 	if u := (Endpoint{Type: TypeAlertmanager, Address: "http://am:9093/prefix/"}).url(); u != "http://am:9093/prefix/api/v2/alerts" {

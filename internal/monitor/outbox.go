@@ -63,7 +63,7 @@ type Outbox struct {
 	trace func(step string) // tests stop the process there
 }
 
-var outboxFolders = []string{"queue", "busy", "sent", "dead", "tmp"}
+var outboxFolders = []string{"queue", "busy", "sent", "dead", "tmp", "alive"}
 
 // OpenOutbox opens the outbox in dir and makes it if needed. It returns Unavailable when the directory cannot be made.
 func OpenOutbox(dir string, clock func() time.Time) (*Outbox, error) {
@@ -426,5 +426,35 @@ func (o *Outbox) Prune() error {
 			}
 		}
 	}
+	for _, sub := range []string{"tmp", "alive"} {
+		entries, err := os.ReadDir(filepath.Join(o.dir, sub))
+		if err != nil {
+			return o.fault("cannot be read", err)
+		}
+		for _, e := range entries {
+			if fi, err := e.Info(); err == nil && fi.ModTime().Before(old) {
+				_ = os.Remove(filepath.Join(o.dir, sub, e.Name())) // the next time
+			}
+		}
+	}
 	return nil
+}
+
+// Alive reports whether something of that name is due that happens every so often, and notes that it happens now. Names are ids of notices. Nothing
+// depends on it but how often: it is not made durable.
+func (o *Outbox) Alive(id string, every time.Duration) (bool, error) {
+	if !validID(id) {
+		return false, assay.Errorf(assay.Invalid, "%.40q is no id of a notice", id)
+	}
+	path := filepath.Join(o.dir, "alive", id)
+	now := o.clock().Unix()
+	if b, err := os.ReadFile(path); err == nil {
+		if last, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && last <= now && now-last < int64(every/time.Second) {
+			return false, nil
+		}
+	}
+	if err := os.WriteFile(path, []byte(strconv.FormatInt(now, 10)), 0o600); err != nil {
+		return false, o.fault("cannot be written", err)
+	}
+	return true, nil
 }

@@ -331,6 +331,14 @@ func (d *Dossier) operation() Section {
 			t.add(x.ID, textf("alert %s, %s", a.Name, a.Severity), textf("%d steps of escalation", len(a.Steps)))
 		}
 	}
+	if x := d.Incident; x != nil {
+		v := x.Value
+		said := "since window " + assay.FormatCount(v.Since.Number)
+		if len(v.Causes) > 0 {
+			said += ": " + v.Causes[0].Message
+		}
+		t.add(x.ID, textf("incident %s, %s", v.Key, v.Severity), text(said))
+	}
 	return Section{Key: "operation", Title: "Operation", Blocks: []Block{{Table: t}}}
 }
 

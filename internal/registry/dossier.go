@@ -61,6 +61,7 @@ type Dossier struct {
 	Serving    *Fact[assay.Serving]
 	Monitor    *Fact[assay.Monitor]
 	TestFire   *Fact[assay.TestFire] // of the plan in Monitor
+	Incident   *Fact[assay.Incident] // the newest that made the card stale, in the state in which it did
 	Waivers    []Fact[assay.Waiver]
 	Say        Statements
 }
@@ -116,6 +117,9 @@ func (d *Dossier) Facts() []Named {
 // makes no card stale: the card cites the plan.
 func (d *Dossier) cited() []Named {
 	out := slices.DeleteFunc(d.Facts(), func(n Named) bool { return n.Name == "test_fire" })
+	if d.Incident != nil {
+		out = append(out, Named{"incident", d.Incident.ID})
+	}
 	for _, w := range d.Waivers {
 		out = append(out, Named{"waiver", w.ID})
 	}

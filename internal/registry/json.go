@@ -31,6 +31,7 @@ func WriteJSON(d *Dossier) ([]byte, error) {
 	put("comparison", d.Comparison != nil, d.Comparison)
 	put("serving", d.Serving != nil, d.Serving)
 	put("monitor", d.Monitor != nil, d.Monitor)
+	put("incident", d.Incident != nil, d.Incident)
 	waivers := d.Waivers
 	if waivers == nil {
 		waivers = []Fact[assay.Waiver]{}

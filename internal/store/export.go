@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -344,6 +345,18 @@ func (s *SQLite) key(ctx context.Context) (*signer, error) {
 	}
 	k, err = s.readKey()
 	return k, fault("the signing key cannot be read", err)
+}
+
+// Secret returns 32 bytes that only those know who may read the store's key, other ones for every purpose: for digests that tell things apart
+// without saying what they are. The key is made on first use.
+func (s *SQLite) Secret(ctx context.Context, purpose string) ([]byte, error) {
+	k, err := s.key(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := hmac.New(sha256.New, k.private.Seed())
+	m.Write([]byte("assay secret\n" + purpose))
+	return m.Sum(nil), nil
 }
 
 // writeKey writes a file that only its owner reads, whole or not at all.

@@ -1,0 +1,459 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/registry"
+	"github.com/assay-ml/assay/internal/store"
+)
+
+// retold is how far back alerts are looked at for messages that were never put into the outbox, because the process that should have was
+// killed. It is shorter than the outbox remembers what it sent.
+const retold = monitor.KeepSettled / 4
+
+const maxSecretFile = 16 << 10
+
+// secretAt reads what env:NAME or file:PATH holds.
+func (s *session) secretAt(key, ref string) (string, error) {
+	kind, what, _ := strings.Cut(ref, ":")
+	switch kind {
+	case "":
+		return "", nil
+	case "env":
+		if v := s.Env(what); v != "" {
+			return v, nil
+		}
+		return "", assay.Errorf(assay.NotFound, "%s: the environment has no %s", key, what).Try("export %s=…", what)
+	case "file":
+		f, err := os.Open(s.p.Path(what))
+		if err != nil {
+			return "", assay.Errorf(assay.NotFound, "%s: file %s cannot be read: %w", key, what, bare(err))
+		}
+		defer f.Close()
+		b, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
+		if err != nil {
+			return "", assay.Errorf(assay.Unavailable, "%s: file %s cannot be read: %w", key, what, bare(err))
+		}
+		return strings.TrimSpace(string(b)), nil
+	}
+	return "", assay.Errorf(assay.Invalid, "%s is not env:NAME or file:PATH", key)
+}
+
+// endpoint is where a channel leads now.
+func (s *session) endpoint(name string, c ChannelConfig) (monitor.Endpoint, error) {
+	e := monitor.Endpoint{Name: name, Type: c.Type}
+	var err error
+	if e.Address, err = s.secretAt("monitor.channels."+name+".address", c.Address); err != nil {
+		return e, err
+	}
+	if e.Secret, err = s.secretAt("monitor.channels."+name+".secret", c.Secret); err != nil {
+		return e, err
+	}
+	if e.Address == "" && e.Type == monitor.TypePagerDuty {
+		e.Address = monitor.PagerDutyAddress
+	}
+	return e, e.Check()
+}
+
+// planChannels are the channels of the project as a plan states them. A plan may be made where the addresses are not known; such a channel reaches nobody
+// until the plan is made where they are.
+func (s *session) planChannels(ctx context.Context) ([]assay.Channel, error) {
+	out := []assay.Channel{}
+	for _, name := range sortedKeys(s.p.Monitor.Channels) {
+		key, err := s.st.Secret(ctx, "channels")
+		if err != nil {
+			return nil, err
+		}
+		c := s.p.Monitor.Channels[name]
+		e, err := s.endpoint(name, c)
+		switch {
+		case assay.CodeOf(err) == assay.NotFound:
+			s.say("%v: the plan is made without knowing where channel %s leads", err, name)
+			e = monitor.Endpoint{Type: c.Type, Address: c.Address}
+		case err != nil:
+			return nil, err
+		}
+		out = append(out, assay.Channel{Name: name, Type: e.Type, Target: e.Target(key)})
+	}
+	return out, nil
+}
+
+// A desk is where alerts of a project are handled: it reads and writes incidents, and has the outbox.
+type desk struct {
+	*session
+	outbox   *monitor.Outbox
+	courier  *monitor.Courier
+	channels map[string]ChannelConfig
+	key      []byte
+}
+
+func (s *session) desk(ctx context.Context) (*desk, error) {
+	key, err := s.st.Secret(ctx, "channels")
+	if err != nil {
+		return nil, err
+	}
+	o, err := monitor.OpenOutbox(filepath.Join(s.p.Path(s.p.Store), "outbox"), s.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &desk{session: s, outbox: o, courier: &monitor.Courier{Clock: s.Now}, channels: s.p.Monitor.Channels, key: key}, nil
+}
+
+// send makes one attempt to deliver a notice to the channel as the project has it now. A channel that leads elsewhere than the plan says is not told.
+func (d *desk) send(ctx context.Context, n monitor.Notice, plan assay.Monitor) monitor.Answer {
+	c, ok := d.channels[n.Channel]
+	if !ok {
+		return monitor.Answer{Text: "assay.yaml has no channel " + n.Channel}
+	}
+	e, err := d.endpoint(n.Channel, c)
+	if err != nil {
+		return monitor.Answer{Text: err.Error()}
+	}
+	i := slices.IndexFunc(plan.Channels, func(p assay.Channel) bool { return p.Name == n.Channel })
+	if i < 0 || plan.Channels[i].Target != e.Target(d.key) {
+		return monitor.Answer{Text: "the channel leads elsewhere than when the plan was made: assay monitor plan"}
+	}
+	return d.courier.Send(ctx, e, n)
+}
+
+// A watchedVersion is one with a plan, and what is on record about it.
+type watchedVersion struct {
+	version store.Version
+	planID  assay.Digest // the newest plan; empty without one
+	plans   map[assay.Digest]assay.Monitor
+	changes []monitor.Change
+	cases   []monitor.Case
+}
+
+func (w *watchedVersion) alert(c *monitor.Case) (assay.Monitor, assay.AlertPlan) {
+	p := w.plans[c.Incident.Monitor]
+	i := slices.IndexFunc(p.Alerts, func(a assay.AlertPlan) bool { return a.Name == c.Incident.Alert })
+	if i < 0 {
+		return p, assay.AlertPlan{}
+	}
+	return p, p.Alerts[i]
+}
+
+// onWatch reads what is on record about the alerts of a version.
+func (s *session) onWatch(ctx context.Context, v store.Version) (*watchedVersion, error) {
+	w := &watchedVersion{version: v, plans: map[assay.Digest]assay.Monitor{}}
+	plans, err := s.st.Find(ctx, store.Query{Kind: assay.KindMonitor, Subject: v.Model})
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range plans {
+		p, err := assay.Decode[assay.Monitor](r.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		if w.plans[r.ID] = p; i == 0 {
+			w.planID = r.ID
+		}
+	}
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindAlert, Subject: v.Model})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(rs)
+	if w.changes, err = monitor.Changes(rs); err != nil {
+		return nil, err
+	}
+	w.cases = monitor.Cases(w.changes)
+	return w, nil
+}
+
+// findings are the judged windows under the newest plan.
+func (s *session) findings(ctx context.Context, w *watchedVersion) ([]monitor.Finding, error) {
+	var out []monitor.Finding
+	for _, kind := range []assay.Kind{assay.KindDrift, assay.KindOutcome} {
+		rs, err := s.st.Find(ctx, store.Query{Kind: kind, Subject: w.version.Model, Parent: w.planID})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rs {
+			f := monitor.Finding{Seq: r.Entry.Seq, ID: r.ID}
+			if kind == assay.KindDrift {
+				x, err := assay.Decode[assay.Drift](r.Evidence)
+				if err != nil {
+					return nil, err
+				}
+				f.Drift = &x
+			} else {
+				x, err := assay.Decode[assay.Outcome](r.Evidence)
+				if err != nil {
+					return nil, err
+				}
+				f.Outcome = &x
+			}
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+// record writes a state of an incident and reads again what is on record; it returns Refused when another process was faster.
+func (d *desk) record(ctx context.Context, w *watchedVersion, in assay.Incident) error {
+	parents := append([]assay.Digest{in.Monitor}, in.Evidence...)
+	if in.Previous != "" {
+		parents = append(parents, in.Previous)
+	}
+	r, err := d.write(ctx, assay.KindAlert, w.version.Model, parents, in)
+	if err != nil {
+		return err
+	}
+	now, err := d.onWatch(ctx, w.version)
+	if err != nil {
+		return err
+	}
+	*w = *now
+	if !slices.ContainsFunc(w.changes, func(c monitor.Change) bool { return c.ID == r.ID }) {
+		return assay.Errorf(assay.Refused, "incident %s was changed by another process at the same time", in.Key).Try("assay alert show %s", in.Key)
+	}
+	return nil
+}
+
+// advance brings the alerts of a version up to what was found and to the time that it is, and returns the incidents that changed.
+func (d *desk) advance(ctx context.Context, w *watchedVersion) ([]string, error) {
+	var changed []string
+	for i := range w.cases { // of plans that were replaced
+		if c := &w.cases[i]; c.Open() && c.Incident.Monitor != w.planID && w.planID != "" {
+			if err := d.record(ctx, w, monitor.Supersede(c, w.planID)); err != nil {
+				return changed, err
+			}
+			changed = append(changed, c.Incident.Key)
+		}
+	}
+	found, err := d.findings(ctx, w)
+	if err != nil {
+		return changed, err
+	}
+	plan := w.plans[w.planID]
+	for _, alert := range plan.Alerts {
+		for { // one state after the other; the rules settle
+			last, after := monitor.Newest(w.cases, w.planID, alert.Name)
+			in, moved := monitor.Advance(w.planID, alert, last, monitor.Judge(plan, alert, found, after, d.Now()), d.Now())
+			if !moved {
+				break
+			}
+			if err := d.record(ctx, w, in); err != nil {
+				return changed, err
+			}
+			changed = append(changed, in.Key)
+		}
+		if c, _ := monitor.Newest(w.cases, w.planID, alert.Name); c.Open() && c.Incident.Step > 0 {
+			if err := d.act(ctx, w, c, alert); err != nil {
+				return changed, err
+			}
+		}
+	}
+	return sortedUnique(changed), d.tell(w)
+}
+
+// act does what an alert asks for when it fires, each once.
+func (d *desk) act(ctx context.Context, w *watchedVersion, c *monitor.Case, alert assay.AlertPlan) error {
+	var done []string
+	for _, name := range alert.Actions {
+		if slices.Contains(c.Incident.Actions, name) {
+			continue
+		}
+		ok, err := d.action(ctx, name, w.version)
+		if err != nil {
+			d.say("%s of incident %s is not done: %v", name, c.Incident.Key, err)
+		}
+		if ok {
+			done = append(done, name)
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	return d.record(ctx, w, monitor.Deliver(c, nil, done))
+}
+
+// action does one thing; false when there is nothing to do now.
+func (d *desk) action(ctx context.Context, name string, v store.Version) (bool, error) {
+	switch name {
+	case "stale_card": // the record that it was done is what makes the card stale
+		return true, nil
+	case "rollback":
+		held, err := d.held(ctx, v.Name, assay.StageProduction)
+		if err != nil || held != v.Number {
+			return false, err
+		}
+		_, err = d.st.Rollback(ctx, store.Back{Name: v.Name, Stage: assay.StageProduction, Expect: &held, Context: d.circumstances()})
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// tell puts into the outbox what the changes of the last days ask for and is not there yet.
+func (d *desk) tell(w *watchedVersion) error {
+	for _, c := range w.changes {
+		if d.Now().Sub(c.At) > retold {
+			continue
+		}
+		_, alert := w.alert(&c.Case)
+		for _, n := range monitor.Notices(alert, c.Before, c.Case, w.version.Model, versionName(w.version)) {
+			if _, err := d.outbox.Put(n, c.Seq); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drain sends what is due, keeps alive what Alertmanagers must hear again, and returns the messages that were tried.
+func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Message, error) {
+	plans := map[assay.Digest]assay.Monitor{}
+	for _, w := range all {
+		for id, p := range w.plans {
+			plans[id] = p
+		}
+	}
+	tried, err := d.outbox.Drain(ctx, func(ctx context.Context, n monitor.Notice) monitor.Answer { return d.send(ctx, n, plans[n.Monitor]) })
+	if err != nil {
+		return tried, err
+	}
+	for _, w := range all {
+		for _, c := range w.cases {
+			plan, alert := w.alert(&c)
+			for _, n := range monitor.AliveNotices(plan, alert, c, w.version.Model, versionName(w.version)) {
+				due, err := d.outbox.Alive(n.ID, monitor.KeepAliveEvery-time.Second)
+				if err != nil {
+					return tried, err
+				}
+				if due {
+					d.send(ctx, n, plan) // again in a minute, whatever the answer is
+				}
+			}
+		}
+		if err := d.settle(ctx, w); err != nil {
+			return tried, err
+		}
+	}
+	return tried, d.outbox.Prune()
+}
+
+// settle records what came of the messages about the incidents of a version.
+func (d *desk) settle(ctx context.Context, w *watchedVersion) error {
+	for _, c := range slices.Clone(w.cases) {
+		if d.Now().Sub(c.At) > monitor.KeepSettled/2 {
+			continue
+		}
+		known := map[assay.Digest]bool{}
+		var out []assay.Delivery
+		plan, alert := w.alert(&c)
+		var notices []monitor.Notice
+		for _, x := range w.changes {
+			if x.Incident.Key != c.Incident.Key {
+				continue
+			}
+			for _, v := range x.Incident.Deliveries {
+				known[v.Message] = true
+			}
+			notices = append(notices, monitor.Notices(alert, x.Before, x.Case, w.version.Model, versionName(w.version))...)
+		}
+		for _, n := range notices {
+			m, sub, err := d.outbox.Find(n.ID)
+			if err != nil {
+				return err
+			}
+			if sub != "sent" && sub != "dead" || known[m.Notice.Digest()] {
+				continue
+			}
+			out = append(out, delivery(plan, m.Notice, m.Attempts, m.Last))
+		}
+		if len(out) > 0 {
+			if err := d.record(ctx, w, monitor.Deliver(&c, out, nil)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// delivery is what evidence says of a message.
+func delivery(plan assay.Monitor, n monitor.Notice, attempts int, a monitor.Answer) assay.Delivery {
+	out := assay.Delivery{Alert: n.Alert, Step: n.Step, Channel: n.Channel, Message: n.Digest(), Attempts: attempts, Status: a.Status, Answer: a.Text, Accepted: a.Accepted}
+	for _, c := range plan.Channels {
+		if c.Name == n.Channel {
+			out.Type, out.Target = c.Type, c.Target
+		}
+	}
+	return out
+}
+
+// watchedVersions are all versions that have a plan.
+func (s *session) watchedVersions(ctx context.Context) ([]*watchedVersion, error) {
+	models, err := s.st.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*watchedVersion
+	for _, m := range models {
+		vs, err := s.st.Versions(ctx, m.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range vs {
+			w, err := s.onWatch(ctx, v)
+			if err != nil {
+				return nil, err
+			}
+			if w.planID != "" {
+				out = append(out, w)
+			}
+		}
+	}
+	return out, nil
+}
+
+// alertTick brings every alert up to date and sends what is due. What goes wrong with one version keeps no other from being told.
+func (s *session) alertTick(ctx context.Context) (changed []string, tried []monitor.Message, err error) {
+	d, err := s.desk(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := s.watchedVersions(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var errs []error
+	for _, w := range all {
+		c, err := d.advance(ctx, w)
+		changed = append(changed, c...)
+		errs = append(errs, err)
+	}
+	tried, err = d.drain(ctx, all)
+	return changed, tried, errors.Join(append(errs, err)...)
+}
+
+// staleIncident is the newest incident that made the card of a model stale, in the state in which it did; nil for none.
+func (s *session) staleIncident(ctx context.Context, model assay.Digest) (*registry.Fact[assay.Incident], error) {
+	const action = "stale_card"
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindAlert, Subject: model})
+	if err != nil || len(rs) == 0 {
+		return nil, err
+	}
+	slices.Reverse(rs)
+	changes, err := monitor.Changes(rs)
+	if err != nil {
+		return nil, err
+	}
+	var out *registry.Fact[assay.Incident]
+	for _, c := range changes {
+		if slices.Contains(c.Incident.Actions, action) && (c.Before == nil || !slices.Contains(c.Before.Actions, action)) {
+			out = &registry.Fact[assay.Incident]{ID: c.ID, Value: c.Incident}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,436 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/store"
+)
+
+// A watchedProject is a project with a registered version, a plan with alerts, and receivers.
+type watchedProject struct {
+	t       *testing.T
+	dir     string
+	env     map[string]string
+	lock    sync.Mutex
+	now     time.Time
+	version store.Version
+	plan    assay.Digest
+}
+
+func (p *watchedProject) world(out, errs io.Writer) World {
+	m := &stageManager{clock: func() time.Time {
+		p.lock.Lock()
+		defer p.lock.Unlock()
+		p.now = p.now.Add(time.Millisecond)
+		return p.now
+	}}
+	return m.world(p.dir, func(k string) string { return p.env[k] }, strings.NewReader(""), out, errs)
+}
+
+func (p *watchedProject) run(want int, args ...string) string {
+	p.t.Helper()
+	var out, errs bytes.Buffer
+	if got := Main(p.t.Context(), args, p.world(&out, &errs)); got != want {
+		p.t.Fatalf("assay %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, want, out.String(), errs.String())
+	}
+	return out.String() + errs.String()
+}
+
+func (p *watchedProject) forward(d time.Duration) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.now = p.now.Add(d)
+}
+
+func (p *watchedProject) session() *session {
+	p.t.Helper()
+	a := &app{World: p.world(io.Discard, io.Discard)}
+	s, err := a.open(context.Background(), "test")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
+// put writes evidence as a monitor would.
+func (p *watchedProject) put(kind assay.Kind, payload any, parents ...assay.Digest) assay.Record {
+	p.t.Helper()
+	s := p.session()
+	defer s.Close()
+	r, err := s.write(p.t.Context(), kind, p.version.Model, parents, payload)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+// window writes the drift of one window.
+func (p *watchedProject) window(number int64, v assay.Verdict) {
+	p.t.Helper()
+	w := assay.Window{Number: number, Rows: 500, Start: assay.InstantOf(assaytest.Clock()().Add(time.Duration(number-1) * 24 * time.Hour)), End: assay.InstantOf(assaytest.Clock()().Add(time.Duration(number) * 24 * time.Hour)), Content: assay.DigestOf([]byte{byte(number)})}
+	sig := assay.Signal{Scope: "input", Kind: "distribution", Column: "age", Test: "jensen_shannon", Verdict: v, Message: "age moved by 0.31", Effect: assay.Estimate{Value: 0.31, Lo: 0.2, Hi: 0.4, Level: 0.95, Method: "delta", N: 500}}
+	d := assay.Drift{Monitor: p.plan, Window: w, Signals: []assay.Signal{sig}, Ranking: []assay.Cause{}, Report: p.blob("{}"), Verdict: v}
+	if v == assay.Fail {
+		d.Signals[0].Streak = 1
+		d.Ranking = []assay.Cause{{Scope: "input", Kind: "distribution", Column: "age", Contribution: 1, Message: "age moved by 0.31"}}
+	}
+	p.put(assay.KindDrift, d, p.plan)
+}
+
+func (p *watchedProject) blob(text string) assay.Digest {
+	p.t.Helper()
+	s := p.session()
+	defer s.Close()
+	d, _, err := s.st.Blobs().Put(p.t.Context(), strings.NewReader(text))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return d
+}
+
+// watchProject makes one with these channels and this environment; channels is YAML.
+func watchProject(t *testing.T, channels string, env map[string]string, alerts ...assay.AlertPlan) *watchedProject {
+	t.Helper()
+	_, dir := registered(t)
+	return watchProjectIn(t, dir, channels, env, alerts...)
+}
+
+func watchProjectIn(t *testing.T, dir, channels string, env map[string]string, alerts ...assay.AlertPlan) *watchedProject {
+	t.Helper()
+	p := &watchedProject{t: t, dir: dir, env: env, now: assaytest.Clock()().Add(24 * time.Hour)}
+	f, err := os.OpenFile(filepath.Join(dir, ProjectFile), os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("monitor:\n  channels:\n" + channels); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := p.session()
+	defer s.Close()
+	if p.version, err = s.version(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	_, model, err := s.modelOf(t.Context(), p.version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := assay.Monitor{
+		Data: model.Data, Split: model.Split, Settings: assay.DigestOf(nil), Windows: assay.WindowPlan{By: "time", LengthSeconds: 86400}, References: []assay.Reference{}, Performance: []assay.MetricPlan{}, Slices: []string{},
+		Signals: []assay.SignalPlan{{Scope: "input", Kind: "distribution", Column: "age", Test: "jensen_shannon", Persist: 1}}, Alerts: alerts,
+	}
+	if plan.Channels, err = s.planChannels(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.write(t.Context(), assay.KindMonitor, p.version.Model, []assay.Digest{p.version.Evidence}, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.plan = r.ID
+	return p
+}
+
+// holds holds a document against the form that is documented.
+func (p *watchedProject) holds(name, text string) {
+	p.t.Helper()
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		p.t.Fatal(err)
+	}
+	if got := string(doc["schema"]); got != `"`+name+`"` {
+		p.t.Fatalf("schema %s", got)
+	}
+	delete(doc, "schema")
+	body, err := json.Marshal(doc)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, d := range jsonDocuments() {
+		if d.name == name {
+			dec := json.NewDecoder(bytes.NewReader(body))
+			dec.DisallowUnknownFields()
+			if err := dec.Decode(reflect.New(reflect.TypeOf(d.form)).Interface()); err != nil {
+				p.t.Errorf("%s is not as documented: %v", name, err)
+			}
+			return
+		}
+	}
+	p.t.Errorf("%s is not documented", name)
+}
+
+// A hook keeps the bodies that it gets, and answers with a status.
+type hook struct {
+	*httptest.Server
+	lock   sync.Mutex
+	status int
+	answer string
+	bodies [][]byte
+	header []http.Header
+}
+
+func newHook(t *testing.T, status int, answer string) *hook {
+	h := &hook{status: status, answer: answer}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		h.lock.Lock()
+		defer h.lock.Unlock()
+		if h.status < 300 {
+			h.bodies, h.header = append(h.bodies, b), append(h.header, r.Header)
+		}
+		w.WriteHeader(h.status)
+		_, _ = io.WriteString(w, h.answer)
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *hook) set(status int, answer string) {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	h.status, h.answer = status, answer
+}
+
+// told are the notices that a webhook got, as "event state step".
+func (h *hook) told(t *testing.T) []string {
+	t.Helper()
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	var out []string
+	for _, b := range h.bodies {
+		var n monitor.Notice
+		if err := json.Unmarshal(b, &n); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, n.Event+" "+n.State+" "+string('0'+rune(n.Step)))
+	}
+	h.bodies = nil
+	return out
+}
+
+const twoChannels = `    ops: {type: webhook, address: "env:OPS", secret: "env:OPS_KEY"}
+    duty: {type: pagerduty, address: "env:DUTY", secret: "env:DUTY_KEY"}
+`
+
+var escalating = assay.AlertPlan{Name: "drift", When: []string{"input"}, Severity: "error", Persist: 1, Steps: []assay.Escalation{{To: []string{"ops"}}, {AfterSeconds: 1800, To: []string{"duty"}}}, Actions: []string{"stale_card", "rollback"}}
+
+// TestAlertLife: an alert reaches its first channel, then the next one as nobody acknowledges; the receiver of the second is down for an hour; somebody
+// takes it over, and the window after it ends it. Everything is in evidence, and no address or key is anywhere in the store.
+func TestAlertLife(t *testing.T) {
+	ops, duty := newHook(t, 200, ""), newHook(t, 503, "down")
+	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL + "/private-path", "OPS_KEY": "key-of-the-hook", "DUTY": duty.URL, "DUTY_KEY": "routing-key-0001"}, escalating)
+	p.window(1, assay.Pass)
+	if got := p.run(0, "alert", "send"); got != "outbox: 0 waiting, 0 sent, 0 given up in the last 30 days\n" {
+		t.Errorf("a quiet window: %s", got)
+	}
+	p.run(0, "card")
+	p.run(0, "card", "check")
+	p.window(2, assay.Fail)
+	p.run(0, "alert", "send")
+	if got := ops.told(t); strings.Join(got, ",") != "trigger firing 1" {
+		t.Errorf("the webhook was told %v", got)
+	}
+	if got := p.run(3, "card", "check"); !strings.Contains(got, "it does not know incident") {
+		t.Errorf("the card after an alert that makes it stale: %s", got)
+	}
+	p.run(0, "card")
+	p.run(0, "alert", "send")
+	p.forward(30 * time.Minute)
+	if got := p.run(3, "alert", "send"); !strings.Contains(got, "step 2, duty: not accepted, 503 down, again at ") {
+		t.Errorf("a receiver that is down: %s", got)
+	}
+	for range 60 { // an hour
+		p.forward(time.Minute)
+		var out, errs bytes.Buffer
+		Main(t.Context(), []string{"alert", "send"}, p.world(&out, &errs))
+	}
+	duty.set(202, `{"status":"success","message":"Event processed"}`)
+	p.forward(monitor.MaxBackoff)
+	p.run(0, "alert", "send")
+	if got := ops.told(t); len(got) != 0 {
+		t.Errorf("the webhook was told again: %v", got)
+	}
+	list := p.run(0, "alert", "list")
+	key, _, _ := strings.Cut(strings.Split(list, "\n")[1], " ")
+	if !strings.HasPrefix(key, "drift-2-") || !strings.Contains(list, "outbox: 0 waiting, 2 sent, 0 given up") {
+		t.Fatalf("%s", list)
+	}
+	p.run(2, "alert", "ack", key)
+	p.run(2, "alert", "ack", key, "--by", "Ada", "--reason", "short")
+	p.run(0, "alert", "ack", key, "--by", "Ada Lovelace", "--reason", "it is the new season")
+	p.run(1, "alert", "ack", key, "--by", "Grace", "--reason", "it is the new season")
+	p.forward(48 * time.Hour)
+	p.run(0, "alert", "send")
+	p.window(3, assay.Pass)
+	p.run(0, "alert", "send")
+	if got := strings.Join(ops.told(t), ","); got != "acknowledge acknowledged 1,resolve resolved 1" {
+		t.Errorf("the webhook was told %v", got)
+	}
+	var actions []string
+	for _, b := range duty.bodies {
+		var ev struct {
+			Action string `json:"event_action"`
+			Dedup  string `json:"dedup_key"`
+			Key    string `json:"routing_key"`
+		}
+		if err := json.Unmarshal(b, &ev); err != nil {
+			t.Fatal(err)
+		}
+		if actions = append(actions, ev.Action); ev.Dedup != "assay/people:1/"+key || ev.Key != "routing-key-0001" {
+			t.Errorf("%s", b)
+		}
+	}
+	if strings.Join(actions, ",") != "trigger,acknowledge,resolve" {
+		t.Errorf("PagerDuty was told %v", actions)
+	}
+	show := p.run(0, "alert", "show", key[:9])
+	for _, want := range []string{"is resolved, since window 2", "acknowledged, by Ada Lovelace: it is the new season", "step 2, duty: accepted, 202", "done: stale_card"} {
+		if !strings.Contains(show, want) {
+			t.Errorf("%q is not in\n%s", want, show)
+		}
+	}
+	p.holds("assay.alert/1", p.run(0, "--json", "alert", "show", key))
+	p.run(3, "alert", "resolve", key, "--by", "Ada", "--reason", "it is over already")
+	p.run(1, "alert", "show", "nothing")
+	if got := p.run(0, "alert", "list"); !strings.HasPrefix(got, "no incident is open\n") {
+		t.Errorf("%s", got)
+	}
+	p.run(0, "card", "check")
+	p.run(0, "fsck")
+	secrets := []string{"private-path", "key-of-the-hook", "routing-key-0001", strings.TrimPrefix(ops.URL, "http://")}
+	err := filepath.WalkDir(filepath.Join(p.dir, ".assay"), func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, x := range secrets {
+			if bytes.Contains(b, []byte(x)) {
+				t.Errorf("%s holds %s", path, x)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAlertKilledBetween: a process that was killed after it wrote the incident and before it stored the message loses no message: the next one stores it.
+func TestAlertKilledBetween(t *testing.T) {
+	ops := newHook(t, 200, "")
+	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY_KEY": "routing", "DUTY": ops.URL}, escalating)
+	p.window(1, assay.Fail)
+	s := p.session()
+	w, err := s.onWatch(t.Context(), p.version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.findings(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, moved := monitor.Advance(w.planID, escalating, nil, monitor.Judge(w.plans[w.planID], escalating, found, 0, s.Now()), s.Now())
+	if !moved {
+		t.Fatal("nothing fires")
+	}
+	if _, err := s.write(t.Context(), assay.KindAlert, p.version.Model, append([]assay.Digest{w.planID}, in.Evidence...), in); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	p.run(0, "alert", "send")
+	if got := ops.told(t); strings.Join(got, ",") != "trigger firing 1" {
+		t.Errorf("the webhook was told %v", got)
+	}
+}
+
+// TestAlertRollsBack: an alert that asks for it gives production back to the version before, once, and only when its own version holds it.
+func TestAlertRollsBack(t *testing.T) {
+	m, dir := registered(t)
+	waive := func(version string) {
+		for _, rule := range []string{"serving", "monitoring"} {
+			do(t, m, dir, 0, "waive", rule, version, "--to", "production", "--by", "Ada Lovelace", "--reason", "a pilot of two weeks")
+		}
+		do(t, m, dir, 0, "card", version)
+		do(t, m, dir, 0, "promote", version, "--to", "production")
+	}
+	waive("1")
+	candidate(t, m, dir, "gradient_boosting")
+	waive("2")
+	ops := newHook(t, 200, "")
+	p := watchProjectIn(t, dir, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY_KEY": "routing", "DUTY": ops.URL}, escalating)
+	p.window(1, assay.Fail)
+	p.run(0, "alert", "send")
+	p.run(0, "alert", "send")
+	s := p.session()
+	defer s.Close()
+	h, err := s.st.Holder(t.Context(), "people", assay.StageProduction)
+	if err != nil || h.Number != 1 {
+		t.Errorf("production holds %d, %v", h.Number, err)
+	}
+	if got := p.run(0, "alert", "show", "drift"); !strings.Contains(got, "done: stale_card, rollback") {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestTestFire: every step of every alert reaches its channels, with a new challenge every time; a step that reaches nobody is an answer of no.
+func TestTestFire(t *testing.T) {
+	ops, duty := newHook(t, 200, ""), newHook(t, 202, `{"status":"success"}`)
+	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY": duty.URL, "DUTY_KEY": "routing"}, escalating)
+	fire := func(want int) assay.TestFire {
+		t.Helper()
+		var doc struct {
+			TestFire assay.TestFire `json:"test_fire"`
+		}
+		text := p.run(want, "--json", "monitor", "test-fire")
+		p.holds("assay.monitor.test_fire/1", text)
+		if err := json.Unmarshal([]byte(text), &doc); err != nil {
+			t.Fatal(err)
+		}
+		return doc.TestFire
+	}
+	for _, format := range []string{"prometheus", "grafana"} {
+		p.holds("assay.monitor.export/1", p.run(0, "--json", "monitor", "export", format))
+	}
+	a, b := fire(0), fire(0)
+	if a.Challenge == b.Challenge || len(a.Deliveries) != 2 || a.Monitor != p.plan || a.Verdict != assay.Pass || len(a.Unproven) != 0 {
+		t.Errorf("%+v", a)
+	}
+	if got := strings.Join(ops.told(t), ","); got != "test firing 1,test firing 1" {
+		t.Errorf("the webhook was told %s", got)
+	}
+	if n := len(duty.bodies); n != 4 { // each with its end
+		t.Errorf("PagerDuty was told %d times", n)
+	}
+	duty.set(500, "")
+	c := fire(3)
+	if c.Verdict != assay.Fail || strings.Join(c.Unproven, ",") != "step 2 of drift" || c.Deliveries[1].Attempts != testAttempts {
+		t.Errorf("%+v", c)
+	}
+	p.env["OPS"] = ops.URL + "/elsewhere"
+	if c := fire(3); len(c.Unproven) != 2 || !strings.Contains(c.Deliveries[0].Answer, "leads elsewhere") {
+		t.Errorf("%+v", c)
+	}
+	delete(p.env, "OPS")
+	if c := fire(3); !strings.Contains(c.Deliveries[0].Answer, "the environment has no OPS") {
+		t.Errorf("%+v", c)
+	}
+}
