@@ -10,7 +10,7 @@ import (
 	"github.com/assay-ml/assay/internal/assaytest"
 )
 
-// A transcript is one block of a page that starts with "$ assay": command lines and what they print. A block that is marked with a
+// A transcript is one block of a page that starts with "$ assay" or "$ curl": command lines and what they print. A block that is marked with a
 // language and the name of a file is that file.
 type transcript struct {
 	line  int // of the page, 1-based, where the block's text begins
@@ -32,7 +32,7 @@ func transcripts(page string) []transcript {
 			}
 		case inside && strings.HasPrefix(l, "```"):
 			inside = false
-			if len(block) > 0 && (file != "" || strings.HasPrefix(block[0], "$ assay")) {
+			if len(block) > 0 && (file != "" || strings.HasPrefix(block[0], "$ assay") || strings.HasPrefix(block[0], "$ curl")) {
 				out = append(out, transcript{start, block, file})
 			}
 		case inside:
@@ -44,7 +44,8 @@ func transcripts(page string) []transcript {
 
 // TestDocs runs the console blocks of README.md and docs/*.md, page by page, in a folder that holds the files of internal/cli/testdata/docs.
 // Lines that begin with "$ assay" are run in order; what follows is what they print on standard output and standard error, in which a line
-// "…" stands for any number of lines, and "…" in a line for any text. "$ echo $?" shows the exit status; a command without one must exit 0. With -update the page is
+// "…" stands for any number of lines, and "…" in a line for any text. "$ echo $?" shows the exit status; a command without one must exit 0.
+// "$ assay serve … &" starts a server, which "$ curl …" then asks until the page ends. With -update the page is
 // written anew.
 func TestDocs(t *testing.T) {
 	root := assaytest.Root()
@@ -75,6 +76,12 @@ func TestDocs(t *testing.T) {
 				}
 			}
 			m := &stageManager{clock: assaytest.Clock()}
+			var server *docServer
+			defer func() {
+				if server != nil {
+					server.close()
+				}
+			}()
 			var page strings.Builder
 			last := 0
 			all := strings.Split(string(text), "\n")
@@ -85,7 +92,7 @@ func TestDocs(t *testing.T) {
 					}
 					continue
 				}
-				got, err := runTranscript(m, dir, b.lines)
+				got, err := runTranscript(m, dir, b.lines, &server)
 				if err != nil {
 					t.Fatalf("line %d: %v", b.line, err)
 				}
@@ -134,7 +141,7 @@ func differs(a, b []string) int {
 
 // runTranscript runs the commands of a block and returns the block with what they really print; where the block leaves lines out with
 // "…", the result leaves out the same ones when it can be matched, so that an unchanged page comes back unchanged.
-func runTranscript(m *stageManager, dir string, lines []string) ([]string, error) {
+func runTranscript(m *stageManager, dir string, lines []string, server **docServer) ([]string, error) {
 	var out []string
 	for i := 0; i < len(lines); {
 		cmd, ok := strings.CutPrefix(lines[i], "$ ")
@@ -167,9 +174,20 @@ func runTranscript(m *stageManager, dir string, lines []string) ([]string, error
 		if err != nil {
 			return nil, err
 		}
-		stdout, stderr, exit := command(m, dir, args[1:]...)
-		if args[0] != "assay" {
-			return nil, fmt.Errorf("%s: only assay can be run", cmd)
+		var stdout, stderr string
+		exit := 0
+		switch {
+		case args[0] == "curl" && *server != nil:
+			stdout, err = (*server).curl(args[1:])
+		case args[0] == "assay" && args[len(args)-1] == "&":
+			*server, stderr, err = startServer(m, dir, args[1:len(args)-1])
+		case args[0] == "assay":
+			stdout, stderr, exit = command(m, dir, args[1:]...)
+		default:
+			err = fmt.Errorf("%s: only assay can be run, and curl against its server", cmd)
+		}
+		if err != nil {
+			return nil, err
 		}
 		if exit != want {
 			return nil, fmt.Errorf("%s: exit status %d, want %d\n%s", cmd, exit, want, stdout+stderr)
