@@ -52,7 +52,7 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(bad))
 		return
 	}
-	c, err := s.Server.Begin("mlflow", r.PathValue("name"), r.PathValue("version"), serve.RequestID(r))
+	c, err := s.Server.BeginWith("mlflow", r.PathValue("name"), r.PathValue("version"), serve.RequestID(r), r.Header.Get)
 	if err != nil {
 		writeError(w, err)
 		return

@@ -61,6 +61,8 @@ type Bound struct {
 	out        *schema.Validator
 	users      atomic.Int64 // held by the routes (1) and by each request
 	header     []string     // its number, as a header has it
+	header0    []byte       // the same
+	inputs     assay.Digest // of the input schema: rows read for one are rows of all that have the same
 	keys       []string     // "probability_…" of each class as a JSON string
 	closed     chan struct{}
 	retired    sync.Once
@@ -88,6 +90,10 @@ func (s *Server) Bind(b Binding) (*Bound, error) {
 	}
 	v := &Bound{Binding: b, in: in, out: out, closed: make(chan struct{}), server: s, labels: labelsOf(b.Classes, b.LabelType)}
 	v.header = []string{strconv.Itoa(b.Number)}
+	v.header0 = []byte(v.header[0])
+	if v.inputs, err = b.Input.Digest(); err != nil {
+		return nil, fmt.Errorf("input schema of %s:%d: %w", b.Name, b.Number, err)
+	}
 	for _, c := range b.Classes {
 		v.keys = append(v.keys, string(schema.AppendJSONString(nil, []byte(ProbabilityField(c)))))
 		v.classBytes = append(v.classBytes, []byte(c))

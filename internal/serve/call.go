@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -56,24 +57,40 @@ type Call struct {
 	Err      error
 	At       time.Time // when it began
 	Took     time.Duration
+
+	Limit  time.Duration // how long the caller waits for an answer; 0: as long as the server does
+	split  *Split        // that chose the version; nil when the request named one
+	forced bool          // the request chose, or there was nothing to choose
+	late   bool          // the first row chooses
+	failed bool          // the model had no answer, or none that may be passed on
+	spent  time.Duration // in the model
+	refs   atomic.Int32  // who must release it: the log, the comparison
 }
 
 // Begin holds the version that a request asks for; an empty name is the only model, an empty version the one that answers by default.
 // id is the caller's id of the request, or empty. Errors are NotFound and Unavailable. End must follow when it returns nil.
 func (s *Server) Begin(edge, name, version, id string) (*Call, error) {
+	return s.BeginWith(edge, name, version, id, nil)
+}
+
+// BeginWith is Begin for a request that has headers, by which a split may choose the version and the caller limit the time. header may
+// be nil.
+func (s *Server) BeginWith(edge, name, version, id string, header func(name string) string) (*Call, error) {
 	at := s.o.Clock()
-	b, err := s.acquire(name, version)
-	if err != nil {
+	if id == "" {
+		id = s.id()
+	}
+	c := s.calls.Get().(*Call)
+	if err := s.acquire(c, name, version, id, header); err != nil {
+		s.calls.Put(c)
 		s.counted.unrouted.Add(1)
 		return nil, err
 	}
-	c := s.calls.Get().(*Call)
-	c.bound, c.Edge, c.At = b, edge, at
-	c.ID = id
-	if id == "" {
-		c.ID = s.id()
+	c.Edge, c.At, c.ID = edge, at, id
+	if header != nil {
+		c.Limit = TimeLimit(header(TimeoutHeader))
 	}
-	c.Rows = b.in.NewBatch()
+	c.Rows = c.bound.in.NewBatch()
 	return c, nil
 }
 
@@ -135,6 +152,7 @@ func (c *Call) predict(ctx context.Context) error {
 	case n > c.server.o.MaxRows:
 		return tooMany(n, c.server.o.MaxRows)
 	}
+	c.settle()
 	b := c.bound
 	c.Found = c.Rows.Check(c.Found)
 	if refuses(c.Found) {
@@ -148,17 +166,27 @@ func (c *Call) predict(ctx context.Context) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.server.o.Timeout)
+	limit := c.server.o.Timeout
+	if c.Limit > 0 {
+		limit = min(limit, c.Limit)
+	}
+	limit -= c.server.o.Clock().Sub(c.At)
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := c.server.gate.enter(ctx); err != nil {
 		return err
 	}
+	at := c.server.o.Clock()
 	err := b.Engine.Predict(ctx, c.Rows, &c.Output)
+	c.spent = c.server.o.Clock().Sub(at)
 	c.server.gate.leave()
 	if ctx.Err() != nil {
+		c.failed = caller.Err() == nil && c.spent > limit/2 // the model took the time, not the queue
 		return errLate
 	}
 	if err != nil {
+		c.failed = assay.CodeOf(err) == assay.Internal
 		if b.Policy.Fallback != nil && assay.CodeOf(err) == assay.Internal {
 			b.counters.badOutput.Add(1)
 			return c.fallBack()
@@ -166,6 +194,7 @@ func (c *Call) predict(ctx context.Context) error {
 		return err
 	}
 	if wrong := b.check(&c.Output, n); wrong != "" {
+		c.failed = true
 		if b.Policy.Fallback != nil {
 			b.counters.badOutput.Add(1)
 			return c.fallBack()
@@ -241,6 +270,11 @@ func (c *Call) lookForOutliers() error {
 func (c *Call) End() {
 	c.Took = c.server.o.Clock().Sub(c.At)
 	c.count()
+	c.refs.Store(1)
+	if c.split != nil {
+		c.observe()
+		c.offerShadow()
+	}
 	if log := c.server.o.Log; log != nil {
 		if log.Offer(c) {
 			return
@@ -253,8 +287,11 @@ func (c *Call) End() {
 // keptBytes is the largest buffer that is kept for later calls.
 const keptBytes = 1 << 20
 
-// Release gives back all that the call holds. A Recorder calls it once for each call that it took.
+// Release gives back all that the call holds, when nobody else needs it. A Recorder calls it once for each call that it took.
 func (c *Call) Release() {
+	if c.refs.Add(-1) > 0 {
+		return
+	}
 	c.Rows.Release()
 	c.bound.release()
 	s := c.server

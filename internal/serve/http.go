@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/assay-ml/assay"
 )
@@ -113,7 +114,23 @@ const (
 	VersionHeader   = "X-Assay-Model-Version"
 	UnusualHeader   = "X-Assay-Out-Of-Distribution" // the numbers of the rows, from 0, at most unusualTold
 	FallbackHeader  = "X-Assay-Fallback"
+	TimeoutHeader   = "X-Request-Timeout" // how long the caller waits: seconds, or a number with ms or s
 )
+
+// TimeLimit reads a time limit: a number of seconds, or one with the unit ms or s. 0 where there is none that can be read.
+func TimeLimit(text string) time.Duration {
+	if text == "" {
+		return 0
+	}
+	if last := text[len(text)-1]; last >= '0' && last <= '9' {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0
+	}
+	return d
+}
 
 const unusualTold = 100
 

@@ -54,6 +54,7 @@ type Server struct {
 	calls   sync.Pool
 	gate    admission
 	counted counters
+	shadows shadows
 	ready   atomic.Bool
 }
 
@@ -71,6 +72,7 @@ func New(o Options) *Server {
 	s.routes.Store(&routes{models: map[string]*endpoint{}})
 	s.calls.New = func() any { return &Call{server: s} }
 	s.counted.init()
+	s.shadows.init()
 	return s
 }
 
@@ -91,12 +93,29 @@ type routes struct {
 type endpoint struct {
 	live     *Bound // answers when no version is asked for; nil while only others are loaded
 	versions map[int]*Bound
+	split    *Split // of the requests that name no version; nil: live answers them all
+}
+
+// A Route says which versions answer for a model name.
+type Route struct {
+	Live     *Bound // answers when no version is asked for; nil while only others are loaded
+	Versions []*Bound
+	Split    *Split // of the live version's traffic; its versions are among Versions
 }
 
 // Set makes exactly the given versions answer for a model name, with live (one of them, or nil) for requests that name no version. The
 // change is atomic: a request sees the versions before or after it. Versions that no longer answer are closed when their last request
 // has ended. No version at all takes the name away.
 func (s *Server) Set(name string, live *Bound, versions ...*Bound) {
+	s.Route(name, Route{Live: live, Versions: versions})
+}
+
+// Route is Set with a split of the traffic.
+func (s *Server) Route(name string, r Route) {
+	live, versions := r.Live, r.Versions
+	if r.Split != nil {
+		s.shadows.start.Do(func() { go s.runShadows() })
+	}
 	s.change.Lock()
 	defer s.change.Unlock()
 	old := s.routes.Load()
@@ -107,7 +126,7 @@ func (s *Server) Set(name string, live *Bound, versions ...*Bound) {
 		}
 	}
 	if len(versions) > 0 {
-		e := &endpoint{live: live, versions: map[int]*Bound{}}
+		e := &endpoint{live: live, versions: map[int]*Bound{}, split: r.Split}
 		for _, b := range versions {
 			e.versions[b.Number] = b
 		}
@@ -164,6 +183,8 @@ func (s *Server) Close(ctx context.Context) error {
 		all = append(all, versions...)
 		s.Set(name, nil)
 	}
+	close(s.shadows.stop)
+	s.shadows.start.Do(func() { close(s.shadows.done) }) // nobody was to be compared
 	ctx, cancel := context.WithTimeout(ctx, DrainTimeout)
 	defer cancel()
 	for _, b := range all {
@@ -176,40 +197,43 @@ func (s *Server) Close(ctx context.Context) error {
 	return nil
 }
 
-// acquire finds the version that a request asks for and holds it until release. An empty name is the only model, an empty version the
-// default one.
-func (s *Server) acquire(name, version string) (*Bound, error) {
+// acquire finds the version that a request asks for and holds it for c until release. An empty name is the only model, an empty version
+// the default one, or the one that a split chooses.
+func (s *Server) acquire(c *Call, name, version, id string, header func(string) string) error {
 	for {
 		r := s.routes.Load()
 		if name == "" {
 			switch len(r.names) {
 			case 0:
-				return nil, assay.Errorf(assay.Unavailable, "no model is served").Try("assay serve check, then assay promote --to production")
+				return assay.Errorf(assay.Unavailable, "no model is served").Try("assay serve check, then assay promote --to production")
 			case 1:
 				name = r.names[0]
 			default:
-				return nil, assay.Errorf(assay.NotFound, "%d models are served: the request must name one", len(r.names))
+				return assay.Errorf(assay.NotFound, "%d models are served: the request must name one", len(r.names))
 			}
 		}
 		e := r.models[name]
 		if e == nil {
-			return nil, assay.Errorf(assay.NotFound, "model %q is not served", clip(name))
+			return assay.Errorf(assay.NotFound, "model %q is not served", clip(name))
 		}
-		b := e.live
+		c.bound, c.split = e.live, nil
 		if version != "" {
 			n, err := strconv.Atoi(version)
 			if err != nil {
-				return nil, assay.Errorf(assay.NotFound, "%q is not a version of model %q: versions are numbers", clip(version), name)
+				return assay.Errorf(assay.NotFound, "%q is not a version of model %q: versions are numbers", clip(version), name)
 			}
-			if b = e.versions[n]; b == nil {
-				return nil, assay.Errorf(assay.NotFound, "version %d of model %q is not served", n, name)
+			if c.bound = e.versions[n]; c.bound == nil {
+				return assay.Errorf(assay.NotFound, "version %d of model %q is not served", n, name)
 			}
+		} else if e.split != nil {
+			c.split = e.split
+			c.bound, c.forced, c.late = e.split.choose(id, header)
 		}
-		if b == nil {
-			return nil, assay.Errorf(assay.Unavailable, "no version of model %q is in production", name).Try("assay promote --to production %s:VERSION", name)
+		if c.bound == nil {
+			return assay.Errorf(assay.Unavailable, "no version of model %q is in production", name).Try("assay promote --to production %s:VERSION", name)
 		}
-		if b.hold() {
-			return b, nil
+		if c.bound.hold() {
+			return nil
 		}
 	}
 }

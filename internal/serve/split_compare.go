@@ -1,0 +1,276 @@
+package serve
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/stat"
+)
+
+// A Comparison holds two versions against each other on live traffic: a candidate (canary or shadow) and the live one. Pairs are
+// requests that both evaluated, one of them to answer and the other for the comparison alone. It is safe for concurrent use.
+type Comparison struct {
+	candidate *Bound
+	live      *Bound
+	classes   []int32 // the candidate's class for each of the live version's; -1 for none
+	positive  [2]int  // of candidate and live; -1 without one
+
+	lock       sync.Mutex
+	arms       [2]arm // live, candidate
+	pairs      stat.Paired // of requests: First are those where only the candidate failed
+	rows       int64
+	agree      int64
+	positives  stat.Paired // of rows: First are those that only the candidate calls positive
+	n          float64     // of score differences
+	mean, m2   float64
+	spent      [2]histogram // time of evaluation, of pairs
+	dropped    int64
+	failures   int64   // failed requests whose version was drawn
+	failedMine int64   // of which the candidate's
+	drawn      float64 // share with which it was drawn
+}
+
+// An arm is what one version answered.
+type arm struct {
+	requests, failed int64
+	took             histogram
+}
+
+// A histogram counts times by latencyBounds.
+type histogram struct {
+	counts [32]int64
+	n      int64
+}
+
+func (h *histogram) add(d time.Duration) {
+	h.counts[sort.SearchFloat64s(latencyBounds, d.Seconds())]++
+	h.n++
+}
+
+// quantile is the upper bound of the cell in which the quantile lies, in seconds; NaN without values.
+func (h *histogram) quantile(p float64) float64 {
+	if h.n == 0 {
+		return math.NaN()
+	}
+	var sum int64
+	for i, c := range h.counts {
+		if sum += c; float64(sum) >= p*float64(h.n) && i < len(latencyBounds) {
+			return latencyBounds[i]
+		}
+	}
+	return math.Inf(1)
+}
+
+func newComparison(candidate, live *Bound) *Comparison {
+	c := &Comparison{candidate: candidate, live: live, positive: [2]int{-1, -1}}
+	for _, name := range live.Classes {
+		c.classes = append(c.classes, int32(slices.Index(candidate.Classes, name)))
+	}
+	if live.Task == assay.Binary && len(live.Classes) == 2 {
+		name := live.Positive
+		if name == "" {
+			name = live.Classes[1]
+		}
+		c.positive = [2]int{slices.Index(candidate.Classes, name), slices.Index(live.Classes, name)}
+	}
+	return c
+}
+
+// Candidate returns the version that is held against the live one.
+func (c *Comparison) Candidate() *Bound { return c.candidate }
+
+func (c *Comparison) arm(candidate, failed bool, took time.Duration) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	a := &c.arms[0]
+	if candidate {
+		a = &c.arms[1]
+	}
+	a.requests++
+	a.took.add(took)
+	if failed {
+		a.failed++
+	}
+}
+
+// chance notes a failure of a request whose version was drawn: when the candidate is no worse, it is the candidate's with at most the
+// probability share, whatever made requests fail.
+func (c *Comparison) chance(candidate bool, share float64) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	c.failures++
+	c.drawn = share
+	if candidate {
+		c.failedMine++
+	}
+}
+
+func (c *Comparison) drop() {
+	c.lock.Lock()
+	c.dropped++
+	c.lock.Unlock()
+}
+
+// A side is what one version said of a request.
+type side struct {
+	out    *Output
+	failed bool
+	spent  time.Duration
+}
+
+// pair notes a request that both evaluated. scores says that both answers are those of the models.
+func (c *Comparison) pair(candidate, live side, rows int, scores bool) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	switch {
+	case candidate.failed && live.failed:
+		c.pairs.Both++
+	case candidate.failed:
+		c.pairs.First++
+	case live.failed:
+		c.pairs.Second++
+	default:
+		c.pairs.Neither++
+	}
+	c.spent[0].add(live.spent)
+	c.spent[1].add(candidate.spent)
+	if !scores {
+		return
+	}
+	c.rows += int64(rows)
+	if len(c.live.Classes) == 0 {
+		for i, v := range live.out.Values {
+			d := candidate.out.Values[i] - v
+			if d == 0 {
+				c.agree++
+			}
+			c.difference(d)
+		}
+		return
+	}
+	kc, kl := len(c.candidate.Classes), len(c.live.Classes)
+	for i, label := range live.out.Labels {
+		other := candidate.out.Labels[i]
+		if c.classes[label] == other {
+			c.agree++
+		}
+		pc, pl := c.positive[0], c.positive[1]
+		if pl >= 0 {
+			c.positives = count(c.positives, int(other) == pc, int(label) == pl)
+		} else {
+			pl, pc = int(label), int(c.classes[label])
+		}
+		if len(candidate.out.Proba) > 0 && len(live.out.Proba) > 0 && pc >= 0 {
+			c.difference(candidate.out.Proba[i*kc+pc] - live.out.Proba[i*kl+pl])
+		}
+	}
+}
+
+func count(p stat.Paired, first, second bool) stat.Paired {
+	switch {
+	case first && second:
+		p.Both++
+	case first:
+		p.First++
+	case second:
+		p.Second++
+	default:
+		p.Neither++
+	}
+	return p
+}
+
+func (c *Comparison) difference(d float64) {
+	c.n++
+	delta := d - c.mean
+	c.mean += delta / c.n
+	c.m2 += delta * (d - c.mean)
+}
+
+// evidence is how much speaks for it that the candidate fails more often, as e-values: of the pairs, where a failure of one alone is
+// the candidate's with probability ½ at most while it is no worse, and of drawn requests, where it is with the candidate's share.
+func (c *Comparison) evidence() (paired, drawn float64) {
+	paired, drawn = 1, 1
+	if n := c.pairs.First + c.pairs.Second; n > 0 {
+		paired = stat.ShareEValue(c.pairs.First, n, 0.5)
+	}
+	if c.failures > 0 {
+		drawn = stat.ShareEValue(c.failedMine, c.failures, c.drawn)
+	}
+	return paired, drawn
+}
+
+// worse says in words why the candidate fails more often than the live version, or "". The mean of two e-values is one, so that the
+// chance to ever say so of a candidate that is no worse is at most level, however often this is asked.
+func (c *Comparison) worse(level float64) string {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	paired, drawn := c.evidence()
+	e := (paired + drawn) / 2
+	if !(e >= 1/level) {
+		return ""
+	}
+	return fmt.Sprintf("it failed in %d of %d requests, version %d in %d of %d; of pairs it alone failed in %d, version %d alone in %d; such or more by chance in at most %.2g of canaries that are no worse",
+		c.arms[1].failed, c.arms[1].requests, c.live.Number, c.arms[0].failed, c.arms[0].requests, c.pairs.First, c.live.Number, c.pairs.Second, 1/e)
+}
+
+// Compared is what a Comparison has seen so far. Differences are the candidate less the live version.
+type Compared struct {
+	Candidate         int            `json:"candidate"` // version
+	Live              int            `json:"live"`      // version
+	Answered          int64          `json:"answered"`  // requests by the candidate
+	Failed            int64          `json:"failed"`    // of them: no answer, or one that must not be passed on
+	LiveAnswered      int64          `json:"live_answered"`
+	LiveFailed        int64          `json:"live_failed"`
+	Pairs             int64          `json:"pairs"`        // requests that both evaluated
+	Dropped           int64          `json:"dropped"`      // requests that the other version was not evaluated on for lack of room
+	OnlyCandidate     int64          `json:"only_failed"`  // pairs in which the candidate alone failed
+	OnlyLive          int64          `json:"only_live"`    // pairs in which the live version alone failed
+	Rows              int64          `json:"rows"`         // of the pairs without a failure
+	Agreement         assay.Estimate `json:"agreement"`    // share of rows with the same class, or exactly the same value
+	Difference        assay.Estimate `json:"difference"`   // mean, of the positive class's probability, of that of the live version's class, or of the value
+	PositiveRate      assay.Estimate `json:"positives"`    // difference of the shares of rows called positive
+	FailureDifference assay.Estimate `json:"failure_rate"` // difference of the shares of pairs that failed
+	EValue            assay.Number   `json:"e_value"`      // for the candidate failing more often; 1/e bounds the chance to ever see that much of one that is no worse
+	Latency           [2]Latency     `json:"latency"`      // of evaluation in pairs: candidate, live
+}
+
+// Latency is upper bounds of quantiles in seconds.
+type Latency struct {
+	P50 assay.Number `json:"p50_seconds"`
+	P99 assay.Number `json:"p99_seconds"`
+}
+
+// compareLevel is the coverage of the intervals of Compared.
+const compareLevel = 0.95
+
+// Compared returns what was seen so far. Rows of one request count as independent in its intervals.
+func (c *Comparison) Compared() Compared {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	paired, drawn := c.evidence()
+	out := Compared{
+		Candidate: c.candidate.Number, Live: c.live.Number,
+		Answered: c.arms[1].requests, Failed: c.arms[1].failed, LiveAnswered: c.arms[0].requests, LiveFailed: c.arms[0].failed,
+		Pairs: c.pairs.N(), Dropped: c.dropped, OnlyCandidate: c.pairs.First, OnlyLive: c.pairs.Second, Rows: c.rows,
+		Agreement:         stat.Proportion(float64(c.agree), float64(c.rows), compareLevel, ""),
+		PositiveRate:      c.positives.Difference(compareLevel, ""),
+		FailureDifference: c.pairs.Difference(compareLevel, ""),
+		EValue:            assay.Number((paired + drawn) / 2),
+	}
+	out.Difference = assay.Undefined("fewer than two rows", int64(c.n))
+	if c.n > 1 {
+		half := stat.TQuantile(0.5+compareLevel/2, c.n-1) * math.Sqrt(c.m2/(c.n-1)/c.n)
+		out.Difference = assay.Estimate{Value: c.mean, Lo: c.mean - half, Hi: c.mean + half, Level: compareLevel, Method: "student-t", N: int64(c.n)}
+	}
+	for i := range out.Latency {
+		h := &c.spent[1-i]
+		out.Latency[i] = Latency{assay.Number(h.quantile(0.5)), assay.Number(h.quantile(0.99))}
+	}
+	return out
+}
