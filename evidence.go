@@ -28,6 +28,7 @@ const (
 	KindCard         Kind = "card"         // Card
 	KindCI           Kind = "ci"           // CI
 	KindServing      Kind = "serving"      // Serving
+	KindRollout      Kind = "rollout"      // Rollout
 	KindMonitor      Kind = "monitor"      // Monitor
 	KindTestFire     Kind = "test_fire"    // TestFire
 	KindDrift        Kind = "drift"        // Drift
@@ -40,7 +41,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KindSnapshot, KindDatasheet, KindProfile, KindSchema, KindValidation, KindSplit, KindRun, KindReproduction, KindSearch,
 		KindModel, KindDisclosure, KindEvaluation, KindComparison, KindWaiver, KindVerdict, KindPromotion, KindCard,
-		KindCI, KindServing, KindMonitor, KindTestFire, KindDrift, KindOutcome, KindAlert,
+		KindCI, KindServing, KindRollout, KindMonitor, KindTestFire, KindDrift, KindOutcome, KindAlert,
 	}
 }
 

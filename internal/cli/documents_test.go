@@ -158,6 +158,12 @@ func jsonDocuments() []jsonDocument {
 			Evidence assay.Digest  `json:"evidence"` // id of the serving evidence
 			Serving  assay.Serving `json:"serving"`
 		}{}},
+		{"assay.rollout/1", "serve canary, serve shadow", struct {
+			Name     string          `json:"name"`
+			Version  int             `json:"version"` // 0 when it was stopped
+			Mode     string          `json:"mode"`    // canary, shadow
+			Settings *canarySettings `json:"settings"`
+		}{}},
 		{"assay.log.list/1", "log list", struct {
 			Logs []logSummary `json:"logs"` // by model
 		}{}},

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,6 +80,7 @@ func (c *ServeConfig) check(bad *assay.Problems) {
 func (a *app) serveCommand() *cobra.Command {
 	var listen, grpcListen, stage string
 	var models []string
+	var drain time.Duration
 	c := &cobra.Command{
 		Use: "serve", Short: "Answer predictions over HTTP and gRPC, with what stands before and behind the model checked in every request",
 		Long: `Answer predictions of the versions in production: MLflow's /invocations, /ping and /health, for the default model and under
@@ -99,13 +99,14 @@ loses no request.`,
 			if grpcListen == "" {
 				grpcListen = s.p.Serve.GRPC
 			}
-			return s.serve(ctx, listen, grpcListen, st, models)
+			return s.serve(ctx, listen, grpcListen, st, models, drain)
 		}),
 	}
 	c.Flags().StringVar(&listen, "listen", "", "`address` to listen on, on this machine")
 	c.Flags().StringVar(&grpcListen, "grpc-listen", "", "`address` for gRPC, on this machine, or none; default: the port after that of --listen")
 	c.Flags().StringVar(&stage, "stage", "production", "serve the versions in this `stage`: staging or production")
 	c.Flags().StringSliceVar(&models, "model", nil, "serve this `version` (NAME:NUMBER), whatever stage it has; may be repeated")
+	c.Flags().DurationVar(&drain, "drain", 0, "after a signal to end, answer for this `time` while /readyz says 503")
 	check := &cobra.Command{
 		Use: "check [VERSION]", Short: "Bind a version to its input and output schemas, and send smoke predictions through the whole path",
 		Args: cobra.MaximumNArgs(1),
@@ -124,7 +125,7 @@ loses no request.`,
 			return answer(p.Verdict)
 		}),
 	}
-	c.AddCommand(check)
+	c.AddCommand(check, a.canaryCommand(), a.shadowCommand())
 	return c
 }
 
@@ -181,7 +182,7 @@ func nextPort(listen string) string {
 	return net.JoinHostPort(host, "0")
 }
 
-func (s *session) serve(ctx context.Context, listen, grpcListen string, stage assay.Stage, refs []string) error {
+func (s *session) serve(ctx context.Context, listen, grpcListen string, stage assay.Stage, refs []string, drain time.Duration) error {
 	if err := localAddress(listen, "listen"); err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 		defer log.Close()
 	}
 	server := serve.New(o)
-	f := &follower{s: s, server: server, stage: stage, refs: refs, bound: map[string]*serve.Bound{}, off: map[string]bool{}}
+	f := &follower{s: s, server: server, stage: stage, refs: refs, served: map[string]*served{}, off: map[string]bool{}}
 	if err := f.follow(ctx); err != nil {
 		return err
 	}
@@ -240,8 +241,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	go func() { done <- hs.Serve(ln) }()
 	server.SetReady(true)
 	for _, name := range server.Models() {
-		_, live := server.Versions(name)
-		s.say("serving %s on %s", live, where)
+		s.say("serving %s on %s", f.served[name], where)
 	}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -254,9 +254,13 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 				f.say("the versions that serve stay as they are: %v", err)
 			}
 		case <-ctx.Done():
-			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), serve.DrainTimeout)
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain+serve.DrainTimeout)
 			defer cancel()
 			server.SetReady(false)
+			select { // balancers learn from /readyz that it takes no more traffic, while it still answers
+			case <-time.After(drain):
+			case <-done:
+			}
 			err := hs.Shutdown(stop)
 			stopGRPC(stop)
 			err = errors.Join(err, server.Close(stop))
@@ -279,6 +283,7 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 	if log != nil {
 		reg.MustRegister(log)
 	}
+	mux.HandleFunc("GET /models/{name}/split", splitHandler(server))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -289,139 +294,4 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 		fmt.Fprintln(w, "ok")
 	})
 	return mux
-}
-
-// A follower keeps a server in step with the registry. It is the repository of the Open Inference Protocol: a model that was unloaded
-// stays out of service until it is loaded again, whatever the registry says.
-type follower struct {
-	lock   sync.Mutex
-	s      *session
-	server *serve.Server
-	stage  assay.Stage
-	refs   []string
-	head   int64
-	looked bool
-	bound  map[string]*serve.Bound // by name
-	off    map[string]bool         // names that were unloaded
-}
-
-// follow makes the versions answer that should, when the store has changed since it looked last. A version that cannot be bound leaves
-// the one before it in place.
-func (f *follower) follow(ctx context.Context) error {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	return f.look(ctx)
-}
-
-// say tells the person at the terminal; requests to the repository do so too.
-func (f *follower) say(format string, args ...any) {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	f.s.say(format, args...)
-}
-
-func (f *follower) look(ctx context.Context) error {
-	head, err := f.s.st.Head(ctx)
-	if err != nil || f.looked && head == f.head {
-		return err
-	}
-	want, err := f.s.wanted(ctx, f.stage, f.refs)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	seen := map[string]bool{}
-	for _, v := range want {
-		if f.off[v.Name] {
-			continue
-		}
-		seen[v.Name] = true
-		if b := f.bound[v.Name]; b != nil && b.Number == v.Number {
-			continue
-		}
-		b, err := f.s.boundVersion(ctx, f.server, v)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		f.server.Set(v.Name, b, b)
-		if f.looked {
-			f.s.say("now serving %s", b)
-		}
-		f.bound[v.Name] = b
-	}
-	for name := range f.bound {
-		if !seen[name] {
-			f.server.Set(name, nil)
-			delete(f.bound, name)
-		}
-	}
-	f.head, f.looked = head, true
-	return errors.Join(errs...)
-}
-
-// Index implements oip.Repository: every version of the registry.
-func (f *follower) Index(ctx context.Context) ([]oip.Listed, error) {
-	models, err := f.s.st.Models(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []oip.Listed
-	for _, m := range models {
-		versions, err := f.s.st.Versions(ctx, m.Name)
-		if err != nil {
-			return nil, err
-		}
-		served, _ := f.server.Versions(m.Name)
-		f.lock.Lock()
-		off := f.off[m.Name]
-		f.lock.Unlock()
-		for _, v := range versions {
-			l := oip.Listed{Name: v.Name, Version: v.Number}
-			for _, b := range served {
-				l.Ready = l.Ready || b.Number == v.Number
-			}
-			switch {
-			case l.Ready:
-			case off:
-				l.Reason = "unloaded"
-			default:
-				l.Reason = "not in " + string(f.stage)
-				if len(f.refs) > 0 {
-					l.Reason = "not named to this server"
-				}
-			}
-			out = append(out, l)
-		}
-	}
-	return out, nil
-}
-
-// Load implements oip.Repository.
-func (f *follower) Load(ctx context.Context, name string) error {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	delete(f.off, name)
-	f.looked = false // the registry has not changed, what should serve has
-	if err := f.look(ctx); err != nil {
-		return err
-	}
-	if f.bound[name] == nil {
-		return assay.Errorf(assay.NotFound, "no version of model %q should serve here", name)
-	}
-	return nil
-}
-
-// Unload implements oip.Repository.
-func (f *follower) Unload(_ context.Context, name string) error {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	if f.bound[name] == nil {
-		return assay.Errorf(assay.NotFound, "model %q is not served", name)
-	}
-	f.off[name] = true
-	f.server.Set(name, nil)
-	delete(f.bound, name)
-	f.s.say("%s was unloaded", name)
-	return nil
 }

@@ -449,11 +449,7 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 	}
 	var sides [2]*schema.Schema
 	for i, d := range []assay.Digest{p.Input.Document, p.Output.Document} {
-		doc, err := blob.ReadAll(ctx, s.st.Blobs(), d, maxSchemaBytes)
-		if err != nil {
-			return nil, err
-		}
-		if sides[i], err = schema.Parse(doc); err != nil {
+		if sides[i], err = s.storedSchema(ctx, d); err != nil {
 			return nil, err
 		}
 	}
@@ -479,6 +475,15 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 		return nil, err
 	}
 	return server.Bind(b)
+}
+
+// storedSchema reads a schema that evidence names.
+func (s *session) storedSchema(ctx context.Context, d assay.Digest) (*schema.Schema, error) {
+	doc, err := blob.ReadAll(ctx, s.st.Blobs(), d, maxSchemaBytes)
+	if err != nil {
+		return nil, err
+	}
+	return schema.Parse(doc)
 }
 
 const maxSchemaBytes = 64 << 20

@@ -59,7 +59,7 @@ func (s *V1) call(w http.ResponseWriter, r *http.Request) {
 		fail(w, assay.Errorf(assay.NotFound, "the path must be /v1/models/NAME:predict"))
 		return
 	}
-	c, err := s.Server.Begin("kserve", name, "", serve.RequestID(r))
+	c, err := s.Server.BeginWith("kserve", name, "", serve.RequestID(r), r.Header.Get)
 	if err != nil {
 		fail(w, err)
 		return

@@ -122,15 +122,19 @@ func texts(m map[string]string) map[string]*wire.InferParameter {
 }
 
 func (r *rpc) ModelInfer(ctx context.Context, in *wire.ModelInferRequest) (*wire.ModelInferResponse, error) {
-	c, err := r.s.Server.Begin("oip-grpc", in.GetModelName(), in.GetModelVersion(), "")
+	md, _ := metadata.FromIncomingContext(ctx)
+	c, err := r.s.Server.BeginWith("oip-grpc", in.GetModelName(), in.GetModelVersion(), "", func(name string) string {
+		if h := md.Get(name); len(h) > 0 {
+			return h[0]
+		}
+		return ""
+	})
 	if err != nil {
 		return nil, statusError(ctx, err)
 	}
 	defer c.End()
-	if md, ok := metadata.FromIncomingContext(ctx); ok {
-		if h := md.Get("traceparent"); len(h) > 0 {
-			c.Trace = serve.TraceParent(h[0])
-		}
+	if h := md.Get("traceparent"); len(h) > 0 {
+		c.Trace = serve.TraceParent(h[0])
 	}
 	q := r.s.request()
 	defer r.s.requests.Put(q)

@@ -85,7 +85,7 @@ func (s *Inference) Routes(mux *http.ServeMux) {
 const headLength = "Inference-Header-Content-Length"
 
 func (s *Inference) infer(w http.ResponseWriter, r *http.Request) {
-	c, err := s.Server.Begin("oip", r.PathValue("name"), r.PathValue("version"), serve.RequestID(r))
+	c, err := s.Server.BeginWith("oip", r.PathValue("name"), r.PathValue("version"), serve.RequestID(r), r.Header.Get)
 	if err != nil {
 		writeError(w, err)
 		return

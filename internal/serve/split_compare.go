@@ -21,7 +21,7 @@ type Comparison struct {
 	positive  [2]int  // of candidate and live; -1 without one
 
 	lock       sync.Mutex
-	arms       [2]arm // live, candidate
+	arms       [2]arm      // live, candidate
 	pairs      stat.Paired // of requests: First are those where only the candidate failed
 	rows       int64
 	agree      int64

@@ -41,6 +41,7 @@ func Kinds() []KindInfo {
 		kind[assay.Card](assay.KindCard),
 		kind[assay.CI](assay.KindCI),
 		kind[assay.Serving](assay.KindServing),
+		kind[assay.Rollout](assay.KindRollout),
 		kind[assay.Monitor](assay.KindMonitor),
 		kind[assay.TestFire](assay.KindTestFire),
 		kind[assay.Drift](assay.KindDrift),

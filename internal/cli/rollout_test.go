@@ -1,0 +1,242 @@
+//go:build unix
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/store"
+)
+
+// twoVersions is a project whose versions 1 and 2 were both in staging, 2 after 1, and have their serving checks.
+func twoVersions(t *testing.T) (*stageManager, string) {
+	t.Helper()
+	m, dir := registered(t)
+	do(t, m, dir, 0, "serve", "check", "people:1")
+	do(t, m, dir, 0, "card")
+	do(t, m, dir, 0, "promote", "--to", "staging", "people:1")
+	candidate(t, m, dir, "gradient_boosting")
+	do(t, m, dir, 0, "serve", "check", "people:2")
+	do(t, m, dir, 0, "card")
+	do(t, m, dir, 0, "promote", "--to", "staging", "people:2")
+	return m, dir
+}
+
+// load sends requests from several clients until stop is called, which returns how many were sent and what failed.
+func load(t *testing.T, url string, clients int, answered func(version string)) (stop func() (sent int64, failed []string)) {
+	t.Helper()
+	var sent atomic.Int64
+	var lock sync.Mutex
+	var failed []string
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			client := &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				r, err := client.Post(url+"/invocations", "application/json", strings.NewReader(person))
+				if err == nil {
+					var b []byte
+					b, err = io.ReadAll(r.Body)
+					r.Body.Close()
+					answered(r.Header.Get(serve.VersionHeader))
+					if r.StatusCode != http.StatusOK {
+						lock.Lock()
+						failed = append(failed, r.Status+" "+string(b))
+						lock.Unlock()
+					}
+				}
+				if err != nil {
+					lock.Lock()
+					failed = append(failed, err.Error())
+					lock.Unlock()
+				}
+				sent.Add(1)
+			}
+		}()
+	}
+	return func() (int64, []string) { close(done); wg.Wait(); return sent.Load(), failed }
+}
+
+// TestSwapUnderLoad: a rollback, a promotion, a canary and a shadow take effect on a running server within a second, and not one of the
+// requests of concurrent clients fails; a signal to end lets running requests end.
+func TestSwapUnderLoad(t *testing.T) {
+	t.Parallel()
+	m, dir := twoVersions(t)
+	c, url := serving(t, dir, "--stage", "staging")
+	var last atomic.Value
+	var seen [3]atomic.Int64
+	stop := load(t, url, 4, func(version string) {
+		last.Store(version)
+		if version == "1" || version == "2" {
+			seen[version[0]-'0'].Add(1)
+		}
+	})
+	became := func(what string, ok func() bool) {
+		t.Helper()
+		began := time.Now()
+		until(t, what, ok)
+		// The registry is asked five times a second; the rest is for machines that are busy with other tests.
+		t.Logf("%s after %v", what, time.Since(began))
+	}
+	is := func(version string) func() bool {
+		return func() bool {
+			r, err := http.Post(url+"/invocations", "application/json", strings.NewReader(person))
+			if err != nil {
+				return false
+			}
+			defer r.Body.Close()
+			return r.Header.Get(serve.VersionHeader) == version
+		}
+	}
+	became("version 2", is("2"))
+	do(t, m, dir, 0, "rollback", "--stage", "staging")
+	became("rolled back to version 1", is("1"))
+	do(t, m, dir, 0, "serve", "canary", "people:2", "--percent", "50")
+	before := seen[2].Load()
+	became("version 2 as a canary", func() bool { return seen[2].Load() > before+20 })
+	split := func() (doc struct{ Canary, Shadow *serve.Compared }) {
+		r, err := http.Get(url + "/models/people/split")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		if err := json.NewDecoder(r.Body).Decode(&doc); err != nil {
+			t.Fatal(err)
+		}
+		return doc
+	}
+	became("compared", func() bool { c := split().Canary; return c != nil && c.Pairs > 0 })
+	do(t, m, dir, 0, "serve", "canary", "--stop")
+	became("without a canary", func() bool { return split().Canary == nil })
+	before = seen[2].Load()
+	do(t, m, dir, 0, "serve", "shadow", "people:2")
+	became("compared with the shadow", func() bool { c := split().Shadow; return c != nil && c.Pairs+c.Dropped > 0 })
+	if n := seen[2].Load(); n > before {
+		t.Errorf("the shadow answered %d requests", n-before)
+	}
+	do(t, m, dir, 0, "promote", "--to", "staging", "people:2")
+	became("promoted to version 2", is("2"))
+	sent, failed := stop()
+	t.Logf("%d requests", sent)
+	if len(failed) > 0 {
+		t.Errorf("%d of %d requests failed, the first: %s", len(failed), sent, failed[0])
+	}
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	if got := c.ProcessState.ExitCode(); got != 143 {
+		t.Errorf("exit status %d", got)
+	}
+	out, _, _ := command(m, dir, "--json", "evidence", "list", "--kind", "rollout")
+	for _, says := range []string{`"mode": "canary"`, `"mode": "shadow"`} {
+		if !strings.Contains(strings.ReplaceAll(out, `":"`, `": "`), says) {
+			t.Errorf("no evidence with %s:\n%s", says, out)
+		}
+	}
+	do(t, m, dir, 0, "fsck")
+}
+
+// TestDrain: after a signal to end the server answers for the time that --drain gives, and says so in /readyz.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	m, dir := registered(t)
+	do(t, m, dir, 0, "serve", "check", "people:1")
+	c, url := serving(t, dir, "--model", "people:1", "--drain", "3s")
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "unready", func() bool {
+		r, err := http.Get(url + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		return r.StatusCode == http.StatusServiceUnavailable
+	})
+	if err := invoke(url); err != nil {
+		t.Errorf("while draining: %v", err)
+	}
+	_ = c.Wait()
+	if err := invoke(url); err == nil {
+		t.Error("it answers after its end")
+	}
+}
+
+// TestCanaryAbort: a server whose canary failed too often takes the alias away and writes why; a server that comes second finds it gone.
+func TestCanaryAbort(t *testing.T) {
+	t.Parallel()
+	m, dir := twoVersions(t)
+	do(t, m, dir, 0, "rollback", "--stage", "staging")
+	if out := do(t, m, dir, 2, "serve", "canary", "people:2"); !strings.Contains(out, "--percent is 0; want more than 0 and at most 100") {
+		t.Error(out)
+	}
+	if out := do(t, m, dir, 2, "serve", "canary", "people:2", "--percent", "5", "--sticky", "shoe_size"); !strings.Contains(out, `"shoe_size" is not an input column of the version`) {
+		t.Error(out)
+	}
+	do(t, m, dir, 0, "serve", "canary", "people:2", "--percent", "5", "--sticky", "age")
+	first, second := follows(t, m, dir), follows(t, m, dir)
+	for _, f := range []*follower{first, second} {
+		if got := f.served["people"].String(); got != "people:1, canary 2" {
+			t.Fatalf("serving %s", got)
+		}
+		f.server.Split("people").Trip("it failed in 9 of 10 requests")
+		if err := f.follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.served["people"].String(); got != "people:1" {
+			t.Errorf("serving %s after the abort", got)
+		}
+	}
+	if _, err := first.s.st.Alias(t.Context(), "people", canaryAlias); assay.CodeOf(err) != assay.NotFound {
+		t.Errorf("the alias: %v", err)
+	}
+	rs, err := first.s.st.Find(t.Context(), store.Query{Kind: assay.KindRollout})
+	if err != nil || len(rs) != 1 {
+		t.Fatalf("%d rollouts: %v", len(rs), err)
+	}
+	p, err := assay.Decode[assay.Rollout](rs[0].Evidence)
+	if err != nil || p.Outcome != "aborted" || p.Reason != "it failed in 9 of 10 requests" || p.Version != 2 || p.Against != 1 || p.Percent != 5 || p.Sticky != "age" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	// An alert's action takes away what is there, and says so when nothing is.
+	do(t, m, dir, 0, "serve", "canary", "people:2", "--percent", "5")
+	if done, err := first.s.abortCanary(t.Context(), "people", "drift", nil); err != nil || !done {
+		t.Errorf("aborted %v, %v", done, err)
+	}
+	if done, err := first.s.abortCanary(t.Context(), "people", "drift", nil); err != nil || done {
+		t.Errorf("aborted twice %v, %v", done, err)
+	}
+}
+
+// follows is a follower over the store of a project, without a listener.
+func follows(t *testing.T, m *stageManager, dir string) *follower {
+	t.Helper()
+	s := opened(t, m, dir)
+	server := serve.New(serve.Options{Clock: s.Now, Nonce: "test"})
+	t.Cleanup(func() { _ = server.Close(context.WithoutCancel(t.Context())) })
+	f := &follower{s: s, server: server, stage: assay.StageStaging, served: map[string]*served{}, off: map[string]bool{}}
+	if err := f.follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
