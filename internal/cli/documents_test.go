@@ -315,6 +315,7 @@ func TestDocuments(t *testing.T) {
 		{0, "model history"},
 		{0, "evidence list"},
 		{0, "evidence graph people"},
+		{0, "serve shadow"},
 		{0, "fsck"},
 		{0, "evidence checkpoint"},
 		{0, "alert list"},

@@ -207,6 +207,8 @@ func TestExitStatus(t *testing.T) {
 		{1, "model tag people:99 a=b"},
 		{2, "search"},
 		{0, "serve check"}, {1, "serve check 99"}, {2, "serve --no-such-flag"},
+		{0, "serve canary --percent 5"}, {1, "serve canary 99 --percent 5"}, {2, "serve canary"}, {0, "serve canary --stop"},
+		{0, "serve shadow"}, {1, "serve shadow 99"}, {2, "serve shadow --no-such-flag"},
 		{0, "fsck"},
 		{1, "init people.csv --target churned"},
 		{1, "init nowhere.csv --target y --force"},

@@ -32,6 +32,7 @@ func serving(t *testing.T, dir string, args ...string) (*exec.Cmd, string) {
 	for lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), " on http://"); ok {
 			go func() { _, _ = io.Copy(io.Discard, errs) }()
+			url, _, _ = strings.Cut(url, " and ")
 			return c, "http://" + strings.TrimSpace(url)
 		}
 	}
