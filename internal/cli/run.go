@@ -28,8 +28,8 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run a command, or train.command of assay.yaml, with seeded generators and a captured environment.
 
 The command finds in its environment: ASSAY_TRAIN and ASSAY_VALIDATION (Parquet files with labels), ASSAY_TEST_FEATURES (without), ASSAY_CONFIG
-(a file with train and data of assay.yaml), ASSAY_SEED, and ASSAY_OUT, the folder for what it leaves: metrics.json, params.json, model.onnx or
-predictions.parquet, and any other file. Python's generators are seeded before the program sees them.`,
+(a file with train and data of assay.yaml), ASSAY_SEED, and ASSAY_OUT, the folder for what it leaves: metrics.json, params.json, model.onnx
+(or model.json, model.ubj of XGBoost, model.txt of LightGBM) or predictions.parquet, and any other file. Python's generators are seeded before the program sees them.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: a.with("run", func(ctx context.Context, s *session, args []string) error {
 			if len(args) == 0 {
