@@ -24,49 +24,52 @@ type demoStep struct {
 	do   func(d *demoRun, ctx context.Context) error // instead of a command
 }
 
-var demoSteps = []demoStep{
-	{why: "Know the data: distributions, what is missing and why, what relates to the target.", args: []string{"profile", "--html", "profile.html"}, exit: 0},
-	{why: "Say what must hold. This schema is inferred, and every constraint says how many rows support it.", args: []string{"schema", "infer", "-o", "schema.json"}, exit: 0},
-	{why: "Version it: one digest of the bytes, one of the rows, and a datasheet that is filled in.", args: []string{"snapshot"}, exit: 0},
-	{why: "Check it. The same schema is checked at every boundary.", args: []string{"check"}, exit: 0},
-	{why: "Split it before anyone looks closer. The labels of the test part are sealed now, and leakage is checked at once.", args: []string{"split"}, exit: 0},
-	{why: "Train. Cross-validation on the training part chooses among a baseline, a logistic regression and gradient boosting.", args: []string{"train"}, exit: 0},
-	{why: "Evaluate on the validation part: every number has an interval, the baseline stands beside it, slices say for whom it is worse.", args: []string{"eval"}, exit: 0},
-	{why: "Evaluate once on the sealed test part. The read is in the ledger; the next one will report at a stricter level.", args: []string{"eval", "--final"}, exit: 0},
-	{why: "Register it: model files get version numbers.", args: []string{"register"}, exit: 0},
-	{why: "Compare it with what is in production. Nothing is yet, so the baseline takes that place.", args: []string{"compare"}, exit: 0},
-	{why: "Write it down. Every figure of the card names the evidence it comes from.", args: []string{"card"}, exit: 0},
-	{why: "Promote it to staging: the gate reads the evidence, rule by rule.", args: []string{"promote", "--to", "staging"}, exit: 0},
-	{why: "A second candidate, a logistic regression, is worse. It goes the same way …", args: []string{"train", "--learner", "logistic_regression"}, exit: 0},
-	{why: "… its read of the test set is the second, needs a reason, and reports at a stricter level …", args: []string{"eval", "--final", "--reason", "second candidate of the demo"}, exit: 0},
-	{why: "", args: []string{"register"}, exit: 0},
-	{why: "… and the paired comparison with the version in staging says no.", args: []string{"compare"}, exit: 3},
-	{why: "", args: []string{"card"}, exit: 0},
-	{why: "So the gate refuses it.", args: []string{"promote", "--to", "staging"}, exit: 3},
-	{why: "A third candidate cheats: it trains on the whole file, sealed rows included.", args: []string{"train", "--learner", "gradient_boosting", "--data", "train_2015.parquet"}, exit: 0},
-	{why: "Its score on the test set looks better than it is …", args: []string{"eval", "--final", "--reason", "third candidate of the demo"}, exit: 0},
-	{why: "", args: []string{"register"}, exit: 0},
-	{why: "", args: []string{"compare"}, exit: 0},
-	{why: "", args: []string{"card"}, exit: 0},
-	{why: "… but row fingerprints tell, and the gate refuses it.", args: []string{"promote", "--to", "staging"}, exit: 3},
-	{why: "What is still missing before the first version may go to production? Serving and monitoring.", args: []string{"done", "1"}, exit: 3},
-	{why: "Bind it to what stands before and behind it: the schemas of requests and answers. Smoke predictions go through the whole path.", args: []string{"serve", "check", "1"}, exit: 0},
-	{why: "Plan how it is watched: references are frozen, and every threshold follows from the false alarms a year that are tolerated.", args: []string{"monitor", "plan", "1"}, exit: 0},
-	{why: "Alerts must reach somebody. Here a receiver on this machine stands for two people …", do: (*demoRun).receive},
-	{why: "… and every step of every alert is fired at them for a test.", args: []string{"monitor", "test-fire", "1"}, exit: 0},
-	{why: "", do: (*demoRun).told},
-	{why: "The card draws on all of that, so it is written again …", args: []string{"card", "1"}, exit: 0},
-	{why: "… and now the gate opens: the version goes to production.", args: []string{"promote", "1", "--to", "production"}, exit: 0},
-	{why: "It answers requests: assay serve, on a port of this machine.", do: (*demoRun).serve},
-	{why: "The people of the three years after come in, as requests of 500 rows.", do: (*demoRun).traffic},
-	{why: "The server stops: the log is closed, and what is missing in it would be counted.", do: (*demoRun).unserve},
-	{why: "", args: []string{"log", "list"}, exit: 0},
-	{why: "", args: []string{"log", "query", "SELECT _outcome, count(*) AS n, round(avg(probability_1), 4) AS mean_probability FROM log GROUP BY ALL ORDER BY ALL"}, exit: 0},
-	{why: "Did something move? The same three years, held against the plan year by year.", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year"}, exit: 3},
-	{why: "Who is told? One alert for the version, with what moved in the order of its weight.", args: []string{"alert", "send"}, exit: 0},
-	{why: "", do: (*demoRun).told},
-	{why: "", args: []string{"alert", "list"}, exit: 0},
-	{why: "At last: is everything that was acknowledged there and unaltered?", args: []string{"fsck"}, exit: 0},
+// demoSteps are the commands of the demo, in their order.
+func demoSteps() []demoStep {
+	return []demoStep{
+		{why: "Know the data: distributions, what is missing and why, what relates to the target.", args: []string{"profile", "--html", "profile.html"}, exit: 0},
+		{why: "Say what must hold. This schema is inferred, and every constraint says how many rows support it.", args: []string{"schema", "infer", "-o", "schema.json"}, exit: 0},
+		{why: "Version it: one digest of the bytes, one of the rows, and a datasheet that is filled in.", args: []string{"snapshot"}, exit: 0},
+		{why: "Check it. The same schema is checked at every boundary.", args: []string{"check"}, exit: 0},
+		{why: "Split it before anyone looks closer. The labels of the test part are sealed now, and leakage is checked at once.", args: []string{"split"}, exit: 0},
+		{why: "Train. Cross-validation on the training part chooses among a baseline, a logistic regression and gradient boosting.", args: []string{"train"}, exit: 0},
+		{why: "Evaluate on the validation part: every number has an interval, the baseline stands beside it, slices say for whom it is worse.", args: []string{"eval"}, exit: 0},
+		{why: "Evaluate once on the sealed test part. The read is in the ledger; the next one will report at a stricter level.", args: []string{"eval", "--final"}, exit: 0},
+		{why: "Register it: model files get version numbers.", args: []string{"register"}, exit: 0},
+		{why: "Compare it with what is in production. Nothing is yet, so the baseline takes that place.", args: []string{"compare"}, exit: 0},
+		{why: "Write it down. Every figure of the card names the evidence it comes from.", args: []string{"card"}, exit: 0},
+		{why: "Promote it to staging: the gate reads the evidence, rule by rule.", args: []string{"promote", "--to", "staging"}, exit: 0},
+		{why: "A second candidate, a logistic regression, is worse. It goes the same way …", args: []string{"train", "--learner", "logistic_regression"}, exit: 0},
+		{why: "… its read of the test set is the second, needs a reason, and reports at a stricter level …", args: []string{"eval", "--final", "--reason", "second candidate of the demo"}, exit: 0},
+		{why: "", args: []string{"register"}, exit: 0},
+		{why: "… and the paired comparison with the version in staging says no.", args: []string{"compare"}, exit: 3},
+		{why: "", args: []string{"card"}, exit: 0},
+		{why: "So the gate refuses it.", args: []string{"promote", "--to", "staging"}, exit: 3},
+		{why: "A third candidate cheats: it trains on the whole file, sealed rows included.", args: []string{"train", "--learner", "gradient_boosting", "--data", "train_2015.parquet"}, exit: 0},
+		{why: "Its score on the test set looks better than it is …", args: []string{"eval", "--final", "--reason", "third candidate of the demo"}, exit: 0},
+		{why: "", args: []string{"register"}, exit: 0},
+		{why: "", args: []string{"compare"}, exit: 0},
+		{why: "", args: []string{"card"}, exit: 0},
+		{why: "… but row fingerprints tell, and the gate refuses it.", args: []string{"promote", "--to", "staging"}, exit: 3},
+		{why: "What is still missing before the first version may go to production? Serving and monitoring.", args: []string{"done", "1"}, exit: 3},
+		{why: "Bind it to what stands before and behind it: the schemas of requests and answers. Smoke predictions go through the whole path.", args: []string{"serve", "check", "1"}, exit: 0},
+		{why: "Plan how it is watched: references are frozen, and every threshold follows from the false alarms a year that are tolerated.", args: []string{"monitor", "plan", "1"}, exit: 0},
+		{why: "Alerts must reach somebody. Here a receiver on this machine stands for two people …", do: (*demoRun).receive},
+		{why: "… and every step of every alert is fired at them for a test.", args: []string{"monitor", "test-fire", "1"}, exit: 0},
+		{why: "", do: (*demoRun).told},
+		{why: "The card draws on all of that, so it is written again …", args: []string{"card", "1"}, exit: 0},
+		{why: "… and now the gate opens: the version goes to production.", args: []string{"promote", "1", "--to", "production"}, exit: 0},
+		{why: "It answers requests: assay serve, on a port of this machine.", do: (*demoRun).serve},
+		{why: "The people of the three years after come in, as requests of 500 rows.", do: (*demoRun).traffic},
+		{why: "The server stops: the log is closed, and what is missing in it would be counted.", do: (*demoRun).unserve},
+		{why: "", args: []string{"log", "list"}, exit: 0},
+		{why: "", args: []string{"log", "query", "SELECT _outcome, count(*) AS n, round(avg(probability_1), 4) AS mean_probability FROM log GROUP BY ALL ORDER BY ALL"}, exit: 0},
+		{why: "Did something move? The same three years, held against the plan year by year.", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year"}, exit: 3},
+		{why: "Who is told? One alert for the version, with what moved in the order of its weight.", args: []string{"alert", "send"}, exit: 0},
+		{why: "", do: (*demoRun).told},
+		{why: "", args: []string{"alert", "list"}, exit: 0},
+		{why: "At last: is everything that was acknowledged there and unaltered?", args: []string{"fsck"}, exit: 0},
+	}
 }
 
 func (a *app) demoCommand() *cobra.Command {
@@ -129,7 +132,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		tell = io.Discard
 	}
 	fmt.Fprintf(tell, "The life of a model, on 68,785 people of the US Census in Massachusetts, 2015: who is at work?\nEverything happens in %s.\n", a.shown(dir))
-	for _, st := range demoSteps {
+	for _, st := range demoSteps() {
 		if st.why != "" {
 			fmt.Fprintf(tell, "\n# %s\n", st.why)
 		}
