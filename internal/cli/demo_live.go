@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -142,7 +144,7 @@ func (d *demoRun) serve(ctx context.Context) error {
 	lines := bufio.NewScanner(said)
 	for s.url == "" && lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), " on http://"); ok {
-			s.url = "http://" + strings.TrimSpace(url)
+			s.url = "http://" + strings.Fields(url)[0] // what follows is the address of the other protocols
 		}
 	}
 	go func() { _, _ = io.Copy(io.Discard, said) }()
@@ -185,26 +187,33 @@ func (d *demoRun) traffic(ctx context.Context) error {
 	status := map[int]int{}
 	rows := x.Rows()
 	for from := 0; from < rows; from += demoBatch {
-		to := min(from+demoBatch, rows)
 		batch := make([]map[string]any, 0, demoBatch)
-		for i := from; i < to; i++ {
+		for i := from; i < min(from+demoBatch, rows); i++ {
 			batch = append(batch, record(x, i))
 		}
-		code, err := d.post(ctx, batch)
-		if err != nil {
-			return err
-		}
-		if code != http.StatusOK {
-			// One row that does not fit refuses its request; the others are sent again, one by one.
-			for i := range batch {
-				if code, err = d.post(ctx, batch[i:i+1]); err != nil {
-					return err
-				}
-				status[code]++
+		for len(batch) > 0 {
+			code, answer, err := d.post(ctx, batch)
+			if err != nil {
+				return err
 			}
-			continue
+			if code == http.StatusOK {
+				status[code] += len(batch)
+				break
+			}
+			// One row that does not fit refuses its request, and is named: the others are sent again without it.
+			named := namedRows(answer)
+			if code != http.StatusBadRequest || len(named) == 0 {
+				return assay.Errorf(assay.Internal, "a request was answered with status %d: %s", code, answer)
+			}
+			kept := batch[:0]
+			for i, row := range batch {
+				if !named[i] {
+					kept = append(kept, row)
+				}
+			}
+			status[code] += len(batch) - len(kept)
+			batch = kept
 		}
-		status[code] += to - from
 	}
 	fmt.Fprintf(d.out, "%s rows in %.1f s: %s answered, %s refused because a value does not fit the schema\n", assay.FormatCount(int64(rows)), d.Now().Sub(began).Seconds(),
 		assay.FormatCount(int64(status[http.StatusOK])), assay.FormatCount(int64(status[http.StatusBadRequest])))
@@ -214,23 +223,42 @@ func (d *demoRun) traffic(ctx context.Context) error {
 	return nil
 }
 
-func (d *demoRun) post(ctx context.Context, rows []map[string]any) (int, error) {
+// namedRows are the rows that an error names.
+func namedRows(message string) map[int]bool {
+	out := map[int]bool{}
+	for _, m := range rowNumber.FindAllStringSubmatch(message, -1) {
+		n, err := strconv.Atoi(m[1])
+		if err == nil {
+			out[n] = true
+		}
+	}
+	return out
+}
+
+var rowNumber = regexp.MustCompile(`row (\d+):`)
+
+// post sends rows and returns the status and the error's message.
+func (d *demoRun) post(ctx context.Context, rows []map[string]any) (int, string, error) {
 	body, err := json.Marshal(map[string]any{"dataframe_records": rows})
 	if err != nil {
-		return 0, assay.Errorf(assay.Internal, "a request cannot be written: %w", err)
+		return 0, "", assay.Errorf(assay.Internal, "a request cannot be written: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, d.server.url+"/invocations", bytes.NewReader(body))
 	if err != nil {
-		return 0, assay.Errorf(assay.Internal, "a request cannot be made: %w", err)
+		return 0, "", assay.Errorf(assay.Internal, "a request cannot be made: %w", err)
 	}
 	q.Header.Set("Content-Type", "application/json")
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
-		return 0, assay.Errorf(assay.Unavailable, "the server did not answer: %w", err)
+		return 0, "", assay.Errorf(assay.Unavailable, "the server did not answer: %w", err)
 	}
 	defer r.Body.Close()
-	_, err = io.Copy(io.Discard, r.Body)
-	return r.StatusCode, err
+	if r.StatusCode == http.StatusOK {
+		_, err = io.Copy(io.Discard, r.Body)
+		return r.StatusCode, "", err
+	}
+	answer, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	return r.StatusCode, errorMessage(answer), err
 }
