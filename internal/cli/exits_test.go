@@ -197,6 +197,19 @@ func TestExitStatus(t *testing.T) {
 		{0, "evidence verify envelope.json"},
 		{1, "evidence verify nowhere.json"},
 		{3, "evidence verify not.json"},
+		{0, "monitor plan"},
+		{1, "monitor plan 99"},
+		{3, "monitor test-fire"},
+		{1, "monitor replay nowhere.csv"},
+		{2, "monitor replay broken.csv"},
+		{0, "monitor export prometheus"},
+		{0, "monitor export grafana"},
+		{0, "alert list"},
+		{0, "alert send"},
+		{1, "alert show nothing"},
+		{1, "alert ack nothing --by Ada --reason a-long-enough-reason"},
+		{1, "alert mute nothing --by Ada --reason a-long-enough-reason --for 1h"},
+		{1, "alert resolve nothing --by Ada --reason a-long-enough-reason"},
 		{0, "log list"},
 		{1, "log query SELECT"},
 		{0, "model list"},
@@ -219,7 +232,7 @@ func TestExitStatus(t *testing.T) {
 		{2, "demo --no-such-flag"},
 	} {
 		args := strings.Fields(step.args)
-		for n := 1; n <= min(2, len(args)); n++ {
+		for n := 1; n <= min(3, len(args)); n++ {
 			covered[strings.Join(args[:n], " ")] = true
 		}
 		answered(t, m, dir, step.want, args...)
