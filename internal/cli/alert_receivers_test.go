@@ -1,0 +1,337 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/assay-ml/assay"
+)
+
+// needs skips a test outside the full command, and fails it there when a program is missing.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	if os.Getenv("ASSAY_TEST_FULL") != "1" {
+		t.Skip("only in the full test command")
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Fatalf("%s is missing: scripts/deps.sh installs it", p)
+		}
+	}
+}
+
+// port is one that is free now.
+func port(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// daemon runs a program until the test ends.
+func daemon(t *testing.T, ready func() bool, program string, args ...string) {
+	t.Helper()
+	var out bytes.Buffer
+	c := exec.Command(program, args...)
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- c.Wait() }()
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		<-gone
+	})
+	for range 300 {
+		if ready() {
+			return
+		}
+		select {
+		case err := <-gone:
+			gone <- err
+			t.Fatalf("%s ended: %v\n%s", program, err, out.String())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	t.Fatalf("%s is not ready\n%s", program, out.String())
+}
+
+func get(address string) (string, int) {
+	r, err := http.Get(address)
+	if err != nil {
+		return "", 0
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return "", 0
+	}
+	return string(b), r.StatusCode
+}
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for range 300 {
+		if f() {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("not within 30 s: %s", what)
+}
+
+// TestAlertmanager: Debian's Alertmanager accepts a test, an alert, its keeping alive and its end, under labels that stay the same; what it routes comes
+// back over its webhook.
+func TestAlertmanager(t *testing.T) {
+	needs(t, "prometheus-alertmanager")
+	back := newHook(t, 200, "")
+	dir, at := t.TempDir(), port(t)
+	config := fmt.Sprintf("route: {receiver: back, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\nreceivers: [{name: back, webhook_configs: [{url: '%s', send_resolved: true}]}]\n", back.URL)
+	if err := os.WriteFile(filepath.Join(dir, "am.yml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon(t, func() bool { _, s := get("http://" + at + "/-/ready"); return s == 200 }, "prometheus-alertmanager", "--config.file="+filepath.Join(dir, "am.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+at, "--cluster.listen-address=")
+	alert := assay.AlertPlan{Name: "drift", When: []string{"input"}, Severity: "error", Persist: 1, Steps: []assay.Escalation{{To: []string{"am"}}}, Actions: []string{}}
+	p := watchProject(t, "    am: {type: alertmanager, address: \"env:AM\"}\n", map[string]string{"AM": "http://" + at}, alert)
+	p.now = time.Now() // the receiver has the real time
+	type posted struct {
+		Status string `json:"status"`
+		Alerts []struct {
+			Status      string            `json:"status"`
+			Labels      map[string]string `json:"labels"`
+			Annotations map[string]string `json:"annotations"`
+			Fingerprint string            `json:"fingerprint"`
+		} `json:"alerts"`
+	}
+	seen := func(name, status string) (out posted) {
+		t.Helper()
+		eventually(t, name+" comes back as "+status, func() bool {
+			back.lock.Lock()
+			defer back.lock.Unlock()
+			for _, b := range back.bodies {
+				var x posted
+				if err := json.Unmarshal(b, &x); err != nil {
+					t.Error(err)
+				}
+				if len(x.Alerts) > 0 && x.Alerts[0].Labels["alertname"] == name && x.Status == status {
+					out = x
+					return true
+				}
+			}
+			return false
+		})
+		return out
+	}
+	if got := p.run(0, "monitor", "test-fire"); !strings.Contains(got, "am (alertmanager): accepted, 200") {
+		t.Errorf("%s", got)
+	}
+	if x := seen("assay_test", "resolved"); x.Alerts[0].Annotations["challenge"] == "" {
+		t.Errorf("%+v", x)
+	}
+	p.window(1, assay.Fail)
+	p.now = time.Now()
+	p.run(0, "alert", "send")
+	first := seen("assay_drift", "firing")
+	if a := first.Alerts[0]; a.Labels["model"] != "people" || a.Labels["version"] != "1" || a.Labels["severity"] != "error" || len(a.Labels) != 4 || !strings.Contains(a.Annotations["summary"], "age moved by 0.31") {
+		t.Errorf("%+v", a)
+	}
+	ends := func() string {
+		body, _ := get("http://" + at + "/api/v2/alerts")
+		var as []struct {
+			EndsAt string            `json:"endsAt"`
+			Labels map[string]string `json:"labels"`
+		}
+		if err := json.Unmarshal([]byte(body), &as); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range as {
+			if a.Labels["alertname"] == "assay_drift" {
+				return a.EndsAt
+			}
+		}
+		return ""
+	}
+	before := ends()
+	p.forward(61 * time.Second) // it is sent again, and lives on for longer
+	p.run(0, "alert", "send")
+	if after := ends(); before == "" || after <= before {
+		t.Errorf("kept alive until %s, before until %s", after, before)
+	}
+	p.window(2, assay.Fail) // another window of the same alert is not another alert
+	p.run(0, "alert", "send")
+	if body, _ := get("http://" + at + "/api/v2/alerts"); strings.Count(body, `"assay_drift"`) != 1 {
+		t.Errorf("%s", body)
+	}
+	p.window(3, assay.Pass)
+	p.now = time.Now()
+	p.run(0, "alert", "send")
+	if last := seen("assay_drift", "resolved"); last.Alerts[0].Fingerprint != first.Alerts[0].Fingerprint {
+		t.Error("the end is that of another alert")
+	}
+}
+
+// TestPrometheus: Debian's Prometheus takes the exported rules, scrapes /metrics, and an alert that fires there is the one of the plan.
+func TestPrometheus(t *testing.T) {
+	needs(t, "prometheus", "promtool")
+	ops := newHook(t, 200, "")
+	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY_KEY": "routing", "DUTY": ops.URL}, escalating)
+	dir := t.TempDir()
+	rules := filepath.Join(dir, "assay.rules.yml")
+	if err := os.WriteFile(rules, []byte(p.run(0, "monitor", "export", "prometheus")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "check", "rules", rules).CombinedOutput(); err != nil || !strings.Contains(string(out), "SUCCESS: 7 rules found") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.window(1, assay.Fail)
+	p.run(0, "alert", "send")
+	s := p.session()
+	defer s.Close()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(&alertGauges{s: s})
+	metrics := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	defer metrics.Close()
+	at := port(t)
+	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: ['%s']\nscrape_configs: [{job_name: assay, metrics_path: /, static_configs: [{targets: ['%s']}]}]\n", rules, strings.TrimPrefix(metrics.URL, "http://"))
+	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon(t, func() bool { _, s := get("http://" + at + "/-/ready"); return s == 200 }, "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address="+at)
+	eventually(t, "the drift score is scraped", func() bool {
+		body, _ := get("http://" + at + "/api/v1/query?query=assay_drift_score%7Bcolumn%3D%22age%22%2Cmodel%3D%22people%22%7D")
+		return strings.Contains(body, `"0.31"`)
+	})
+	eventually(t, "the alert of the plan fires", func() bool {
+		body, _ := get("http://" + at + "/api/v1/alerts")
+		return strings.Contains(body, `"AssayDrift"`) && strings.Contains(body, `"firing"`)
+	})
+	body, _ := get("http://" + at + "/api/v1/rules")
+	if strings.Contains(body, `"health":"err"`) {
+		t.Errorf("a rule cannot be evaluated: %s", body)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(p.run(0, "monitor", "export", "grafana")), &board); err != nil || len(board.Panels) < 8 {
+		t.Fatalf("%d panels, %v", len(board.Panels), err)
+	}
+	for _, panel := range board.Panels { // Prometheus understands every query of the dashboard
+		for _, q := range panel.Targets {
+			expr := strings.NewReplacer("$model", "people", "$version", ".*").Replace(q.Expr)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+at+"/api/v1/query", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.URL.RawQuery = "query=" + strings.NewReplacer("+", "%2B", " ", "+", "&", "%26").Replace(expr)
+			r, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Body.Close(); r.StatusCode != 200 {
+				t.Errorf("%s: %s: status %d", panel.Title, expr, r.StatusCode)
+			}
+		}
+	}
+}
+
+const smtpServer = `
+import sys, ssl, asyncio
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+class Keep:
+    n = 0
+    async def handle_DATA(self, server, session, envelope):
+        Keep.n += 1
+        with open(sys.argv[2] + "/%d.eml" % Keep.n, "wb") as f:
+            f.write(("X-Rcpt: %s\r\nX-Tls: %s\r\nX-Auth: %s\r\n" % (",".join(envelope.rcpt_tos), session.ssl is not None, session.authenticated)).encode() + envelope.content)
+        return "250 kept"
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody@"):
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+def auth(server, session, envelope, mechanism, data):
+    return AuthResult(success=data.login == b"assay" and data.password == b"mail-password", handled=False)
+context = None
+if sys.argv[3] != "":
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+host, port = sys.argv[1].rsplit(":", 1)
+Controller(Keep(), hostname=host, port=int(port), authenticator=auth, auth_require_tls=context is not None, tls_context=context, auth_required=False).start()
+asyncio.new_event_loop().run_forever()
+`
+
+// TestMail: a real SMTP server takes the mail, with STARTTLS when it offers it and a certificate that is trusted, with a password and without.
+func TestMail(t *testing.T) {
+	needs(t, "python3")
+	python := "/usr/bin/python3" // Debian's, whose aiosmtpd is a package
+	if err := exec.Command(python, "-c", "import aiosmtpd").Run(); err != nil {
+		t.Fatal("aiosmtpd is missing: scripts/deps.sh installs it")
+	}
+	listening := func(at string) func() bool {
+		return func() bool {
+			c, err := net.Dial("tcp", at)
+			if err != nil {
+				return false
+			}
+			return c.Close() == nil
+		}
+	}
+	alert := assay.AlertPlan{Name: "drift", When: []string{"input"}, Severity: "error", Persist: 1, Steps: []assay.Escalation{{To: []string{"mail"}}}, Actions: []string{}}
+	for _, x := range []struct {
+		name, host, to string
+		tls            bool
+		exit           int
+		want           string
+	}{
+		{"plain", "127.0.0.1", "ada@example.test,grace@example.test", false, 0, "accepted, 250"},
+		{"refused", "127.0.0.1", "nobody@example.test", false, 3, "not accepted, 550 no such mailbox"},
+		{"untrusted", "127.0.0.1", "ada@example.test", true, 3, "not accepted the certificate is not trusted"},
+	} {
+		at, dir := port(t), t.TempDir()
+		cert, key := "", ""
+		if x.tls {
+			cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+			if out, err := exec.Command("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+		daemon(t, listening(at), python, "-c", smtpServer, at, dir, cert, key)
+		p := watchProject(t, "    mail: {type: email, address: \"env:MAIL\", secret: \"env:MAIL_SECRET\"}\n", map[string]string{"MAIL": "smtp://" + at + "?from=Assay+<assay@example.test>&to=" + x.to, "MAIL_SECRET": "assay:mail-password"}, alert)
+		if got := p.run(x.exit, "monitor", "test-fire"); !strings.Contains(got, x.want) {
+			t.Errorf("%s: %s", x.name, got)
+		}
+		kept, err := os.ReadFile(filepath.Join(dir, "1.eml"))
+		if (err == nil) != (x.exit == 0) {
+			t.Fatalf("%s: %v", x.name, err)
+		}
+		if err == nil {
+			for _, want := range []string{"X-Rcpt: ada@example.test,grace@example.test", "X-Auth: True", "Subject: [test] people:1: alert drift, step 1", "challenge "} {
+				if !strings.Contains(string(kept), want) {
+					t.Errorf("%s: %q is not in\n%s", x.name, want, kept)
+				}
+			}
+		}
+	}
+}
