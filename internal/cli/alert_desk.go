@@ -48,20 +48,26 @@ func (s *session) secretAt(key, ref string) (string, error) {
 	return "", assay.Errorf(assay.Invalid, "%s is not env:NAME or file:PATH", key)
 }
 
-// endpoint is where a channel leads now.
+// endpoint is where a channel leads now, with its secret.
 func (s *session) endpoint(name string, c ChannelConfig) (monitor.Endpoint, error) {
-	e := monitor.Endpoint{Name: name, Type: c.Type}
-	var err error
-	if e.Address, err = s.secretAt("monitor.channels."+name+".address", c.Address); err != nil {
+	e, err := s.addressed(name, c)
+	if err != nil {
 		return e, err
 	}
 	if e.Secret, err = s.secretAt("monitor.channels."+name+".secret", c.Secret); err != nil {
 		return e, err
 	}
-	if e.Address == "" && e.Type == monitor.TypePagerDuty {
+	return e, e.Check()
+}
+
+// addressed is where a channel leads now.
+func (s *session) addressed(name string, c ChannelConfig) (monitor.Endpoint, error) {
+	e := monitor.Endpoint{Name: name, Type: c.Type}
+	var err error
+	if e.Address, err = s.secretAt("monitor.channels."+name+".address", c.Address); err == nil && e.Address == "" && e.Type == monitor.TypePagerDuty {
 		e.Address = monitor.PagerDutyAddress
 	}
-	return e, e.Check()
+	return e, err
 }
 
 // planChannels are the channels of the project as a plan states them. A plan may be made where the addresses are not known; such a channel reaches nobody
@@ -74,7 +80,7 @@ func (s *session) planChannels(ctx context.Context) ([]assay.Channel, error) {
 			return nil, err
 		}
 		c := s.p.Monitor.Channels[name]
-		e, err := s.endpoint(name, c)
+		e, err := s.addressed(name, c)
 		switch {
 		case assay.CodeOf(err) == assay.NotFound:
 			s.say("%v: the plan is made without knowing where channel %s leads", err, name)
@@ -265,7 +271,7 @@ func (d *desk) act(ctx context.Context, w *watchedVersion, c *monitor.Case, aler
 		if slices.Contains(c.Incident.Actions, name) {
 			continue
 		}
-		ok, err := d.action(ctx, name, w.version)
+		ok, err := d.action(ctx, name, w.version, c.Incident.Key)
 		if err != nil {
 			d.say("%s of incident %s is not done: %v", name, c.Incident.Key, err)
 		}
@@ -280,8 +286,10 @@ func (d *desk) act(ctx context.Context, w *watchedVersion, c *monitor.Case, aler
 }
 
 // action does one thing; false when there is nothing to do now.
-func (d *desk) action(ctx context.Context, name string, v store.Version) (bool, error) {
+func (d *desk) action(ctx context.Context, name string, v store.Version, key string) (bool, error) {
 	switch name {
+	case "abort_canary": // whichever version it is: an alert on any of them says that this is no time to try one
+		return d.abortCanary(ctx, v.Name, "alert "+key+" fires", nil)
 	case "stale_card": // the record that it was done is what makes the card stale
 		return true, nil
 	case "rollback":

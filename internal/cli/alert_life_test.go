@@ -375,8 +375,11 @@ func TestAlertRollsBack(t *testing.T) {
 	waive("1")
 	candidate(t, m, dir, "gradient_boosting")
 	waive("2")
+	do(t, m, dir, 0, "model", "alias", "people", "canary", "1")
 	ops := newHook(t, 200, "")
-	p := watchProjectIn(t, dir, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY_KEY": "routing", "DUTY": ops.URL}, escalating)
+	alert := escalating
+	alert.Actions = []string{"stale_card", "rollback", "abort_canary"}
+	p := watchProjectIn(t, dir, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY_KEY": "routing", "DUTY": ops.URL}, alert)
 	p.window(1, assay.Fail)
 	p.run(0, "alert", "send")
 	p.run(0, "alert", "send")
@@ -386,8 +389,11 @@ func TestAlertRollsBack(t *testing.T) {
 	if err != nil || h.Number != 1 {
 		t.Errorf("production holds %d, %v", h.Number, err)
 	}
-	if got := p.run(0, "alert", "show", "drift"); !strings.Contains(got, "done: stale_card, rollback") {
+	if got := p.run(0, "alert", "show", "drift"); !strings.Contains(got, "done: stale_card, rollback, abort_canary") {
 		t.Errorf("%s", got)
+	}
+	if _, err := s.st.Alias(t.Context(), "people", canaryAlias); assay.CodeOf(err) != assay.NotFound {
+		t.Errorf("the canary is still there: %v", err)
 	}
 }
 
