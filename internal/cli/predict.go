@@ -19,13 +19,20 @@ func (a *app) predictCommand() *cobra.Command {
 			return s.predict(ctx, args[0], ref, out)
 		}),
 	}
-	c.Flags().StringVar(&ref, "model", "", "`model` to use; the newest without it")
+	c.Flags().StringVar(&ref, "model", "", "`model` to use; without it the version in production, else the one in staging, else the newest")
 	c.Flags().StringVarP(&out, "out", "o", "predictions.csv", "write to this `file` (.csv, .jsonl, .parquet)")
 	return c
 }
 
 // predict writes key, prediction and probabilities of each row of a table, in its order.
 func (s *session) predict(ctx context.Context, data, ref, out string) error {
+	why := ""
+	if ref == "" {
+		var err error
+		if ref, why, err = s.standing(ctx); err != nil {
+			return err
+		}
+	}
 	_, m, err := s.model(ctx, ref)
 	if err != nil {
 		return err
@@ -81,9 +88,28 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err := written.Write(ctx, s.path(out), nil, ""); err != nil {
 		return err
 	}
+	if why != "" {
+		s.say("%s", why)
+	}
 	return s.print("assay.predict/1", map[string]any{"rows": p.Rows(), "model": m.File.Digest, "file": out}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s predictions of model %s in %s\n", assay.FormatCount(int64(p.Rows())), m.File.Digest.Short(), out)
 	})
+}
+
+// standing is the version that a prediction is made with when nobody names one: that in production, else in staging, else none, which is
+// the newest model, that no gate has let through; why says so.
+func (s *session) standing(ctx context.Context) (ref, why string, err error) {
+	for _, stage := range []assay.Stage{assay.StageProduction, assay.StageStaging} {
+		held, err := s.held(ctx, s.p.Name, stage)
+		if err != nil {
+			return "", "", err
+		}
+		if held > 0 {
+			ref := fmt.Sprintf("%s:%d", s.p.Name, held)
+			return ref, fmt.Sprintf("predicted with %s, which is in %s", ref, stage), nil
+		}
+	}
+	return "", fmt.Sprintf("predicted with the newest model: no version of %s is in production or staging", s.p.Name), nil
 }
 
 // labelColumn writes predicted classes as text, with the levels in the order of bytes that a column needs.

@@ -37,6 +37,57 @@ type scoredColumn struct {
 	group      []uint8   // as cost
 	low, high  float64   // the range of the training rows
 	scale      float64
+	guide      []uint16 // how many edges lie in buckets before each of guideBuckets, and all of them
+	bucket     float64  // buckets for each unit
+}
+
+// guideBuckets is how many equal buckets the range of a number is cut into, so that its cell is found among few edges.
+const guideBuckets = 256
+
+// place is the bucket of a value. It never falls as values rise, which is all that cellOf needs.
+func (c *scoredColumn) place(v float64) int {
+	x := (v - c.low) * c.bucket
+	if !(x > 0) {
+		return 0
+	}
+	if x >= guideBuckets-1 {
+		return guideBuckets - 1
+	}
+	return int(x)
+}
+
+func (c *scoredColumn) makeGuide() {
+	c.bucket = guideBuckets / (c.high - c.low)
+	if math.IsInf(c.bucket, 0) || math.IsNaN(c.bucket) {
+		c.bucket = 0
+	}
+	c.guide = make([]uint16, guideBuckets+1)
+	for _, u := range c.edges.Upper {
+		for b := c.place(u) + 1; b <= guideBuckets; b++ {
+			c.guide[b]++
+		}
+	}
+}
+
+// cellOf is Edges.Cell, by the guide.
+func (c *scoredColumn) cellOf(v float64) int {
+	if v-v != 0 {
+		return -1
+	}
+	b := c.place(v)
+	at, end := int(c.guide[b]), int(c.guide[b+1])
+	for end-at > 4 {
+		mid := int(uint(at+end) >> 1)
+		if c.edges.Upper[mid] < v {
+			at = mid + 1
+		} else {
+			end = mid
+		}
+	}
+	for at < end && c.edges.Upper[at] < v {
+		at++
+	}
+	return at
 }
 
 // A scoredPair says how much more surprising two columns are together than each alone.
@@ -120,7 +171,7 @@ func (c *scoredColumn) cell(rows *schema.Batch, row int) (cell int, beyond float
 		return c.categories.CellBytes(text), 0
 	}
 	v := rows.Float(row, c.field)
-	if cell = c.edges.Cell(v); cell < 0 {
+	if cell = c.cellOf(v); cell < 0 {
 		return last, 0
 	}
 	return cell, c.beyond(v)

@@ -237,6 +237,7 @@ func (s *SupportColumn) scored(field int) scoredColumn {
 	}
 	if s.Edges != nil {
 		x.scale = s.Edges.Scale
+		x.makeGuide()
 	}
 	s.groups(&x, values)
 	return x
@@ -289,7 +290,7 @@ func (c *scoredColumn) cellsOf(col *assay.Column) func(row int) (cell int, beyon
 		if v != v {
 			return last - 1, 0
 		}
-		if k := c.edges.Cell(v); k >= 0 {
+		if k := c.cellOf(v); k >= 0 {
 			return k, c.beyond(v)
 		}
 		return last, 0
