@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -66,16 +67,35 @@ func (s *session) logged(ctx context.Context, model string) (*table.Table, error
 	if err != nil {
 		return nil, err
 	}
-	closed, open, err := serve.Segments(dir)
-	if err != nil {
-		return nil, err
-	}
 	e, err := s.tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return e.ReadSegments(ctx, closed, open, fields)
+	// A server may close a segment, or make Parquet of one, between the list and the reading, and a list taken just then may lack it: what
+	// was read counts when the list is the same afterwards.
+	for try := 0; ; try++ {
+		closed, open, err := serve.Segments(dir)
+		if err != nil {
+			return nil, err
+		}
+		t, err := e.ReadSegments(ctx, closed, open, fields)
+		now, still, listErr := serve.Segments(dir)
+		if listErr != nil {
+			return nil, listErr
+		}
+		if slices.Equal(now, closed) && slices.Equal(still, open) || try == maxLogReads {
+			return t, err
+		}
+		if err == nil {
+			if err := t.Drop(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
 }
+
+// maxLogReads is how often a log is read again because its pieces changed meanwhile.
+const maxLogReads = 10
 
 // A logSummary is what the log of one model holds.
 type logSummary struct {
