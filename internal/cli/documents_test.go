@@ -205,6 +205,17 @@ func jsonDocuments() []jsonDocument {
 			Format  string `json:"format"`  // prometheus, grafana
 			Content string `json:"content"` // of the file
 		}{}},
+		{"assay.monitor.run/1", "monitor run", struct {
+			Monitor assay.Digest     `json:"monitor"` // id of the plan
+			Windows []replayedWindow `json:"windows"` // that have ended, in the order of time
+			Untimed int64            `json:"untimed"` // rows without a time
+			Absent  []string         `json:"absent"`  // watched columns that the log does not have
+			Verdict assay.Verdict    `json:"verdict"` // fail: a window moved; undetermined: one could not be judged, or none has ended
+		}{}},
+		{"assay.monitor.report/1", "monitor report", struct {
+			File    string `json:"file"`    // that was written
+			Windows int    `json:"windows"` // on the page
+		}{}},
 		{"assay.evidence.list/1", "evidence list", struct {
 			Evidence []assay.Record `json:"evidence"` // newest first
 		}{}},
@@ -290,6 +301,7 @@ func TestDocuments(t *testing.T) {
 		{0, "log list"},
 		{0, "monitor plan"},
 		{3, "monitor replay people.csv --by region"},
+		{0, "monitor report"},
 		{0, "make card"},
 		{0, "gate explain"},
 		{0, "promote --to staging"},
@@ -385,7 +397,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	// what a short life does not print has scripts of its own
-	elsewhere := []string{"assay.alert/1", "assay.monitor.test_fire/1", "assay.monitor.export/1", "assay.demo/1", "assay.restore/1", "assay.rollback/1", "assay.log.query/1"}
+	elsewhere := []string{"assay.alert/1", "assay.monitor.test_fire/1", "assay.monitor.export/1", "assay.monitor.run/1", "assay.demo/1", "assay.restore/1", "assay.rollback/1", "assay.log.query/1"}
 	for name := range forms {
 		if !seen[name] && !slices.Contains(elsewhere, name) {
 			t.Errorf("no command printed %s", name)

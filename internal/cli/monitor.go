@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) monitorCommand() *cobra.Command {
-	c := &cobra.Command{Use: "monitor", Short: "Watch a version: plan, replay past traffic, judge its windows, report, test-fire its alerts, export"}
+	c := &cobra.Command{Use: "monitor", Short: "Watch a version: plan, run, replay past traffic, report, test-fire its alerts, export"}
 	plan := &cobra.Command{
 		Use: "plan [VERSION]", Short: "Freeze the references of a version and derive the thresholds from the false alarms a year that are tolerated",
 		Long: `Write the plan of a version: what its traffic is held against, and how. Features are held against the training part, predictions and
@@ -52,7 +52,38 @@ The exit status is 3 when something moved, or when a window could not be judged.
 	f.StringVar(&q.model, "model", "", "`version` to use (NAME:NUMBER); the newest without it")
 	f.StringVar(&q.by, "by", "", "`column` that says when a row came; monitor.time or data.time without it")
 	f.StringVar(&q.window, "window", "", "try windows of this `length` instead of those of the plan; nothing is recorded")
-	c.AddCommand(plan, replay, a.monitorTestFireCommand(), a.monitorExportCommand())
+	var model string
+	run := &cobra.Command{
+		Use: "run", Short: "Hold the prediction log against the plan, every window that has ended",
+		Long: `Hold the log of a version's predictions against its plan, window by window, up to the last one that has ended. Each window becomes evidence; a
+window that was judged before and has not changed is the same evidence. Run it as often as windows end. A window in which nothing was logged
+is an alarm.
+
+The exit status is 3 when something moved, or when a window could not be judged.`,
+		Args: cobra.NoArgs,
+		RunE: a.with("monitor run", func(ctx context.Context, s *session, _ []string) error { return s.monitorRun(ctx, model) }),
+	}
+	run.Flags().StringVar(&model, "model", "", "`version` to use (NAME:NUMBER); the newest without it")
+	var out string
+	report := &cobra.Command{
+		Use: "report [VERSION]", Short: "Write the windows that were judged as a page: what moved, when and by how much",
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.with("monitor report", func(ctx context.Context, s *session, args []string) error {
+			v, err := s.version(ctx, first(args))
+			if err != nil {
+				return err
+			}
+			file, n, err := s.monitorReport(ctx, v, out)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.monitor.report/1", map[string]any{"file": file, "windows": n}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %d windows in %s\n", versionName(v), n, file)
+			})
+		}),
+	}
+	report.Flags().StringVarP(&out, "out", "o", "", "write the page to this `file`; to the store's reports without it")
+	c.AddCommand(plan, run, replay, report, a.monitorTestFireCommand(), a.monitorExportCommand())
 	return c
 }
 

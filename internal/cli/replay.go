@@ -12,7 +12,6 @@ import (
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/store"
-	"github.com/assay-ml/assay/learn"
 )
 
 // A replayRequest is what the command line asks of a replay.
@@ -185,15 +184,6 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		fmt.Fprint(w, "; not recorded, for these are not the plan's windows")
 	}
 	fmt.Fprintln(w)
-}
-
-// predictor opens a model file of any format.
-func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
-	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
-	if err != nil {
-		return nil, err
-	}
-	return learn.Open(b, learn.Limits{})
 }
 
 // workers is how many goroutines work side by side.

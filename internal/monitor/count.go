@@ -161,18 +161,24 @@ func countNumbers(ctx context.Context, t *table.Table, features []Feature, colum
 		bounds = append(bounds, "'inf'")
 		sums = append(sums, fmt.Sprintf("count(v%[1]d), %[2]s, ", i, none))
 		if live.Type == assay.TypeInteger || live.Type == assay.TypeBoolean {
-			sums = append(sums, "0, 0, 0, ")
+			sums = append(sums, "0, ")
 		} else {
-			sums = append(sums, fmt.Sprintf("count(*) FILTER (isnan(v%[1]d)), count(*) FILTER (v%[1]d = 'inf'::DOUBLE), count(*) FILTER (v%[1]d = '-inf'::DOUBLE), ", i))
+			sums = append(sums, fmt.Sprintf("count(*) FILTER (NOT isfinite(v%d)), ", i))
 		}
-		sums = append(sums, fmt.Sprintf("map_values(histogram(v%d, [%s]) FILTER (isfinite(v%d))), ", i, strings.Join(bounds, ", "), i))
+		sums = append(sums, fmt.Sprintf("map_values(histogram(v%d, [%s])), ", i, strings.Join(bounds, ", ")))
 	}
-	r, err := t.Query(ctx, "SELECT "+strings.Join(sums, "")+"w, count(*) FROM (SELECT "+window+" AS w, "+strings.Join(values, ", ")+" FROM "+t.Relation()+") WHERE w IS NOT NULL GROUP BY w")
+	key := "w, "
+	group := "GROUP BY w"
+	if len(out) == 1 { // one window needs no groups, which is faster
+		key, group = strconv.FormatInt(out[0].key, 10)+", ", ""
+	}
+	from := " FROM (SELECT " + window + " AS w, " + strings.Join(values, ", ") + " FROM " + t.Relation() + ") WHERE w IS NOT NULL "
+	r, err := t.Query(ctx, "SELECT "+strings.Join(sums, "")+key+"count(*)"+from+group)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	const each = 6
+	const each = 4
 	row := make([]int64, len(columns)*each+2)
 	cells := make([]any, len(columns))
 	dest := make([]any, 0, len(row))
@@ -182,36 +188,60 @@ func countNumbers(ctx context.Context, t *table.Table, features []Feature, colum
 		}
 		dest = append(dest, &cells[i])
 	}
-	key, rows := &row[len(row)-2], &row[len(row)-1]
-	dest = append(dest, key, rows)
+	dest = append(dest, &row[len(row)-2], &row[len(row)-1])
+	var odd []int // columns with values that are not finite
+	mu.Lock()
+	defer mu.Unlock()
 	for r.Next() {
 		if err := r.Scan(dest...); err != nil {
 			return err
 		}
-		mu.Lock()
-		w := &out[at[*key]]
+		w := &out[at[row[len(row)-2]]]
 		for i, column := range columns {
 			x := row[i*each:]
-			c := Counts{Cells: make([]int64, features[column].Cells()), TypeErrors: x[1], NaN: x[2], PosInf: x[3], NegInf: x[4]}
-			c.Missing = *rows - x[0] - x[1]
-			if list, ok := cells[i].([]any); ok && len(list) == len(c.Cells) {
-				for j, n := range list {
-					c.Cells[j], _ = number(n)
-				}
-			} else if cells[i] != nil {
-				mu.Unlock()
+			c := Counts{Cells: make([]int64, features[column].Cells()), TypeErrors: x[1], Missing: row[len(row)-1] - x[0] - x[1]}
+			list, ok := cells[i].([]any)
+			if cells[i] != nil && (!ok || len(list) < len(c.Cells)) {
 				return assay.Errorf(assay.Internal, "column %q was counted over other cells", features[column].Name)
+			}
+			for j := range min(len(list), len(c.Cells)) {
+				c.Cells[j], _ = list[j].(int64)
+			}
+			if x[2] > 0 && !slices.Contains(odd, column) {
+				odd = append(odd, column)
 			}
 			w.columns[column] = c
 		}
-		mu.Unlock()
 	}
-	return r.Close()
+	if err := r.Close(); err != nil {
+		return err
+	}
+	for _, column := range odd {
+		if err := countInfinities(ctx, t, column, from, out, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func number(v any) (int64, bool) {
-	n, ok := v.(int64)
-	return n, ok
+// countInfinities takes the infinite values of a column out of its outermost cells, and counts what is not a number.
+func countInfinities(ctx context.Context, t *table.Table, column int, from string, out []tally, at map[int64]int) error {
+	r, err := t.Query(ctx, fmt.Sprintf("SELECT w, count(*) FILTER (isnan(v%[1]d)), count(*) FILTER (v%[1]d = 'inf'::DOUBLE), count(*) FILTER (v%[1]d = '-inf'::DOUBLE)%[2]s AND NOT isfinite(v%[1]d) GROUP BY w", column, from))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for r.Next() {
+		var key, nan, above, below int64
+		if err := r.Scan(&key, &nan, &above, &below); err != nil {
+			return err
+		}
+		c := &out[at[key]].columns[column]
+		c.NaN, c.PosInf, c.NegInf = nan, above, below
+		c.Cells[0] -= below + nan // the engine puts what is no number first
+		c.Cells[len(c.Cells)-1] -= above
+	}
+	return r.Close()
 }
 
 func (f *Feature) countCategories(ctx context.Context, t *table.Table, live assay.Field, window string, out []tally, at map[int64]int) ([]Counts, error) {

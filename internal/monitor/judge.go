@@ -359,3 +359,6 @@ func chanceOf(p float64) string {
 	}
 	return "= " + assay.FormatNumber(p, math.NaN())
 }
+
+// Forget drops the calibrations that windows share, as a new watch of the plan would have none.
+func (w *Watch) Forget() { clear(w.nulls) }

@@ -297,3 +297,26 @@ func (o Settings) Rewindow(p assay.Monitor) (assay.Monitor, error) {
 	}
 	return p, o.budget(&p, rowsPerDay)
 }
+
+// PlanOf is a plan for a reference of features alone, without a model: what a table is held against another one with.
+func PlanOf(features *Document, o Settings) (*Plan, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	p := &Plan{Monitor: assay.Monitor{Windows: o.Windows}}
+	weights := map[string]float64{}
+	for _, f := range features.Features {
+		weights[f.Name] = 1
+	}
+	for _, f := range features.Features {
+		p.Monitor.Signals = append(p.Monitor.Signals, o.signals(ScopeInput, f, weights)...)
+	}
+	b, err := json.Marshal(features)
+	if err != nil {
+		return nil, assay.Errorf(assay.Internal, "a reference cannot be written: %w", err)
+	}
+	p.Documents = [][]byte{b}
+	p.Monitor.References = []assay.Reference{{Name: ReferenceFeatures, Rows: features.Rows, Document: assay.DigestOf(b)}}
+	sortSignals(p.Monitor.Signals)
+	return p, o.budget(&p.Monitor, 0)
+}

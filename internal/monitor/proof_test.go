@@ -225,3 +225,74 @@ func weighted(f assay.Frame, from []int, n int, g *stat.Rand) []int {
 	}
 	return out
 }
+
+// watchOf watches the columns of a reference alone.
+func watchOf(t testing.TB, d *monitor.Document) *monitor.Watch {
+	t.Helper()
+	p, err := monitor.PlanOf(d, monitor.Settings{Windows: window(t, "1d"), MinRows: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := monitor.Open(p.Monitor, func(assay.Digest) ([]byte, error) { return p.Documents[0], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// One bad row neither hides a real change nor fakes one.
+func TestOneBadRow(t *testing.T) {
+	e, err := table.Open(context.Background(), table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	sample := func(n int, shift float64, stream uint64) []float64 {
+		g := stat.NewRand(5, stream)
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = g.Normal() + shift
+		}
+		return x
+	}
+	column := func(x []float64) *table.Table {
+		return tableOf(t, e, assay.Frame{{Name: "x", Type: assay.TypeNumber, Floats: x}})
+	}
+	d, _, err := monitor.Freeze(context.Background(), column(sample(5000, 0, 1)), []string{"x"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		shift, bad float64
+		want       assay.Verdict
+	}{
+		"no change":                 {0, 0.1, assay.Pass},
+		"no change, one bad row":    {0, 1e4, assay.Pass},
+		"no change, one absurd row": {0, -1e300, assay.Pass},
+		"no change, one infinity":   {0, math.Inf(1), assay.Pass},
+		"no change, one missing":    {0, math.NaN(), assay.Pass},
+		"a change":                  {1, 0.1, assay.Fail},
+		"a change, one bad row":     {1, 1e4, assay.Fail},
+		"a change, one absurd row":  {1, 1e300, assay.Fail},
+		"a small change, one row":   {0.2, 1e4, assay.Fail},
+		"a trifle, one bad row":     {0.02, 1e4, assay.Pass},
+		"a trifle, one infinity":    {0.02, math.Inf(-1), assay.Pass},
+	} {
+		x := sample(5000, c.shift, 2)
+		x[17] = c.bad
+		seen, err := watchOf(t, d).Run(context.Background(), monitor.Traffic{Table: column(x), Whole: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := seen.Windows[0].Drift
+		moved := assay.Pass
+		for _, s := range got.Signals {
+			if s.Verdict == assay.Fail {
+				moved = assay.Fail
+			}
+		}
+		if moved != c.want {
+			t.Errorf("%s: %s, want %s: %+v", name, moved, c.want, got.Signals)
+		}
+	}
+}

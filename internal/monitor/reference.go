@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -187,4 +189,30 @@ SELECT v, c, n, once FROM g, (SELECT sum(c)::BIGINT AS n, count(*) FILTER (c = 1
 	}
 	f.Categories.Rows, f.Categories.Once = rows, once
 	return nil
+}
+
+// Labels names the cells of a feature, for people.
+func (f *Feature) Labels() []string {
+	out := make([]string, 0, f.Cells())
+	if f.Categories != nil {
+		return append(append(out, f.Categories.Values...), "rarer ones", "never seen before")
+	}
+	show := func(v float64) string { return strconv.FormatFloat(v+0, 'g', 6, 64) }
+	if f.Type == assay.TypeDate || f.Type == assay.TypeTimestamp {
+		show = func(v float64) string { return time.Unix(int64(v), 0).UTC().Format("2006-01-02") }
+	}
+	u := f.Edges.Upper
+	for i := range f.Cells() {
+		switch _, atom := slices.BinarySearch(f.Edges.Atoms, i); {
+		case i == 0:
+			out = append(out, "below "+show(math.Nextafter(u[0], math.Inf(1)))) // the edge lies just below the least value
+		case i == len(u):
+			out = append(out, "above "+show(u[i-1]))
+		case atom:
+			out = append(out, show(u[i]))
+		default:
+			out = append(out, show(math.Nextafter(u[i-1], math.Inf(1)))+" to "+show(u[i]))
+		}
+	}
+	return out
 }

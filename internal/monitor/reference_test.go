@@ -90,20 +90,21 @@ func TestEveryRowIsCountedOnce(t *testing.T) {
 		categorical     bool
 		want            Counts
 	}{
-		"a number":                {number(assay.TypeNumber, 1, 2), number(assay.TypeNumber, 1, 3, nan, inf, -inf), false, Counts{Cells: []int64{0, 1, 0, 0, 1}, Missing: 1, PosInf: 1, NegInf: 1}},
-		"a number as text":        {number(assay.TypeNumber, 1, 2), text("1", "2.0", "two", "nan"), false, Counts{Cells: []int64{0, 1, 0, 1, 0}, NaN: 1, TypeErrors: 1}},
-		"an integer as a number":  {number(assay.TypeInteger, 1, 2), number(assay.TypeNumber, 1, 1.5), false, Counts{Cells: []int64{0, 1, 1, 0, 0}}},
-		"text":                    {text("a", "b", "b"), text("a", "c", ""), false, Counts{Cells: []int64{0, 1, 0, 2}}},
-		"a code as a number":      {number(assay.TypeInteger, 1, 2, 2), number(assay.TypeNumber, 2, 1, 2.5, nan), true, Counts{Cells: []int64{1, 1, 0, 1}, Missing: 1}},
-		"a code as text":          {number(assay.TypeInteger, 1, 2, 2), text("2", "1.0", "x"), true, Counts{Cells: []int64{1, 1, 0, 0}, TypeErrors: 1}},
-		"a code as a boolean":     {number(assay.TypeInteger, 1, 0, 0), number(assay.TypeBoolean, 1, 0, nan), true, Counts{Cells: []int64{1, 1, 0, 0}, Missing: 1}},
-		"a boolean as text":       {number(assay.TypeBoolean, 1, 0, 0), text("true", "0", "maybe"), false, Counts{Cells: []int64{1, 1, 0, 0}, TypeErrors: 1}},
-		"a boolean as a number":   {number(assay.TypeBoolean, 1, 0, 0), number(assay.TypeInteger, 1, 2), false, Counts{Cells: []int64{0, 1, 0, 0}, TypeErrors: 1}},
-		"a date":                  {number(assay.TypeDate, 0, 86400), number(assay.TypeDate, 86400, nan), false, Counts{Cells: []int64{0, 0, 0, 1, 0}, Missing: 1}},
-		"a date as a number":      {number(assay.TypeDate, 0, 86400), number(assay.TypeInteger, 1, nan), false, Counts{Cells: []int64{0, 0, 0, 0, 0}, Missing: 1, TypeErrors: 1}},
-		"a date as text":          {number(assay.TypeDate, 0, 86400), text("1970-01-02", "soon"), false, Counts{Cells: []int64{0, 0, 0, 1, 0}, TypeErrors: 1}},
-		"a number that is gone":   {number(assay.TypeNumber, 1, 2), assay.Column{}, false, Counts{Cells: make([]int64, 5), Missing: 3}},
-		"a category that is gone": {text("a"), assay.Column{}, false, Counts{Cells: make([]int64, 3), Missing: 3}},
+		"a number":                 {number(assay.TypeNumber, 1, 2), number(assay.TypeNumber, 1, 3, nan, inf, -inf), false, Counts{Cells: []int64{0, 1, 0, 0, 1}, Missing: 1, PosInf: 1, NegInf: 1}},
+		"a number with infinities": {number(assay.TypeNumber, 1, 2), text("1", "3", "nan", "nan", "inf", "-inf", "inf"), false, Counts{Cells: []int64{0, 1, 0, 0, 1}, NaN: 2, PosInf: 2, NegInf: 1}},
+		"a number as text":         {number(assay.TypeNumber, 1, 2), text("1", "2.0", "two", "nan"), false, Counts{Cells: []int64{0, 1, 0, 1, 0}, NaN: 1, TypeErrors: 1}},
+		"an integer as a number":   {number(assay.TypeInteger, 1, 2), number(assay.TypeNumber, 1, 1.5), false, Counts{Cells: []int64{0, 1, 1, 0, 0}}},
+		"text":                     {text("a", "b", "b"), text("a", "c", ""), false, Counts{Cells: []int64{0, 1, 0, 2}}},
+		"a code as a number":       {number(assay.TypeInteger, 1, 2, 2), number(assay.TypeNumber, 2, 1, 2.5, nan), true, Counts{Cells: []int64{1, 1, 0, 1}, Missing: 1}},
+		"a code as text":           {number(assay.TypeInteger, 1, 2, 2), text("2", "1.0", "x"), true, Counts{Cells: []int64{1, 1, 0, 0}, TypeErrors: 1}},
+		"a code as a boolean":      {number(assay.TypeInteger, 1, 0, 0), number(assay.TypeBoolean, 1, 0, nan), true, Counts{Cells: []int64{1, 1, 0, 0}, Missing: 1}},
+		"a boolean as text":        {number(assay.TypeBoolean, 1, 0, 0), text("true", "0", "maybe"), false, Counts{Cells: []int64{1, 1, 0, 0}, TypeErrors: 1}},
+		"a boolean as a number":    {number(assay.TypeBoolean, 1, 0, 0), number(assay.TypeInteger, 1, 2), false, Counts{Cells: []int64{0, 1, 0, 0}, TypeErrors: 1}},
+		"a date":                   {number(assay.TypeDate, 0, 86400), number(assay.TypeDate, 86400, nan), false, Counts{Cells: []int64{0, 0, 0, 1, 0}, Missing: 1}},
+		"a date as a number":       {number(assay.TypeDate, 0, 86400), number(assay.TypeInteger, 1, nan), false, Counts{Cells: []int64{0, 0, 0, 0, 0}, Missing: 1, TypeErrors: 1}},
+		"a date as text":           {number(assay.TypeDate, 0, 86400), text("1970-01-02", "soon"), false, Counts{Cells: []int64{0, 0, 0, 1, 0}, TypeErrors: 1}},
+		"a number that is gone":    {number(assay.TypeNumber, 1, 2), assay.Column{}, false, Counts{Cells: make([]int64, 5), Missing: 3}},
+		"a category that is gone":  {text("a"), assay.Column{}, false, Counts{Cells: make([]int64, 3), Missing: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.reference.Name, c.live.Name = "x", "x"

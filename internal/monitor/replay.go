@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/table"
@@ -15,6 +16,9 @@ type Traffic struct {
 	By    string // column that says when a row came; "": windows by count, in the order of rows
 	Model *Model // predicts the rows; nil: the table has the columns of answers itself
 	Whole bool   // all rows are one window, whatever the plan says
+
+	Until time.Time    // windows that end later are not judged yet; those after the last row that have ended are windows without traffic. Zero: the rows say
+	Log   *table.Table // the prediction log that the rows come from, with its columns _outcome, _lost and _sampled; nil: there is none
 }
 
 // A Judged is one window and what was said of it.
@@ -68,8 +72,15 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		keys = append(keys, t.key)
 		out.Untimed -= t.rows
 	}
-	if keys, err = cut.fill(keys); err != nil {
+	if keys, err = cut.fill(keys, x.Until); err != nil {
 		return nil, err
+	}
+	outcomes, err := outcomesOf(ctx, x.Log, cut)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 && !x.Until.IsZero() {
+		return out, nil
 	}
 	if len(keys) == 0 {
 		return nil, assay.Errorf(assay.Rejected, "the data has no row that belongs to a window: there is nothing to judge")
@@ -84,6 +95,12 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		j := Judged{}
 		d := &j.Drift
 		d.Window = assay.Window{Number: int64(i) + 1, Rows: in.rows, Sampled: 1}
+		if cut.timed {
+			d.Window.Number = k + cut.first
+		}
+		if o, ok := outcomes[k]; ok {
+			d.Window.Refused, d.Window.Failed, d.Window.Lost, d.Window.Sampled = o.refused, o.failed, o.lost, o.sampled
+		}
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
 		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
 		if d.Window.Content, err = content(ctx, rows, k); err != nil {
@@ -106,6 +123,35 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		out.Windows = append(out.Windows, j)
 	}
 	return out, nil
+}
+
+// outcomes are what became of the rows of a window beside those that were answered.
+type outcomes struct {
+	refused, failed, lost int64
+	sampled               float64
+}
+
+// outcomesOf counts a log by window.
+func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]outcomes, error) {
+	out := map[int64]outcomes{}
+	if log == nil {
+		return out, nil
+	}
+	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE"+
+		" FROM (SELECT *, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for r.Next() {
+		var k int64
+		var o outcomes
+		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled); err != nil {
+			return nil, err
+		}
+		out[k] = o
+	}
+	return out, r.Close()
 }
 
 // content is the digest of the rows of a window.

@@ -105,6 +105,7 @@ type cutter struct {
 	expr  string // SQL for the number of a row's window, BIGINT; NULL for a row without a time
 	timed bool   // numbers without rows in between are windows without traffic
 	plan  assay.WindowPlan
+	first int64 // what is added to the number of a window, so that the numbers of a plan are positive and stay
 	bound func(key int64) (start, end assay.Instant, label string)
 	names []string // by number, for a column whose values are windows
 }
@@ -158,6 +159,32 @@ func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column s
 	return c, c.byValue(ctx, t, id)
 }
 
+// startLabel names a stretch of time of so many seconds by its beginning.
+func startLabel(s time.Time, length int64) string {
+	switch {
+	case length == yearly:
+		return s.Format("2006")
+	case length%monthly == 0:
+		return s.Format("2006-01")
+	case length%day == 0:
+		return s.Format("2006-01-02")
+	}
+	return s.Format("2006-01-02 15:04")
+}
+
+// WindowLabel names a window of a plan for people.
+func WindowLabel(p assay.WindowPlan, w assay.Window) string {
+	start, err := w.Start.Time()
+	if err != nil {
+		return "window " + strconv.FormatInt(w.Number, 10)
+	}
+	length := p.LengthSeconds
+	if length == 0 {
+		length = yearly
+	}
+	return startLabel(start, length)
+}
+
 // wholeCutter makes one window of all rows.
 func wholeCutter() *cutter {
 	return &cutter{expr: "0::BIGINT", bound: func(int64) (assay.Instant, assay.Instant, string) { return "", "", "all rows" }}
@@ -178,16 +205,10 @@ func (c *cutter) byTime(ts string) {
 		c.expr = fmt.Sprintf("CAST(floor((epoch_us(%s) - %d) / %d) AS BIGINT)", ts, weekStart.UnixMicro(), length*1e6)
 		start = func(k int64) time.Time { return weekStart.Add(time.Duration(k*length) * time.Second) }
 	}
-	label := func(s time.Time) string {
-		switch {
-		case length == yearly:
-			return s.Format("2006")
-		case length%monthly == 0:
-			return s.Format("2006-01")
-		case length%day == 0:
-			return s.Format("2006-01-02")
-		}
-		return s.Format("2006-01-02 15:04")
+	label := func(s time.Time) string { return startLabel(s, length) }
+	c.first = 1
+	if length%monthly == 0 {
+		c.first = 0
 	}
 	c.bound = func(k int64) (assay.Instant, assay.Instant, string) {
 		return assay.InstantOf(start(k)), assay.InstantOf(start(k + 1)), label(start(k))
@@ -229,10 +250,31 @@ func (c *cutter) byValue(ctx context.Context, t *table.Table, id string) error {
 	return nil
 }
 
-// fill returns the keys of all windows from the first to the last, those without rows included where time says that there are some.
-func (c *cutter) fill(keys []int64) ([]int64, error) {
+// fill returns the keys of all windows from the first to the last, those without rows included where time says that there are some. With until they
+// go on to the last window that has ended by then, and no further.
+func (c *cutter) fill(keys []int64, until time.Time) ([]int64, error) {
 	if !c.timed || len(keys) == 0 {
 		return keys, nil
+	}
+	if !until.IsZero() {
+		over := func(k int64) bool {
+			_, end, _ := c.bound(k)
+			t, err := end.Time()
+			return err != nil || t.After(until)
+		}
+		for len(keys) > 0 && over(keys[len(keys)-1]) {
+			keys = keys[:len(keys)-1]
+		}
+		if len(keys) == 0 {
+			return nil, nil
+		}
+		step := int64(1)
+		if c.plan.By == ByTimeOrCount {
+			step = 1 << partBits
+		}
+		for k := (keys[len(keys)-1]/step + 1) * step; !over(k) && len(keys) <= maxWindows; k += step {
+			keys = append(keys, k)
+		}
 	}
 	shift := 0
 	if c.plan.By == ByTimeOrCount {

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/blob"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/internal/web"
+	"github.com/assay-ml/assay/learn"
+)
+
+// monitorRun judges the windows of the prediction log.
+func (s *session) monitorRun(ctx context.Context, ref string) error {
+	v, err := s.version(ctx, ref)
+	if err != nil {
+		return err
+	}
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return err
+	}
+	id, p, err := s.monitorOf(ctx, v, m)
+	if err != nil {
+		return err
+	}
+	w, err := s.watch(ctx, p)
+	if err != nil {
+		return err
+	}
+	log, err := s.logged(ctx, v.Name)
+	if err != nil {
+		return err
+	}
+	mine, err := log.Where(ctx, fmt.Sprintf("_version = %d OR _outcome = 'lost'", v.Number))
+	if err != nil {
+		return err
+	}
+	rows, err := loggedAnswers(ctx, mine, m)
+	if err != nil {
+		return err
+	}
+	x := monitor.Traffic{Table: rows, Log: mine}
+	if p.Windows.By != monitor.ByCount {
+		x.By, x.Until = "_at", s.Now().Add(-time.Duration(p.Windows.GraceSeconds)*time.Second)
+	}
+	seen, err := w.Run(ctx, x)
+	if err != nil {
+		return err
+	}
+	windows, verdict, err := s.recordWindows(ctx, v, id, seen, true)
+	if err != nil {
+		return err
+	}
+	if len(windows) == 0 {
+		verdict = assay.Undetermined
+	}
+	out := map[string]any{"monitor": id, "windows": windows, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
+	if err := s.print("assay.monitor.run/1", out, func(w io.Writer) {
+		if len(windows) == 0 {
+			fmt.Fprintf(w, "◐ %s: no window has ended yet\n", versionName(v))
+			return
+		}
+		printReplay(w, v, seen, windows, true, verdict)
+	}); err != nil {
+		return err
+	}
+	return answer(verdict)
+}
+
+// loggedAnswers are the rows of a log that were looked at by the model, refused ones included, with the model's answers under the names of a reference.
+func loggedAnswers(ctx context.Context, log *table.Table, m assay.Model) (*table.Table, error) {
+	var proba []string
+	for _, f := range log.Fields() {
+		if strings.HasPrefix(f.Name, "probability_") {
+			proba = append(proba, table.Ident(f.Name))
+		}
+	}
+	fields := log.Fields()
+	probability := "NULL::DOUBLE"
+	switch one := "probability_" + m.Positive; {
+	case m.Positive != "" && len(m.Classes) == 2 && slices.Contains(proba, table.Ident(one)):
+		probability = table.Ident(one)
+	case len(proba) > 0:
+		probability = "greatest(" + strings.Join(proba, ", ") + ")"
+	}
+	return log.Select(ctx, "SELECT *, "+probability+" AS "+monitor.ProbabilityColumn+" FROM "+log.Relation()+" WHERE _outcome IN ('answered', 'refused', 'failed')",
+		append(fields, assay.Field{Name: monitor.ProbabilityColumn, Type: assay.TypeNumber}))
+}
+
+// monitorReport writes the page of the windows that were judged by the version's plan.
+func (s *session) monitorReport(ctx context.Context, v store.Version, out string) (string, int, error) {
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return "", 0, err
+	}
+	id, p, err := s.monitorOf(ctx, v, m)
+	if err != nil {
+		return "", 0, err
+	}
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model})
+	if err != nil {
+		return "", 0, err
+	}
+	var windows []web.MonitorWindow
+	seen := map[string]bool{}
+	for i := range all { // the newest first
+		d, err := assay.Decode[assay.Drift](all[i].Evidence)
+		if err != nil {
+			return "", 0, err
+		}
+		key := cmp.Or(string(d.Window.Start), fmt.Sprint(d.Window.Number))
+		if d.Monitor != id || seen[key] {
+			continue
+		}
+		seen[key] = true
+		x := web.MonitorWindow{Label: monitor.WindowLabel(p.Windows, d.Window), Drift: d}
+		b, err := blob.ReadAll(ctx, s.st.Blobs(), d.Report, maxReferenceBytes)
+		if err != nil {
+			return "", 0, err
+		}
+		if x.Counts, err = monitor.ReadWindow(b); err != nil {
+			return "", 0, err
+		}
+		windows = append(windows, x)
+	}
+	if len(windows) == 0 {
+		return "", 0, assay.Errorf(assay.NotFound, "no window was judged by the plan of %s yet", versionName(v)).Try("assay monitor run, or assay monitor replay DATA")
+	}
+	slices.SortStableFunc(windows, func(a, b web.MonitorWindow) int { return int(a.Drift.Window.Number - b.Drift.Window.Number) })
+	w, err := s.watch(ctx, p)
+	if err != nil {
+		return "", 0, err
+	}
+	references := map[string]*monitor.Document{monitor.ScopeInput: w.Reference(monitor.ScopeInput), monitor.ScopePrediction: w.Reference(monitor.ScopePrediction)}
+	var page bytes.Buffer
+	if err := web.MonitorReport(&page, versionName(v), p, windows, references, web.Footer{Version: Version, Evidence: id, Data: m.Data, At: s.Now().UTC().Format(time.RFC3339)}); err != nil {
+		return "", 0, err
+	}
+	path := s.path(out)
+	if out == "" {
+		dir, err := s.reports()
+		if err != nil {
+			return "", 0, err
+		}
+		path = filepath.Join(dir, "monitor-"+id.Short()+".html")
+	}
+	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
+		return "", 0, unwritable(filepath.Base(path), err)
+	}
+	return s.shown(path), len(windows), nil
+}
+
+// predictor opens a model file of any format.
+func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
+	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
+	if err != nil {
+		return nil, err
+	}
+	return learn.Open(b, learn.Limits{})
+}
