@@ -16,7 +16,8 @@ peer() { # peer NAME: one script, Assay beside its peer
 	predict) "$venv/bin/python" bench/predict.py ;;
 	eval) "$venv/bin/python" bench/eval.py 277677 5 ;;
 	profile) "$venv/bin/python" bench/profile.py bin/assay .cache/bench csv parquet wide ;;
-	*) echo "no measurement $1: boosting, eval, predict, profile" && exit 2 ;;
+	serve) bench/serve.sh 5 ;;
+	*) echo "no measurement $1: boosting, eval, predict, profile, serve" && exit 2 ;;
 	esac
 }
 if [ $# -gt 0 ]; then

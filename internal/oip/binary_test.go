@@ -242,3 +242,26 @@ func BenchmarkInferRow(b *testing.B) {
 		h.ServeHTTP(w, r)
 	}
 }
+
+// BenchmarkInferRows answers 100 rows of four columns, in JSON.
+func BenchmarkInferRows(b *testing.B) {
+	h := handler(b)
+	var xs [400]float64
+	for i := range xs {
+		xs[i] = float64(i*7919%1000) / 1000
+	}
+	data, _ := json.Marshal(xs)
+	body := fmt.Sprintf(`{"id":"r","inputs":[{"name":"x","shape":[100,4],"datatype":"FP64","data":%s}]}`, data)
+	reader := strings.NewReader(body)
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "/v2/models/flowers/infer", reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := &quiet{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		reader.Reset(body)
+		clear(w.header)
+		h.ServeHTTP(w, r)
+	}
+}

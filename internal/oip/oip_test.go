@@ -273,6 +273,8 @@ func TestRefusals(t *testing.T) {
 		{"a fraction in INT64", "m", column("INT64", "[1.5,1]"), 400, "row 0: age must be an INT64"},
 		{"a fraction for integers", "m", column("FP64", "[1,1.25]"), 400, "row 1: age "},
 		{"beyond FP32", "m", column("FP32", "[1,1e300]"), 400, "row 1: age must be an FP32"},
+		{"beyond FP64", "m", strings.Replace(twoRows, "10.5", "1e999", 1), 400, "row 0: income "},
+		{"beyond FP64 for integers", "m", column("FP64", "[1,1e999]"), 400, "row 1: age "},
 		{"beyond INT64", "m", column("INT64", "[1,9223372036854775808]"), 400, "row 1: age must be an INT64"},
 		{"string in INT64", "m", column("INT64", `["secret",1]`), 400, "row 0: age must be an INT64"},
 		{"BYTES for integers", "m", column("BYTES", `["20","70"]`), 400, "row 0: age "},

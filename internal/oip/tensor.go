@@ -395,11 +395,10 @@ func (d datatype) holds(s []byte) bool {
 		x, err := strconv.ParseFloat(string(s), 64)
 		return err == nil && !digits(s) && x == math.Trunc(x) && x >= 0 && x < math.Ldexp(1, w)
 	}
-	w := 64
-	if d == typeFP32 || d == typeBF16 {
-		w = 32
+	if d == typeFP64 {
+		return true // the column's own reading finds what is beyond it
 	}
-	_, err := strconv.ParseFloat(string(s), w)
+	_, err := strconv.ParseFloat(string(s), 32)
 	return err == nil
 }
 
