@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -167,11 +168,9 @@ func Floats(t testing.TB, raw json.RawMessage) []float64 {
 	return out
 }
 
-// Clock returns a clock that starts at 2026-01-02 03:04:05 UTC and moves on by one second a call.
+// Clock returns a clock that starts at 2026-01-02 03:04:05 UTC and moves on by one second a call, whoever calls.
 func Clock() func() time.Time {
-	at := time.Date(2026, 1, 2, 3, 4, 4, 0, time.UTC)
-	return func() time.Time {
-		at = at.Add(time.Second)
-		return at
-	}
+	start := time.Date(2026, 1, 2, 3, 4, 4, 0, time.UTC)
+	var calls atomic.Int64
+	return func() time.Time { return start.Add(time.Duration(calls.Add(1)) * time.Second) }
 }

@@ -19,6 +19,8 @@ func leaves() map[string][]string {
 		"init": "data.csv", "profile": "", "schema diff": "a.json b.json", "run": "true", "predict": "data.csv", "gate test": "policy.yaml",
 		"waive": "serving --by Ada --reason a-long-enough-reason --to staging", "evidence show": "latest", "evidence graph": "latest", "evidence export": "latest", "evidence verify": "e.json",
 		"model alias": "people champion 1", "model tag": "people:1 a=b", "snapshot restore": "--to folder", "search": "", "schema infer": "",
+		"monitor replay": "data.csv", "log query": "SELECT", "alert show": "x", "alert ack": "x --by Ada --reason a-long-enough-reason",
+		"alert mute": "x --by Ada --reason a-long-enough-reason --for 1h", "alert resolve": "x --by Ada --reason a-long-enough-reason",
 	}
 	out := map[string][]string{}
 	var walk func(c *cobra.Command)
