@@ -118,7 +118,7 @@ func TestNullRefuses(t *testing.T) {
 func TestNullLevels(t *testing.T) {
 	references, windows := 40, 250
 	levels := []float64{0.05, 0.01, 0.001}
-	if os.Getenv("ASSAY_TEST_FULL") != "" {
+	if os.Getenv("ASSAY_TEST_PROOF") != "" {
 		references, windows = 400, 2000
 		levels = append(levels, 1e-4)
 	}

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/cli"
 )
 
@@ -18,7 +18,7 @@ func TestDemoAsJSON(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var out, errs strings.Builder
-	status := cli.Main(t.Context(), []string{"demo", "--json"}, cli.World{Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Env: os.Getenv, Now: assaytest.Clock()})
+	status := cli.Main(t.Context(), []string{"demo", "--json"}, cli.World{Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Env: os.Getenv, Now: time.Now})
 	if status != 0 || errs.String() != "" {
 		t.Fatalf("exit status %d, beside the document: %q", status, errs.String())
 	}
