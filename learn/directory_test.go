@@ -60,7 +60,7 @@ func TestOpenFS(t *testing.T) {
 func TestOpenDamaged(t *testing.T) {
 	rounds := 6
 	if os.Getenv("ASSAY_TEST_FULL") != "" {
-		rounds = 400
+		rounds = 40
 	}
 	r := stat.NewRand(20251129, 0)
 	for _, pattern := range []string{"booster/*", "onnx/*.onnx"} {

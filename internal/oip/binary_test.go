@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 const headLength = "Inference-Header-Content-Length"
@@ -202,6 +204,9 @@ func (q *quiet) WriteHeader(status int)      { q.status = status }
 
 // TestInferAllocations guards what a single row costs.
 func TestInferAllocations(t *testing.T) {
+	if assaytest.Race {
+		t.Skip("the race detector makes pools forget")
+	}
 	h := handler(t)
 	const body = `{"id":"r","inputs":[{"name":"age","shape":[1],"datatype":"INT64","data":[20]},{"name":"income","shape":[1],"datatype":"FP64","data":[10.5]},{"name":"region","shape":[1],"datatype":"BYTES","data":["north"]}]}`
 	reader := strings.NewReader(body)

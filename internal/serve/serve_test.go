@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/serve"
 )
@@ -357,6 +358,9 @@ func TestUnknownNames(t *testing.T) {
 
 // TestPredictAllocations guards the path of a request without violations.
 func TestPredictAllocations(t *testing.T) {
+	if assaytest.Race {
+		t.Skip("the race detector makes pools forget")
+	}
 	s := server(serve.Options{})
 	b := bind(t, s, binding(1, &engine{predict: constant(0.5, 0.5)}))
 	s.Set("m", b, b)
