@@ -377,13 +377,10 @@ func (r *ciRun) checkPredictions(ctx context.Context, c *ciCheck) error {
 	if err != nil {
 		return err
 	}
-	if m.Format != "onnx" {
+	if m.Format == "predictions" {
 		return nil
 	}
-	if prog, err = r.program(ctx, m); err != nil {
-		return err
-	}
-	if p, err = prog.Predict(r.held.x); err != nil {
+	if p, err = r.predictions(ctx, m, r.held.x); err != nil {
 		return err
 	}
 	if err := validPrediction(p, n, m.Classes); err != nil {

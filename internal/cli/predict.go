@@ -37,10 +37,6 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
-	prog, err := s.program(ctx, m)
-	if err != nil {
-		return err
-	}
 	e, err := s.tables(ctx)
 	if err != nil {
 		return err
@@ -51,7 +47,11 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	}
 	var want []string
 	var lacks []string
-	for _, f := range m.Inputs {
+	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, f := range fields {
 		if _, ok := t.Field(f.Name); !ok {
 			lacks = append(lacks, fmt.Sprintf("%q", f.Name))
 		}
@@ -64,7 +64,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
-	p, err := prog.Predict(x)
+	p, err := s.predictions(ctx, m, x)
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func (s *session) runStage(ctx context.Context, command []string) (assay.Record,
 
 func leftModel(outputs []assay.File) bool {
 	return slices.ContainsFunc(outputs, func(f assay.File) bool {
-		return f.Name == "model.onnx" || strings.HasPrefix(f.Name, "predictions.")
+		return run.IsModel(f.Name) || strings.HasPrefix(f.Name, "predictions.")
 	})
 }
 
@@ -181,8 +181,11 @@ func printRun(w io.Writer, r assay.Record, p assay.Run, model *assay.Record) {
 	for _, f := range p.Outputs {
 		fmt.Fprintf(w, "  %s, %s bytes\n", f.Name, assay.FormatCount(f.Bytes))
 	}
-	if model != nil {
+	switch {
+	case model != nil:
 		fmt.Fprintf(w, "model %s\n", model.Subject.Short())
+	case p.Status == run.Finished:
+		fmt.Fprintln(w, "  no model: a script leaves model.onnx, model.json or model.ubj (XGBoost), model.txt (LightGBM) or predictions.csv in $ASSAY_OUT")
 	}
 }
 

@@ -20,13 +20,26 @@ import (
 	"github.com/assay-ml/assay/stat"
 )
 
-// program loads the model file.
-func (s *session) program(ctx context.Context, m assay.Model) (*learn.Program, error) {
+// predictor opens the model file of a model.
+func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
 	b, err := s.modelBytes(ctx, m.File)
 	if err != nil {
 		return nil, err
 	}
-	return learn.LoadONNX(b)
+	return learn.Open(b, learn.Limits{})
+}
+
+// predictions are a model's answers to the rows of x. A file that knows its classes by number alone answers with the target's.
+func (s *session) predictions(ctx context.Context, m assay.Model, x assay.Frame) (learn.Prediction, error) {
+	p, err := s.predictor(ctx, m)
+	if err != nil {
+		return learn.Prediction{}, err
+	}
+	out, err := p.PredictParallel(ctx, x, s.workers())
+	if err == nil && p.Format() != learn.FormatONNX && len(out.Classes) == len(m.Classes) {
+		out.Classes = m.Classes
+	}
+	return out, err
 }
 
 // answers are a model's scores for the rows of a part: what its file computes, or what its predictions file says. They are held
@@ -39,11 +52,7 @@ func (s *session) answers(ctx context.Context, name string, splitRec assay.Recor
 		}
 		return eval.ReadPredictions(ctx, name, part, predictions, s.p.Data.Key, t)
 	}
-	prog, err := s.program(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	p, err := prog.Predict(t.Columns)
+	p, err := s.predictions(ctx, m, t.Columns)
 	if err != nil {
 		return nil, err
 	}

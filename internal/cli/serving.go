@@ -44,7 +44,7 @@ func (s *session) servedFields(ctx context.Context, m assay.Model) ([]assay.Fiel
 			out = append(out, assay.Field{Name: f.Name, Type: t})
 		}
 	}
-	if len(out) < len(m.Inputs) {
+	if len(out) == 0 || len(out) < len(m.Inputs) {
 		out = nil
 		for _, name := range s.p.features(snap.Fields) {
 			out = append(out, assay.Field{Name: name, Type: types[name]})
@@ -85,11 +85,7 @@ func (s *session) contract(ctx context.Context, sc *schema.Schema) (assay.Contra
 
 // evaluator opens the model file of a version for rows of the input schema.
 func (s *session) evaluator(ctx context.Context, m assay.Model, in *schema.Schema) (serve.Engine, error) {
-	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
-	if err != nil {
-		return nil, err
-	}
-	p, err := learn.Open(b, learn.Limits{})
+	p, err := s.predictor(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -212,11 +208,7 @@ func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model
 		rows[i] = i
 	}
 	x = x.Take(rows)
-	prog, err := s.program(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	want, err := prog.Predict(x)
+	want, err := s.predictions(ctx, m, x)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,7 +174,33 @@ func (s *session) choose(ctx context.Context) (assay.Record, string, error) {
 	return r, best, err
 }
 
-// importFile makes a model of a file that was made elsewhere: an ONNX file, or predictions with the key. Nothing is known of the run
+// importedName is what a file that was made elsewhere is called as the output of its run: a model, or predictions in any of the formats
+// that are read. A JSON file is XGBoost's when it begins as one.
+func importedName(path string) (string, error) {
+	base := filepath.Base(path)
+	ext := strings.TrimPrefix(base, strings.SplitN(base, ".", 2)[0])
+	switch ext {
+	case ".onnx", ".ubj", ".txt":
+		return "model" + ext, nil
+	case ".json":
+		f, err := os.Open(path)
+		if err != nil {
+			return "", assay.Errorf(assay.Unavailable, "%s cannot be read: %w", base, bare(err))
+		}
+		defer f.Close()
+		head := make([]byte, 4096)
+		n, err := io.ReadFull(f, head)
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+			return "", assay.Errorf(assay.Unavailable, "%s cannot be read: %w", base, bare(err))
+		}
+		if strings.HasPrefix(strings.TrimSpace(string(head[:n])), "{") && strings.Contains(string(head[:n]), `"learner"`) {
+			return "model.json", nil
+		}
+	}
+	return "predictions" + ext, nil
+}
+
+// importFile makes a model of a file that was made elsewhere: a model of ONNX, XGBoost or LightGBM, or predictions with the key. Nothing is known of the run
 // that made it, and its evidence says so, so that the gate does not take it for a logged experiment.
 func (s *session) importFile(ctx context.Context, path string) (assay.Record, assay.Model, error) {
 	splitRec, _, err := s.splitEvidence(ctx)
@@ -183,12 +211,12 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
-	name := "model.onnx"
-	if ext := strings.TrimPrefix(filepath.Base(path), strings.SplitN(filepath.Base(path), ".", 2)[0]); ext != ".onnx" {
-		name = "predictions" + ext
+	name, err := importedName(path)
+	if err != nil {
+		return assay.Record{}, assay.Model{}, err
 	}
-	if name == "model.onnx" {
-		if _, err := s.program(ctx, assay.Model{File: assay.File{Name: name, Bytes: n, Digest: d}}); err != nil {
+	if run.IsModel(name) {
+		if _, err := s.predictor(ctx, assay.Model{File: assay.File{Name: name, Bytes: n, Digest: d}}); err != nil {
 			return assay.Record{}, assay.Model{}, assay.Errorf(assay.CodeOf(err), "%s is no model that can be used: %w", filepath.Base(path), err).Try("export the model as ONNX again, or give its predictions as .csv or .parquet")
 		}
 	}
@@ -242,7 +270,7 @@ func (s *session) adopt(ref string, rec assay.Record) error {
 // importable reports whether a reference to a model is a file to import.
 func (s *session) importable(ref string) bool {
 	base := filepath.Base(ref)
-	known := slices.ContainsFunc([]string{".onnx", ".parquet", ".csv", ".csv.gz", ".jsonl", ".json"}, func(ext string) bool { return strings.HasSuffix(base, ext) })
+	known := slices.ContainsFunc([]string{".onnx", ".ubj", ".txt", ".parquet", ".csv", ".csv.gz", ".jsonl", ".json"}, func(ext string) bool { return strings.HasSuffix(base, ext) })
 	st, err := os.Stat(s.path(ref))
 	return known && err == nil && st.Mode().IsRegular()
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/internal/web"
-	"github.com/assay-ml/assay/learn"
 )
 
 // monitorRun judges the windows of the prediction log.
@@ -160,13 +159,4 @@ func (s *session) monitorReport(ctx context.Context, v store.Version, out string
 		return "", 0, unwritable(filepath.Base(path), err)
 	}
 	return s.shown(path), len(windows), nil
-}
-
-// predictor opens a model file of any format.
-func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
-	b, err := blob.ReadAll(ctx, s.st.Blobs(), m.File.Digest, maxModelBytes)
-	if err != nil {
-		return nil, err
-	}
-	return learn.Open(b, learn.Limits{})
 }

@@ -51,7 +51,7 @@ func Amend(ctx context.Context, run assay.Record, a Addition, st store.Store) (a
 		case outputs[i] != f:
 			p.Add("output %q is there already and differs", f.Name)
 		}
-		if f.Name == modelFile && r.Model == "" {
+		if IsModel(f.Name) && r.Model == "" {
 			r.Model = f.Digest
 		}
 		if _, err := st.Blobs().Stat(ctx, f.Digest); err != nil {

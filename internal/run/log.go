@@ -2,6 +2,7 @@ package run
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -23,6 +24,7 @@ type runLog struct {
 	kept    int64
 	dropped int64
 	err     error
+	streams []*logWriter
 }
 
 func openLog(path string) (*runLog, error) {
@@ -36,21 +38,47 @@ func openLog(path string) (*runLog, error) {
 func (l *runLog) close() { l.file.Close() }
 
 // tee returns a writer that spools and passes on to w, which may be nil. It never fails: a full disk or a closed terminal must not
-// end the run.
-func (l *runLog) tee(w io.Writer) io.Writer { return logWriter{l, w} }
-
-type logWriter struct {
-	log *runLog
-	to  io.Writer
+// end the run. What it spools are whole lines, so that those of two streams do not get into each other, and a secret is never cut in two
+// by a line of the other stream.
+func (l *runLog) tee(w io.Writer) io.Writer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &logWriter{log: l, to: w}
+	l.streams = append(l.streams, s)
+	return s
 }
 
-func (w logWriter) Write(p []byte) (int, error) {
+// maxLogLine is how much of a line waits for its end.
+const maxLogLine = 1 << 20
+
+type logWriter struct {
+	log  *runLog
+	to   io.Writer
+	line []byte // what came after the last line feed
+}
+
+func (w *logWriter) Write(p []byte) (int, error) {
 	if w.to != nil {
 		_, _ = w.to.Write(p)
 	}
 	l := w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	whole := bytes.LastIndexByte(p, '\n') + 1
+	if whole > 0 {
+		l.spool(w.line)
+		l.spool(p[:whole])
+		w.line = w.line[:0]
+	}
+	if w.line = append(w.line, p[whole:]...); len(w.line) > maxLogLine {
+		l.spool(w.line)
+		w.line = w.line[:0]
+	}
+	return len(p), nil
+}
+
+// spool writes to the file, up to the limit.
+func (l *runLog) spool(p []byte) {
 	n := min(int64(len(p)), maxLogBytes-l.kept)
 	if l.err == nil && n > 0 {
 		var wrote int
@@ -62,13 +90,28 @@ func (w logWriter) Write(p []byte) (int, error) {
 	}
 	l.kept += n
 	l.dropped += int64(len(p)) - n
-	return len(p), nil
+}
+
+// finish spools the last lines that have no end, each on a line of its own.
+func (l *runLog) finish() {
+	open := false
+	for _, w := range l.streams {
+		if len(w.line) == 0 {
+			continue
+		}
+		if open {
+			l.spool([]byte{'\n'})
+		}
+		l.spool(w.line)
+		w.line, open = w.line[:0], true
+	}
 }
 
 // keep writes the log to blobs with the given secrets replaced, line by line, and says at its end how much was dropped.
 func (l *runLog) keep(ctx context.Context, blobs putter, secrets []string) (assay.Digest, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.finish()
 	if _, err := l.file.Seek(0, io.SeekStart); err != nil {
 		return "", unavailable("the log", err)
 	}

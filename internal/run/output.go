@@ -101,7 +101,7 @@ func collect(ctx context.Context, dir string, blobs putter) (outputs, error) {
 			return o, err
 		}
 		o.files = append(o.files, assay.File{Name: filepath.ToSlash(name), Bytes: n, Digest: d})
-		if name == modelFile {
+		if IsModel(name) {
 			o.model = d
 		}
 	}

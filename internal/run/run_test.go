@@ -392,6 +392,32 @@ func TestTheLogIsKeptWithoutSecrets(t *testing.T) {
 	}
 }
 
+// TestTheStreamsDoNotMix writes half a secret on one stream, a line on the other, and then the other half.
+func TestTheStreamsDoNotMix(t *testing.T) {
+	l, err := openLog(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	out, errs := l.tee(nil), l.tee(nil)
+	for _, x := range []struct {
+		to   io.Writer
+		text string
+	}{{out, "the key is s3cr3t-"}, {errs, "a warning\nhalf a"}, {out, "value-x, see\nand "}, {errs, " line"}, {out, "the end"}} {
+		if _, err := io.WriteString(x.to, x.text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := &memory{}
+	d, err := l.keep(t.Context(), store, []string{"s3cr3t-value-x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(store.bytes[d]), "a warning\nthe key is "+redacted+", see\nand the end\nhalf a line"; got != want {
+		t.Errorf("the log is %q, want %q", got, want)
+	}
+}
+
 func TestTooManyOutputsFailTheRun(t *testing.T) {
 	res, err := execute(t.Context(), Spec{
 		Command: []string{"sh", "-c", `cd "$ASSAY_OUT"; i=0; while [ $i -lt 5000 ]; do : > f$i; i=$((i+1)); done; echo '{"loss": 1}' > metrics.json`}, Dir: t.TempDir(),

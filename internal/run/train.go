@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -164,23 +165,13 @@ func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error
 		Format: "predictions", Learner: s.Learner, Task: s.Task, Target: s.Target, Inputs: s.Inputs, Classes: s.Classes, Positive: s.Positive,
 		Run: run.ID, Data: s.Dataset, Split: s.Split, File: file,
 	}
-	if isONNX(file.Name) {
-		m.Format = "onnx"
+	if IsModel(file.Name) {
 		b, err := read(file)
 		if err != nil {
 			return none, err
 		}
-		program, err := learn.LoadONNX(b)
-		if err != nil {
+		if err := describeModel(&m, b); err != nil {
 			return none, err
-		}
-		if len(m.Inputs) == 0 {
-			m.Inputs = program.Inputs()
-		}
-		if classes := program.Classes(); len(m.Classes) == 0 {
-			m.Classes = classes
-		} else if len(classes) > 0 && !slices.Equal(classes, m.Classes) {
-			return none, assay.Errorf(assay.Invalid, "the model's classes are %q, the target's are %q", classes, m.Classes)
 		}
 	}
 	if m.Inputs == nil {
@@ -193,28 +184,81 @@ func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error
 	return store.Evidence(assay.KindModel, file.Digest, parents, m)
 }
 
-func isONNX(name string) bool { return len(name) > 5 && name[len(name)-5:] == ".onnx" }
+// describeModel opens a model file and fills in what it says of itself. A file of XGBoost or LightGBM knows its classes by number alone:
+// they are the target's in their order, as the libraries' label encoding has them.
+func describeModel(m *assay.Model, b []byte) error {
+	p, err := learn.Open(b, learn.Limits{})
+	if err != nil {
+		return err
+	}
+	m.Format = string(p.Format())
+	classes := p.Classes()
+	switch {
+	case len(m.Classes) == 0:
+		m.Classes = classes
+	case p.Format() != learn.FormatONNX && len(classes) != len(m.Classes):
+		return assay.Errorf(assay.Invalid, "the model has %d classes, the target has %d", len(classes), len(m.Classes))
+	case p.Format() == learn.FormatONNX && len(classes) > 0 && !slices.Equal(classes, m.Classes):
+		return assay.Errorf(assay.Invalid, "the model's classes are %q, the target's are %q", classes, m.Classes)
+	}
+	if len(m.Inputs) > 0 {
+		return nil
+	}
+	if program := p.Program(); program != nil {
+		m.Inputs = program.Inputs()
+		return nil
+	}
+	for _, in := range p.Inputs() {
+		for _, c := range in.Columns {
+			typ := assay.TypeNumber
+			if len(c.Levels) > 0 {
+				typ = assay.TypeString
+			}
+			m.Inputs = append(m.Inputs, assay.Field{Name: c.Name, Type: typ})
+		}
+	}
+	return nil
+}
+
+// modelFiles are the names of a model file that a run may leave: ONNX, XGBoost's JSON and UBJSON, LightGBM's text.
+var modelFiles = []string{modelFile, "model.json", "model.ubj", "model.txt"}
+
+// IsModel reports whether a file of that name holds a model that Assay evaluates itself.
+func IsModel(name string) bool { return slices.Contains(modelFiles, name) }
 
 // modelOutput finds the file that is the model.
 func modelOutput(outputs []assay.File, name string) (assay.File, error) {
-	var predictions []assay.File
+	var models, predictions []assay.File
 	for _, f := range outputs {
-		if f.Name == name || name == "" && f.Name == modelFile {
+		switch {
+		case f.Name == name:
 			return f, nil
-		}
-		if len(f.Name) > 12 && f.Name[:12] == "predictions." {
+		case IsModel(f.Name):
+			models = append(models, f)
+		case strings.HasPrefix(f.Name, "predictions."):
 			predictions = append(predictions, f)
 		}
+	}
+	named := func(files []assay.File) string {
+		names := make([]string, len(files))
+		for i := range files {
+			names[i] = files[i].Name
+		}
+		return strings.Join(names, ", ")
 	}
 	switch {
 	case name != "":
 		return assay.File{}, assay.Errorf(assay.NotFound, "the run left no output %q", name)
+	case len(models) == 1:
+		return models[0], nil
+	case len(models) > 1:
+		return assay.File{}, assay.Errorf(assay.Invalid, "the run left %d models, %s: leave one", len(models), named(models))
 	case len(predictions) == 1:
 		return predictions[0], nil
 	case len(predictions) > 1:
-		return assay.File{}, assay.Errorf(assay.Invalid, "the run left %d predictions files and no %s: name one", len(predictions), modelFile)
+		return assay.File{}, assay.Errorf(assay.Invalid, "the run left %d files of predictions, %s, and no model: leave one", len(predictions), named(predictions))
 	}
-	return assay.File{}, assay.Errorf(assay.NotFound, "the run left neither %s nor predictions.csv or predictions.parquet", modelFile).
+	return assay.File{}, assay.Errorf(assay.NotFound, "the run left neither a model (%s) nor predictions.csv or predictions.parquet", strings.Join(modelFiles, ", ")).
 		Try("write the model to $ASSAY_OUT/%s", modelFile)
 }
 

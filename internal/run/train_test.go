@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +167,42 @@ func TestRecordModelOfACommand(t *testing.T) {
 	s.Classes = []string{"yes", "no"}
 	if _, err := RecordModel(t.Context(), run(`cp made.onnx "$ASSAY_OUT/model.onnx"`), s, st); assay.CodeOf(err) != assay.Invalid {
 		t.Errorf("classes in another order: %v", err)
+	}
+}
+
+// TestRecordModelOfBoosters takes the files that XGBoost and LightGBM write: their inputs are the names that the file has, their classes
+// the target's in their order.
+func TestRecordModelOfBoosters(t *testing.T) {
+	st := openStore(t)
+	for from, to := range map[string]string{"lgbm_4.7.0_binary.txt": "model.txt", "xgb_3.2.0_binary.json": "model.json", "xgb_3.2.0_binary_base.ubj": "model.ubj"} {
+		path := filepath.Join(assaytest.Root(), "testdata", "oracle", "booster", from)
+		if _, err := os.Stat(path); err != nil {
+			t.Fatal(err)
+		}
+		rec, err := Execute(t.Context(), Spec{Command: []string{"sh", "-c", `cp "$0" "$ASSAY_OUT/` + to + `"`, path}, Dir: t.TempDir()}, st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := ModelSpec{Learner: "command", Task: assay.Binary, Target: "y", Classes: []string{"no", "yes"}, Positive: "yes"}
+		made, err := RecordModel(t.Context(), rec, s, st)
+		if err != nil {
+			t.Fatalf("%s: %v", from, err)
+		}
+		m, err := assay.Decode[assay.Model](made.Evidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"model.txt": "lightgbm", "model.json": "xgboost", "model.ubj": "xgboost"}[to]
+		if m.Format != want || m.File.Name != to || m.Inputs == nil || !slices.Equal(m.Classes, s.Classes) {
+			t.Errorf("%s: %+v", from, m)
+		}
+		if r, err := assay.Decode[assay.Run](rec.Evidence); err != nil || r.Model != m.File.Digest {
+			t.Errorf("%s: the run does not name its model: %v", from, err)
+		}
+		s.Classes = []string{"a", "b", "c"}
+		if _, err := RecordModel(t.Context(), rec, s, st); assay.CodeOf(err) != assay.Invalid {
+			t.Errorf("%s: a model of two classes for a target of three: %v", from, err)
+		}
 	}
 }
 
