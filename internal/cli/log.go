@@ -46,18 +46,27 @@ func (s *session) openLog(nonce string) (*serve.Log, error) {
 	})
 }
 
-// compactSegment writes a closed segment of JSON Lines as Parquet.
-func compactSegment(ctx context.Context, lines, parquet string, fields []assay.Field) error {
+// compactSegment writes a closed segment of the log as Parquet.
+func compactSegment(ctx context.Context, segment, parquet string, fields []assay.Field) error {
 	e, err := table.Open(ctx, table.Options{MemoryBytes: compactMemory, Threads: compactThreads})
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	t, err := e.ReadSegments(ctx, nil, []string{lines}, fields)
+	t, err := e.ReadSegments(ctx, nil, pieces(segment), fields)
 	if err != nil {
 		return err
 	}
 	return t.Write(ctx, parquet, nil, "")
+}
+
+// pieces are segments of the log that are not Parquet, as package table reads them.
+func pieces(segments ...string) []table.Piece {
+	out := make([]table.Piece, len(segments))
+	for i, path := range segments {
+		out[i] = table.Piece{Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) }}
+	}
+	return out
 }
 
 // logged reads the whole log of a model.
@@ -78,7 +87,7 @@ func (s *session) logged(ctx context.Context, model string) (*table.Table, error
 		if err != nil {
 			return nil, err
 		}
-		t, err := e.ReadSegments(ctx, closed, open, fields)
+		t, err := e.ReadSegments(ctx, closed, pieces(open...), fields)
 		now, still, listErr := serve.Segments(dir)
 		if listErr != nil {
 			return nil, listErr

@@ -342,18 +342,23 @@ func (b *Batch) AppendJSON(dst []byte, row, i int) []byte {
 	case cellText:
 		return AppendJSONString(dst, c.s)
 	case cellTime:
-		dst = append(dst, '"')
-		switch b.v.fields[i].kind {
-		case assay.TypeDate:
-			dst = time.Unix(c.i*86400, 0).UTC().AppendFormat(dst, "2006-01-02")
-		case assay.TypeTime:
-			dst = time.UnixMicro(c.i).UTC().AppendFormat(dst, "15:04:05.999999")
-		default:
-			dst = time.UnixMicro(c.i).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999Z")
-		}
-		return append(dst, '"')
+		return appendTime(dst, c.i, b.v.fields[i].kind)
 	}
 	return append(dst, "null"...)
+}
+
+// appendTime appends days of a date, or microseconds of a time or timestamp, as a JSON string in ISO 8601.
+func appendTime(dst []byte, x int64, t assay.Type) []byte {
+	dst = append(dst, '"')
+	switch t {
+	case assay.TypeDate:
+		dst = time.Unix(x*86400, 0).UTC().AppendFormat(dst, "2006-01-02")
+	case assay.TypeTime:
+		dst = time.UnixMicro(x).UTC().AppendFormat(dst, "15:04:05.999999")
+	default:
+		dst = time.UnixMicro(x).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999Z")
+	}
+	return append(dst, '"')
 }
 
 // runeLen returns the length of the valid UTF-8 sequence of several bytes that s begins with, 0 when it is not valid.

@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -210,4 +211,38 @@ func walkAll(r *schema.Reader) {
 	default:
 		r.Number()
 	}
+}
+
+// FuzzReadColumn: no bytes make the reader of a column panic or read beyond them, and what it gives is JSON.
+func FuzzReadColumn(f *testing.F) {
+	b := compiled(f, batchSchema()).NewBatch()
+	defer b.Release()
+	var r schema.Reader
+	r.Reset([]byte(`{"age":30,"income":1e3,"name":"a\"","member":true,"day":"2020-02-29","big":170141183460469231731687303715884105727}`), 0)
+	if _, ok := b.Object(&r, nil); !ok {
+		f.Fatal(r.Err())
+	}
+	b.Add(1)
+	for i := range b.Validator().Fields() {
+		f.Add(b.AppendColumn(nil, i), 2)
+	}
+	f.Add([]byte{5, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f}, 1)
+	f.Fuzz(func(t *testing.T, text []byte, rows int) {
+		if rows > 1000 {
+			return
+		}
+		c, rest, ok := schema.ReadColumn(text, rows, assay.TypeDate)
+		if !ok {
+			return
+		}
+		if len(rest) >= len(text) {
+			t.Fatal("nothing was read")
+		}
+		for range rows + 1 {
+			out, there := c.Next(nil)
+			if there && !json.Valid(out) {
+				t.Fatalf("%q", out)
+			}
+		}
+	})
 }

@@ -20,6 +20,9 @@ type Engine interface {
 	Close() error
 }
 
+// serials counts the versions that this process has bound.
+var serials atomic.Uint64
+
 // A Binding is a version with all that stands before and behind it.
 type Binding struct {
 	Name     string
@@ -70,6 +73,8 @@ type Bound struct {
 	classBytes [][]byte
 	labels     Labels
 	server     *Server
+	serial     uint64 // tells versions of one process apart, also when a number is bound again
+	logged     atomic.Pointer[logPlan]
 }
 
 // Bind compiles a Binding. It fails, naming everything, when a schema does not compile.
@@ -88,7 +93,7 @@ func (s *Server) Bind(b Binding) (*Bound, error) {
 			return nil, assay.Errorf(assay.Invalid, "output schema of %s:%d: its columns are not %s in this order", b.Name, b.Number, columnNames(want))
 		}
 	}
-	v := &Bound{Binding: b, in: in, out: out, closed: make(chan struct{}), server: s, labels: labelsOf(b.Classes, b.LabelType)}
+	v := &Bound{Binding: b, in: in, out: out, closed: make(chan struct{}), server: s, labels: labelsOf(b.Classes, b.LabelType), serial: serials.Add(1)}
 	v.header = []string{strconv.Itoa(b.Number)}
 	v.header0 = []byte(v.header[0])
 	if v.inputs, err = b.Input.Digest(); err != nil {

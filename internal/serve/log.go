@@ -16,10 +16,14 @@ import (
 
 // Defaults of LogOptions.
 const (
-	DefaultLogQueue        = 8192
-	DefaultLogSegmentBytes = 256 << 20
+	DefaultLogQueue        = 1 << 16
+	DefaultLogSegmentBytes = 64 << 20
 	DefaultLogFlush        = 20 * time.Millisecond
 	DefaultLogSync         = time.Second
+
+	// maxLogWaiting bounds the bytes that wait for the writer, flushWaiting is how many make it write at once.
+	maxLogWaiting = 128 << 20
+	flushWaiting  = 1 << 20
 )
 
 // LogOptions say where predictions are logged and for how long they are kept.
@@ -35,18 +39,21 @@ type LogOptions struct {
 	KeepBytes    int64            // of each model; the oldest segments are removed; 0: no limit
 	Redact       []string         // input columns that are not written
 	Sample       float64          // share of answered requests that are written, 0–1; 0 means all. What went wrong is always written
-	// Compact turns a closed segment of JSON Lines into Parquet; nil leaves it as it is.
-	Compact func(ctx context.Context, lines, parquet string, fields []assay.Field) error
+	// Compact turns a closed segment, which Lines reads, into Parquet; nil leaves it as it is.
+	Compact func(ctx context.Context, segment, parquet string, fields []assay.Field) error
 }
 
-// A Log writes finished calls to segments: a folder a model, a file an hour. The segment of the running hour is JSON Lines, one row of a
-// request a line (see LogFields), to which batches are appended; when the hour is over it becomes Parquet. A call that Offer has taken
-// is written within Flush; what is written survives the end of the process, and within Sync that of the machine. What could not be
-// written is counted and written as a line of its own, so that whoever uses the rows sees what is missing.
+// A Log writes finished calls to segments: a folder a model, a file an hour. Offer encodes a call where it ends, by column, and a writer
+// appends what waits to the segment of the running hour in batches (see logMagic); when the hour is over the segment becomes Parquet. A
+// call that Offer has taken is written within Flush; what is written survives the end of the process, and within Sync that of the
+// machine. What could not be written is counted and written as a record of its own, so that whoever uses the rows sees what is missing.
 type Log struct {
 	o       LogOptions
 	ring    *ring
-	wake    chan struct{}
+	wake    chan struct{} // something waits
+	full    chan struct{} // more than flushWaiting bytes do
+	waiting atomic.Int64  // bytes
+	syncing atomic.Bool
 	stop    chan struct{}
 	done    chan struct{}
 	stopped atomic.Bool
@@ -72,7 +79,7 @@ func OpenLog(o LogOptions) (*Log, error) {
 	if o.Sample < 0 || o.Sample > 1 {
 		return nil, assay.Errorf(assay.Invalid, "a share of %v of the requests cannot be logged: it must be within 0 and 1", o.Sample)
 	}
-	l := &Log{o: o, ring: newRing(o.Queue), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), models: map[string]*segment{}, redact: map[string]bool{}}
+	l := &Log{o: o, ring: newRing(o.Queue), wake: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), models: map[string]*segment{}, redact: map[string]bool{}}
 	for _, c := range o.Redact {
 		l.redact[c] = true
 	}
@@ -86,15 +93,40 @@ func OpenLog(o LogOptions) (*Log, error) {
 	return l, nil
 }
 
-// Offer implements Recorder.
+// Offer implements Recorder. It neither waits nor allocates, once buffers have grown.
 func (l *Log) Offer(c *Call) bool {
-	if l.stopped.Load() || !l.ring.put(c) {
-		l.lose(c.bound.Name, max(1, c.Rows.Rows()))
+	if c.Outcome == Answered && !c.Fallback && l.o.Sample > 0 && l.o.Sample < 1 && shareOf(c.ID) >= l.o.Sample {
+		c.Release()
+		return true
+	}
+	rows := max(1, c.Rows.Rows())
+	if l.stopped.Load() || l.waiting.Load() > maxLogWaiting || rows > maxRecordRows {
+		l.lose(c.bound.Name, rows)
 		return false
 	}
+	sample := l.o.Sample
+	if sample == 0 {
+		sample = 1
+	}
+	e := entries.Get().(*entry)
+	e.bound, e.rows = c.bound, rows
+	e.buf = appendCall(e.buf[:0], c, c.bound.logPlan(l.redact), sample)
+	n := int64(len(e.buf))
+	if n > maxRecord || !l.ring.put(e) {
+		e.release()
+		l.lose(c.bound.Name, rows)
+		return false
+	}
+	c.Release()
 	select {
 	case l.wake <- struct{}{}:
 	default:
+	}
+	if was := l.waiting.Add(n) - n; was < flushWaiting && was+n >= flushWaiting {
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
 	}
 	return true
 }
@@ -137,8 +169,7 @@ func (l *Log) run() {
 		for _, s := range l.models {
 			l.write(s)
 		}
-		if now.Sub(synced) >= l.o.Sync || stopping {
-			l.sync()
+		if now.Sub(synced) >= l.o.Sync && l.sync() {
 			synced = now
 		}
 		if stopping && n == 0 {
@@ -160,6 +191,7 @@ func (l *Log) run() {
 			pause := time.NewTimer(l.o.Flush)
 			select {
 			case <-pause.C:
+			case <-l.full:
 			case <-l.stop:
 				stopping = true
 			}
@@ -172,29 +204,30 @@ func (l *Log) run() {
 	}
 }
 
-// drain encodes waiting calls, at most one ring of them.
+// drain takes what waits, at most one ring of it.
 func (l *Log) drain() int {
 	for n := 0; ; n++ {
-		c := l.ring.take()
-		if c == nil || n > len(l.ring.slot) {
+		if n > len(l.ring.slot) {
 			return n
 		}
-		l.encode(c)
-		c.Release()
+		e := l.ring.take()
+		if e == nil {
+			return n
+		}
+		l.waiting.Add(-int64(len(e.buf)))
+		l.add(e)
+		e.release()
 	}
 }
 
-func (l *Log) encode(c *Call) {
-	if c.Outcome == Answered && !c.Fallback && l.o.Sample > 0 && l.o.Sample < 1 && shareOf(c.ID) >= l.o.Sample {
-		return
-	}
-	s, err := l.segment(c)
+func (l *Log) add(e *entry) {
+	s, err := l.segment(e.bound)
 	if err != nil {
 		l.fail(err)
-		l.lose(c.bound.Name, max(1, c.Rows.Rows()))
+		l.lose(e.bound.Name, e.rows)
 		return
 	}
-	s.append(c, l.o.Sample)
+	s.append(e)
 	if len(s.buf) >= maxBatch {
 		l.write(s)
 	}
@@ -246,12 +279,33 @@ func (l *Log) fail(err error) {
 	l.problem.Store(&text)
 }
 
-func (l *Log) sync() {
+// sync brings what was written to the disk, beside the writer, which a slow disk must not hold up. It does nothing, and returns false, while
+// the last time is not over.
+func (l *Log) sync() bool {
+	if l.syncing.Swap(true) {
+		return false
+	}
+	var files []*os.File
 	for _, s := range l.models {
-		if err := s.sync(); err != nil {
-			l.fail(err)
+		if s.dirty {
+			s.dirty = false
+			files = append(files, s.file)
 		}
 	}
+	if len(files) == 0 {
+		l.syncing.Store(false)
+		return true
+	}
+	l.closing.Go(func() {
+		defer l.syncing.Store(false)
+		for _, f := range files {
+			// A segment that was closed meanwhile was brought to the disk before that.
+			if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+				l.fail(assay.Errorf(assay.Unavailable, "the prediction log cannot be brought to the disk: %w", bare(err)))
+			}
+		}
+	})
+	return true
 }
 
 // rotate closes segments whose hour is over or that are large; all of them at the end.
@@ -263,35 +317,40 @@ func (l *Log) rotate(now time.Time, all bool) {
 	}
 }
 
-// end writes what waits in a segment and closes it.
+// end writes what waits in a segment and closes it, beside the writer.
 func (l *Log) end(s *segment) {
 	l.write(s)
 	delete(l.models, s.model)
-	lines, err := s.close()
-	if err != nil {
-		l.fail(err)
-		return
-	}
-	l.finish(s.dir, lines, s.fields.list(), l.o.Clock())
+	fields, now := s.fields.list(), l.o.Clock()
+	l.closing.Go(func() {
+		path, err := s.close()
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		l.finish(s.dir, path, fields, now)
+	})
 }
 
-// finish turns a closed segment into Parquet and removes what is too old, beside the writer.
-func (l *Log) finish(dir, lines string, fields []assay.Field, now time.Time) {
-	l.closing.Go(func() {
-		l.compact.Lock()
-		defer l.compact.Unlock()
-		if l.o.Compact != nil {
-			parquet := lines[:len(lines)-len(closedSuffix)] + ".parquet"
-			if err := l.o.Compact(context.Background(), lines, parquet, fields); err != nil {
-				l.fail(err)
-			} else if err := os.Remove(lines); err != nil {
-				l.fail(err)
-			}
-		}
-		if err := l.expire(dir, now); err != nil {
+// finish turns a closed segment into Parquet and removes what is too old.
+func (l *Log) finish(dir, segment string, fields []assay.Field, now time.Time) {
+	l.compact.Lock()
+	defer l.compact.Unlock()
+	if l.o.Compact != nil {
+		if err := l.o.Compact(context.Background(), segment, parquetPath(segment), fields); err != nil {
+			l.fail(err)
+		} else if err := os.Remove(segment); err != nil {
 			l.fail(err)
 		}
-	})
+	}
+	if err := l.expire(dir, now); err != nil {
+		l.fail(err)
+	}
+}
+
+// parquetPath is what a closed segment is called once it is Parquet.
+func parquetPath(segment string) string {
+	return segment[:len(segment)-len(filepath.Ext(segment))] + ".parquet"
 }
 
 // expire removes the oldest closed segments that are more than may be kept.
@@ -322,7 +381,8 @@ func (l *Log) expire(dir string, now time.Time) error {
 	return nil
 }
 
-// Segments lists the pieces of one model's log by time: closed ones, Parquet or JSON Lines that are not Parquet yet, and open ones.
+// Segments lists the pieces of one model's log by time: closed ones, which are Parquet, and those that Lines reads: open ones and those
+// that are not Parquet yet.
 func Segments(dir string) (closed, open []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -341,9 +401,8 @@ func Segments(dir string) (closed, open []string, err error) {
 		switch ext := filepath.Ext(name); {
 		case ext == ".parquet":
 			closed = append(closed, path)
-		case len(name) > len(openSuffix) && name[len(name)-len(openSuffix):] == openSuffix:
-			open = append(open, path)
-		case len(name) > len(closedSuffix) && name[len(name)-len(closedSuffix):] == closedSuffix && !have[name[:len(name)-len(closedSuffix)]+".parquet"]:
+		case ext != closedSuffix && ext != linesSuffix:
+		case openSegment(name), !have[parquetPath(name)]:
 			open = append(open, path)
 		}
 	}

@@ -1,9 +1,11 @@
 package serve_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,17 +48,25 @@ func lines(t testing.TB, dir string) []map[string]any {
 	}
 	var out []map[string]any
 	for _, path := range open {
-		b, err := os.ReadFile(path)
-		if err != nil {
+		var b bytes.Buffer
+		if err := serve.Lines(path, &b); err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range strings.Split(strings.TrimSuffix(string(b), "\n"), "\n") {
+		for _, line := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
 			var row map[string]any
 			if err := json.Unmarshal([]byte(line), &row); err != nil {
 				t.Fatalf("line %q: %v", line, err)
 			}
 			out = append(out, row)
 		}
+	}
+	return out
+}
+
+// pieces are segments as package table reads them.
+func pieces(paths ...string) (out []table.Piece) {
+	for _, path := range paths {
+		out = append(out, table.Piece{Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) }})
 	}
 	return out
 }
@@ -187,7 +197,7 @@ func TestLogRotates(t *testing.T) {
 				return err
 			}
 			defer e.Close()
-			tb, err := e.ReadSegments(ctx, nil, []string{lines}, fields)
+			tb, err := e.ReadSegments(ctx, nil, pieces(lines), fields)
 			if err != nil {
 				return err
 			}
@@ -229,7 +239,7 @@ func TestLogRotates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tb, err := e.ReadSegments(t.Context(), closed, open, fields)
+	tb, err := e.ReadSegments(t.Context(), closed, pieces(open...), fields)
 	if err != nil || tb.Rows() != int64(len(closed)) {
 		t.Fatalf("%v rows, %v", tb, err)
 	}
@@ -255,18 +265,25 @@ func TestLogRecovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	torn := strings.TrimSuffix(open[0], ".jsonl") + "x.open.jsonl"
-	if err := os.WriteFile(torn, append(b, `{"_at":"2026-01-02T03:04:05`...), 0o600); err != nil {
+	torn := strings.TrimSuffix(open[0], ".seg") + "x.open.seg"
+	if err := os.WriteFile(torn, append(b, b[11:len(b)-1]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := strings.TrimSuffix(open[0], ".seg") + "y.open.jsonl" // of an earlier version of assay
+	if err := os.WriteFile(old, []byte(`{"_at":"2026-01-02T03:04:05.000000","_request":"old","_index":0,"_outcome":"answered","age":7}
+{"_at":"2026-01-02T03:04:05`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, l = logged(t, serve.LogOptions{Dir: dir, Nonce: "next"}, &engine{predict: constant(1, 0)}); l.Close() != nil {
 		t.Fatal("not closed")
 	}
-	if _, err := os.Stat(torn); !os.IsNotExist(err) {
-		t.Errorf("the segment is still open: %v", err)
+	for _, path := range []string{torn, old} {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("the segment is still open: %v", err)
+		}
 	}
-	if got := lines(t, dir); len(got) != 2 {
-		t.Errorf("%d lines", len(got))
+	if got := lines(t, dir); len(got) != 3 || got[2]["_request"] != "old" {
+		t.Errorf("%v", got)
 	}
 }
 

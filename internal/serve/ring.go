@@ -2,7 +2,7 @@ package serve
 
 import "sync/atomic"
 
-// A ring hands calls from many goroutines to one without a lock (a bounded queue of D. Vyukov's, with one consumer). A full ring takes
+// A ring hands entries from many goroutines to one without a lock (a bounded queue of D. Vyukov's, with one consumer). A full ring takes
 // nothing: it never waits.
 type ring struct {
 	mask uint64
@@ -14,11 +14,11 @@ type ring struct {
 }
 
 type slot struct {
-	turn atomic.Uint64
-	call *Call
+	turn  atomic.Uint64
+	entry *entry
 }
 
-// newRing makes a ring for at least n calls.
+// newRing makes a ring for at least n entries.
 func newRing(n int) *ring {
 	size := 1
 	for size < n {
@@ -31,15 +31,15 @@ func newRing(n int) *ring {
 	return r
 }
 
-// put adds a call, or returns false when there is no room.
-func (r *ring) put(c *Call) bool {
+// put adds an entry, or returns false when there is no room.
+func (r *ring) put(e *entry) bool {
 	at := r.head.Load()
 	for {
 		s := &r.slot[at&r.mask]
 		switch turn := s.turn.Load(); {
 		case turn == at:
 			if r.head.CompareAndSwap(at, at+1) {
-				s.call = c
+				s.entry = e
 				s.turn.Store(at + 1)
 				return true
 			}
@@ -52,15 +52,15 @@ func (r *ring) put(c *Call) bool {
 	}
 }
 
-// take removes the oldest call, or returns nil. One goroutine only may call it.
-func (r *ring) take() *Call {
+// take removes the oldest entry, or returns nil. One goroutine only may call it.
+func (r *ring) take() *entry {
 	s := &r.slot[r.tail&r.mask]
 	if s.turn.Load() != r.tail+1 {
 		return nil
 	}
-	c := s.call
-	s.call = nil
+	e := s.entry
+	s.entry = nil
 	s.turn.Store(r.tail + r.mask + 1)
 	r.tail++
-	return c
+	return e
 }

@@ -1,24 +1,23 @@
 package serve
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/schema"
 )
 
 const (
-	openSuffix   = ".open.jsonl"
-	closedSuffix = ".jsonl"
+	openSuffix   = ".open.seg"
+	closedSuffix = ".seg"
+	linesSuffix  = ".jsonl" // of segments of earlier versions, of which .open.jsonl are open
 	fieldsFile   = "fields.json"
 	hourLayout   = "2006-01-02T15"
 	maxBatch     = 1 << 20 // bytes that are written at once
@@ -58,9 +57,7 @@ type segment struct {
 	pending int // rows in buf
 	dirty   bool
 	fields  *fieldSet
-	version *Bound // whose fields are in columns
-	columns []string
-	outputs []string
+	layouts map[uint64]bool // serials of the versions whose layout is written
 	redact  map[string]bool
 }
 
@@ -72,22 +69,22 @@ type fieldSet struct {
 
 func (f *fieldSet) list() []assay.Field { return append([]assay.Field(nil), f.all...) }
 
-// segment returns the open segment of the call's model, made if needed.
-func (l *Log) segment(c *Call) (*segment, error) {
-	s := l.models[c.bound.Name]
+// segment returns the open segment of a version's model, made if needed, with the version's layout in it.
+func (l *Log) segment(b *Bound) (*segment, error) {
+	s := l.models[b.Name]
 	if s != nil && !l.o.Clock().UTC().Truncate(time.Hour).Equal(s.hour) {
 		l.end(s)
 		s = nil
 	}
 	if s == nil {
 		var err error
-		if s, err = l.open(c.bound.Name, c.At); err != nil {
+		if s, err = l.open(b.Name); err != nil {
 			return nil, err
 		}
-		l.models[c.bound.Name] = s
+		l.models[b.Name] = s
 	}
-	if s.version != c.bound {
-		if err := s.adopt(c.bound); err != nil {
+	if !s.layouts[b.serial] {
+		if err := s.adopt(b); err != nil {
 			return nil, err
 		}
 	}
@@ -111,8 +108,9 @@ func modelDir(dir, model string) string {
 // LogDir returns the folder of a model's log inside the folder of all.
 func LogDir(dir, model string) string { return modelDir(dir, model) }
 
-func (l *Log) open(model string, _ time.Time) (*segment, error) {
+func (l *Log) open(model string) (*segment, error) {
 	s := &segment{model: model, dir: modelDir(l.o.Dir, model), hour: l.o.Clock().UTC().Truncate(time.Hour), redact: l.redact}
+	s.begin()
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "the folder of the prediction log cannot be made: %w", bare(err))
 	}
@@ -148,10 +146,19 @@ func (l *Log) open(model string, _ time.Time) (*segment, error) {
 	return s, nil
 }
 
+// begin makes the next batch one that says again which columns versions have: nothing that was said before is on the disk.
+func (s *segment) begin() {
+	s.layouts = map[uint64]bool{}
+	s.buf, s.pending = s.buf[:0], 0
+	if s.size == 0 {
+		s.buf = append(s.buf, logMagic...)
+	}
+}
+
 // taken reports whether a segment of that name was closed already.
 func taken(path string) bool {
 	base := strings.TrimSuffix(path, openSuffix)
-	for _, suffix := range []string{closedSuffix, ".parquet"} {
+	for _, suffix := range []string{closedSuffix, linesSuffix, ".parquet"} {
 		if _, err := os.Stat(base + suffix); err == nil {
 			return true
 		}
@@ -171,32 +178,41 @@ func bare(err error) error {
 // adopt learns the columns of a version. A column whose type is another than that of an earlier version gets a name with its type.
 func (s *segment) adopt(b *Bound) error {
 	before := len(s.fields.all)
-	add := func(name string, t assay.Type) string {
-		if have, ok := s.fields.types[name]; ok && have != t {
-			name += "__" + string(t)
+	add := func(f assay.Field) assay.Field {
+		if have, ok := s.fields.types[f.Name]; ok && have != f.Type {
+			f.Name += "__" + string(f.Type)
 		}
-		if _, ok := s.fields.types[name]; !ok {
-			s.fields.types[name] = t
-			s.fields.all = append(s.fields.all, assay.Field{Name: name, Type: t})
+		if _, ok := s.fields.types[f.Name]; !ok {
+			s.fields.types[f.Name] = f.Type
+			s.fields.all = append(s.fields.all, f)
 		}
-		return string(schema.AppendJSONString(nil, []byte(name))) + ":"
+		return f
 	}
-	s.columns, s.outputs = s.columns[:0], s.outputs[:0]
+	l := layout{Serial: b.serial, Version: b.header[0], Classes: b.Classes}
 	for i := range b.in.Fields() {
-		f := b.in.Field(i)
-		switch {
-		case s.redact[f.Name], f.Type == assay.TypeBinary, f.Type == assay.TypeJSON, f.Type == "":
-			s.columns = append(s.columns, "") // not written
-		default:
-			s.columns = append(s.columns, add(f.Name, f.Type))
+		if f := b.in.Field(i); written(f, s.redact) {
+			l.Columns = append(l.Columns, add(f))
 		}
 	}
 	for i := range b.out.Fields() {
-		f := b.out.Field(i)
-		s.outputs = append(s.outputs, add(f.Name, f.Type))
+		l.Outputs = append(l.Outputs, add(b.out.Field(i)))
 	}
-	s.version = b
-	if len(s.fields.all) == before {
+	if err := s.saveFields(len(s.fields.all) > before); err != nil {
+		return err
+	}
+	doc, err := json.Marshal(l)
+	if err != nil {
+		return assay.Errorf(assay.Internal, "the columns of the prediction log: %w", err)
+	}
+	from := len(s.buf)
+	s.buf = seal(append(append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0, recordLayout), doc...), from)
+	s.layouts[b.serial] = true
+	return nil
+}
+
+// saveFields writes the columns of the log where they have changed or were never written.
+func (s *segment) saveFields(changed bool) error {
+	if !changed {
 		if _, err := os.Stat(filepath.Join(s.dir, fieldsFile)); err == nil {
 			return nil
 		}
@@ -215,156 +231,42 @@ func (s *segment) adopt(b *Bound) error {
 	return nil
 }
 
-// append encodes a call, a line a row.
-func (s *segment) append(c *Call, sample float64) {
-	if sample == 0 {
-		sample = 1
-	}
-	rows := c.Rows.Rows()
-	if rows == 0 {
-		s.line(c, -1, sample)
-		s.buf = append(s.buf, '}', '\n')
-		s.pending++
-		return
-	}
-	found := c.Found
-	slices.SortStableFunc(found, func(a, b schema.RowViolation) int { return a.Row - b.Row })
-	k := len(c.bound.Classes)
-	for row := range rows {
-		s.line(c, row, sample)
-		found = s.violations(found, row)
-		if row < len(c.Scores) {
-			s.number(`,"_score":`, c.Scores[row])
-		}
-		for i, key := range s.columns {
-			if key != "" && !c.Rows.Missing(row, i) {
-				s.buf = append(append(s.buf, ','), key...)
-				s.buf = c.Rows.AppendJSON(s.buf, row, i)
-			}
-		}
-		switch {
-		case c.Outcome != Answered:
-		case k == 0 && row < len(c.Output.Values):
-			s.number(","+s.outputs[0], c.Output.Values[row])
-		case row < len(c.Output.Labels):
-			s.buf = append(append(s.buf, ','), s.outputs[0]...)
-			s.buf = schema.AppendJSONString(s.buf, c.bound.classBytes[c.Output.Labels[row]])
-			for j := 1; j < len(s.outputs) && (row+1)*k <= len(c.Output.Proba); j++ {
-				s.buf = append(append(s.buf, ','), s.outputs[j]...)
-				s.buf = strconv.AppendFloat(s.buf, c.Output.Proba[row*k+j-1], 'g', -1, 64)
-			}
-		}
-		s.buf = append(s.buf, '}', '\n')
-		s.pending++
-	}
-}
-
-// line begins a line with what is known of the call.
-func (s *segment) line(c *Call, row int, sample float64) {
-	b := append(s.buf, `{"_at":"`...)
-	b = c.At.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000")
-	b = append(b, `","_request":`...)
-	b = schema.AppendJSONString(b, []byte(c.ID))
-	b = append(b, `,"_index":`...)
-	b = strconv.AppendInt(b, int64(row), 10)
-	if row >= 0 && row < len(c.Keys) && c.Keys[row] != nil {
-		b = append(b, `,"_key":`...)
-		b = schema.AppendJSONString(b, c.Keys[row])
-	}
-	b = append(b, `,"_version":`...)
-	b = append(b, c.bound.header[0]...)
-	b = append(b, `,"_edge":"`...)
-	b = append(b, c.Edge...)
-	b = append(b, `","_outcome":"`...)
-	b = append(b, c.Outcome.String()...)
-	b = append(b, `","_micros":`...)
-	b = strconv.AppendInt(b, int64(c.Took/time.Microsecond), 10)
-	b = append(b, `,"_sampled":`...)
-	b = strconv.AppendFloat(b, sample, 'g', -1, 64)
-	if c.Fallback {
-		b = append(b, `,"_fallback":true`...)
-	}
-	if c.Incident != "" {
-		b = append(b, `,"_incident":`...)
-		b = schema.AppendJSONString(b, []byte(c.Incident))
-	}
-	if c.Trace != "" {
-		b = append(b, `,"_trace":"`...)
-		b = append(b, c.Trace...)
-		b = append(b, '"')
-	}
-	s.buf = b
-}
-
-// violations writes those of a row, which found begins with, and returns the rest.
-func (s *segment) violations(found []schema.RowViolation, row int) []schema.RowViolation {
-	for n := 0; len(found) > 0 && found[0].Row <= row; n++ {
-		v := &found[0]
-		found = found[1:]
-		if n == 0 {
-			s.buf = append(s.buf, `,"_violations":"`...)
-		} else {
-			s.buf = append(s.buf, "; "...)
-		}
-		name := schema.AppendJSONString(nil, []byte(v.Field))
-		s.buf = append(s.buf, name[1:len(name)-1]...)
-		s.buf = append(append(s.buf, ' '), v.Rule...)
-		if len(found) == 0 || found[0].Row > row {
-			s.buf = append(s.buf, '"')
-		}
-	}
-	return found
-}
-
-func (s *segment) number(key string, x float64) {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return
-	}
-	s.buf = strconv.AppendFloat(append(s.buf, key...), x, 'g', -1, 64)
+// append adds a call that was encoded.
+func (s *segment) append(e *entry) {
+	s.buf = append(s.buf, e.buf...)
+	s.pending += e.rows
 }
 
 // appendLoss writes that rows are missing.
 func (s *segment) appendLoss(at time.Time, rows int64) {
-	b := append(s.buf, `{"_at":"`...)
-	b = at.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000")
-	b = append(b, `","_index":-1,"_outcome":"lost","_lost":`...)
-	b = strconv.AppendInt(b, rows, 10)
-	s.buf = append(b, '}', '\n')
+	from := len(s.buf)
+	b := append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0, recordLoss)
+	b = binary.AppendVarint(b, at.UnixMicro())
+	s.buf = seal(binary.AppendUvarint(b, uint64(rows)), from)
 	s.pending++
 }
 
 // write appends the batch; when it cannot be written whole, the file is cut back to where it was.
 func (s *segment) write() error {
 	n, err := s.file.Write(s.buf)
-	s.buf, s.pending = s.buf[:0], 0
 	if err != nil {
 		if n > 0 {
 			if cut := s.file.Truncate(s.size); cut != nil {
 				err = errors.Join(err, cut)
 			}
 		}
+		s.begin()
 		return assay.Errorf(assay.Unavailable, "the prediction log cannot be written: %w", bare(err))
 	}
+	s.buf, s.pending = s.buf[:0], 0
 	s.size += int64(n)
 	s.dirty = true
 	return nil
 }
 
-func (s *segment) sync() error {
-	if !s.dirty {
-		return nil
-	}
-	s.dirty = false
-	if err := s.file.Sync(); err != nil {
-		return assay.Errorf(assay.Unavailable, "the prediction log cannot be brought to the disk: %w", bare(err))
-	}
-	return nil
-}
-
-// close ends the segment and returns the path of what it is called then; an empty one is removed.
+// close ends the segment, brings it to the disk and returns the path of what it is called then. The writer has no more to do with it.
 func (s *segment) close() (string, error) {
-	err := errors.Join(s.sync(), s.file.Close())
-	if err != nil {
+	if err := errors.Join(s.file.Sync(), s.file.Close()); err != nil {
 		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be closed: %w", bare(err))
 	}
 	closed := strings.TrimSuffix(s.path, openSuffix) + closedSuffix
@@ -407,20 +309,55 @@ func (l *Log) recover() error {
 			return err
 		}
 		for _, path := range open {
-			if strings.HasSuffix(path, openSuffix) {
+			if openSegment(path) {
 				if path, err = adoptOrphan(path); err != nil {
 					return err
 				}
 			}
 			if path != "" {
-				l.finish(dir, path, fields, l.o.Clock())
+				now := l.o.Clock()
+				l.closing.Go(func() { l.finish(dir, path, fields, now) })
 			}
 		}
 	}
 	return nil
 }
 
-// adoptOrphan closes a segment unless its writer lives, and returns its new path. A torn last line was not acknowledged and is cut off.
+// openSegment reports whether a file of that name is a segment that its writer has not closed.
+func openSegment(name string) bool {
+	return strings.HasSuffix(name, openSuffix) || strings.HasSuffix(name, ".open"+linesSuffix)
+}
+
+// closedPath is what an open segment is called once it is closed.
+func closedPath(path string) string {
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ".open"+ext) + ext
+}
+
+// wholeEnd finds the byte after the last line or record that was written whole.
+func wholeEnd(f *os.File, path string, size int64) (int64, error) {
+	if !strings.HasSuffix(path, linesSuffix) {
+		x, err := newRecordReader(f)
+		if err != nil {
+			return 0, nil //nolint:nilerr // not even its head is whole
+		}
+		for err == nil {
+			_, err = x.next() // what follows a damaged record was never brought to the disk
+		}
+		return x.at, nil
+	}
+	for one := make([]byte, 1); size > 0; size-- {
+		if _, err := f.ReadAt(one, size-1); err != nil {
+			return 0, assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be read: %w", bare(err))
+		}
+		if one[0] == '\n' {
+			break
+		}
+	}
+	return size, nil
+}
+
+// adoptOrphan closes a segment unless its writer lives, and returns its new path. A torn end was not acknowledged and is cut off.
 func adoptOrphan(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -437,19 +374,14 @@ func adoptOrphan(path string) (string, error) {
 	if err != nil {
 		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be read: %w", bare(err))
 	}
-	end := st.Size()
-	for one := make([]byte, 1); end > 0; end-- {
-		if _, err := f.ReadAt(one, end-1); err != nil {
-			return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be read: %w", bare(err))
-		}
-		if one[0] == '\n' {
-			break
-		}
+	end, err := wholeEnd(f, path, st.Size())
+	if err != nil {
+		return "", err
 	}
 	if err := f.Truncate(end); err != nil {
 		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be cut: %w", bare(err))
 	}
-	closed := strings.TrimSuffix(path, openSuffix) + closedSuffix
+	closed := closedPath(path)
 	if err := os.Rename(path, closed); err != nil {
 		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be closed: %w", bare(err))
 	}

@@ -9,6 +9,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"sync"
@@ -50,6 +51,7 @@ type Server struct {
 	o       Options
 	routes  atomic.Pointer[routes]
 	change  sync.Mutex // held by whoever changes routes
+	leaving []*Bound   // versions that no longer answer and may still have requests; under change
 	ids     atomic.Int64
 	calls   sync.Pool
 	gate    admission
@@ -141,9 +143,18 @@ func (s *Server) Route(name string, r Route) {
 		for number, b := range e.versions {
 			if now := next.models[name]; now == nil || now.versions[number] != b {
 				b.retire()
+				s.leaving = append(s.leaving, b)
 			}
 		}
 	}
+	s.leaving = slices.DeleteFunc(s.leaving, func(b *Bound) bool {
+		select {
+		case <-b.closed:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // Models returns the names that are served, sorted.
@@ -177,12 +188,12 @@ func (s *Server) Waiting() int64 { return s.gate.waiting.Load() }
 // Close takes every version away and waits for their last requests, at most DrainTimeout.
 func (s *Server) Close(ctx context.Context) error {
 	s.SetReady(false)
-	var all []*Bound
 	for _, name := range s.Models() {
-		versions, _ := s.Versions(name)
-		all = append(all, versions...)
 		s.Set(name, nil)
 	}
+	s.change.Lock()
+	all := slices.Clone(s.leaving)
+	s.change.Unlock()
 	close(s.shadows.stop)
 	s.shadows.start.Do(func() { close(s.shadows.done) }) // nobody was to be compared
 	ctx, cancel := context.WithTimeout(ctx, DrainTimeout)

@@ -1,7 +1,7 @@
 package table
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,11 +12,16 @@ import (
 	"github.com/assay-ml/assay"
 )
 
+// A Piece is a part of a log that is not Parquet: WriteLines writes its rows as JSON Lines, whole lines only.
+type Piece struct {
+	Name       string // for messages
+	WriteLines func(w io.Writer) error
+}
+
 // ReadSegments reads a log that is kept in pieces as one table with the given fields: closed pieces are Parquet files, open ones JSON
-// Lines to which a writer may be appending. Rows come in the order of the pieces, closed ones first. A field that a piece does not have
-// is missing in its rows, and a piece's column that is none of the fields is left out. The last line of an open piece is left out while
-// it is not complete. Without any piece the table has no rows.
-func (e *Engine) ReadSegments(ctx context.Context, closed, open []string, fields []assay.Field) (*Table, error) {
+// Lines. Rows come in the order of the pieces, closed ones first. A field that a piece does not have is missing in its rows, and a
+// piece's column that is none of the fields is left out. Without any piece the table has no rows.
+func (e *Engine) ReadSegments(ctx context.Context, closed []string, open []Piece, fields []assay.Field) (*Table, error) {
 	if len(fields) == 0 {
 		return nil, assay.Errorf(assay.Invalid, "a log has at least one field")
 	}
@@ -43,8 +48,8 @@ func (e *Engine) ReadSegments(ctx context.Context, closed, open []string, fields
 			return nil, parquetError(ctx, filepath.Base(path), err)
 		}
 	}
-	for _, path := range open {
-		if err := e.appendOpen(ctx, store, path, fields); err != nil {
+	for _, p := range open {
+		if err := e.appendOpen(ctx, store, p, fields); err != nil {
 			return nil, err
 		}
 	}
@@ -74,13 +79,20 @@ func (e *Engine) appendClosed(ctx context.Context, store, link string, fields []
 	return e.exec(ctx, "INSERT INTO "+store+" SELECT "+strings.Join(selects, ", ")+" FROM "+from)
 }
 
-// appendOpen adds the complete lines of a file that may grow meanwhile.
-func (e *Engine) appendOpen(ctx context.Context, store, path string, fields []assay.Field) error {
-	whole, err := e.completeLines(ctx, path)
-	if err != nil || whole == "" {
+// appendOpen adds the lines of a piece, by way of a file in the private directory.
+func (e *Engine) appendOpen(ctx context.Context, store string, p Piece, fields []assay.Field) error {
+	lines, err := e.create("lines")
+	if err != nil {
 		return err
 	}
-	defer os.Remove(whole)
+	defer os.Remove(lines.Name())
+	defer lines.Close()
+	if err := p.WriteLines(&contextWriter{ctx: ctx, w: lines}); err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	if st, err := lines.Stat(); err != nil || st.Size() == 0 {
+		return err
+	}
 	columns := make([]string, len(fields))
 	selects := make([]string, len(fields))
 	for i, f := range fields {
@@ -88,49 +100,24 @@ func (e *Engine) appendOpen(ctx context.Context, store, path string, fields []as
 		selects[i] = Ident(f.Name)
 	}
 	err = e.exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT %s FROM read_json(%s, format='newline_delimited', columns={%s})",
-		store, strings.Join(selects, ", "), Literal(whole), strings.Join(columns, ", ")))
+		store, strings.Join(selects, ", "), Literal(lines.Name()), strings.Join(columns, ", ")))
 	if err != nil && ctx.Err() == nil {
-		return assay.Errorf(assay.Rejected, "%s holds a line that is no record of the log: %w", filepath.Base(path), err)
+		return assay.Errorf(assay.Rejected, "%s holds a line that is no record of the log: %w", p.Name, err)
 	}
 	return err
 }
 
-// completeLines copies a file up to its last line feed into the private directory; "" when there is no complete line.
-func (e *Engine) completeLines(ctx context.Context, path string) (string, error) {
-	in, err := os.Open(path)
-	if err != nil {
-		return "", assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
+// A contextWriter fails once its context is done.
+type contextWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c *contextWriter) Write(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
 	}
-	defer in.Close()
-	out, err := e.create("lines")
-	if err != nil {
-		return "", err
-	}
-	defer out.Close()
-	n, err := io.Copy(out, &contextReader{ctx: ctx, r: in})
-	if err != nil {
-		os.Remove(out.Name())
-		return "", assay.Errorf(assay.Unavailable, "%s cannot be copied: %w", filepath.Base(path), err)
-	}
-	end := int64(0)
-	for buf := make([]byte, 64<<10); n > 0 && end == 0; {
-		k := min(n, int64(len(buf)))
-		if _, err := out.ReadAt(buf[:k], n-k); err != nil {
-			return "", assay.Errorf(assay.Unavailable, "a temporary file cannot be read: %w", err)
-		}
-		if i := bytes.LastIndexByte(buf[:k], '\n'); i >= 0 {
-			end = n - k + int64(i) + 1
-		}
-		n -= k
-	}
-	if end == 0 {
-		os.Remove(out.Name())
-		return "", nil
-	}
-	if err := out.Truncate(end); err != nil {
-		return "", assay.Errorf(assay.Unavailable, "a temporary file cannot be cut: %w", err)
-	}
-	return out.Name(), nil
+	return c.w.Write(b)
 }
 
 // Named makes the table known to Query under a name of the caller's, which must be a plain identifier.

@@ -1,0 +1,189 @@
+package schema
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+
+	"github.com/assay-ml/assay"
+)
+
+// Kinds of a value in the binary form of a column. They are part of a file format: their numbers never change.
+const (
+	wireMissing byte = iota // absent, null, of another type, or of a kind that a batch does not keep
+	wireFalse
+	wireTrue
+	wireInt   // zigzag varint
+	wireBig   // length and decimal digits
+	wireFloat // IEEE 754 binary64, little endian
+	wireText  // length and UTF-8
+	wireTime  // zigzag varint: days of a date, microseconds otherwise
+
+	wireMixed byte = 0xff // a kind for each row follows, and then the values
+)
+
+// wireKinds says how a cell is written. A truth value is wireFalse plus its value.
+var wireKinds = [...]byte{
+	cellAbsent: wireMissing, cellNull: wireMissing, cellBool: wireFalse, cellInt: wireInt, cellBig: wireBig, cellFloat: wireFloat,
+	cellText: wireText, cellTime: wireTime, cellOther: wireMissing, cellWrong: wireMissing, cellRefused: wireMissing,
+}
+
+func (c *cell) wire() byte {
+	k := wireKinds[c.kind]
+	if k == wireFalse {
+		k += byte(c.i)
+	}
+	return k
+}
+
+// AppendColumn appends the values of field i of all rows in a binary form, which ReadColumn reads: one kind for all rows, or a kind a
+// row, and then the values that are not missing.
+func (b *Batch) AppendColumn(dst []byte, i int) []byte {
+	n := len(b.v.fields)
+	if b.rows == 0 {
+		return append(dst, wireMissing)
+	}
+	kind := b.cells[i].wire()
+	same := true
+	for at := i + n; at < len(b.cells); at += n {
+		if b.cells[at].wire() != kind {
+			same = false
+			break
+		}
+	}
+	if !same {
+		dst = append(dst, wireMixed)
+		for at := i; at < len(b.cells); at += n {
+			dst = append(dst, b.cells[at].wire())
+		}
+	} else {
+		dst = append(dst, kind)
+		if kind <= wireTrue {
+			return dst
+		}
+		if kind == wireFloat {
+			for at := i; at < len(b.cells); at += n {
+				dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(b.cells[at].f))
+			}
+			return dst
+		}
+	}
+	for at := i; at < len(b.cells); at += n {
+		switch c := &b.cells[at]; c.wire() {
+		case wireInt, wireTime:
+			dst = binary.AppendVarint(dst, c.i)
+		case wireFloat:
+			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.f))
+		case wireBig, wireText:
+			dst = binary.AppendUvarint(dst, uint64(len(c.s)))
+			dst = append(dst, c.s...)
+		}
+	}
+	return dst
+}
+
+// A ColumnReader gives the values of a column that AppendColumn wrote, row after row.
+type ColumnReader struct {
+	kind  byte
+	kinds []byte // one a row, when they differ
+	rest  []byte
+	row   int
+	rows  int
+	typ   assay.Type
+}
+
+// ReadColumn begins with the column of that many rows that b begins with, and returns what follows it. ok is false when b does not begin
+// with one; values are then never read beyond b.
+func ReadColumn(b []byte, rows int, t assay.Type) (r ColumnReader, rest []byte, ok bool) {
+	if len(b) == 0 || rows < 0 {
+		return r, nil, false
+	}
+	r = ColumnReader{kind: b[0], rows: rows, typ: t}
+	b = b[1:]
+	if r.kind == wireMixed {
+		if len(b) < rows {
+			return r, nil, false
+		}
+		r.kinds, b = b[:rows], b[rows:]
+	} else if r.kind > wireTime {
+		return r, nil, false
+	}
+	r.rest = b
+	if r.kinds == nil && r.kind <= wireTrue {
+		return r, b, true
+	}
+	if r.kinds == nil && r.kind == wireFloat {
+		if len(b)/8 < rows {
+			return r, nil, false
+		}
+		return r, b[8*rows:], true
+	}
+	for row := range rows {
+		_, n := value(r.at(row), b)
+		if n < 0 {
+			return r, nil, false
+		}
+		b = b[n:]
+	}
+	return r, b, true
+}
+
+func (r *ColumnReader) at(row int) byte {
+	if r.kinds != nil {
+		return r.kinds[row]
+	}
+	return r.kind
+}
+
+// value returns the bytes of the value that b begins with, without its length, and how many bytes it takes in all; -1 when it is torn.
+func value(kind byte, b []byte) ([]byte, int) {
+	switch kind {
+	case wireMissing, wireFalse, wireTrue:
+		return nil, 0
+	case wireInt, wireTime:
+		if _, n := binary.Varint(b); n > 0 {
+			return b[:n], n
+		}
+	case wireFloat:
+		if len(b) >= 8 {
+			return b[:8], 8
+		}
+	case wireBig, wireText:
+		if k, n := binary.Uvarint(b); n > 0 && k <= uint64(len(b)-n) {
+			return b[n : n+int(k)], n + int(k)
+		}
+	}
+	return nil, -1
+}
+
+// Next appends the next row's value as JSON, as AppendJSON would; ok is false for one that is missing, and
+// what was appended then is to be dropped.
+func (r *ColumnReader) Next(dst []byte) (out []byte, ok bool) {
+	if r.row >= r.rows {
+		return dst, false
+	}
+	kind := r.at(r.row)
+	r.row++
+	s, n := value(kind, r.rest)
+	r.rest = r.rest[max(n, 0):]
+	switch kind {
+	case wireFalse, wireTrue:
+		return strconv.AppendBool(dst, kind == wireTrue), true
+	case wireInt:
+		x, _ := binary.Varint(s)
+		return strconv.AppendInt(dst, x, 10), true
+	case wireBig:
+		n, whole := numberLen(s)
+		return append(dst, s...), whole && n == len(s) && n > 0
+	case wireFloat:
+		if x := math.Float64frombits(binary.LittleEndian.Uint64(s)); x-x == 0 {
+			return strconv.AppendFloat(dst, x, 'g', -1, 64), true
+		}
+	case wireText:
+		return AppendJSONString(dst, s), true
+	case wireTime:
+		x, _ := binary.Varint(s)
+		return appendTime(dst, x, r.typ), true
+	}
+	return dst, false
+}
