@@ -18,7 +18,9 @@ type Evaluation struct {
 	Classes     []string         `json:"classes,omitempty"`
 	Positive    string           `json:"positive,omitempty"`
 	Threshold   Number           `json:"threshold"`
-	Entity      string           `json:"entity,omitempty"` // intervals resample whole entities
+	Entity      string           `json:"entity,omitempty"`      // intervals resample whole entities
+	Weight      string           `json:"weight,omitempty"`      // the column that says how many rows each stands for
+	Effective   float64          `json:"effective_n,omitempty"` // of weighted rows: how many of equal weight know as much (Kish)
 	Primary     string           `json:"primary"`
 	Baseline    string           `json:"baseline"` // what the model was held against: prior, majority, …
 	Metrics     []Metric         `json:"metrics"`
@@ -50,6 +52,7 @@ type Slice struct {
 	Name      string        `json:"name"` // "SEX = 1", "AGEP 18–29", "SEX = 1 & RAC1P = 2"
 	Count     int64         `json:"count"`
 	Positives int64         `json:"positives"`
+	Effective float64       `json:"effective_n,omitempty"` // of weighted rows: how many of equal weight know as much (Kish)
 	Metrics   []SliceMetric `json:"metrics"`
 	Reference *Estimate     `json:"reference,omitempty"` // the baseline on the same rows
 	Gain      *Estimate     `json:"gain,omitempty"`      // paired difference to it on the same rows, positive is better
@@ -72,6 +75,14 @@ func (e Evaluation) SliceSentence() string {
 	}
 	return "A slice passes when the model is certainly not worse there than the baseline on the same rows" + margin +
 		", and fails when it certainly is, after the correction over the slices." + limit + " The gap to the rest says how hard a slice is, and does not decide."
+}
+
+// WeightSentence says what the weights of an evaluation's rows do; empty without weights.
+func (e Evaluation) WeightSentence() string {
+	if e.Weight == "" {
+		return ""
+	}
+	return fmt.Sprintf("Rows are weighted by %s: they tell as much as %s rows of equal weight.", e.Weight, FormatCount(int64(e.Effective)))
 }
 
 // SliceMetric is one metric on one slice. The gap says how much harder or easier the slice is; it decides only under the rule "rest".
@@ -109,7 +120,9 @@ type Comparison struct {
 	Split     Digest             `json:"split" names:"evidence"`
 	Rows      Digest             `json:"rows" names:"content"`
 	Count     int64              `json:"count"`
-	Margin    float64            `json:"margin"` // how much worse still counts as not worse, in the metric's unit
+	Weight    string             `json:"weight,omitempty"`      // as in an evaluation
+	Effective float64            `json:"effective_n,omitempty"` // as in an evaluation
+	Margin    float64            `json:"margin"`                // how much worse still counts as not worse, in the metric's unit
 	Primary   string             `json:"primary"`
 	Metrics   []MetricDifference `json:"metrics"`
 	Slices    []SliceDifference  `json:"slices,omitempty"` // of the primary metric

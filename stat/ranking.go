@@ -215,6 +215,100 @@ func (r *Ranking) Jackknife() (auc, averagePrecision []float64) {
 	return auc, averagePrecision
 }
 
+// WeightedAreas is Areas of rows that have a weight of their own, one a row of the whole data and at least 0, beside that of the
+// replicate; nil counts weigh every row 1.
+func (r *Ranking) WeightedAreas(counts []uint8, weights []float64) (auc, averagePrecision float64) {
+	var tp, fp, tp0, fp0, pairs, ap float64
+	for _, e := range r.rows {
+		w := weights[e>>2]
+		if counts != nil {
+			w *= float64(counts[e>>2])
+		}
+		if e&2 != 0 {
+			tp += w
+		} else {
+			fp += w
+		}
+		if e&1 != 0 {
+			pairs += (fp - fp0) * (tp + tp0) / 2
+			if tp > tp0 {
+				ap += (tp - tp0) * tp / (tp + fp)
+			}
+			tp0, fp0 = tp, fp
+		}
+	}
+	return quotient(pairs, tp*fp), quotient(ap, tp)
+}
+
+// WeightedJackknife is Jackknife of rows with weights: the area without each row, exactly, and the average precision to first order in
+// the row's weight (the infinitesimal jackknife), for how far it moves the precisions below it depends on the weight.
+func (r *Ranking) WeightedJackknife(weights []float64) (auc, averagePrecision []float64) {
+	type group struct{ p, n, tp, fp float64 } // weights of the ties, and cumulated up to and with them
+	var groups []group
+	var g, total group
+	for _, e := range r.rows {
+		if w := weights[e>>2]; e&2 != 0 {
+			g.p += w
+		} else {
+			g.n += w
+		}
+		if e&1 != 0 {
+			g.tp, g.fp = total.tp+g.p, total.fp+g.n
+			groups = append(groups, g)
+			total, g = g, group{}
+		}
+	}
+	P, N := total.tp, total.fp
+	// The slope of a group's term p·tp/all in the weight of a positive or a negative row above it, summed over the groups from k on.
+	ofPositive, ofNegative := make([]float64, len(groups)+1), make([]float64, len(groups)+1)
+	var pairs, ap float64
+	for k := len(groups) - 1; k >= 0; k-- {
+		g := groups[k]
+		ofPositive[k], ofNegative[k] = ofPositive[k+1], ofNegative[k+1]
+		if all := g.tp + g.fp; g.p > 0 {
+			less := g.p * g.tp / (all * all)
+			ofPositive[k] += g.p/all - less
+			ofNegative[k] -= less
+			ap += g.p * g.tp / all
+		}
+		pairs += g.n * (g.tp - g.p/2)
+	}
+	last := uint32(0)
+	for _, e := range r.rows {
+		last = max(last, e>>2)
+	}
+	aucs, aps := make([]float64, last+1), make([]float64, last+1)
+	seen := make([]bool, last+1)
+	k := 0
+	for _, e := range r.rows {
+		g, row := groups[k], e>>2
+		w := weights[row]
+		seen[row] = true
+		if e&2 != 0 {
+			beaten := N - g.fp + g.n/2
+			aucs[row] = quotient(pairs-w*beaten, (P-w)*N)
+			own := 0.0
+			if all := g.tp + g.fp; all > 0 {
+				own = g.tp / all
+			}
+			aps[row] = quotient(ap, P) - w*quotient(own+ofPositive[k]-quotient(ap, P), P)
+		} else {
+			aucs[row] = quotient(pairs-w*(g.tp-g.p/2), P*(N-w))
+			aps[row] = quotient(ap-w*ofNegative[k], P)
+		}
+		if e&1 != 0 {
+			k++
+		}
+	}
+	auc, averagePrecision = make([]float64, 0, len(r.rows)), make([]float64, 0, len(r.rows))
+	for row, ok := range seen {
+		if ok {
+			auc, averagePrecision = append(auc, aucs[row]), append(averagePrecision, aps[row])
+		}
+	}
+	return auc, averagePrecision
+}
+
 func quotient(a, b float64) float64 {
 	if b == 0 {
 		return math.NaN()

@@ -283,6 +283,9 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 		which = fmt.Sprintf("the sealed test part, read %d", e.Read)
 	}
 	fmt.Fprintf(w, "%s rows of %s, level %s, evidence %s\n", assay.FormatCount(e.Count), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
+	if e.Weight != "" {
+		fmt.Fprintf(w, "%s\n", e.WeightSentence())
+	}
 	var cautions []string
 	grid(w, func(tw *tabwriter.Writer) {
 		fmt.Fprintf(tw, "  metric\tmodel\tbaseline: %s\tgain\t\n", e.Baseline)

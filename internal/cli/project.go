@@ -110,6 +110,7 @@ type EvaluateConfig struct {
 	Baseline   string          `yaml:"baseline,omitempty" jsonschema:"description=a learner that ignores the features: prior; majority; mean; median; …; or rule: EXPRESSION over the features"`
 	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5"`
 	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap; 200 to 100000,default=2000"`
+	Weight     string          `yaml:"weight,omitempty" jsonschema:"description=a column of numbers: how many rows each row stands for in every figure; no feature then"`
 	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95"`
 	Correction string          `yaml:"correction,omitempty" jsonschema:"enum=holm,enum=bh,default=holm,description=over the slices: Holm or Benjamini-Hochberg"`
 	Rule       string          `yaml:"slice_rule,omitempty" jsonschema:"enum=baseline,enum=rest,default=baseline,description=what a slice is judged by: the baseline on the same rows; or all other rows"`
@@ -550,6 +551,9 @@ func (p *Project) check() error {
 	}
 	if !slices.Contains(p.Evaluate.Metrics, p.Evaluate.Primary) {
 		bad.Add("evaluate.primary %q is not in evaluate.metrics", p.Evaluate.Primary)
+	}
+	if w := p.Evaluate.Weight; w != "" && w == p.Data.Target.Column {
+		bad.Add("evaluate.weight is the target %q: a row's answer would say how much it counts", w)
 	}
 	if !(p.Evaluate.Level > 0.5 && p.Evaluate.Level < 1) {
 		bad.Add("evaluate.level is %v; want a coverage between 0.5 and 1, such as 0.95", p.Evaluate.Level)

@@ -96,7 +96,7 @@ func (s *session) gather(ctx context.Context, d *registry.Dossier) error {
 	e := s.p.Evaluate
 	if d.Evaluation, err = pick(ctx, s, assay.KindEvaluation, model, func(x assay.Evaluation) bool { return x.Final && x.Split == split },
 		func(x assay.Evaluation) bool {
-			return x.Primary == e.Primary && x.Baseline == e.Baseline && len(x.Metrics) == len(e.Metrics) && (x.Business != nil) == (e.Business != nil)
+			return x.Primary == e.Primary && x.Weight == e.Weight && x.Baseline == e.Baseline && len(x.Metrics) == len(e.Metrics) && (x.Business != nil) == (e.Business != nil)
 		}); err != nil {
 		return err
 	}

@@ -180,6 +180,9 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 			out.truth.Entity[i] = int32(c)
 		}
 	}
+	if w := s.p.Evaluate.Weight; w != "" {
+		out.truth.Weighted, out.truth.Weight = w, columns.Column(w).Floats
+	}
 	if out.model, err = s.answers(ctx, m.Learner, splitRec, m, t, out.truth); err != nil {
 		return nil, err
 	}

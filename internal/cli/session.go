@@ -166,14 +166,29 @@ func (p *Project) checkColumns(fields []assay.Field) error {
 	need("data.exclude", p.Data.Exclude...)
 	need("data.categorical", p.Data.Category...)
 	need("split.column", p.Split.Column)
+	need("evaluate.weight", p.Evaluate.Weight)
+	for _, f := range fields {
+		if f.Name == p.Evaluate.Weight && !f.Type.Numeric() {
+			bad.Add("evaluate.weight names column %q, which is of type %s; weights are numbers", f.Name, f.Type)
+		}
+	}
 	need("monitor.columns", p.Monitor.Columns...)
 	return bad.Err(assay.Invalid, ProjectFile)
+}
+
+// unlearned are the columns that assay.yaml keeps from being features: the excluded ones and the weights.
+func (p *Project) unlearned() []string {
+	out := slices.Clone(p.Data.Exclude)
+	if w := p.Evaluate.Weight; w != "" {
+		out = append(out, w)
+	}
+	return out
 }
 
 // features are the columns that a model may learn from.
 func (p *Project) features(fields []assay.Field) []string {
 	drop := append([]string{p.Data.Target.Column, p.Data.Entity, p.Data.Time, p.Split.Column}, p.Data.Key...)
-	drop = append(drop, p.Data.Exclude...)
+	drop = append(drop, p.unlearned()...)
 	var out []string
 	for _, f := range fields {
 		if !slices.Contains(drop, f.Name) {

@@ -169,7 +169,7 @@ func (s *session) choose(ctx context.Context) (assay.Record, string, error) {
 	if best == "" {
 		return assay.Record{}, "", assay.Errorf(assay.Rejected, "%s is undefined for every candidate", def.Name)
 	}
-	subject := section([]any{splitRec.ID, s.p.Train, s.p.Data.Category, s.p.Data.Exclude, s.p.Evaluate.Primary})
+	subject := section([]any{splitRec.ID, s.p.Train, s.p.Data.Category, s.p.unlearned(), s.p.Evaluate.Primary})
 	r, err := s.write(ctx, assay.KindSearch, subject, []assay.Digest{splitRec.ID}, out)
 	return r, best, err
 }

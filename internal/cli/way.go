@@ -201,7 +201,7 @@ func stages() []stage {
 			nil,
 			[]string{"split"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
-				return map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.Data.Exclude}), "assay": section(Version)}, nil
+				return map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.unlearned()}), "assay": section(Version)}, nil
 			},
 			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
 				r, m, err := s.trainProject(ctx)

@@ -16,6 +16,13 @@ type holds struct {
 
 // holdsOf gives the sizes of a metric's interval, or of that of its gain.
 func (x *scoring) holdsOf(m *measure, gain bool) holds {
+	if x.s.w != nil && (m.area || m.share != nil) {
+		// Without its closed form it is resampled like any other function of the confusion matrix.
+		if gain {
+			return holds{class: 40}
+		}
+		return holds{class: 25}
+	}
 	switch name := m.name; {
 	case name == "expected_calibration_error":
 		return holds{never: true}
@@ -52,26 +59,40 @@ func (x *scoring) caution(i int, gain bool) string {
 	switch {
 	case h.never:
 		return what + " is not known to hold at any number of rows"
-	case x.s.units() < h.rows:
-		return fmt.Sprintf("%s is not known to hold below %s %s", what, assay.FormatCount(h.rows), x.s.unitName())
-	case h.class > 0 && x.s.rarest() < h.class:
-		return fmt.Sprintf("%s is not known to hold below %d rows of each class", what, h.class)
+	case x.s.effective() < float64(h.rows):
+		return fmt.Sprintf("%s is not known to hold below %s%s %s", what, assay.FormatCount(h.rows), x.s.equal(), x.s.unitName())
+	case h.class > 0 && x.s.rarest() < float64(h.class):
+		return fmt.Sprintf("%s is not known to hold below %d%s rows of each class", what, h.class, x.s.equal())
 	}
 	return ""
 }
 
-// rarest is the number of rows of the rarest class; a task without classes, or of several labels a row, has as many as there are rows.
-func (s *sample) rarest() int64 {
+// equal is the word for rows whose number is an effective one.
+func (s *sample) equal() string {
+	if s.w == nil {
+		return ""
+	}
+	return " effective"
+}
+
+// rarest is the number of rows of the rarest class, of weighted rows the effective one; a task without classes, or of several labels a
+// row, has as many as there are rows.
+func (s *sample) rarest() float64 {
 	if s.t.Task != assay.Binary && s.t.Task != assay.Multiclass {
-		return int64(s.n)
+		return float64(s.n)
 	}
-	of := make([]int64, len(s.t.Classes))
+	sum, square := make([]float64, len(s.t.Classes)), make([]float64, len(s.t.Classes))
 	for j := range s.n {
-		of[s.t.Class[s.at(j)]]++
+		w := s.weight(j)
+		sum[s.t.Class[s.at(j)]] += w
+		square[s.t.Class[s.at(j)]] += w * w
 	}
-	least := int64(s.n)
-	for _, n := range of {
-		least = min(least, n)
+	least := float64(s.n)
+	for c, w := range sum {
+		if w > 0 {
+			w *= w / square[c]
+		}
+		least = min(least, w)
 	}
 	return least
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/metric"
+	"github.com/assay-ml/assay/stat"
 )
 
 // Compare holds a candidate against a reference on the same rows. The verdict is on the primary metric: the candidate is not worse by
@@ -24,6 +25,9 @@ func Compare(ctx context.Context, t *Truth, candidate, reference *Scores, margin
 		return assay.Comparison{}, err
 	}
 	out := assay.Comparison{Name: reference.Name, Count: int64(t.N()), Margin: margin, Primary: o.Primary, Metrics: []assay.MetricDifference{}}
+	if t.Weight != nil {
+		out.Weight, out.Effective = t.Weighted, stat.EffectiveN(t.Weight)
+	}
 	a, b := prepare(t, candidate, o.Threshold), prepare(t, reference, o.Threshold)
 	x, err := newScoring(newSample(t, nil), a, b, "", defs, o)
 	if err != nil {
@@ -111,6 +115,9 @@ func Comparable(a, b assay.Evaluation) error {
 	if a.Positive != b.Positive {
 		bad.Add("the positive class is %q in one and %q in the other", a.Positive, b.Positive)
 	}
+	if a.Weight != b.Weight {
+		bad.Add("one weighs rows by %s, the other by %s", weighing(a), weighing(b))
+	}
 	ids := map[string]string{}
 	for _, m := range a.Metrics {
 		ids[m.Name] = m.Definition
@@ -121,4 +128,11 @@ func Comparable(a, b assay.Evaluation) error {
 		}
 	}
 	return bad.Err(assay.Refused, "the evaluations cannot be compared")
+}
+
+func weighing(e assay.Evaluation) string {
+	if e.Weight == "" {
+		return "nothing"
+	}
+	return e.Weight
 }

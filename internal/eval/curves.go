@@ -36,26 +36,27 @@ func Curves(t *Truth, model, baseline *Scores, o Options) (*assay.Curves, error)
 	out := &assay.Curves{Thresholds: []assay.ThresholdRow{}}
 	for _, s := range []*Scores{model, baseline} {
 		p := prepare(t, s, o.Threshold)
-		m, err := curvesOf(s.Name, truth, p.score(t.Positive))
+		m, err := curvesOf(s.Name, truth, p.score(t.Positive), t.Weight)
 		if err != nil {
 			return nil, err
 		}
 		out.Models = append(out.Models, m)
 	}
 	score := prepare(t, model, o.Threshold).score(t.Positive)
-	table, err := metric.ConfusionMatrixAtThresholds(truth, score, nil)
+	table, err := newThresholds(truth, score, t.Weight)
 	if err != nil {
 		return nil, err
 	}
+	all := table.counts(table.Count() - 1).sum.Total()
 	at, own := 0, false
 	for _, share := range selectedShares {
-		for at < table.Count()-1 && (table.TP[at]+table.FP[at])/float64(len(truth)) < share {
+		for at < table.Count()-1 && (table.TP[at]+table.FP[at])/all < share {
 			at++
 		}
 		threshold := table.Threshold[at]
 		if !own && threshold <= o.Threshold {
 			own = true
-			out.Thresholds = append(out.Thresholds, thresholdRow(o.Threshold, table.At(o.Threshold), o.Level))
+			out.Thresholds = append(out.Thresholds, thresholdRow(o.Threshold, table.at(o.Threshold), o.Level))
 			if threshold == o.Threshold {
 				continue
 			}
@@ -63,7 +64,7 @@ func Curves(t *Truth, model, baseline *Scores, o Options) (*assay.Curves, error)
 		if last := len(out.Thresholds) - 1; last >= 0 && out.Thresholds[last].Threshold == threshold {
 			continue
 		}
-		out.Thresholds = append(out.Thresholds, thresholdRow(threshold, table.Counts(at), o.Level))
+		out.Thresholds = append(out.Thresholds, thresholdRow(threshold, table.counts(at), o.Level))
 	}
 	out.Scores = assay.ScoreHistograms{Positive: make([]int64, scoreBins), Negative: make([]int64, scoreBins)}
 	for i, v := range score {
@@ -77,17 +78,17 @@ func Curves(t *Truth, model, baseline *Scores, o Options) (*assay.Curves, error)
 	return out, nil
 }
 
-func curvesOf(name string, truth []int32, score []float64) (assay.ModelCurves, error) {
+func curvesOf(name string, truth []int32, score, weight []float64) (assay.ModelCurves, error) {
 	m := assay.ModelCurves{Name: name}
-	roc, err := metric.RocCurve(truth, score, nil, false)
+	roc, err := metric.RocCurve(truth, score, weight, false)
 	if err != nil {
 		return m, err
 	}
-	pr, err := metric.PrecisionRecallCurve(truth, score, nil, true)
+	pr, err := metric.PrecisionRecallCurve(truth, score, weight, true)
 	if err != nil {
 		return m, err
 	}
-	lift, err := metric.LiftCurve(truth, score, nil)
+	lift, err := metric.LiftCurve(truth, score, weight)
 	if err != nil {
 		return m, err
 	}
@@ -108,10 +109,62 @@ func points(c metric.Curve) [][2]float64 {
 	return out
 }
 
-func thresholdRow(threshold float64, c metric.Counts, level float64) assay.ThresholdRow {
+// thresholds are the counts at each distinct score, of weighted rows the weights and their squares, which say how much is known.
+type thresholds struct {
+	metric.Thresholds
+	square *metric.Thresholds // nil without weights
+}
+
+func newThresholds(truth []int32, score, weight []float64) (thresholds, error) {
+	t, err := metric.ConfusionMatrixAtThresholds(truth, score, weight)
+	if err != nil || weight == nil {
+		return thresholds{t, nil}, err
+	}
+	q, err := metric.ConfusionMatrixAtThresholds(truth, score, squares(weight))
+	return thresholds{t, &q}, err
+}
+
+// selected are the counts at one threshold; square is nil without weights.
+type selected struct {
+	sum    metric.Counts
+	square *metric.Counts
+}
+
+func (t thresholds) counts(i int) selected {
+	s := selected{sum: t.Counts(i)}
+	if t.square != nil {
+		q := t.square.Counts(i)
+		s.square = &q
+	}
+	return s
+}
+
+func (t thresholds) at(threshold float64) selected {
+	s := selected{sum: t.At(threshold)}
+	if t.square != nil {
+		q := t.square.At(threshold)
+		s.square = &q
+	}
+	return s
+}
+
+// share estimates the share that x of two counts has.
+func (s selected) share(level float64, of func(c metric.Counts) (x, other float64)) assay.Estimate {
+	x, other := of(s.sum)
+	if s.square == nil {
+		return stat.Proportion(x, x+other, level, "")
+	}
+	qx, qo := of(*s.square)
+	return shareOfWeights(x, x+other, qx+qo, level)
+}
+
+func thresholdRow(threshold float64, s selected, level float64) assay.ThresholdRow {
+	c := s.sum
 	return assay.ThresholdRow{
 		Threshold: threshold, Selected: (c.TP + c.FP) / c.Total(),
-		Precision: stat.Proportion(c.TP, c.TP+c.FP, level, ""), Recall: stat.Proportion(c.TP, c.TP+c.FN, level, ""),
-		FalseRate: stat.Proportion(c.FP, c.FP+c.TN, level, ""), F1: assay.Number(c.Fbeta(1, metric.ZeroIsNaN).Value),
+		Precision: s.share(level, func(c metric.Counts) (float64, float64) { return c.TP, c.FP }),
+		Recall:    s.share(level, func(c metric.Counts) (float64, float64) { return c.TP, c.FN }),
+		FalseRate: s.share(level, func(c metric.Counts) (float64, float64) { return c.FP, c.TN }),
+		F1:        assay.Number(c.Fbeta(1, metric.ZeroIsNaN).Value),
 	}
 }

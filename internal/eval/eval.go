@@ -35,8 +35,10 @@ type Truth struct {
 	Class    []int32   // classification: index into Classes, one a row; multilabel: row-major 0 or 1, one for each label
 	Value    []float64 // regression: one a row
 	Columns  assay.Frame
-	Entity   []int32 // codes from 0; nil when rows are independent
-	Name     string  // of the entity column
+	Entity   []int32   // codes from 0; nil when rows are independent
+	Name     string    // of the entity column
+	Weight   []float64 // how many rows each stands for, finite and at least 0; nil: one each
+	Weighted string    // the column of the weights
 }
 
 // N is the number of rows.
@@ -122,6 +124,7 @@ func check(t *Truth, o Options, scores ...*Scores) error {
 		return assay.Errorf(assay.Rejected, "cannot evaluate: no rows")
 	}
 	t.check(&bad)
+	t.checkWeights(&bad)
 	for _, s := range scores {
 		s.check(t, &bad)
 	}
@@ -135,6 +138,7 @@ func check(t *Truth, o Options, scores ...*Scores) error {
 func Ready(t *Truth, o Options, scores ...*Scores) error {
 	o = o.withDefaults()
 	var bad assay.Problems
+	t.checkWeights(&bad)
 	o.check(t, scores, &bad)
 	if err := bad.Err(assay.Rejected, "cannot evaluate"); err != nil {
 		return err
@@ -222,6 +226,8 @@ func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 			bad.Add("metric %q is of groups: name the column in data.sensitive", name)
 		case !d.Fits(t.Task):
 			bad.Add("metric %q does not fit a %s task; those that do are %s", name, t.Task, strings.Join(Metrics(t.Task), ", "))
+		case t.Weight != nil && unweightable(name):
+			bad.Add("metric %q takes no weights", name)
 		case d.Input == metric.NeedScores || d.Input == metric.NeedProbabilities:
 			for _, s := range scores {
 				if s.Proba == nil && s.Label != nil {

@@ -25,6 +25,9 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 		Count: int64(t.N()), Level: o.Level, Seed: o.Seed, Replicates: o.Replicates, Task: t.Task, Classes: t.Classes, Entity: t.Name,
 		Primary: o.Primary, Baseline: baseline.Name, Slices: []assay.Slice{}, Fairness: []assay.Disparity{}, Threshold: assay.Number(math.NaN()),
 	}
+	if t.Weight != nil {
+		e.Weight, e.Effective = t.Weighted, stat.EffectiveN(t.Weight)
+	}
 	m, b := prepare(t, model, o.Threshold), prepare(t, baseline, o.Threshold)
 	whole := newSample(t, nil)
 	x, err := newScoring(whole, m, b, "", defs, o)
@@ -76,7 +79,7 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 				return e, err
 			}
 		}
-		if e.Fairness, err = fairness(t, m, o); err != nil {
+		if e.Fairness, err = fairness(ctx, t, m, o); err != nil {
 			return e, err
 		}
 	}
@@ -94,30 +97,49 @@ func definitions(names []string) ([]metric.Definition, error) {
 	return out, nil
 }
 
-// confusion counts true × predicted, in the order of the classes.
+// confusion counts rows true × predicted, in the order of the classes, whatever their weights.
 func confusion(s *sample, p *prepared) [][]int64 {
 	k := len(s.t.Classes)
-	_, c := s.cells(p)
+	cell, _ := s.cells(p)
 	out := make([][]int64, k)
 	for i := range out {
 		out[i] = make([]int64, k)
-		for j := range out[i] {
-			out[i][j] = int64(c.At(i, j))
-		}
+	}
+	for _, c := range cell {
+		out[int(c)/k][int(c)%k]++
 	}
 	return out
 }
 
-// calibration is the reliability curve over the bins of metric.NewCalibrationCurve; the intervals are Wilson's.
+// calibration is the reliability curve over the bins of metric.NewCalibrationCurve; the intervals are Wilson's, at the effective number
+// of rows where rows have weights.
 func calibration(p *prepared, level float64) ([]assay.CalibrationBin, error) {
-	curve, err := metric.NewCalibrationCurve(metric.OneVsRest(p.t.Class, int32(p.t.Positive)), p.score(p.t.Positive), nil, metric.DefaultBins, metric.UniformBins)
+	bins := func(weight []float64) (metric.CalibrationCurve, error) {
+		return metric.NewCalibrationCurve(metric.OneVsRest(p.t.Class, int32(p.t.Positive)), p.score(p.t.Positive), weight, metric.DefaultBins, metric.UniformBins)
+	}
+	curve, err := bins(p.t.Weight)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]assay.CalibrationBin, len(curve))
+	square := curve
+	if p.t.Weight != nil {
+		if square, err = bins(squares(p.t.Weight)); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]assay.CalibrationBin, 0, len(curve))
 	for i, b := range curve {
-		of := float64(b.Rows)
-		out[i] = assay.CalibrationBin{Lower: b.Lower, Upper: b.Upper, Mean: b.Mean, Fraction: stat.Proportion(math.Round(b.Fraction*of), of, level, "")}
+		bin := assay.CalibrationBin{Lower: b.Lower, Upper: b.Upper, Mean: b.Mean}
+		if p.t.Weight != nil {
+			if !(b.Weight > 0) {
+				continue
+			}
+			bin.Fraction = shareOfWeights(b.Fraction*b.Weight, b.Weight, square[i].Weight, level)
+		} else {
+			of := float64(b.Rows)
+			bin.Fraction = stat.Proportion(math.Round(b.Fraction*of), of, level, "")
+		}
+		out = append(out, bin)
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"math"
 	"strings"
 
@@ -27,8 +28,8 @@ func rates() [3]rate {
 // fairness gives, for each sensitive column, fairlearn's differences and ratios between groups (demographic parity, equal opportunity,
 // equalized odds), worst case. Groups with too few rows are left out and named; missing values are a group. The interval is that of the
 // two extreme groups, Newcombe's for a difference and Miettinen and Nurminen's for a ratio: signed, so that it can hold equality. The
-// extremes were chosen by looking, so with many groups the interval lies too far from equality.
-func fairness(t *Truth, p *prepared, o Options) ([]assay.Disparity, error) {
+// extremes were chosen by looking, so with many groups the interval lies too far from equality. Of rows with weights it is resampled.
+func fairness(ctx context.Context, t *Truth, p *prepared, o Options) ([]assay.Disparity, error) {
 	out := []assay.Disparity{}
 	var bad assay.Problems
 	positive := int32(t.Positive)
@@ -39,7 +40,7 @@ func fairness(t *Truth, p *prepared, o Options) ([]assay.Disparity, error) {
 			continue
 		}
 		names, left := []string{}, []string{}
-		var truth, pred, groups []int32
+		var truth, pred, groups, rows []int32
 		for _, l := range levels(name, col) {
 			group := strings.TrimPrefix(strings.TrimPrefix(l.name, name+" = "), name+" ")
 			var of int64
@@ -48,12 +49,13 @@ func fairness(t *Truth, p *prepared, o Options) ([]assay.Disparity, error) {
 					of++
 				}
 			}
-			if int64(len(l.rows)) < o.MinRows || min(of, int64(len(l.rows))-of) < o.MinPositives {
+			if newSample(t, l.rows).tooFew(o.MinRows) != "" || min(of, int64(len(l.rows))-of) < o.MinPositives {
 				left = append(left, group)
 				continue
 			}
 			for _, i := range l.rows {
 				truth, pred, groups = append(truth, t.Class[i]), append(pred, p.input.Labels[i]), append(groups, int32(len(names)))
+				rows = append(rows, i)
 			}
 			names = append(names, group)
 		}
@@ -62,13 +64,17 @@ func fairness(t *Truth, p *prepared, o Options) ([]assay.Disparity, error) {
 			out = append(out, assay.Disparity{Column: name, Name: "demographic_parity_difference", Estimate: why, Left: left})
 			continue
 		}
-		g, err := metric.ByGroup(metric.OneVsRest(truth, positive), metric.OneVsRest(pred, positive), groups, len(names), nil)
+		g, err := metric.ByGroup(metric.OneVsRest(truth, positive), metric.OneVsRest(pred, positive), groups, len(names), take(&sample{t: t, rows: rows, n: len(rows)}, t.Weight, 1))
+		if err != nil {
+			return nil, err
+		}
+		draws, err := drawGroups(ctx, t, p, rows, groups, len(names), o)
 		if err != nil {
 			return nil, err
 		}
 		var d [3][2]assay.Disparity
 		for i, r := range rates() {
-			d[i] = disparity(g, r, names, o.Level)
+			d[i] = disparity(g, r, names, o.Level, draws[i], int64(len(rows)), t.Entity != nil)
 			for j := range d[i] {
 				d[i][j].Column, d[i][j].Left = name, left
 			}
@@ -87,12 +93,25 @@ func fairness(t *Truth, p *prepared, o Options) ([]assay.Disparity, error) {
 	return out, bad.Err(assay.Invalid, "cannot evaluate fairness")
 }
 
-// disparity gives the difference (greatest less smallest) and the ratio (smallest by greatest) of a rate between groups.
-func disparity(g metric.Groups, r rate, names []string, level float64) [2]assay.Disparity {
+// disparity gives the difference (greatest less smallest) and the ratio (smallest by greatest) of a rate between groups. draws holds the
+// replicates of the rate of each group when they are resampled.
+func disparity(g metric.Groups, r rate, names []string, level float64, draws [][]float64, rows int64, clustered bool) [2]assay.Disparity {
 	m := g.Disparity(r.value, metric.BetweenGroups)
 	xh, nh := r.of(g.Group[m.High])
 	xl, nl := r.of(g.Group[m.Low])
 	diff, quot := stat.ProportionDifference(xh, nh, xl, nl, level, ""), stat.ProportionRatio(xl, nl, xh, nh, level, "")
+	if draws != nil {
+		less, by := make([]float64, len(draws[0])), make([]float64, len(draws[0]))
+		for b := range less {
+			high, low := draws[m.High][b], draws[m.Low][b]
+			less[b], by[b] = high-low, math.NaN()
+			if high > 0 {
+				by[b] = low / high
+			}
+		}
+		diff = resampledPair(m.Difference.Value, less, level, rows, clustered)
+		quot = resampledPair(m.Ratio.Value, by, level, rows, clustered)
+	}
 	if diff.Defined() {
 		diff.Value = m.Difference.Value
 	}
@@ -105,4 +124,69 @@ func disparity(g metric.Groups, r rate, names []string, level float64) [2]assay.
 		{Name: r.name + "_difference", Estimate: diff, Low: names[m.Low], High: names[m.High]},
 		{Name: r.name + "_ratio", Estimate: quot, Low: names[m.Low], High: names[m.High]},
 	}
+}
+
+// drawGroups resamples the three rates of each group of weighted rows: draws[rate][group] holds one value a replicate. Without weights
+// it gives nothing, for the intervals have a closed form.
+func drawGroups(ctx context.Context, t *Truth, p *prepared, rows, groups []int32, n int, o Options) (out [3][][]float64, err error) {
+	if t.Weight == nil {
+		return out, nil
+	}
+	positive := int32(t.Positive)
+	draws, err := resampler(t, o).Run(ctx, t.N(), 3*n, func() stat.Evaluator {
+		of := make([]metric.Counts, n)
+		all := rates()
+		return func(counts []uint8, out []float64) {
+			clear(of)
+			for j, i := range rows {
+				w := float64(counts[i]) * t.Weight[i]
+				c := &of[groups[j]]
+				switch yes, said := t.Class[i] == positive, p.input.Labels[i] == positive; {
+				case yes && said:
+					c.TP += w
+				case yes:
+					c.FN += w
+				case said:
+					c.FP += w
+				default:
+					c.TN += w
+				}
+			}
+			for r, rate := range all {
+				for g, c := range of {
+					x, total := rate.of(c)
+					out[r*n+g] = math.NaN()
+					if total > 0 {
+						out[r*n+g] = x / total
+					}
+				}
+			}
+		}
+	})
+	if err != nil {
+		return out, err
+	}
+	for r := range out {
+		out[r] = draws[r*n : (r+1)*n]
+	}
+	return out, nil
+}
+
+// resampledPair is the percentile interval of a figure of two fixed groups.
+func resampledPair(value float64, draws []float64, level float64, rows int64, clustered bool) assay.Estimate {
+	if math.IsNaN(value) {
+		return assay.Undefined("a rate of a group is undefined", rows)
+	}
+	e := stat.Resampled{Value: value, Replicates: draws, N: rows}.Estimate(level, stat.Percentile)
+	if !e.HasInterval() {
+		return e
+	}
+	if unmoved(draws) {
+		return assay.Point(value, methodUnmoved, rows)
+	}
+	if clustered {
+		e.Method = "cluster " + e.Method
+	}
+	e.Method = methodWeighted + e.Method
+	return e
 }

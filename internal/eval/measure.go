@@ -52,7 +52,7 @@ func (s *sample) measure(d metric.Definition, p *prepared, fast bool) (*measure,
 	if err != nil {
 		return nil, err
 	}
-	if fast && own != nil {
+	if fast && own != nil && s.w == nil {
 		m.value = own()
 		if math.IsNaN(m.value) {
 			m.why = "the metric has no value on these rows"
@@ -103,6 +103,12 @@ func (m *measure) byTable() func() float64 {
 		c := metric.Confusion{Classes: m.count.Classes, Counts: make([]float64, len(m.count.Counts))}
 		return func(_, local []uint8) float64 {
 			clear(c.Counts)
+			if m.s.w != nil {
+				for j, w := range local {
+					c.Counts[m.cell[j]] += float64(w) * m.s.w[j]
+				}
+				return m.table(c)
+			}
 			for j, w := range local {
 				c.Counts[m.cell[j]] += float64(w)
 			}
@@ -110,6 +116,9 @@ func (m *measure) byTable() func() float64 {
 		}
 	}
 	m.leave = func() []float64 {
+		if m.s.w != nil {
+			return m.leaveWeighted()
+		}
 		c := metric.Confusion{Classes: m.count.Classes, Counts: append([]float64(nil), m.count.Counts...)}
 		without := make([]float64, len(c.Counts))
 		for i, n := range c.Counts {
@@ -169,6 +178,10 @@ func (m *measure) mean(d metric.Definition, p *prepared) (func() float64, error)
 		return nil, err
 	}
 	m.rows = take(m.s, all, 1)
+	if m.s.w != nil {
+		// A mean of weighted rows is a quotient of two sums.
+		return m.bySums(&sums{nil, 1, [][]float64{all}, func(w, v []float64) float64 { return v[0] / w[0] }})
+	}
 	m.weigh = func() func(_, local []uint8) float64 {
 		return func(_, local []uint8) float64 {
 			var sum, of float64
@@ -213,7 +226,7 @@ func (m *measure) generic(d metric.Definition, p *prepared) {
 		in.Weights = make([]float64, m.s.n)
 		return func(_, local []uint8) float64 {
 			for j, w := range local {
-				in.Weights[j] = float64(w)
+				in.Weights[j] = float64(w) * m.s.weight(j)
 			}
 			return measured(d.Score(in))
 		}

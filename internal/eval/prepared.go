@@ -24,7 +24,7 @@ type prepared struct {
 
 func prepare(t *Truth, s *Scores, threshold float64) *prepared {
 	p := &prepared{t: t, rows: map[string][]float64{}, given: s.Label != nil}
-	p.input = metric.Input{Task: t.Task, Classes: t.Classes, Positive: t.Positive, Truth: t.Class, Labels: s.Label, Proba: s.Proba, Target: t.Value, Values: s.Value}
+	p.input = metric.Input{Task: t.Task, Classes: t.Classes, Positive: t.Positive, Truth: t.Class, Labels: s.Label, Proba: s.Proba, Target: t.Value, Values: s.Value, Weights: t.Weight}
 	if t.Task.Classifies() && s.Label == nil {
 		p.input.Labels = labels(t, s.Proba, threshold)
 	}

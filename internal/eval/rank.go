@@ -52,6 +52,7 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 		return nil, nil
 	}
 	m.area = s.t.Task == assay.Binary && !f.precision
+	w := s.t.Weight
 	all, err := p.ranked()
 	if err != nil {
 		return nil, err
@@ -98,6 +99,13 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 		if r.Len() == 0 {
 			return math.NaN()
 		}
+		if w != nil {
+			auc, ap := r.WeightedAreas(counts, w)
+			if f.precision {
+				return ap
+			}
+			return auc
+		}
 		if f.precision {
 			_, v := r.Areas(counts)
 			return v
@@ -106,7 +114,7 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 	}
 	classes := make([]float64, k)
 	for j := range s.n {
-		classes[s.t.Class[s.at(j)]]++
+		classes[s.t.Class[s.at(j)]] += s.weight(j)
 	}
 	m.whole = !f.weighted
 	m.weigh = func() func(whole, local []uint8) float64 {
@@ -117,8 +125,8 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 			}
 			if f.weighted {
 				clear(weights)
-				for j, w := range local {
-					weights[s.t.Class[s.at(j)]] += float64(w)
+				for j, n := range local {
+					weights[s.t.Class[s.at(j)]] += float64(n) * s.weight(j)
 				}
 			}
 			return mean(values, weights)
@@ -135,6 +143,9 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 		own()
 		jack := func(t term) []float64 {
 			auc, ap := t.r.Jackknife()
+			if w != nil {
+				auc, ap = t.r.WeightedJackknife(w)
+			}
 			if f.precision {
 				return ap
 			}
@@ -162,9 +173,9 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 				row[i] = without[i][j]
 			}
 			y := s.t.Class[s.at(j)]
-			less[y]--
+			less[y] -= s.weight(j)
 			out[j] = mean(row, less)
-			less[y]++
+			less[y] += s.weight(j)
 		}
 		return out
 	}

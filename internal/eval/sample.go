@@ -14,8 +14,9 @@ type sample struct {
 	rows   []int32 // ascending; nil means all
 	keep   []bool  // one for each row of the truth; nil means all
 	n      int
-	entity []int // one code for each row of the sample; nil when rows are independent
-	groups int   // how many entities
+	w      []float64 // the weights of the sample's rows; nil: 1 each
+	entity []int     // one code for each row of the sample; nil when rows are independent
+	groups int       // how many entities
 }
 
 // newSample takes the given rows, ascending; nil means all.
@@ -28,6 +29,7 @@ func newSample(t *Truth, rows []int32) *sample {
 			s.keep[i] = true
 		}
 	}
+	s.w = take(s, t.Weight, 1)
 	if t.Entity != nil {
 		seen := map[int32]int{}
 		s.entity = make([]int, s.n)
@@ -126,10 +128,11 @@ func (s *sample) input(p *prepared) metric.Input {
 	in.Truth, in.Labels = take(s, in.Truth, wide), take(s, in.Labels, wide)
 	in.Proba = take(s, in.Proba, k)
 	in.Target, in.Values = take(s, in.Target, 1), take(s, in.Values, 1)
+	in.Weights = s.w
 	return in
 }
 
-// cells are the confusion cells of the sample's rows, truth × prediction, and their counts.
+// cells are the confusion cells of the sample's rows, truth × prediction, and their counts or weights.
 func (s *sample) cells(p *prepared) ([]int32, metric.Confusion) {
 	k := len(s.t.Classes)
 	c := metric.Confusion{Classes: k, Counts: make([]float64, k*k)}
@@ -137,7 +140,7 @@ func (s *sample) cells(p *prepared) ([]int32, metric.Confusion) {
 	for j := range out {
 		i := s.at(j)
 		out[j] = s.t.Class[i]*int32(k) + p.input.Labels[i]
-		c.Counts[out[j]]++
+		c.Counts[out[j]] += s.weight(j)
 	}
 	return out, c
 }

@@ -45,7 +45,7 @@ func newScoring(s *sample, a, b *prepared, only string, defs []metric.Definition
 // add appends a measure of the first model and, when there are two, that of the second.
 func (x *scoring) add(m, w *measure) error {
 	x.first, x.second = append(x.first, m), append(x.second, w)
-	if !m.area || x.s.entity != nil || x.delong != nil {
+	if !m.area || x.s.entity != nil || x.s.w != nil || x.delong != nil {
 		return nil
 	}
 	scores := [][]float64{take(x.s, x.a.score(x.s.t.Positive), 1)}
@@ -67,7 +67,7 @@ func (x *scoring) closed(i int) bool {
 	if m.still != "" {
 		return true
 	}
-	if x.s.entity != nil {
+	if x.s.entity != nil || x.s.w != nil {
 		return false
 	}
 	return m.area || m.rows != nil || m.share != nil && (x.second[i] == nil || m.paired())
@@ -96,7 +96,7 @@ func (x *scoring) estimate(m *measure, second bool) assay.Estimate {
 		return assay.Point(m.value, "no interval: a convention, "+m.why, n)
 	case m.still != "":
 		return assay.Point(m.value, "no interval: "+m.still, n)
-	case x.s.entity != nil:
+	case x.s.entity != nil || x.s.w != nil:
 	case m.area:
 		i := 0
 		if second {
@@ -142,6 +142,9 @@ const (
 // resampled makes an interval of bootstrap replicates; jack holds the values without each row, and may be nil. What does not move
 // under resampling is not certain: it has no interval.
 func (x *scoring) resampled(m *measure, value float64, draws, jack []float64, prefix string) assay.Estimate {
+	if x.s.w != nil {
+		prefix += methodWeighted
+	}
 	if x.s.entity != nil {
 		prefix += "cluster "
 		if jack != nil {
@@ -197,7 +200,7 @@ func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
 		return assay.Point(value, "no interval: a convention, "+a.why+b.why, n), nan, ""
 	case a.still != "":
 		return assay.Point(value, "no interval: "+a.still, n), nan, ""
-	case x.s.entity != nil:
+	case x.s.entity != nil || x.s.w != nil:
 	case a.area:
 		return x.areas(value)
 	case a.rows != nil:
@@ -320,7 +323,7 @@ func bootstrap(ctx context.Context, t *Truth, o Options, all ...*scoring) error 
 			if x.second[i] != nil {
 				both = append(both, x.second[i])
 			}
-			if m.table != nil && x.s.entity == nil {
+			if m.table != nil && x.s.entity == nil && x.s.w == nil {
 				cells = append(cells, both...)
 			} else {
 				rows = append(rows, both...)
@@ -342,14 +345,7 @@ func bootstrap(ctx context.Context, t *Truth, o Options, all ...*scoring) error 
 	if total == 0 {
 		return nil
 	}
-	r := stat.Resampler{Seed: o.Seed, Replicates: o.Replicates, Threads: o.Threads}
-	if t.Entity != nil {
-		r.Clusters = make([]int, len(t.Entity))
-		for i, e := range t.Entity {
-			r.Clusters[i] = int(e)
-		}
-	}
-	draws, err := r.Run(ctx, t.N(), total, func() stat.Evaluator {
+	draws, err := resampler(t, o).Run(ctx, t.N(), total, func() stat.Evaluator {
 		var fs []func(whole, local []uint8) float64
 		locals := make([][]uint8, len(byRow))
 		for i, u := range byRow {
@@ -388,4 +384,16 @@ func bootstrap(ctx context.Context, t *Truth, o Options, all ...*scoring) error 
 		}
 	}
 	return nil
+}
+
+// resampler draws rows, or entities when there are any.
+func resampler(t *Truth, o Options) stat.Resampler {
+	r := stat.Resampler{Seed: o.Seed, Replicates: o.Replicates, Threads: o.Threads}
+	if t.Entity != nil {
+		r.Clusters = make([]int, len(t.Entity))
+		for i, e := range t.Entity {
+			r.Clusters[i] = int(e)
+		}
+	}
+	return r
 }

@@ -46,10 +46,13 @@ func newSlices(t *Truth, p, reference *prepared, defs []metric.Definition, o Opt
 			s := newSample(t, d.rows)
 			sl := assay.Slice{Name: d.name, Count: int64(s.n), Positives: s.positives(), Metrics: []assay.SliceMetric{}, Verdict: assay.Undetermined}
 			switch few := min(sl.Positives, sl.Count-sl.Positives); {
-			case s.units() < o.MinRows:
-				sl.Reason = fmt.Sprintf("fewer than %d %s", o.MinRows, s.unitName())
+			case s.tooFew(o.MinRows) != "":
+				sl.Reason = s.tooFew(o.MinRows)
 			case t.Task == assay.Binary && few < o.MinPositives:
 				sl.Reason = fmt.Sprintf("fewer than %d rows of a class", o.MinPositives)
+			}
+			if s.w != nil {
+				sl.Effective = stat.EffectiveN(s.w)
 			}
 			c.out[i] = sl
 			if sl.Reason != "" {
@@ -160,7 +163,7 @@ func (c *cuts) figures(i int) error {
 	rest := newSample(c.t, x.s.others())
 	for k, m := range x.first {
 		sm := assay.SliceMetric{Name: m.name, Estimate: x.estimate(m, false), Gap: assay.Undefined("no other rows", 0), PValue: assay.Number(math.NaN())}
-		if rest.n > 1 {
+		if rest.n > 1 && rest.effective() > 1 {
 			r, err := rest.measure(c.defs[k], c.p, true)
 			if err != nil {
 				return err
@@ -254,11 +257,11 @@ func gap(m, rest *measure, level float64) (assay.Estimate, stat.Test) {
 	if !(se > 0) {
 		return assay.Point(v, "no interval: no variation, or no standard error", n), none
 	}
-	nm, nr := float64(n), float64(rest.s.units())
+	nm, nr := m.s.effective(), rest.s.effective()
 	df := math.Pow(se, 4) / (math.Pow(sm, 4)/(nm-1) + math.Pow(sr, 4)/(nr-1))
 	t := stat.Test{Statistic: v / se, DF: df}
 	t.P = 2 * stat.TSF(math.Abs(t.Statistic), df)
-	if m.share != nil && m.s.entity == nil {
+	if m.share != nil && m.s.entity == nil && m.s.w == nil {
 		x1, n1 := m.share(m.count)
 		x2, n2 := rest.share(rest.count)
 		e := stat.ProportionDifference(x1, n1, x2, n2, level, "")
@@ -275,7 +278,10 @@ func gap(m, rest *measure, level float64) (assay.Estimate, stat.Test) {
 	method := methodJackknife
 	if m.s.entity != nil {
 		method = "cluster " + method
-	} else if m.rows != nil {
+	}
+	if m.s.w != nil {
+		method = methodWeighted + method
+	} else if m.s.entity == nil && m.rows != nil {
 		method = "welch"
 	}
 	return assay.Estimate{Value: v, Lo: v - h, Hi: v + h, Level: level, Method: method, N: n}, t

@@ -83,7 +83,7 @@ func sumsOf(name string) func(p *prepared) (*sums, error) {
 
 // explained is the share of the variance of the truth that is explained; constant says that a constant error counts.
 func explained(p *prepared, constant bool) *sums {
-	n := p.t.N()
+	n, unit := p.t.N(), p.t.meanWeight()
 	c := make([][]float64, 4) // error, its square, truth, its square; both about their means, so that the sums do not cancel
 	for i := range c {
 		c[i] = make([]float64, n)
@@ -107,7 +107,7 @@ func explained(p *prepared, constant bool) *sums {
 		if !constant {
 			rest -= v[0] * v[0] / w[0]
 		}
-		if !(total > 0) || w[0] < 2 {
+		if !(total > 0) || w[0] < 2*unit {
 			return math.NaN()
 		}
 		return 1 - rest/total
@@ -164,38 +164,89 @@ func (m *measure) bySums(f *sums) (func() float64, error) {
 	for i, c := range f.columns {
 		columns[i] = take(m.s, c, 1)
 	}
-	t, err := stat.NewTally(cell, f.cells, columns...)
+	t, err := newTally(cell, f.cells, columns, m.s.w)
 	if err != nil {
 		return nil, assay.Errorf(assay.Rejected, "%s: %w", m.name, err)
 	}
 	k := len(columns)
 	m.weigh = func() func(_, local []uint8) float64 {
-		w, v := make([]float64, f.cells), make([]float64, f.cells*k)
+		w, v, sum := make([]float64, f.cells), make([]float64, f.cells*k), t.summer()
 		return func(_, local []uint8) float64 {
-			t.Sum(local, w, v)
+			sum(local, w, v)
 			return f.value(w, v)
 		}
 	}
 	m.leave = func() []float64 {
 		w, v := make([]float64, f.cells), make([]float64, f.cells*k)
-		t.Sum(nil, w, v)
+		t.summer()(nil, w, v)
 		before, out := make([]float64, k), make([]float64, m.s.n)
 		for j, c := range cell {
 			at := v[int(c)*k : (int(c)+1)*k]
 			copy(before, at)
-			w[c]--
+			one, whole := m.s.weight(j), w[c]
+			w[c] -= one
 			for i := range at {
-				at[i] -= columns[i][j]
+				at[i] -= one * columns[i][j]
 			}
 			out[j] = f.value(w, v)
-			w[c]++
+			w[c] = whole
 			copy(at, before)
 		}
 		return out
 	}
 	return func() float64 {
 		w, v := make([]float64, f.cells), make([]float64, f.cells*k)
-		t.Sum(nil, w, v)
+		t.summer()(nil, w, v)
 		return f.value(w, v)
 	}, nil
+}
+
+// A tally adds up columns by cell, of rows with weights or without.
+type tally struct {
+	*stat.Tally
+	weighted bool // the first column is the weight itself, the others are multiplied by it
+}
+
+func newTally(cell []int32, cells int, columns [][]float64, weight []float64) (tally, error) {
+	if weight != nil {
+		all := [][]float64{weight}
+		for _, c := range columns {
+			product := make([]float64, len(c))
+			for j, v := range c {
+				product[j] = weight[j] * v
+			}
+			all = append(all, product)
+		}
+		columns = all
+	}
+	t, err := stat.NewTally(cell, cells, columns...)
+	return tally{t, weight != nil}, err
+}
+
+// summer returns a function that writes the weight of each cell and the weighted sums, as stat.Tally.Sum does; it owns its scratch.
+func (t tally) summer() func(counts []uint8, w, v []float64) {
+	if !t.weighted {
+		return t.Sum
+	}
+	k := t.Columns()
+	drawn, sums := make([]float64, t.Cells()), make([]float64, t.Cells()*k)
+	return func(counts []uint8, w, v []float64) {
+		t.Sum(counts, drawn, sums)
+		for c := range w {
+			w[c] = sums[c*k]
+			copy(v[c*(k-1):(c+1)*(k-1)], sums[c*k+1:(c+1)*k])
+		}
+	}
+}
+
+// meanWeight is that of a row; 1 without weights.
+func (t *Truth) meanWeight() float64 {
+	if t.Weight == nil {
+		return 1
+	}
+	var sum float64
+	for _, w := range t.Weight {
+		sum += w
+	}
+	return sum / float64(len(t.Weight))
 }

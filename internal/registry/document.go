@@ -240,6 +240,9 @@ func (d *Dossier) evaluation() []Section {
 		}
 	}
 	t.add(e.ID, text("baseline"), text(v.Baseline))
+	if v.Weight != "" {
+		t.add(e.ID, text("rows are weighted by"), textf("%s; effective number %s", v.Weight, assay.FormatCount(int64(v.Effective))))
+	}
 	if v.Entity != "" {
 		t.add(e.ID, text("intervals resample"), textf("whole values of %s", v.Entity))
 	}
