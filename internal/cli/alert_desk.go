@@ -203,6 +203,7 @@ func (s *session) findings(ctx context.Context, w *watchedVersion) ([]monitor.Fi
 			out = append(out, f)
 		}
 	}
+	monitor.Chronicle(out)
 	return out, nil
 }
 
@@ -244,16 +245,19 @@ func (d *desk) advance(ctx context.Context, w *watchedVersion) ([]string, error)
 	}
 	plan := w.plans[w.planID]
 	for _, alert := range plan.Alerts {
-		for { // one state after the other; the rules settle
-			last, after := monitor.Newest(w.cases, w.planID, alert.Name)
-			in, moved := monitor.Advance(w.planID, alert, last, monitor.Judge(plan, alert, found, after, d.Now()), d.Now())
-			if !moved {
-				break
+		last, _ := monitor.Newest(w.cases, w.planID, alert.Name)
+		for _, n := range monitor.Moments(plan, alert, found, last, d.Now()) {
+			for { // one state after the other; the rules settle
+				last, ended := monitor.Newest(w.cases, w.planID, alert.Name)
+				in, moved := monitor.Advance(w.planID, alert, last, monitor.Judge(plan, alert, found[:n], monitor.Dealt(ended, found), d.Now()), d.Now())
+				if !moved {
+					break
+				}
+				if err := d.record(ctx, w, in); err != nil {
+					return changed, err
+				}
+				changed = append(changed, in.Key)
 			}
-			if err := d.record(ctx, w, in); err != nil {
-				return changed, err
-			}
-			changed = append(changed, in.Key)
 		}
 		if c, _ := monitor.Newest(w.cases, w.planID, alert.Name); c.Open() && c.Incident.Step > 0 {
 			if err := d.act(ctx, w, c, alert); err != nil {
@@ -327,7 +331,8 @@ func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Mess
 			plans[id] = p
 		}
 	}
-	tried, err := d.outbox.Drain(ctx, func(ctx context.Context, n monitor.Notice) monitor.Answer { return d.send(ctx, n, plans[n.Monitor]) })
+	together := func(n monitor.Notice) string { return monitor.Together(plans[n.Monitor], n) }
+	tried, err := d.outbox.Drain(ctx, together, func(ctx context.Context, n monitor.Notice) monitor.Answer { return d.send(ctx, n, plans[n.Monitor]) })
 	if err != nil {
 		return tried, err
 	}
@@ -425,6 +430,30 @@ func (s *session) watchedVersions(ctx context.Context) ([]*watchedVersion, error
 	return out, nil
 }
 
+// advanceTries is how often alerts are brought up to date again because another process was faster.
+const advanceTries = 5
+
+// tellOf brings the alerts up to windows that were judged just now, and tells who must be told. What goes wrong there is said and loses nothing: the
+// windows are on record, and the next one to look goes on.
+func (s *session) tellOf(ctx context.Context) {
+	changed, tried, err := s.alertTick(ctx)
+	for _, key := range changed {
+		s.say("incident %s changed. Try: assay alert show %s", key, key)
+	}
+	waiting := 0
+	for _, m := range tried {
+		if !m.Last.Accepted {
+			waiting++
+		}
+	}
+	if waiting > 0 {
+		s.say("%d messages were not accepted. Try: assay alert send", waiting)
+	}
+	if err != nil {
+		s.say("not every alert is up to date: %v", err)
+	}
+}
+
 // alertTick brings every alert up to date and sends what is due. What goes wrong with one version keeps no other from being told.
 func (s *session) alertTick(ctx context.Context) (changed []string, tried []monitor.Message, err error) {
 	d, err := s.desk(ctx)
@@ -437,8 +466,15 @@ func (s *session) alertTick(ctx context.Context) (changed []string, tried []moni
 	}
 	var errs []error
 	for _, w := range all {
-		c, err := d.advance(ctx, w)
-		changed = append(changed, c...)
+		var err error
+		for range advanceTries { // another process may bring the same alerts up to date at the same time
+			var c []string
+			c, err = d.advance(ctx, w)
+			changed = append(changed, c...)
+			if assay.CodeOf(err) != assay.Refused {
+				break
+			}
+		}
 		errs = append(errs, err)
 	}
 	tried, err = d.drain(ctx, all)

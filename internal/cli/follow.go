@@ -250,6 +250,20 @@ func (f *follower) ended(ctx context.Context, name string, old, next *served) er
 	return errors.Join(errs...)
 }
 
+// versions are those that answer or are tried, NAME:NUMBER.
+func (f *follower) versions() []string {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	var out []string
+	for name, x := range f.served {
+		out = append(out, fmt.Sprintf("%s:%d", name, x.live.Number))
+		for _, e := range x.extras {
+			out = append(out, fmt.Sprintf("%s:%d", name, e.version.Number))
+		}
+	}
+	return sortedUnique(out)
+}
+
 // Index implements oip.Repository: every version of the registry.
 func (f *follower) Index(ctx context.Context) ([]oip.Listed, error) {
 	models, err := f.s.st.Models(ctx)

@@ -104,6 +104,9 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err != nil {
 		return err
 	}
+	if recorded {
+		s.tellOf(ctx)
+	}
 	out := map[string]any{"monitor": id, "windows": windows, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
 	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) { printReplay(w, v, seen, windows, recorded, verdict) }); err != nil {
 		return err

@@ -86,7 +86,10 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: `Answer predictions of the versions in production: MLflow's /invocations, /ping and /health, for the default model and under
 /models/NAME; the Open Inference Protocol under /v2, and over gRPC on the next port; KServe's V1 under /v1. A version must have passed
 assay serve check. When another version is promoted, or the last one is rolled back, the running server follows within a second and
-loses no request.`,
+loses no request.
+
+While it runs the windows of its log are held against the plans of its versions as they end, and alerts are brought up to date and sent, as
+assay monitor run and assay alert send do.`,
 		Args: cobra.NoArgs,
 		RunE: a.with("serve", func(ctx context.Context, s *session, _ []string) error {
 			st, err := stageFlag("stage", stage)
@@ -243,6 +246,13 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	for _, name := range server.Models() {
 		s.say("serving %s on %s", f.served[name], where)
 	}
+	watching, stopWatching := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		(&watcher{app: s.app, served: f.versions, say: f.say, due: map[assay.Digest]time.Time{}}).run(watching)
+	}()
+	defer func() { stopWatching(); <-watched }()
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {

@@ -20,62 +20,90 @@ import (
 	"github.com/assay-ml/assay/internal/web"
 )
 
+// A loggedRun is what came of the windows of a prediction log.
+type loggedRun struct {
+	plan    assay.Digest
+	seen    *monitor.Replay
+	windows []replayedWindow
+	verdict assay.Verdict
+}
+
 // monitorRun judges the windows of the prediction log.
 func (s *session) monitorRun(ctx context.Context, ref string) error {
 	v, err := s.version(ctx, ref)
 	if err != nil {
 		return err
 	}
-	_, m, err := s.modelOf(ctx, v)
+	x, err := s.runLog(ctx, v, nil)
 	if err != nil {
 		return err
 	}
-	id, p, err := s.monitorOf(ctx, v, m)
-	if err != nil {
-		return err
-	}
-	w, err := s.watch(ctx, p)
-	if err != nil {
-		return err
-	}
-	log, err := s.logged(ctx, v.Name)
-	if err != nil {
-		return err
-	}
-	mine, err := log.Where(ctx, fmt.Sprintf("_version = %d OR _outcome = 'lost'", v.Number))
-	if err != nil {
-		return err
-	}
-	rows, err := loggedAnswers(ctx, mine, m)
-	if err != nil {
-		return err
-	}
-	x := monitor.Traffic{Table: rows, Log: mine}
-	if p.Windows.By != monitor.ByCount {
-		x.By, x.Until = "_at", s.Now().Add(-time.Duration(p.Windows.GraceSeconds)*time.Second)
-	}
-	seen, err := w.Run(ctx, x)
-	if err != nil {
-		return err
-	}
-	windows, verdict, err := s.recordWindows(ctx, v, id, seen, true)
-	if err != nil {
-		return err
-	}
-	if len(windows) == 0 {
-		verdict = assay.Undetermined
-	}
-	out := map[string]any{"monitor": id, "windows": windows, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
+	s.tellOf(ctx)
+	out := map[string]any{"monitor": x.plan, "windows": x.windows, "untimed": x.seen.Untimed, "absent": x.seen.Absent, "verdict": x.verdict}
 	if err := s.print("assay.monitor.run/1", out, func(w io.Writer) {
-		if len(windows) == 0 {
+		if len(x.windows) == 0 {
 			fmt.Fprintf(w, "◐ %s: no window has ended yet\n", versionName(v))
 			return
 		}
-		printReplay(w, v, seen, windows, true, verdict)
+		printReplay(w, v, x.seen, x.windows, true, x.verdict)
 	}); err != nil {
 		return err
 	}
-	return answer(verdict)
+	return answer(x.verdict)
+}
+
+// runLog judges the windows of a version's log that have ended, and records them; with windows that were judged before, the newest first, only those
+// after them.
+func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Drift) (*loggedRun, error) {
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	id, p, err := s.monitorOf(ctx, v, m)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.watch(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	log, err := s.logged(ctx, v.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Drop(context.WithoutCancel(ctx))
+	of := fmt.Sprintf("(_version = %d OR _outcome = 'lost')", v.Number)
+	if len(since) > 0 {
+		end, err := since[0].Window.End.Time()
+		if err != nil {
+			return nil, err
+		}
+		of += " AND _at >= '" + end.UTC().Format("2006-01-02 15:04:05.999999") + "'::TIMESTAMP"
+	}
+	mine, err := log.Where(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	defer mine.Drop(context.WithoutCancel(ctx))
+	rows, err := loggedAnswers(ctx, mine, m)
+	if err != nil {
+		return nil, err
+	}
+	x := monitor.Traffic{Table: rows, Log: mine, Since: since}
+	if p.Windows.By != monitor.ByCount {
+		x.By, x.Until = "_at", s.Now().Add(-time.Duration(p.Windows.GraceSeconds)*time.Second)
+	}
+	out := &loggedRun{plan: id}
+	if out.seen, err = w.Run(ctx, x); err != nil {
+		return nil, err
+	}
+	if out.windows, out.verdict, err = s.recordWindows(ctx, v, id, out.seen, true); err != nil {
+		return nil, err
+	}
+	if len(out.windows) == 0 {
+		out.verdict = assay.Undetermined
+	}
+	return out, nil
 }
 
 // loggedAnswers are the rows of a log that were looked at by the model, refused ones included, with the model's answers under the names of a reference.

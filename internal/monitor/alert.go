@@ -43,7 +43,7 @@ type Condition struct {
 	Streak   int            // windows in a row that it is so
 	Since    assay.Window   // the first of them
 	Last     assay.Window   // the newest window that decides
-	Evidence []assay.Digest // the windows that it is so in, oldest first; else the window that ended it
+	Evidence []assay.Digest // the windows that it is so in, oldest first; else the window that ended it, and the newest finding by then
 	Causes   []assay.Cause  // of the newest window, the most important first
 }
 
@@ -74,14 +74,28 @@ func Judge(plan assay.Monitor, alert assay.AlertPlan, findings []Finding, after 
 		longer.Causes = ranked(append(slices.Clone(a.Causes), b.Causes...))
 		return longer
 	case a.Holds || !b.Known:
-		return a
+		return a.upTo(findings)
 	case b.Holds || !a.Known:
-		return b
+		return b.upTo(findings)
 	}
+	both := a
 	if b.Last.Number > a.Last.Number {
-		return b
+		both = b
 	}
-	return a
+	both.Evidence = append(slices.Clone(a.Evidence), b.Evidence...)
+	return both.upTo(findings)
+}
+
+// upTo adds the newest finding to what says that an alert does not hold: what was found up to it is dealt with when that ends an incident.
+func (c Condition) upTo(findings []Finding) Condition {
+	if !c.Known || c.Holds || len(findings) == 0 {
+		return c
+	}
+	newest := slices.MaxFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Seq, b.Seq) })
+	if !slices.Contains(c.Evidence, newest.ID) {
+		c.Evidence = append(slices.Clone(c.Evidence), newest.ID)
+	}
+	return c
 }
 
 // judge looks at the windows of one kind of evidence, newest first.
@@ -259,6 +273,7 @@ type Case struct {
 	At       time.Time    // of its journal entry
 	Fired    time.Time    // when it began to fire, or fired again after a mute; zero when it has not
 	Incident assay.Incident
+	stood    []assay.Digest // the findings that the states before stood on
 }
 
 // Open reports whether the incident is not resolved.
@@ -289,7 +304,9 @@ func Changes(records []assay.Record) ([]Change, error) {
 				continue
 			}
 			before := out[i].Incident
-			c.Before = &before
+			c.Before, c.stood = &before, append(slices.Clone(out[i].stood), before.Evidence...)
+			slices.Sort(c.stood)
+			c.stood = slices.Compact(c.stood)
 			if in.State != assay.AlertFiring || before.State == assay.AlertFiring {
 				c.Fired = out[i].Fired
 			}
@@ -318,23 +335,18 @@ func Cases(changes []Change) []Case {
 	return out
 }
 
-// Newest returns the newest case of an alert under a plan, and the journal entry up to which findings were dealt with: that of the newest
-// resolved incident before it. It returns nil without one.
-func Newest(cases []Case, monitor assay.Digest, alert string) (newest *Case, after int64) {
+// Newest returns the newest case of an alert under a plan, and the newest one that is resolved; nil without one.
+func Newest(cases []Case, monitor assay.Digest, alert string) (newest, ended *Case) {
 	for i := range cases {
 		c := &cases[i]
 		if c.Incident.Monitor != monitor || c.Incident.Alert != alert {
 			continue
 		}
-		if newest != nil && !newest.Open() {
-			after = newest.Seq
+		if newest = c; !c.Open() {
+			ended = c
 		}
-		newest = c
 	}
-	if newest != nil && !newest.Open() {
-		after = newest.Seq
-	}
-	return newest, after
+	return newest, ended
 }
 
 // Advance says what becomes of an alert whose newest case is last (nil for none) when c is what is found now. It returns false when nothing

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -48,6 +49,67 @@ type Notice struct {
 	By        string        `json:"by,omitempty"`
 	Reason    string        `json:"reason,omitempty"`
 	Challenge string        `json:"challenge,omitempty"` // of a test
+	Alerts    []Told        `json:"alerts,omitempty"`    // where one message tells of several alerts: each of them, the gravest first; the fields above are of that one
+}
+
+// Told is one alert of a message that tells of several.
+type Told struct {
+	ID       string       `json:"id"` // of its own notice: a receiver that knows it has heard of it
+	Key      string       `json:"key"`
+	Alert    string       `json:"alert"`
+	Severity string       `json:"severity"`
+	Step     int          `json:"step"`
+	Evidence assay.Digest `json:"evidence"`
+	Summary  string       `json:"summary"`
+}
+
+// each are the alerts that a notice tells of.
+func (n Notice) each() []Told {
+	if len(n.Alerts) > 0 {
+		return n.Alerts
+	}
+	return []Told{{n.ID, n.Key, n.Alert, n.Severity, n.Step, n.Evidence, n.Summary}}
+}
+
+// severities are those of alerts, the gravest first.
+var severities = []string{"critical", "error", "warning", "info"}
+
+// Merge makes one notice of several to one channel about one version, window and event: it is that of the gravest alert, with the causes of all, and
+// names each. Its id is of all of theirs. A single one stays as it is.
+func Merge(ns []Notice) Notice {
+	if len(ns) == 1 {
+		return ns[0]
+	}
+	ns = slices.Clone(ns)
+	slices.SortStableFunc(ns, func(a, b Notice) int {
+		return cmp.Or(cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity)), cmp.Compare(a.Alert, b.Alert))
+	})
+	out := ns[0]
+	var ids, summaries []string
+	var causes []assay.Cause
+	for _, n := range ns {
+		ids, summaries = append(ids, n.ID), append(summaries, n.Summary)
+		out.Alerts = append(out.Alerts, Told{n.ID, n.Key, n.Alert, n.Severity, n.Step, n.Evidence, n.Summary})
+		for _, c := range n.Causes {
+			if !slices.ContainsFunc(causes, func(o assay.Cause) bool { return o.Scope == c.Scope && o.Kind == c.Kind && o.Column == c.Column }) {
+				causes = append(causes, c)
+			}
+		}
+	}
+	slices.Sort(ids)
+	out.ID, out.Causes = noticeID(ids...), ranked(causes)
+	out.Summary = fmt.Sprintf("%d alerts: %s", len(ns), strings.Join(summaries, " | "))
+	return out
+}
+
+// Together names the notices that go to a receiver as one message: those to one channel about one event in one window of one version. Alertmanager and
+// PagerDuty are told of each alert by itself, for there each has a life of its own; they group on their side.
+func Together(plan assay.Monitor, n Notice) string {
+	i := slices.IndexFunc(plan.Channels, func(c assay.Channel) bool { return c.Name == n.Channel })
+	if i < 0 || n.Window == nil || n.Event == EventTest || plan.Channels[i].Type == TypeAlertmanager || plan.Channels[i].Type == TypePagerDuty {
+		return ""
+	}
+	return fmt.Sprintf("%s\n%s\n%s\n%s\n%d", n.Monitor, n.Model, n.Channel, n.Event, n.Window.Number)
 }
 
 // Digest is that of the notice as it is sent to a webhook.

@@ -141,9 +141,17 @@ func (s *story) put(t rapid.TB, in assay.Incident) {
 }
 
 func (s *story) advance(t rapid.TB, findings []Finding) {
+	Chronicle(findings)
+	last, _ := Newest(s.cases(t), plan, s.alert.Name)
+	for _, n := range Moments(assay.Monitor{}, s.alert, findings, last, s.now) {
+		s.upTo(t, findings[:n])
+	}
+}
+
+func (s *story) upTo(t rapid.TB, findings []Finding) {
 	for range 4 { // until nothing changes: it must settle
-		last, after := Newest(s.cases(t), plan, s.alert.Name)
-		in, changed := Advance(plan, s.alert, last, Judge(assay.Monitor{}, s.alert, findings, after, s.now), s.now)
+		last, ended := Newest(s.cases(t), plan, s.alert.Name)
+		in, changed := Advance(plan, s.alert, last, Judge(assay.Monitor{}, s.alert, findings, Dealt(ended, findings), s.now), s.now)
 		if !changed {
 			return
 		}
@@ -377,6 +385,54 @@ func TestAlertProperties(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// TestBatchHasEveryState: windows that are judged at once leave the states on record that they leave one by one, of drift and of outcomes that come after
+// all of it; and coming again changes nothing.
+func TestBatchHasEveryState(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		alert := driftAlert
+		alert.When, alert.Persist = []string{"input", AboutPerformance}, rapid.IntRange(1, 3).Draw(t, "persist")
+		verdict := rapid.SampledFrom([]assay.Verdict{assay.Pass, assay.Fail, assay.Fail, assay.Undetermined})
+		var f []Finding
+		seq := int64(0)
+		for range rapid.IntRange(1, 3).Draw(t, "batches") {
+			first := len(f) + 1
+			n := rapid.IntRange(1, 8).Draw(t, "windows")
+			for i := range n {
+				seq++
+				f = append(f, driftOf(int64(first+i), seq, verdict.Draw(t, "drift")))
+			}
+			for i := range rapid.IntRange(0, n).Draw(t, "outcomes") {
+				seq++
+				f = append(f, outcomeOf(int64(first+i), seq, verdict.Draw(t, "outcome")))
+			}
+		}
+		states := func(s *story) (out []string) {
+			cs, err := Changes(s.records)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cs {
+				if c.Before == nil || c.Before.State != c.Incident.State {
+					out = append(out, fmt.Sprintf("%s %s in window %d, since %d", c.Incident.Key, c.Incident.State, c.Incident.Last.Number, c.Incident.Since.Number))
+				}
+			}
+			return out
+		}
+		single, batch := &story{alert: alert, now: start}, &story{alert: alert, now: start}
+		for i := range f {
+			single.upTo(t, f[:i+1])
+		}
+		batch.advance(t, f)
+		if d := cmp.Diff(states(single), states(batch)); d != "" {
+			t.Fatalf("one by one (-), at once (+):\n%s", d)
+		}
+		n := len(batch.records)
+		if batch.advance(t, f); len(batch.records) != n {
+			t.Fatalf("coming again made %d records: %v", len(batch.records)-n, states(batch))
 		}
 	})
 }

@@ -175,11 +175,13 @@ func letter(m mailbox, n Notice, at time.Time) []byte {
 	for _, c := range causeList(n) {
 		fmt.Fprintf(q, "- %s\r\n", oneText(c, 500))
 	}
-	fmt.Fprintf(q, "\r\nversion   %s\r\nalert     %s, %s\r\nstate     %s, step %d\r\nincident  %s\r\nevidence  %s\r\n", n.Version, n.Alert, n.Severity, n.State, n.Step, n.Key, n.Evidence)
-	if n.Challenge != "" {
-		fmt.Fprintf(q, "challenge %s\r\n", n.Challenge)
-	} else if n.Event == EventTrigger {
-		fmt.Fprintf(q, "\r\nassay alert ack %s --by NAME --reason TEXT\r\n", n.Key)
+	for _, x := range n.each() {
+		fmt.Fprintf(q, "\r\nversion   %s\r\nalert     %s, %s\r\nstate     %s, step %d\r\nincident  %s\r\nevidence  %s\r\n", n.Version, x.Alert, x.Severity, n.State, x.Step, x.Key, x.Evidence)
+		if n.Challenge != "" {
+			fmt.Fprintf(q, "challenge %s\r\n", n.Challenge)
+		} else if n.Event == EventTrigger {
+			fmt.Fprintf(q, "\r\nassay alert ack %s --by NAME --reason TEXT\r\n", x.Key)
+		}
 	}
 	_ = q.Close() // a bytes.Buffer takes everything
 	return b.Bytes()

@@ -149,7 +149,11 @@ func slack(n Notice) slackMessage {
 	if len(n.Causes) > 0 {
 		m.Blocks = append(m.Blocks, slackBlock{Type: "section", Text: &slackText{"mrkdwn", cut(plain.Replace("• "+causeLines(n, "\n• ")), maxSlackText)}})
 	}
-	foot := fmt.Sprintf("%s, step %d, incident %s", n.Severity, n.Step, n.Key)
+	var foots []string
+	for _, x := range n.each() {
+		foots = append(foots, fmt.Sprintf("%s, step %d, incident %s", x.Severity, x.Step, x.Key))
+	}
+	foot := strings.Join(foots, "; ")
 	if n.Challenge != "" {
 		foot += ", challenge " + n.Challenge
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -295,9 +296,10 @@ func (o *Outbox) claim(id string) (string, bool, error) {
 }
 
 // Drain sends every message whose time has come, lanes beside each other and the messages of a lane one after the other, and returns what was tried.
-// A message that a receiver did not accept waits longer after every attempt, and is dead when it was given up: a day after the first attempt, or
-// at once when the receiver refused it for good. Drain goes on with the other messages then. It returns the context's error when it was stopped.
-func (o *Outbox) Drain(ctx context.Context, send func(context.Context, Notice) Answer) ([]Message, error) {
+// The first messages of lanes for which together gives one name, not empty, go as one, see Merge; nil sends each alone. A message that a receiver
+// did not accept waits longer after every attempt, and is dead when it was given up: a day after the first attempt, or at once when the
+// receiver refused it for good. Drain goes on with the other messages then. It returns the context's error when it was stopped.
+func (o *Outbox) Drain(ctx context.Context, together func(Notice) string, send func(context.Context, Notice) Answer) ([]Message, error) {
 	if err := o.recover(); err != nil {
 		return nil, err
 	}
@@ -314,86 +316,118 @@ func (o *Outbox) Drain(ctx context.Context, send func(context.Context, Notice) A
 		held[m.Lane] = true
 	}
 	lanes := map[string][]Message{}
-	var names []string
 	for _, m := range queue {
-		if held[m.Lane] {
-			continue
+		if !held[m.Lane] {
+			lanes[m.Lane] = append(lanes[m.Lane], m)
 		}
-		if lanes[m.Lane] == nil {
-			names = append(names, m.Lane)
-		}
-		lanes[m.Lane] = append(lanes[m.Lane], m)
+	}
+	for _, ms := range lanes {
+		slices.SortStableFunc(ms, func(a, b Message) int { return int(a.Order - b.Order) })
 	}
 	var (
-		lock  sync.Mutex
 		tried []Message
 		errs  []error
-		wg    sync.WaitGroup
-		room  = make(chan struct{}, atOnce)
 	)
-	for _, name := range names {
-		ms := lanes[name]
-		slices.SortStableFunc(ms, func(a, b Message) int { return int(a.Order - b.Order) })
-		room <- struct{}{}
-		wg.Add(1)
-		go func() {
-			defer func() { <-room; wg.Done() }()
-			for _, m := range ms {
-				if ctx.Err() != nil || m.NextAt.After(o.clock()) {
-					return
-				}
-				got, done, err := o.attempt(ctx, m, send)
-				lock.Lock()
-				if err != nil {
-					errs = append(errs, err)
-				} else if got.ID != "" {
-					tried = append(tried, got)
-				}
-				lock.Unlock()
-				if !done {
-					return
+	for ctx.Err() == nil && len(lanes) > 0 { // one message of each lane at a time
+		got := make([]batch, 0, len(lanes))
+		at := map[string]int{}
+		for _, lane := range slices.Sorted(maps.Keys(lanes)) {
+			m := lanes[lane][0]
+			if m.NextAt.After(o.clock()) {
+				delete(lanes, lane)
+				continue
+			}
+			name := ""
+			if together != nil {
+				name = together(m.Notice)
+			}
+			if i, ok := at[name]; ok && name != "" {
+				got[i].ms = append(got[i].ms, m)
+				continue
+			}
+			at[name] = len(got)
+			got = append(got, batch{ms: []Message{m}})
+		}
+		var wg sync.WaitGroup
+		room := make(chan struct{}, atOnce)
+		for i := range got {
+			room <- struct{}{}
+			wg.Add(1)
+			go func() {
+				defer func() { <-room; wg.Done() }()
+				o.attempt(ctx, &got[i], send)
+			}()
+		}
+		wg.Wait()
+		for _, b := range got {
+			tried, errs = append(tried, b.tried...), append(errs, b.err)
+			for _, m := range b.ms {
+				if rest := lanes[m.Lane][1:]; b.settled && len(rest) > 0 {
+					lanes[m.Lane] = rest
+				} else {
+					delete(lanes, m.Lane)
 				}
 			}
-		}()
+		}
 	}
-	wg.Wait()
 	slices.SortFunc(tried, func(a, b Message) int { return strings.Compare(a.ID, b.ID) })
 	return tried, errors.Join(append(errs, ctx.Err())...)
 }
 
-// attempt sends one message. It returns true when the message is settled.
-func (o *Outbox) attempt(ctx context.Context, m Message, send func(context.Context, Notice) Answer) (Message, bool, error) {
-	hand, ok, err := o.claim(m.ID)
-	if err != nil || !ok {
-		return Message{}, false, err
+// A batch is messages that go as one, and what came of it.
+type batch struct {
+	ms      []Message
+	tried   []Message
+	settled bool
+	err     error
+}
+
+// attempt sends the messages of a batch that no other process has in hand.
+func (o *Outbox) attempt(ctx context.Context, b *batch, send func(context.Context, Notice) Answer) {
+	var hands []string
+	var notices []Notice
+	for _, m := range b.ms {
+		hand, ok, err := o.claim(m.ID)
+		if b.err = errors.Join(b.err, err); ok {
+			hands, b.tried, notices = append(hands, hand), append(b.tried, m), append(notices, m.Notice)
+		}
+	}
+	if len(hands) == 0 {
+		return
 	}
 	o.trace("claimed")
-	now := o.clock().UTC()
-	if m.TriedAt.IsZero() {
-		m.TriedAt = now
-	}
-	m.Attempts++
-	m.Last = send(ctx, m.Notice)
+	answer := send(ctx, Merge(notices))
 	o.trace("sent")
-	to := "queue"
-	switch now = o.clock().UTC(); {
-	case m.Last.Accepted:
-		to, m.SettledAt = "sent", now
-	case ctx.Err() != nil: // stopped by us: no fault of the receiver
-		m.Attempts--
-	case m.Last.Permanent, now.Sub(m.TriedAt) >= GiveUpAfter:
-		to, m.SettledAt = "dead", now
-	default:
-		m.NextAt = now.Add(max(Backoff(m.ID, m.Attempts), m.Last.After))
+	wait := max(Backoff(b.tried[0].ID, b.tried[0].Attempts+1), answer.After) // one for all, so that they go together again
+	b.settled = len(hands) == len(b.ms)
+	for i := range b.tried {
+		m, to := &b.tried[i], "queue"
+		now := o.clock().UTC()
+		if m.TriedAt.IsZero() {
+			m.TriedAt = now
+		}
+		m.Last = answer
+		m.Attempts++
+		switch {
+		case answer.Accepted:
+			to, m.SettledAt = "sent", now
+		case ctx.Err() != nil: // stopped by us: no fault of the receiver
+			m.Attempts--
+		case answer.Permanent, now.Sub(m.TriedAt) >= GiveUpAfter:
+			to, m.SettledAt = "dead", now
+		default:
+			m.NextAt = now.Add(wait)
+		}
+		b.settled = b.settled && to != "queue"
+		if err := o.write(to, *m); err != nil {
+			b.err, b.settled = errors.Join(b.err, err), false
+			continue
+		}
+		o.trace("settled")
+		if err := os.Remove(hands[i]); err != nil {
+			b.err, b.settled = errors.Join(b.err, o.fault("cannot be changed", err)), false
+		}
 	}
-	if err := o.write(to, m); err != nil {
-		return Message{}, false, err
-	}
-	o.trace("settled")
-	if err := os.Remove(hand); err != nil {
-		return Message{}, false, o.fault("cannot be changed", err)
-	}
-	return m, to != "queue", nil
 }
 
 // Backoff is how long a message waits after so many attempts: FirstBackoff, doubled with every further one up to MaxBackoff, less up to half of it by chance, so

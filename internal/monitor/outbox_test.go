@@ -74,7 +74,7 @@ func TestReceiverDownForAnHour(t *testing.T) {
 	attempts := 0
 	up := start.Add(time.Hour)
 	for h.now().Before(start.Add(2 * time.Hour)) {
-		_, err := o.Drain(t.Context(), func(_ context.Context, n Notice) Answer {
+		_, err := o.Drain(t.Context(), nil, func(_ context.Context, n Notice) Answer {
 			attempts++
 			if h.now().Before(up) {
 				return Answer{Text: "no connection"}
@@ -120,7 +120,7 @@ func TestDead(t *testing.T) {
 		}
 	}
 	for range 2 * 24 * 12 {
-		if _, err := o.Drain(t.Context(), func(_ context.Context, n Notice) Answer {
+		if _, err := o.Drain(t.Context(), nil, func(_ context.Context, n Notice) Answer {
 			switch {
 			case n.Key == "drift-1":
 				return Answer{Status: 200, Accepted: true}
@@ -166,7 +166,7 @@ func TestDrainTogether(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			if _, err := o.Drain(context.Background(), func(context.Context, Notice) Answer {
+			if _, err := o.Drain(context.Background(), nil, func(context.Context, Notice) Answer {
 				sent.Add(1)
 				return Answer{Status: 200, Accepted: true}
 			}); err != nil {
@@ -205,7 +205,7 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Println("put")
-		if _, err := o.Drain(t.Context(), func(_ context.Context, n Notice) Answer {
+		if _, err := o.Drain(t.Context(), nil, func(_ context.Context, n Notice) Answer {
 			fmt.Println("delivered", n.ID)
 			return Answer{Status: 200, Accepted: true}
 		}); err != nil {
@@ -229,7 +229,7 @@ func TestKilled(t *testing.T) {
 		killed++
 		h := &hand{at: start.Add(claimFor + time.Second)} // what it had in hand is free again
 		o := open(t, dir, h.now)
-		if _, err := o.Drain(t.Context(), func(_ context.Context, n Notice) Answer {
+		if _, err := o.Drain(t.Context(), nil, func(_ context.Context, n Notice) Answer {
 			if n.ID == noticeOf(0, 0).ID {
 				delivered++
 			}
@@ -279,7 +279,7 @@ func TestBrokenFile(t *testing.T) {
 	if _, err := o.Put(noticeOf(0, 0), 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.Drain(t.Context(), func(context.Context, Notice) Answer { return Answer{Status: 200, Accepted: true} }); err != nil {
+	if _, err := o.Drain(t.Context(), nil, func(context.Context, Notice) Answer { return Answer{Status: 200, Accepted: true} }); err != nil {
 		t.Fatal(err)
 	}
 	if n := tallyOf(t, o); n != (Tally{Sent: 1, Broken: 1}) {

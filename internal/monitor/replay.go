@@ -1,9 +1,11 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -17,8 +19,9 @@ type Traffic struct {
 	Model *Model // predicts the rows; nil: the table has the columns of answers itself
 	Whole bool   // all rows are one window, whatever the plan says
 
-	Until time.Time    // windows that end later are not judged yet; those after the last row that have ended are windows without traffic. Zero: the rows say
-	Log   *table.Table // the prediction log that the rows come from, with its columns _outcome, _lost and _sampled; nil: there is none
+	Until time.Time     // windows that end later are not judged yet; those after the last row that have ended are windows without traffic. Zero: the rows say
+	Since []assay.Drift // what was said of the windows before, the newest first: those are not judged again, the table has only rows after them, and signals go on from there. For windows by time
+	Log   *table.Table  // the prediction log that the rows come from, with its columns _outcome, _lost and _sampled; nil: there is none
 }
 
 // A Judged is one window and what was said of it.
@@ -72,8 +75,19 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		keys = append(keys, t.key)
 		out.Untimed -= t.rows
 	}
+	if len(x.Since) > 0 {
+		if !cut.timed || cut.plan.By != ByTime {
+			return nil, assay.Errorf(assay.Internal, "windows of %s cannot be judged from the middle", FormatWindow(cut.plan))
+		}
+		if last := x.Since[0].Window.Number - cut.first; len(keys) == 0 || keys[0] != last {
+			keys = slices.Insert(keys, 0, last) // so that windows without traffic right after it count
+		}
+	}
 	if keys, err = cut.fill(keys, x.Until); err != nil {
 		return nil, err
+	}
+	if len(x.Since) > 0 && len(keys) > 0 {
+		keys = keys[1:]
 	}
 	outcomes, err := outcomesOf(ctx, x.Log, cut)
 	if err != nil {
@@ -89,7 +103,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := make(streaks, len(w.plan.Signals))
+	before := w.streaksAfter(x.Since)
 	for i, k := range keys {
 		in, pred := by(seen, k, inputs), by(answers, k, outputs)
 		j := Judged{}
@@ -123,6 +137,44 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		out.Windows = append(out.Windows, j)
 	}
 	return out, nil
+}
+
+// NewestWindows are the windows of drift evidence that comes newest first, each as it was judged last, the newest window first.
+func NewestWindows(records []assay.Record) ([]assay.Drift, error) {
+	var out []assay.Drift
+	seen := map[int64]bool{}
+	for _, r := range records {
+		d, err := assay.Decode[assay.Drift](r.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[d.Window.Number] {
+			seen[d.Window.Number] = true
+			out = append(out, d)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b assay.Drift) int { return cmp.Compare(b.Window.Number, a.Window.Number) })
+	return out, nil
+}
+
+// streaksAfter are the streaks of all signals after windows, the newest first: one that a window could not judge goes on from the window before.
+func (w *Watch) streaksAfter(windows []assay.Drift) streaks {
+	out := make(streaks, len(w.plan.Signals))
+	type name struct{ scope, kind, column, test string }
+	at := map[name]int{}
+	for i, s := range w.plan.Signals {
+		at[name{s.Scope, s.Kind, s.Column, s.Test}] = i
+	}
+	known := map[int]bool{}
+	for _, d := range windows {
+		for _, x := range d.Signals {
+			i, ok := at[name{x.Scope, x.Kind, x.Column, x.Test}]
+			if ok && !known[i] && x.Verdict != assay.Undetermined {
+				known[i], out[i] = true, x.Streak
+			}
+		}
+	}
+	return out
 }
 
 // outcomes are what became of the rows of a window beside those that were answered.

@@ -185,6 +185,26 @@ func WindowLabel(p assay.WindowPlan, w assay.Window) string {
 	return startLabel(start, length)
 }
 
+// EndOf is when the window ends that an instant is in. It returns false for windows that are not by time alone.
+func EndOf(p assay.WindowPlan, at time.Time) (time.Time, bool) {
+	if p.By != ByTime || p.LengthSeconds <= 0 {
+		return time.Time{}, false
+	}
+	at = at.UTC()
+	if length := p.LengthSeconds; length%monthly == 0 {
+		months := length / monthly
+		k := (int64(at.Year())*12 + int64(at.Month()) - 1) / months
+		return time.Date(0, time.Month(1+(k+1)*months), 1, 0, 0, 0, 0, time.UTC), true
+	}
+	length := time.Duration(p.LengthSeconds) * time.Second
+	since := at.Sub(weekStart)
+	k := since / length
+	if since < 0 && since%length != 0 {
+		k--
+	}
+	return weekStart.Add((k + 1) * length), true
+}
+
 // wholeCutter makes one window of all rows.
 func wholeCutter() *cutter {
 	return &cutter{expr: "0::BIGINT", bound: func(int64) (assay.Instant, assay.Instant, string) { return "", "", "all rows" }}

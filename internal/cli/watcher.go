@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// What a server does for the watch of what it serves, at most. It must not slow predictions.
+const (
+	watcherMemory  = 512 << 20        // of the table engine, which is closed after each look
+	watcherThreads = 1                //
+	watcherRest    = 19               // times as long as a look took nothing is looked at: 5 % of the time
+	alertsAtLeast  = time.Minute      // alerts are brought up to date that often, and at once when something was recorded
+	minLook        = time.Minute      // between two looks at a log whose windows are not by time
+	maxLook        = time.Hour        //
+	windowsBefore  = 64               // judged windows that are read to go on from
+	watchTimeout   = 10 * time.Minute // of one look
+)
+
+// A watcher judges the windows of what a server serves as they end, and keeps the alerts of the project up to date while the server runs.
+type watcher struct {
+	app    *app
+	served func() []string // the versions that answer, NAME:NUMBER
+	say    func(format string, args ...any)
+	due    map[assay.Digest]time.Time // when a model's log is looked at next
+	mark   store.Mark
+	told   time.Time
+	wrong  string // what was said of the last tick: it is not said again
+}
+
+// run works until the context ends.
+func (w *watcher) run(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		wrong := ""
+		if err := w.tick(ctx); err != nil && ctx.Err() == nil {
+			if wrong = err.Error(); wrong != w.wrong {
+				w.say("the watch is not up to date: %v", err)
+			}
+		}
+		w.wrong = wrong
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tick does what is due. Each look has a session of its own, so that it holds nothing while it waits.
+func (w *watcher) tick(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	s, err := w.app.open(ctx, "serve")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var errs []error
+	for _, ref := range w.served() {
+		v, err := s.version(ctx, ref)
+		if err == nil {
+			err = w.look(ctx, s, v)
+		}
+		errs = append(errs, err)
+	}
+	errs = append(errs, w.alerts(ctx, s))
+	return errors.Join(errs...)
+}
+
+// look judges the windows of a version that have ended since it was looked at last, if one may have.
+func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
+	began := s.Now()
+	if began.Before(w.due[v.Model]) {
+		return nil
+	}
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return err
+	}
+	id, p, err := s.monitorOf(ctx, v, m)
+	if assay.CodeOf(err) == assay.NotFound { // nobody asked for it
+		w.due[v.Model] = began.Add(minLook)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next := began.Add(maxLook)
+	grace := time.Duration(p.Windows.GraceSeconds) * time.Second
+	end, timed := monitor.EndOf(p.Windows, began.Add(-grace))
+	if timed {
+		next = end.Add(grace)
+	} else if n := p.Budget.WindowsPerYear; n > 0 {
+		next = began.Add(min(max(time.Duration(float64(365*24*time.Hour)/n/4), minLook), maxLook))
+	}
+	var since []assay.Drift
+	if timed {
+		rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id, Limit: windowsBefore})
+		if err != nil {
+			return err
+		}
+		if since, err = monitor.NewestWindows(rs); err != nil {
+			return err
+		}
+		if len(since) > 0 {
+			if last, err := since[0].Window.End.Time(); err == nil {
+				if over, _ := monitor.EndOf(p.Windows, last); over.After(began.Add(-grace)) {
+					w.due[v.Model] = next
+					return nil // no window has ended since
+				}
+			}
+		}
+	}
+	if s.engine == nil {
+		if s.engine, err = table.Open(ctx, table.Options{MemoryBytes: watcherMemory, Threads: watcherThreads}); err != nil {
+			return err
+		}
+	}
+	x, err := s.runLog(ctx, v, since)
+	now := s.Now()
+	rest := now.Add(watcherRest * now.Sub(began))
+	if rest.After(next) {
+		next = rest
+	}
+	switch {
+	case assay.CodeOf(err) == assay.NotFound: // no log yet
+		w.due[v.Model] = began.Add(minLook)
+		return nil
+	case err != nil: // not at once again
+		w.due[v.Model] = later(rest, began.Add(minLook))
+		return err
+	}
+	w.due[v.Model] = next
+	for _, j := range x.windows {
+		if j.Drift.Verdict != assay.Pass {
+			w.say("%s, window %s: %s", versionName(v), j.Label, j.Drift.Verdict)
+		}
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// alerts brings the alerts up to date when something was recorded, when a message waits, and once a minute, for steps and mutes that fall due.
+func (w *watcher) alerts(ctx context.Context, s *session) error {
+	mark, err := s.st.Changes(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := s.desk(ctx)
+	if err != nil {
+		return err
+	}
+	waiting, _, err := d.outbox.List("queue")
+	if err != nil {
+		return err
+	}
+	if now := s.Now(); mark == w.mark && len(waiting) == 0 && now.Sub(w.told) < alertsAtLeast {
+		return nil
+	}
+	changed, _, err := s.alertTick(ctx)
+	for _, key := range changed {
+		w.say("incident %s changed", key)
+	}
+	if err != nil {
+		return err
+	}
+	w.told = s.Now()
+	w.mark, err = s.st.Changes(ctx)
+	return err
+}
