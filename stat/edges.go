@@ -122,14 +122,19 @@ func NewEdges(s EdgeSummary) (*Edges, error) {
 func RobustScale(quantile func(p float64) float64, std float64) float64 {
 	for _, tail := range []float64{0.25, 0.1, 0.05, 0.01} {
 		if w := quantile(1-tail) - quantile(tail); w > 0 && !math.IsInf(w, 0) {
-			return w / (2 * NormalQuantile(1-tail))
+			if scale := w / (2 * NormalQuantile(1-tail)); scale >= smallestNormal {
+				return scale
+			}
 		}
 	}
-	if std > 0 && !math.IsInf(std, 0) {
+	if std >= smallestNormal && !math.IsInf(std, 0) {
 		return std
 	}
 	return 1
 }
+
+// smallestNormal is the smallest number of full precision: a scale below it would be what rounding left of it.
+const smallestNormal = 0x1p-1022
 
 func robustScale(s []float64) float64 {
 	_, v := meanVariance(s)
