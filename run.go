@@ -94,8 +94,10 @@ type Trial struct {
 
 // Model is the payload of KindModel: a model file and how to call it. The subject is the digest of the file.
 type Model struct {
-	Format   string   `json:"format"` // onnx, predictions
+	Format   string   `json:"format"` // onnx, xgboost, lightgbm, mlflow, predictions
 	Learner  string   `json:"learner"`
+	Flavour  string   `json:"flavour,omitempty"`   // of an MLflow directory, the one that is evaluated: onnx, xgboost, lightgbm, python_function
+	Signed   string   `json:"signature,omitempty"` // of an MLflow directory, what its signature lists: columns, tensors, none
 	Task     Task     `json:"task"`
 	Target   string   `json:"target"`
 	Inputs   []Field  `json:"inputs"`

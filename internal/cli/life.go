@@ -386,6 +386,8 @@ func printComparison(w io.Writer, r assay.Record, c assay.Comparison) {
 func (a *app) registerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "register [MODEL]", Short: "Give a model a version number under the project's name",
+		Long: `Give a model a version number under the project's name. MODEL is what a run left, by its digest; or a file of ONNX (.onnx), XGBoost (.json,
+.ubj) or LightGBM (.txt); or a directory of MLflow; or predictions (.csv, .jsonl, .parquet). Without it, it is the model that was trained last.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("register", func(ctx context.Context, s *session, args []string) error {
 			v, made, err := s.registerStage(ctx, first(args), "")

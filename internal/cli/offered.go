@@ -65,6 +65,15 @@ func (s *session) keepBytes(ctx context.Context, b []byte) (assay.Digest, error)
 	return blob.PutBytes(ctx, s.st.Blobs(), b)
 }
 
+// offerBytes holds bytes that are the content of no file.
+func (s *session) offerBytes(b []byte) assay.Digest {
+	if s.offered == nil {
+		s.offered = &offered{files: map[assay.Digest]string{}}
+	}
+	s.offered.bytes = append(s.offered.bytes, b)
+	return assay.DigestOf(b)
+}
+
 // openFile opens a stored file, or one that was offered.
 func (s *session) openFile(ctx context.Context, f assay.File) (io.ReadCloser, error) {
 	if s.offered != nil {
@@ -77,6 +86,13 @@ func (s *session) openFile(ctx context.Context, f assay.File) (io.ReadCloser, er
 
 // modelBytes reads a model file that is stored or was offered.
 func (s *session) modelBytes(ctx context.Context, f assay.File) ([]byte, error) {
+	if s.offered != nil {
+		for _, b := range s.offered.bytes {
+			if int64(len(b)) == f.Bytes && assay.DigestOf(b) == f.Digest {
+				return b, nil
+			}
+		}
+	}
 	if s.offered == nil || s.offered.files[f.Digest] == "" {
 		return blob.ReadAll(ctx, s.st.Blobs(), f.Digest, maxModelBytes)
 	}

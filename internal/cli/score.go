@@ -14,6 +14,7 @@ import (
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/eval"
+	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
@@ -26,6 +27,16 @@ func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predicto
 	if err != nil {
 		return nil, err
 	}
+	if m.File.Name == mlmodel.ArchiveName {
+		dir, err := mlmodel.Open(b)
+		if err != nil {
+			return nil, err
+		}
+		if dir.Native == nil {
+			return nil, assay.Errorf(assay.Unimplemented, "the model is a python_function alone, which is not evaluated here").Try("save it with one of the flavours onnx, xgboost, lightgbm, or give its predictions as .csv or .parquet")
+		}
+		b = dir.Files[dir.Native.File]
+	}
 	return learn.Open(b, learn.Limits{})
 }
 
@@ -35,11 +46,33 @@ func (s *session) predictions(ctx context.Context, m assay.Model, x assay.Frame)
 	if err != nil {
 		return learn.Prediction{}, err
 	}
+	if m.Format == "mlflow" && len(m.Inputs) > 0 { // the signature's columns in its order are the matrix
+		if x, err = signed(x, m.Inputs); err != nil {
+			return learn.Prediction{}, err
+		}
+	}
 	out, err := p.PredictParallel(ctx, x, s.workers())
 	if err == nil && p.Format() != learn.FormatONNX && len(out.Classes) == len(m.Classes) {
 		out.Classes = m.Classes
 	}
 	return out, err
+}
+
+// signed are the columns of a table that a signature lists, in its order.
+func signed(x assay.Frame, fields []assay.Field) (assay.Frame, error) {
+	var out assay.Frame
+	var lacks []string
+	for _, f := range fields {
+		if c := x.Column(f.Name); c != nil {
+			out = append(out, *c)
+		} else {
+			lacks = append(lacks, fmt.Sprintf("%q", f.Name))
+		}
+	}
+	if len(lacks) > 0 {
+		return nil, assay.Errorf(assay.Rejected, "the data lacks %s, which the model's signature lists", some(lacks)).Try("assay schema show")
+	}
+	return out, nil
 }
 
 // answers are a model's scores for the rows of a part: what its file computes, or what its predictions file says. They are held

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/mlflow"
+	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
@@ -44,7 +45,7 @@ func (s *session) servedFields(ctx context.Context, m assay.Model) ([]assay.Fiel
 			out = append(out, assay.Field{Name: f.Name, Type: t})
 		}
 	}
-	if len(out) == 0 || len(out) < len(m.Inputs) {
+	if len(out) == 0 || len(out) < len(m.Inputs) && m.Signed != "columns" { // what a signature lists and the data lacks is told when they are held together
 		out = nil
 		for _, name := range s.p.features(snap.Fields) {
 			out = append(out, assay.Field{Name: name, Type: types[name]})
@@ -70,7 +71,33 @@ func (s *session) contracts(ctx context.Context, m assay.Model) (in, out *schema
 	if err != nil {
 		return nil, nil, "", err
 	}
+	if m.Format == "mlflow" {
+		if err := s.narrow(ctx, m, in); err != nil {
+			return nil, nil, "", err
+		}
+	}
 	return in, predictionSchema(m), label, nil
+}
+
+// narrow adds to the input schema what the signature of an MLflow model says, or tells that it has none.
+func (s *session) narrow(ctx context.Context, m assay.Model, in *schema.Schema) error {
+	b, err := s.modelBytes(ctx, m.File)
+	if err != nil {
+		return err
+	}
+	dir, err := mlmodel.Open(b)
+	if err != nil {
+		return err
+	}
+	if dir.Signature == nil {
+		s.say("The model has no signature: requests are held against the schema of the project's data alone.")
+		return nil
+	}
+	if err := dir.Signature.Narrow(in); err != nil {
+		return err
+	}
+	_, err = in.Compile()
+	return err
 }
 
 // contract stores a schema and says how it is bound.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/dataset"
+	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/run"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
@@ -200,18 +201,36 @@ func importedName(path string) (string, error) {
 	return "predictions" + ext, nil
 }
 
-// importFile makes a model of a file that was made elsewhere: a model of ONNX, XGBoost or LightGBM, or predictions with the key. Nothing is known of the run
-// that made it, and its evidence says so, so that the gate does not take it for a logged experiment.
+// offerModel holds what is to be imported: a file, or the archive of an MLflow directory, under the name of the output of a run.
+func (s *session) offerModel(path string) (d assay.Digest, bytes int64, name string, err error) {
+	if isMLflow(path) {
+		b, err := mlmodel.Pack(path)
+		if err != nil {
+			return "", 0, "", err
+		}
+		return s.offerBytes(b), int64(len(b)), mlmodel.ArchiveName, nil
+	}
+	if name, err = importedName(path); err != nil {
+		return "", 0, "", err
+	}
+	d, bytes, err = s.offer(path)
+	return d, bytes, name, err
+}
+
+// isMLflow reports whether a path is a directory of MLflow.
+func isMLflow(path string) bool {
+	st, err := os.Stat(filepath.Join(path, mlmodel.FileName))
+	return err == nil && st.Mode().IsRegular()
+}
+
+// importFile makes a model of a file that was made elsewhere: a model of ONNX, XGBoost or LightGBM, a directory of MLflow,
+// or predictions with the key. Nothing is known of the run that made it, and its evidence says so, so that the gate does not take it for a logged experiment.
 func (s *session) importFile(ctx context.Context, path string) (assay.Record, assay.Model, error) {
 	splitRec, _, err := s.splitEvidence(ctx)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
-	d, n, err := s.offer(path)
-	if err != nil {
-		return assay.Record{}, assay.Model{}, err
-	}
-	name, err := importedName(path)
+	d, n, name, err := s.offerModel(path)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
@@ -272,5 +291,5 @@ func (s *session) importable(ref string) bool {
 	base := filepath.Base(ref)
 	known := slices.ContainsFunc([]string{".onnx", ".ubj", ".txt", ".parquet", ".csv", ".csv.gz", ".jsonl", ".json"}, func(ext string) bool { return strings.HasSuffix(base, ext) })
 	st, err := os.Stat(s.path(ref))
-	return known && err == nil && st.Mode().IsRegular()
+	return known && err == nil && st.Mode().IsRegular() || isMLflow(s.path(ref))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
+	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/learn"
 	"github.com/assay-ml/assay/metric"
@@ -187,11 +188,29 @@ func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error
 // describeModel opens a model file and fills in what it says of itself. A file of XGBoost or LightGBM knows its classes by number alone:
 // they are the target's in their order, as the libraries' label encoding has them.
 func describeModel(m *assay.Model, b []byte) error {
+	var dir *mlmodel.Model
+	if m.File.Name == mlmodel.ArchiveName {
+		var err error
+		if dir, err = mlmodel.Open(b); err != nil {
+			return err
+		}
+		m.Format, m.Flavour, m.Signed = "mlflow", "python_function", dir.Signature.Kind()
+		if len(m.Inputs) == 0 && dir.Signature != nil {
+			m.Inputs = dir.Signature.Fields()
+		}
+		if dir.Native == nil {
+			return nil
+		}
+		m.Flavour = dir.Native.Flavour
+		b = dir.Files[dir.Native.File]
+	}
 	p, err := learn.Open(b, learn.Limits{})
 	if err != nil {
 		return err
 	}
-	m.Format = string(p.Format())
+	if dir == nil {
+		m.Format = string(p.Format())
+	}
 	classes := p.Classes()
 	switch {
 	case len(m.Classes) == 0:
@@ -220,10 +239,11 @@ func describeModel(m *assay.Model, b []byte) error {
 	return nil
 }
 
-// modelFiles are the names of a model file that a run may leave: ONNX, XGBoost's JSON and UBJSON, LightGBM's text.
-var modelFiles = []string{modelFile, "model.json", "model.ubj", "model.txt"}
+// modelFiles are the names of a model file that a run may leave: ONNX, XGBoost's JSON and UBJSON, LightGBM's text, the archive of an
+// MLflow directory.
+var modelFiles = []string{modelFile, "model.json", "model.ubj", "model.txt", mlmodel.ArchiveName}
 
-// IsModel reports whether a file of that name holds a model that Assay evaluates itself.
+// IsModel reports whether a file of that name holds a model that can be evaluated.
 func IsModel(name string) bool { return slices.Contains(modelFiles, name) }
 
 // modelOutput finds the file that is the model.

@@ -15,6 +15,7 @@ type native struct {
 	model   *learn.Predictor
 	ports   []nativePort
 	classes []string
+	number  bool // labels are the numbers of the classes, not their names
 	label   int // output ports; -1 without one
 	proba   int
 	value   int
@@ -32,6 +33,7 @@ type nativePort struct {
 // of the version, in the order of its probabilities. Errors are Invalid and name every input that no field fits.
 func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine, error) {
 	n := &native{model: m, classes: classes, label: -1, proba: -1, value: -1}
+	n.number = m.Format() != learn.FormatONNX && len(m.Classes()) == len(classes)
 	at := map[string]int{}
 	for i, f := range fields {
 		at[f.Name] = i
@@ -147,6 +149,10 @@ func (n *native) labels(t *learn.Tensor, out *Output) error {
 	}
 	var digits [20]byte
 	for _, v := range t.Ints {
+		if n.number {
+			out.Labels = append(out.Labels, int32(max(-1, min(v, int64(len(n.classes)))))) // beyond them is refused, too
+			continue
+		}
 		name := strconv.AppendInt(digits[:0], v, 10)
 		label := int32(-1)
 		for i := range n.classes {
