@@ -33,6 +33,7 @@ type CrossValidated struct {
 	Tests       int          // test rows of a fold, rounded mean
 	Predictions []Prediction // of each fold's test rows
 	Rows        []stat.Fold
+	task        assay.Task
 }
 
 // Score returns the score of the metric of that name.
@@ -73,7 +74,7 @@ func CrossValidate(ctx context.Context, spec Spec, data Data, o CrossValidation)
 	if err != nil {
 		return CrossValidated{}, err
 	}
-	out := CrossValidated{Rows: folds}
+	out := CrossValidated{Rows: folds, task: spec.Task}
 	for _, d := range defs {
 		out.Scores = append(out.Scores, CrossScore{Metric: d})
 	}
@@ -98,7 +99,7 @@ func CrossValidate(ctx context.Context, spec Spec, data Data, o CrossValidation)
 }
 
 // Difference estimates by how much a is better than b on a metric, fold by fold; both must come from the same folds. Positive is
-// better, whatever the metric's direction.
+// better, whatever the metric's direction. The interval reaches no further than the range of the metric is wide.
 func (c CrossValidated) Difference(other CrossValidated, name string, level float64) (assay.Estimate, stat.Test, error) {
 	a, okA := c.Score(name)
 	b, okB := other.Score(name)
@@ -115,7 +116,7 @@ func (c CrossValidated) Difference(other CrossValidated, name string, level floa
 		}
 	}
 	e, test := stat.NadeauBengio(d, c.Trains, c.Tests, level)
-	return e, test, nil
+	return a.Metric.CutDifference(c.task, e), test, nil
 }
 
 func (o CrossValidation) folds(spec Spec, data Data) ([]stat.Fold, error) {

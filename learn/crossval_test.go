@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/metric"
 	"github.com/assay-ml/assay/stat"
 )
 
@@ -94,5 +95,20 @@ func TestCrossValidateRegression(t *testing.T) {
 	}
 	if e := c.Scores[0].Estimate; math.IsNaN(e.Value) || !e.HasInterval() {
 		t.Errorf("%v", e)
+	}
+}
+
+// Two folds of few rows: Student's interval of a difference in AUC would reach beyond 1, which no difference does.
+func TestCrossValidatedDifferenceEndsWhereTheMetricDoes(t *testing.T) {
+	d, err := metric.Find("roc_auc_score")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(folds ...float64) CrossValidated {
+		return CrossValidated{Scores: []CrossScore{{Metric: d, Folds: folds}}, Trains: 20, Tests: 20, task: assay.Binary}
+	}
+	e, _, err := of(0.9, 0.5).Difference(of(0.4, 0.6), "roc_auc_score", 0.95)
+	if err != nil || e.Lo != -1 || e.Hi != 1 {
+		t.Errorf("difference %v [%v, %v], %v", e.Value, e.Lo, e.Hi, err)
 	}
 }

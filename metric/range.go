@@ -44,3 +44,11 @@ func (d Definition) Cut(task assay.Task, e assay.Estimate) assay.Estimate {
 	}
 	return e
 }
+
+// CutDifference returns the interval of a difference of two values of the metric, cut at what the width of its range allows.
+func (d Definition) CutDifference(task assay.Task, e assay.Estimate) assay.Estimate {
+	least, greatest := d.Range(task)
+	width := greatest - least
+	e.Lo, e.Hi = max(e.Lo, -width), min(e.Hi, width) // NaN stays
+	return e
+}

@@ -51,3 +51,33 @@ func TestCut(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 }
+
+func TestCutDifference(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		task     assay.Task
+		lo, hi   float64
+		wantLo   float64
+		wantHigh float64
+	}{
+		{"roc_auc_score", assay.Binary, -1.4, 1.2, -1, 1},
+		{"roc_auc_score", assay.Binary, -0.4, 0.2, -0.4, 0.2},
+		{"matthews_corrcoef", assay.Binary, -3, 2.5, -2, 2},
+		{"brier_score_loss", assay.Multiclass, -3, 3, -2, 2},
+		{"log_loss", assay.Binary, -30, 40, -30, 40},
+		{"r2_score", assay.Regression, -30, 40, -30, 40},
+	} {
+		d, err := Find(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.CutDifference(c.task, assay.Estimate{Lo: c.lo, Hi: c.hi})
+		if got.Lo != c.wantLo || got.Hi != c.wantHigh {
+			t.Errorf("%s: [%v, %v]; want [%v, %v]", c.name, got.Lo, got.Hi, c.wantLo, c.wantHigh)
+		}
+	}
+	d, _ := Find("accuracy_score")
+	if got := d.CutDifference(assay.Binary, assay.Estimate{Lo: math.NaN(), Hi: math.NaN()}); !math.IsNaN(got.Lo) || !math.IsNaN(got.Hi) {
+		t.Errorf("what has no interval became [%v, %v]", got.Lo, got.Hi)
+	}
+}

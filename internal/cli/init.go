@@ -159,6 +159,7 @@ type guess struct {
 	Key                string
 	Exclude, Category  []string
 	Notes              []string
+	Times              []string // columns that say when, named beside data.time
 }
 
 // look decides task, key and the columns to leave out.
@@ -187,7 +188,9 @@ func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, 
 				if err := g.task(ctx, t, f, seen[i].distinct); err != nil {
 					return nil, err
 				}
-			} else if !g.drops(f, n, seen[i]) {
+			} else if texty, err := g.dates(ctx, t, f, seen[i]); err != nil {
+				return nil, err
+			} else if !texty && !g.drops(f, n, seen[i]) {
 				left++
 			}
 		}
@@ -204,7 +207,8 @@ const looksAtOnce = 128
 // A glance is what one column shows.
 type glance struct {
 	distinct, present int64
-	sequence          bool // whole numbers without a gap
+	sequence          bool   // whole numbers without a gap
+	least             string // of text, the first in order
 }
 
 // lookAt counts the values of some columns in one scan.
@@ -222,8 +226,12 @@ func lookAt(ctx context.Context, t *table.Table, fields []assay.Field) ([]glance
 		if f.Type == assay.TypeInteger {
 			width = fmt.Sprintf("max(%s)::DOUBLE - min(%s)::DOUBLE", q, q)
 		}
-		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s", q, q, width))
-		dest = append(dest, &out[i].distinct, &out[i].present, &span[i])
+		least := "''"
+		if f.Type == assay.TypeString {
+			least = fmt.Sprintf("coalesce(min(%s), '')", q)
+		}
+		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s, %s", q, q, width, least))
+		dest = append(dest, &out[i].distinct, &out[i].present, &span[i], &out[i].least)
 	}
 	rows, err := t.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+t.From(fieldNames(fields)...))
 	if err != nil {
@@ -251,12 +259,51 @@ func lookAtMany(ctx context.Context, t *table.Table) ([]glance, error) {
 	return out, t.Examine(ctx, nil, table.ExamineOptions{SummaryOptions: table.SummaryOptions{Top: -1, Bins: 1, Quantiles: []float64{}}, Each: func(e *table.Examined) error {
 		g := &out[at[e.Name]]
 		g.distinct, g.present = e.Distinct, e.Rows-e.Nulls
+		if len(e.Texts) > 0 {
+			g.least = e.Texts[0]
+		}
 		if e.NaNs > 0 {
 			g.distinct++ // the engine counts NaN as a value
 		}
 		g.sequence = e.Type == assay.TypeInteger && e.Numbers.Count > 0 && float64(e.Numbers.Max-e.Numbers.Min) == float64(g.distinct-1)
 		return nil
 	}})
+}
+
+// dates notes a column that says when its rows happened, and reports whether it is left out: dates that are read as text have no order.
+func (g *guess) dates(ctx context.Context, t *table.Table, f assay.Field, c glance) (texty bool, err error) {
+	switch {
+	case f.Type == assay.TypeDate || f.Type == assay.TypeTimestamp:
+		g.Times = append(g.Times, f.Name)
+		return false, nil
+	case f.Type != assay.TypeString || c.distinct < 2 || !dataset.IsDateText(c.least):
+		return false, nil
+	}
+	q := table.Ident(f.Name)
+	part := func(i int) string {
+		return fmt.Sprintf("coalesce(max(TRY_CAST(regexp_extract(%s, %s, %d) AS INTEGER)), 0)", q, table.Literal(dataset.DatePattern), i)
+	}
+	rows, err := t.Query(ctx, fmt.Sprintf("SELECT %s, %s FROM %s HAVING coalesce(bool_and(regexp_full_match(%s, %s)), false)",
+		part(1), part(2), t.From(f.Name), q, table.Literal(dataset.DatePattern)))
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	var first, second int
+	if !rows.Next() {
+		return false, rows.Err()
+	}
+	if err := rows.Scan(&first, &second); err != nil {
+		return false, err
+	}
+	order := dataset.DateOrder(first, second)
+	if order == "" {
+		return false, rows.Err()
+	}
+	g.Times = append(g.Times, f.Name)
+	g.Exclude = append(g.Exclude, f.Name)
+	g.Notes = append(g.Notes, fmt.Sprintf("%s holds dates written %s, which are read as text, and is left out; written as 2022-05-08 it can be data.time", f.Name, order))
+	return true, rows.Err()
 }
 
 // drops decides whether a column is no feature, and says why.
@@ -337,7 +384,12 @@ func (g *guess) yaml() string {
 	} else {
 		fmt.Fprintf(&b, "  # key: ID                 # what identifies a row; without it, its content\n")
 	}
-	fmt.Fprintf(&b, "  # entity: PERSON          # what may not straddle the split: a person, a session, a patient\n  # time: DATE              # when a row happened; then split.by: time\n")
+	fmt.Fprintf(&b, "  # entity: PERSON          # what may not straddle the split: a person, a session, a patient\n")
+	when := "DATE              # when a row happened; then split.by: time"
+	if len(g.Times) > 0 {
+		when = q(g.Times[0]) + "  # it seems to say when a row happened; then split.by: time"
+	}
+	fmt.Fprintf(&b, "  # time: %s\n", when)
 	fmt.Fprintf(&b, "  target: {column: %s, task: %s", q(g.Target), g.Task)
 	if g.Positive != "" {
 		fmt.Fprintf(&b, ", positive: %s", q(g.Positive))

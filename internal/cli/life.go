@@ -201,7 +201,7 @@ func (s *session) printTrained(ctx context.Context, r assay.Record, m assay.Mode
 		return err
 	}
 	return s.print("assay.model/1", map[string]any{"evidence": r.ID, "model": r.Subject, "run": m.Run, "metrics": run.Metrics, "learner": m.Learner}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: model %s, %d bytes of ONNX, run %s\n", m.Learner, r.Subject.Short(), m.File.Bytes, m.Run.Short())
+		fmt.Fprintf(w, "%s: model %s, %s bytes of ONNX, run %s\n", m.Learner, r.Subject.Short(), assay.FormatCount(m.File.Bytes), m.Run.Short())
 		for _, name := range s.p.Evaluate.Metrics {
 			fmt.Fprintf(w, "  %s on validation: %s\n", name, assay.FormatNumber(float64(run.Metrics["validation."+name]), 0.001))
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/eval"
 	"github.com/assay-ml/assay/internal/manifest"
 )
 
@@ -576,6 +577,11 @@ func (p *Project) check() error {
 	if b := p.Evaluate.Business; b != nil {
 		if b.Name == "" || b.Expr == "" {
 			bad.Add("evaluate.business needs name and expr")
+		} else if t := p.Data.Target.Task; t != "" {
+			business := eval.Business{Name: b.Name, Expr: b.Expr}
+			if err := business.Compiles(t); err != nil {
+				bad.Add("evaluate.business: %s", err)
+			}
 		}
 		if b.Direction != "lower" && b.Direction != "higher" {
 			bad.Add("evaluate.business.direction %q is none of lower, higher", b.Direction)

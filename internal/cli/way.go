@@ -367,6 +367,7 @@ type stageAnswer struct {
 	Why      string         `json:"why"`                 // it ran; empty when it was up to date or waits
 	Evidence []assay.Digest `json:"evidence"`            // that it left, now or before
 	No       string         `json:"no,omitempty"`        // what is wrong, when its answer is no
+	Try      string         `json:"try,omitempty"`       // what to do about it
 	WaitsFor string         `json:"waits_for,omitempty"` // the stage that keeps it from running
 }
 
@@ -380,10 +381,10 @@ func (m *maker) make(ctx context.Context, to string) error {
 	}
 	var done []stageAnswer
 	by := map[string]stageAnswer{}
-	var noes []string
+	var noes, tries []string
 	tell := func(w io.Writer) {
-		for _, no := range noes {
-			fmt.Fprintf(w, "%s %s\n", assay.Fail.Glyph(), no)
+		for i, no := range noes {
+			fmt.Fprintf(w, "%s %s\nTry: %s\n", assay.Fail.Glyph(), no, tries[i])
 		}
 	}
 	for _, st := range stages() {
@@ -393,7 +394,7 @@ func (m *maker) make(ctx context.Context, to string) error {
 			return err
 		}
 		if answer.No != "" {
-			noes = append(noes, st.name+": "+answer.No)
+			noes, tries = append(noes, st.name+": "+answer.No), append(tries, answer.Try)
 		}
 		done, by[st.name] = append(done, answer), answer
 		if st.name == to {
@@ -408,6 +409,23 @@ func (m *maker) make(ctx context.Context, to string) error {
 		return errAnswerNo
 	}
 	return nil
+}
+
+// afterNo is what to do when the answer of a stage is no.
+func afterNo(name string) string {
+	switch name {
+	case "check":
+		return "assay check --quarantine failed.csv, for the rows and their reasons; mend the data, or schema.json where it asks too much, then assay make"
+	case "split":
+		return "mend the data, or data.key, data.entity, data.exclude and split in assay.yaml, then assay make"
+	case "eval":
+		return "assay search, or change train in assay.yaml, then assay make"
+	case "final":
+		return "change train in assay.yaml, then assay make; each further read of the sealed labels costs level"
+	case "compare":
+		return "keep what is in production: assay registry list; or change train in assay.yaml, then assay make"
+	}
+	return "assay make " + name + " --help"
 }
 
 // bring brings one stage up to date, or says which of those before it keeps it waiting.
@@ -438,6 +456,9 @@ func (m *maker) bring(ctx context.Context, st stage, before map[string]stageAnsw
 		return answer, err
 	}
 	answer.Evidence, answer.No = append(answer.Evidence, out...), no
+	if no != "" {
+		answer.Try = afterNo(st.name)
+	}
 	for name, d := range in {
 		if d == absent { // the stage made it
 			now, err := st.inputs(ctx, m)

@@ -16,14 +16,14 @@ func (d *Division) leakage(c splitColumns, s scanned) []assay.Leakage {
 		n, _ := across(c.keys, d.Part)
 		out = append(out, assay.Leakage{
 			Check: "key", Columns: d.options.Key, Observed: assay.Number(n), Expected: 0, Verdict: none(n),
-			Message: fmt.Sprintf("%d test rows share their key with a row outside the test set", n),
+			Message: plural(n, "test row shares its key", "test rows share their key") + " with a row outside the test set",
 		})
 	}
 	if c.entity != nil {
 		n, _ := across(c.entity, d.Part)
 		l := assay.Leakage{
 			Check: "entity", Columns: []string{d.options.Entity}, Observed: assay.Number(n), Expected: 0, Verdict: none(n),
-			Message: fmt.Sprintf("%d test rows share their %s with a row outside the test set", n, d.options.Entity),
+			Message: fmt.Sprintf("%s with a row outside the test set", plural(n, "test row shares its "+d.options.Entity, "test rows share their "+d.options.Entity)),
 		}
 		if n > 0 {
 			l.Message += "; split by group or stratified_group"
@@ -66,7 +66,7 @@ func timeFinding(o SplitOptions, times []float64, parts []uint8) assay.Leakage {
 		}
 	}
 	l.Observed = assay.Number(late)
-	l.Message = fmt.Sprintf("%d rows outside the test set are not earlier than its first row", late)
+	l.Message = plural(late, "row outside the test set is", "rows outside the test set are") + " not earlier than its first row"
 	switch {
 	case late > 0 && o.By == "time":
 		l.Verdict = assay.Fail

@@ -197,6 +197,7 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 	}
 	for i, e := range p.columns {
 		present := float64(e.Rows - missing(e))
+		order := dateOrder(e)
 		switch p.kind[i] {
 		case KindEmpty:
 			if rows > 0 {
@@ -209,7 +210,7 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 			}
 			continue
 		case KindIdentifier:
-			if !slices.Contains(p.options.Key, e.Name) { // a key is one on purpose
+			if !slices.Contains(p.options.Key, e.Name) && order == "" { // a key is one on purpose
 				note("identifier", e.Name, 0.5)
 			}
 		case KindCode:
@@ -217,7 +218,7 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 				note("codes", e.Name, 0.3)
 			}
 		case KindText:
-			if 2*e.Distinct > int64(present) && e.Distinct > CategoryValues {
+			if 2*e.Distinct > int64(present) && e.Distinct > CategoryValues && order == "" {
 				note("high_cardinality", e.Name, 0.3)
 			}
 		}
@@ -231,6 +232,10 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 			if s := math.Abs(float64(n.Skewness)); s > 20 && p.kind[i] == KindQuantity {
 				note("skewed", e.Name, 0.2)
 			}
+		}
+		if order != "" && i != p.target {
+			note("dates_as_text", e.Name, 0.4)
+			by["order of dates"] = append(by["order of dates"], fmt.Sprintf("%s (%s)", e.Name, order))
 		}
 		if c := e.Characters; c != nil {
 			if c.Padded > 0 {
@@ -278,6 +283,9 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 	}
 	if has("case_variants") {
 		add("case_variants", by["case_variants"], effect["case_variants"], "unify them: each spelling is another category", "%s: values that differ only in case or in spaces around them", names("case_variants"))
+	}
+	if has("dates_as_text") {
+		add("dates_as_text", by["dates_as_text"], effect["dates_as_text"], "write them as 2022-05-08: read as dates they have an order, and one of them can be data.time", "%s: dates that are read as text, for they are not written as ISO 8601 has it", names("order of dates"))
 	}
 	if ds := p.report.Disguised; len(ds) > 0 {
 		var cols, what []string

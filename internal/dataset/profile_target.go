@@ -35,7 +35,7 @@ func (p *profiler) describeTarget() {
 	}
 	if e.Ranked || e.Codes.Len() == 0 || len(e.Counts) > 10*MaxClasses {
 		t.Task = assay.Regression
-		p.report.Limits = append(p.report.Limits, fmt.Sprintf("the target has %d distinct values: it is not looked at as classes", e.Distinct))
+		p.report.Limits = append(p.report.Limits, fmt.Sprintf("the target has %s distinct values: it is not looked at as classes", grouped(e.Distinct)))
 		return
 	}
 	n, k := float64(e.Rows-missing(e)), float64(len(e.Counts))
@@ -58,7 +58,7 @@ func (p *profiler) describeTarget() {
 			"train.class_weight: balanced gives each class the same total weight; the weights are in the table. It shifts probabilities: calibrate, or choose the threshold on validation rows")
 	}
 	if least < 50 {
-		t.Consequences = append(t.Consequences, fmt.Sprintf("the rarest class has %d rows: intervals of anything about it will be wide", least))
+		t.Consequences = append(t.Consequences, fmt.Sprintf("the rarest class has %s rows: intervals of anything about it will be wide", grouped(least)))
 	}
 }
 

@@ -123,7 +123,7 @@ func targetFindings(c splitColumns, sc scanned) []assay.Leakage {
 		}
 		if s.chanced() {
 			l.Verdict = assay.Undetermined
-			l.Message = fmt.Sprintf("%s alone %s %.4f, which may be chance among %d rows", r.name, what, r.power, len(s.rows))
+			l.Message = fmt.Sprintf("%s alone %s %.4f, which may be chance among %s rows", r.name, what, r.power, grouped(int64(len(s.rows))))
 		}
 		found = append(found, l)
 	}

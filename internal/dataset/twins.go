@@ -101,17 +101,17 @@ func (t *twins) finding(parts []uint8) assay.Leakage {
 		l.Expected, l.Verdict = 0, assay.Pass
 		l.Message = fmt.Sprintf("%s (%s) another; all are on the side of their twin", plural(t.repeats, "row repeats", "rows repeat"), percent(t.repeats, len(t.row)))
 		if t.moved > 0 {
-			l.Message += fmt.Sprintf(", %d moved there", t.moved)
+			l.Message += fmt.Sprintf(", %s moved there", grouped(int64(t.moved)))
 		}
 	case t.distinctive:
 		l.Expected, l.Verdict = 0, assay.Fail
 		l.Message = fmt.Sprintf("%s a row outside the test set, and rows are distinctive: they are copies", plural(observed, "test row repeats", "test rows repeat"))
 	case float64(observed) <= expected+4*math.Sqrt(expected+1):
 		l.Verdict = assay.Pass
-		l.Message = fmt.Sprintf("%s of the rows repeat another by nature; %d test rows have a twin outside, chance gives %.0f", percent(t.repeats, len(t.row)), observed, expected)
+		l.Message = fmt.Sprintf("%s of the rows repeat another by nature; %s a twin outside, chance gives %s", percent(t.repeats, len(t.row)), plural(observed, "test row has", "test rows have"), grouped(int64(math.Round(expected))))
 	default:
 		l.Verdict = assay.Fail
-		l.Message = fmt.Sprintf("%d test rows have a twin outside the test set, far more than the %.0f that chance gives", observed, expected)
+		l.Message = fmt.Sprintf("%s a twin outside the test set, far more than the %s that chance gives", plural(observed, "test row has", "test rows have"), grouped(int64(math.Round(expected))))
 	}
 	return l
 }
@@ -264,7 +264,7 @@ func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return grouped(int64(n)) + " " + many
 }
 
 func percent(n, of int) string { return fmt.Sprintf("%.2g %%", 100*float64(n)/float64(of)) }

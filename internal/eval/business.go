@@ -41,6 +41,12 @@ func businessVariables(task assay.Task) ([]string, *cel.Type) {
 	return nil, nil
 }
 
+// Compiles reports what keeps the expression from being evaluated for a task, before there are any rows.
+func (b *Business) Compiles(task assay.Task) error {
+	_, err := b.compile(task)
+	return err
+}
+
 // compile checks the expression and returns its value for given variables.
 func (b *Business) compile(task assay.Task) (func(vars map[string]any) (float64, error), error) {
 	names, typ := businessVariables(task)
