@@ -340,6 +340,12 @@ func (t *tensor) element(c *serve.Call, r *schema.Reader, at int) error {
 		return nil
 	}
 	row, f := at/len(t.fields), t.fields[at%len(t.fields)]
+	if t.typ == typeFP64 || t.typ == typeFP32 {
+		if x, ok := r.Simple(); ok { // within the range of both
+			c.Rows.SetFloat(row, f, x)
+			return nil
+		}
+	}
 	kind := r.Kind()
 	switch {
 	case kind == schema.JSONNull:

@@ -95,15 +95,19 @@ func (b *Batch) Object(r *Reader, out []RowViolation) ([]RowViolation, bool) {
 	}
 	next := 0
 	for more := r.Enter(); more; more = r.More() {
+		// Fields mostly come in the order of the schema, and their names as a program writes them.
+		if next < len(b.v.fields) && !b.seen[row*len(b.v.fields)+next] && r.t.space() == '"' && r.t.key(b.v.fields[next].quoted) {
+			if !b.JSON(r, row, next) {
+				return out, false
+			}
+			next++
+			continue
+		}
 		key, ok := r.Key()
 		if !ok {
 			return out, false
 		}
-		// Fields mostly come in the order of the schema, which saves hashing their names.
-		at, known := next, next < len(b.v.fields) && b.v.fields[next].name == string(key)
-		if !known {
-			at, known = b.v.index[string(key)]
-		}
+		at, known := b.v.index[string(key)]
 		switch {
 		case !known:
 			out = b.unknown(row, key, out)

@@ -59,7 +59,9 @@ type Validator struct {
 type field struct {
 	column     *Column
 	name       string
+	quoted     string // the name as JSON has it
 	kind       assay.Type
+	number     bool // kind is TypeNumber
 	optional   bool
 	lo, hi     cell
 	text       map[string]struct{}
@@ -125,7 +127,7 @@ func (c *constraint) severity() Severity {
 }
 
 func compileField(c *Column) field {
-	f := field{column: c, name: c.Name, kind: c.Type, optional: c.Optional, violations: map[string]FieldViolation{}}
+	f := field{column: c, name: c.Name, quoted: string(AppendJSONString(nil, []byte(c.Name))), kind: c.Type, number: c.Type == assay.TypeNumber, optional: c.Optional, violations: map[string]FieldViolation{}}
 	if c.Range != nil && c.Range.Min != nil {
 		f.lo = c.Range.Min.cell(c.Type)
 	}
@@ -176,8 +178,15 @@ func (v *Validator) Payload(b []byte) ([]FieldViolation, error) {
 
 // decode reads one value as the field's type; a value of another type becomes cellWrong.
 func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
+	b := t.space()
+	if f.number {
+		if x, ok := t.float(); ok {
+			c.kind, c.f = cellFloat, x
+			return true
+		}
+	}
 	c.kind = cellWrong
-	switch b := t.space(); b {
+	switch b {
 	case 'n':
 		c.kind = cellNull
 		return t.word("null")

@@ -124,6 +124,13 @@ func (r *Reader) Number() ([]byte, bool) {
 	return s, ok
 }
 
+// Simple reads the next value if it is a number of few digits without an exponent, which float64 holds as it stands; otherwise nothing is
+// read.
+func (r *Reader) Simple() (x float64, ok bool) {
+	r.t.space()
+	return r.t.float()
+}
+
 // Int reads a number without a fraction that fits 64 bits.
 func (r *Reader) Int() (int64, bool) {
 	s, ok := r.Number()

@@ -184,6 +184,58 @@ func (t *tokenizer) num() (text []byte, whole, ok bool) {
 	return text, whole, true
 }
 
+// powersOfTen are those that float64 holds exactly.
+var powersOfTen = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
+// float reads the number that the next byte begins, where that is simple: its digits are an integer that float64 holds exactly, and so is
+// the power of ten that divides it, so that one division rounds as it should. ok is false, and nothing is read, for any other text.
+func (t *tokenizer) float() (x float64, ok bool) {
+	b, i := t.b, t.i
+	neg := i < len(b) && b[i] == '-'
+	if neg {
+		i++
+	}
+	start, m := i, uint64(0)
+	for i < len(b) && b[i]-'0' <= 9 {
+		m = m*10 + uint64(b[i]-'0')
+		i++
+	}
+	digits, places := i-start, 0
+	if digits == 0 || digits > 1 && b[start] == '0' {
+		return 0, false
+	}
+	if i < len(b) && b[i] == '.' {
+		i++
+		point := i
+		for i < len(b) && b[i]-'0' <= 9 {
+			m = m*10 + uint64(b[i]-'0')
+			i++
+		}
+		if places = i - point; places == 0 {
+			return 0, false
+		}
+	}
+	if digits+places > 18 || m > maxSafe || i < len(b) && b[i]|0x20 == 'e' {
+		return 0, false
+	}
+	t.i = i
+	x = float64(m) / powersOfTen[places]
+	if neg {
+		x = -x
+	}
+	return x, true
+}
+
+// key skips the given quoted text and the colon after it, where these come next without anything between them.
+func (t *tokenizer) key(quoted string) bool {
+	end := t.i + len(quoted)
+	if end >= len(t.b) || t.b[end] != ':' || string(t.b[t.i:end]) != quoted {
+		return false
+	}
+	t.i = end + 1
+	return true
+}
+
 // numberLen returns the length of the JSON number at the beginning of b, 0 when there is none.
 func numberLen(b []byte) (n int, whole bool) {
 	run := func(i int) int {
@@ -280,6 +332,9 @@ func (t *tokenizer) skip(depth int) bool {
 		if t.nan {
 			return t.word("NaN")
 		}
+	}
+	if _, ok := t.float(); ok {
+		return true
 	}
 	_, _, ok := t.num()
 	return ok

@@ -321,19 +321,19 @@ func (l *Log) rotate(now time.Time, all bool) {
 func (l *Log) end(s *segment) {
 	l.write(s)
 	delete(l.models, s.model)
-	fields, now := s.fields.list(), l.o.Clock()
+	fields := s.fields.list()
 	l.closing.Go(func() {
 		path, err := s.close()
 		if err != nil {
 			l.fail(err)
 			return
 		}
-		l.finish(s.dir, path, fields, now)
+		l.finish(s.dir, path, fields)
 	})
 }
 
 // finish turns a closed segment into Parquet and removes what is too old.
-func (l *Log) finish(dir, segment string, fields []assay.Field, now time.Time) {
+func (l *Log) finish(dir, segment string, fields []assay.Field) {
 	l.compact.Lock()
 	defer l.compact.Unlock()
 	if l.o.Compact != nil {
@@ -343,7 +343,7 @@ func (l *Log) finish(dir, segment string, fields []assay.Field, now time.Time) {
 			l.fail(err)
 		}
 	}
-	if err := l.expire(dir, now); err != nil {
+	if err := l.expire(dir, l.o.Clock()); err != nil {
 		l.fail(err)
 	}
 }

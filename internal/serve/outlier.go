@@ -25,7 +25,7 @@ type supportScorer struct {
 	worst     rankTable
 	both      rankTable
 	threshold float64
-	groups    sync.Pool // *[]uint8, one group for each column
+	space     sync.Pool // *scoreSpace
 }
 
 // A scoredColumn turns a value into a cell, and a cell into how surprising it is.
@@ -131,50 +131,76 @@ func (s *Support) scorer(names []string) *supportScorer {
 		x.pairs = append(x.pairs, p.scored(at[p.A], at[p.B], s.Rows))
 	}
 	n := len(x.columns)
-	x.groups.New = func() any { g := make([]uint8, n); return &g }
+	x.space.New = func() any { return &scoreSpace{groups: make([]uint8, n*scoreBlock)} }
 	return x
 }
 
 // Threshold implements Outliers.
 func (x *supportScorer) Threshold() float64 { return x.threshold }
 
+// scoreBlock is how many rows are scored together, column after column.
+const scoreBlock = 128
+
+// A scoreSpace is what the scores of a block are made in.
+type scoreSpace struct {
+	groups     []uint8 // scoreBlock of each column
+	sum, worst [scoreBlock]float64
+}
+
 // Score implements Outliers. It does not allocate where out has room.
 func (x *supportScorer) Score(rows *schema.Batch, out []float64) []float64 {
-	groups := x.groups.Get().(*[]uint8)
-	for row := range rows.Rows() {
-		var sum, worst float64
+	s := x.space.Get().(*scoreSpace)
+	for from := 0; from < rows.Rows(); from += scoreBlock {
+		n := min(scoreBlock, rows.Rows()-from)
+		clear(s.sum[:n])
+		clear(s.worst[:n])
 		for i := range x.columns {
-			c := &x.columns[i]
-			cell, cost := c.cell(rows, row)
-			cost += c.cost[cell]
-			(*groups)[i] = c.group[cell]
-			sum += cost
-			worst = max(worst, cost)
+			x.columns[i].score(rows, from, s.groups[i*scoreBlock:i*scoreBlock+n], s.sum[:n], s.worst[:n])
 		}
-		out = append(out, x.rank(*groups, sum, worst))
+		for i := range x.pairs {
+			p := &x.pairs[i]
+			p.score(s.groups[p.a*scoreBlock:p.a*scoreBlock+n], s.groups[p.b*scoreBlock:p.b*scoreBlock+n], s.sum[:n], s.worst[:n])
+		}
+		for i := range n {
+			out = append(out, x.both.less(max(x.sum.less(s.sum[i]), x.worst.less(s.worst[i]))))
+		}
 	}
-	x.groups.Put(groups)
+	x.space.Put(s)
 	return out
+}
+
+// score adds what the column says of rows, and notes the groups that they fall into.
+func (c *scoredColumn) score(rows *schema.Batch, from int, groups []uint8, sum, worst []float64) {
+	for i := range groups {
+		cell, cost := c.cell(rows, from+i)
+		cost += c.cost[cell]
+		groups[i] = c.group[cell]
+		sum[i] += cost
+		worst[i] = max(worst[i], cost)
+	}
 }
 
 // cell returns the cell of a value, and what it costs beyond that for lying far outside.
 func (c *scoredColumn) cell(rows *schema.Batch, row int) (cell int, beyond float64) {
 	last := len(c.cost) - 1
+	if c.categories != nil {
+		text, ok := rows.Text(row, c.field)
+		switch {
+		case ok:
+			return c.categories.CellBytes(text), 0
+		case rows.Missing(row, c.field):
+			return last - 1, 0
+		}
+		return last, 0
+	}
+	v := rows.Float(row, c.field)
+	if cell = c.cellOf(v); cell >= 0 {
+		return cell, c.beyond(v)
+	}
 	if rows.Missing(row, c.field) {
 		return last - 1, 0
 	}
-	if c.categories != nil {
-		text, ok := rows.Text(row, c.field)
-		if !ok {
-			return last, 0
-		}
-		return c.categories.CellBytes(text), 0
-	}
-	v := rows.Float(row, c.field)
-	if cell = c.cellOf(v); cell < 0 {
-		return last, 0
-	}
-	return cell, c.beyond(v)
+	return last, 0
 }
 
 // beyond grows with the distance to the range of the training rows, in robust standard deviations.
@@ -188,26 +214,18 @@ func (c *scoredColumn) beyond(v float64) float64 {
 	return 0
 }
 
-// rank adds what the columns say together and places the row among the held-out ones.
-func (x *supportScorer) rank(groups []uint8, sum, worst float64) float64 {
-	sum, worst = x.together(groups, sum, worst)
-	return x.both.less(max(x.sum.less(sum), x.worst.less(worst)))
-}
-
-func (x *supportScorer) together(groups []uint8, sum, worst float64) (float64, float64) {
-	for i := range x.pairs {
-		p := &x.pairs[i]
-		a, b := groups[p.a], groups[p.b]
-		if a|b >= maxGroups {
+// score adds what two columns say together of rows whose groups are a and b.
+func (p *scoredPair) score(a, b []uint8, sum, worst []float64) {
+	for i := range a {
+		if a[i]|b[i] >= maxGroups {
 			continue
 		}
-		cost := float64(p.cost[a*maxGroups+b])
+		cost := float64(p.cost[a[i]*maxGroups+b[i]])
 		if p.tree {
-			sum += cost
+			sum[i] += cost
 		}
-		worst = max(worst, cost)
+		worst[i] = max(worst[i], cost)
 	}
-	return sum, worst
 }
 
 // A rankTable is where values lie among those of the held-out rows: exactly in the upper tail, from below elsewhere.

@@ -436,17 +436,21 @@ func (x *supportScorer) frame(f assay.Frame, names []string, rows []int, give fu
 		cells[j] = x.columns[j].cellsOf(f.Column(names[x.columns[j].field]))
 	}
 	groups := make([]uint8, len(x.columns))
+	sum, worst := make([]float64, 1), make([]float64, 1)
 	for i, row := range rows {
-		var sum, worst float64
+		sum[0], worst[0] = 0, 0
 		for j := range x.columns {
 			cell, cost := cells[j](row)
 			cost += x.columns[j].cost[cell]
 			groups[j] = x.columns[j].group[cell]
-			sum += cost
-			worst = max(worst, cost)
+			sum[0] += cost
+			worst[0] = max(worst[0], cost)
 		}
-		sum, worst = x.together(groups, sum, worst)
-		give(i, sum, worst)
+		for k := range x.pairs {
+			p := &x.pairs[k]
+			p.score(groups[p.a:p.a+1], groups[p.b:p.b+1], sum, worst)
+		}
+		give(i, sum[0], worst[0])
 	}
 }
 

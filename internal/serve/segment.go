@@ -315,8 +315,7 @@ func (l *Log) recover() error {
 				}
 			}
 			if path != "" {
-				now := l.o.Clock()
-				l.closing.Go(func() { l.finish(dir, path, fields, now) })
+				l.closing.Go(func() { l.finish(dir, path, fields) })
 			}
 		}
 	}
