@@ -24,6 +24,9 @@ const (
 	// maxLogWaiting bounds the bytes that wait for the writer, flushWaiting is how many make it write at once.
 	maxLogWaiting = 128 << 20
 	flushWaiting  = 1 << 20
+
+	maxRest   = time.Minute // between two segments that become Parquet
+	maxEnding = 5 * time.Second
 )
 
 // LogOptions say where predictions are logged and for how long they are kept.
@@ -57,7 +60,8 @@ type Log struct {
 	stop    chan struct{}
 	done    chan struct{}
 	stopped atomic.Bool
-	lost    sync.Map // by model name: *atomic.Int64, rows that were not written
+	ended   atomic.Pointer[time.Time] // when Close was called
+	lost    sync.Map                  // by model name: *atomic.Int64, rows that were not written
 	models  map[string]*segment
 	redact  map[string]bool
 	errors  atomic.Int64
@@ -144,11 +148,13 @@ func (l *Log) Written() (rows, failures int64, problem string) {
 	return l.written.Load(), l.errors.Load(), problem
 }
 
-// Close writes what was taken, closes the segments and waits until they are Parquet.
+// Close writes what was taken, closes the segments and makes them Parquet; of many that wait for it, the rest is left to the next OpenLog.
 func (l *Log) Close() error {
 	if l.stopped.Swap(true) {
 		return nil
 	}
+	now := l.o.Clock()
+	l.ended.Store(&now)
 	close(l.stop)
 	<-l.done
 	l.closing.Wait()
@@ -336,7 +342,12 @@ func (l *Log) end(s *segment) {
 func (l *Log) finish(dir, segment string, fields []assay.Field) {
 	l.compact.Lock()
 	defer l.compact.Unlock()
+	if ended := l.ended.Load(); ended != nil && l.o.Clock().Sub(*ended) > maxEnding {
+		return // the next process goes on
+	}
 	if l.o.Compact != nil {
+		began := l.o.Clock()
+		defer func() { l.rest(3 * l.o.Clock().Sub(began)) }()
 		if err := l.o.Compact(context.Background(), segment, parquetPath(segment), fields); err != nil {
 			l.fail(err)
 		} else if err := os.Remove(segment); err != nil {
@@ -345,6 +356,16 @@ func (l *Log) finish(dir, segment string, fields []assay.Field) {
 	}
 	if err := l.expire(dir, l.o.Clock()); err != nil {
 		l.fail(err)
+	}
+}
+
+// rest waits, so that making Parquet takes a quarter of one processor at most while the server answers; not when it ends.
+func (l *Log) rest(d time.Duration) {
+	t := time.NewTimer(min(d, maxRest))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.stop:
 	}
 }
 
