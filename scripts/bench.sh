@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Repeats the measurements of docs/performance.md. Each script of bench/ runs Assay and its peer in the same run and prints both; the
-# peers are installed into .cache/peers. Run it on a quiet machine: `scripts/bench.sh` for all, `scripts/bench.sh boosting` for one.
+# peers are installed into .cache. Run it on a quiet machine: `scripts/bench.sh` for all, `scripts/bench.sh boosting` for one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=.cache/peers
-if [ ! -x "$venv/bin/python" ]; then
-	python3 -m venv "$venv"
-	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
-fi
+venv=.cache/peers data=.cache/peers-data
+install() { # install VENV REQUIREMENTS: once, and again when the list has changed
+	cmp -s "$2" "$1/installed" && return
+	python3 -m venv "$1"
+	"$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2"
+	cp "$2" "$1/installed"
+}
+install "$venv" bench/requirements.txt
+install "$data" bench/requirements-data.txt
 make -s build
 mkdir -p .cache/bench
 peer() { # peer NAME: one script, Assay beside its peer
@@ -15,9 +19,10 @@ peer() { # peer NAME: one script, Assay beside its peer
 	boosting) "$venv/bin/python" bench/boosting.py ;;
 	predict) "$venv/bin/python" bench/predict.py ;;
 	eval) "$venv/bin/python" bench/eval.py 277677 5 ;;
-	profile) "$venv/bin/python" bench/profile.py bin/assay .cache/bench csv parquet wide ;;
+	profile) "$data/bin/python" bench/profiles.py bin/assay .cache/bench ma csv parquet wide ;;
+	check) "$data/bin/python" bench/check.py bin/assay .cache/bench ma m1 ;;
 	serve) bench/serve.sh 5 ;;
-	*) echo "no measurement $1: boosting, eval, predict, profile, serve" && exit 2 ;;
+	*) echo "no measurement $1: boosting, check, eval, predict, profile, serve" && exit 2 ;;
 	esac
 }
 if [ $# -gt 0 ]; then
@@ -25,4 +30,4 @@ if [ $# -gt 0 ]; then
 	exit 0
 fi
 go test -run '^$' -bench . -benchtime 3x ./stat ./metric ./learn ./internal/store ./internal/table ./internal/schema ./internal/eval
-for name in boosting eval predict profile; do peer "$name"; done
+for name in boosting check eval predict profile; do peer "$name"; done

@@ -1,9 +1,9 @@
 """Profiles beside ydata-profiling and beside DuckDB alone, in one run.
 
-    python bench/profile.py ASSAY DIR [ma] [csv] [parquet] [wide]
+    python bench/profiles.py ASSAY DIR [ma] [csv] [parquet] [wide]
 
-ASSAY is the binary, DIR holds (or receives) the data. Needs duckdb, and for `ma` ydata-profiling 4.18.4 (setuptools<81, pandas<3);
-its table is ma.parquet in DIR: the employment data of 2015 to 2018 in one file. Each figure is the least wall time of the runs, and the
+ASSAY is the binary, DIR holds (or receives) the data. Needs bench/requirements-data.txt. The table of `ma` is the employment data of 2015
+to 2018 in one file, put together from examples/employment. Each figure is the least wall time of the runs, and the
 greatest peak memory, of whole processes.
 """
 
@@ -19,6 +19,10 @@ TABLE = """select i as id, random() * 1000 as f1, random() as f2, exp(random() *
  case when random() < 0.05 then null else random() * 7 end as f6, (random() * 50)::int as n1, (random() * 1000000)::int as n2, (random() * 3)::int as n3,
  (random() * random() * 20)::int as n4, md5(i::varchar) as s1, 'c' || (random() * 20)::int as s2, 'w' || (random() * 5000)::int as s3, random() < 0.3 as b,
  timestamp '2020-01-01' + to_seconds((random() * 1e8)::bigint) as t from range({n}) r(i)"""
+
+EMPLOYMENT = """select * from 'examples/employment/train_2015.parquet' union all by name
+ select * from (select * from read_parquet('examples/employment/live_*.parquet', union_by_name = true) as live
+ join read_parquet('examples/employment/labels_*.parquet', union_by_name = true) as labels using (id))"""
 
 
 def measure(name, command, runs=RUNS):
@@ -79,6 +83,7 @@ def main():
             c.execute(f"copy ({sql}) to '{data(name)}'" + (" (header)" if name.endswith(".csv") else ""))
 
     if "ma" in jobs:
+        make("ma.parquet", EMPLOYMENT)
         page = data("ma.html")
         measure("assay, 277,677 rows, page", [assay, "profile", data("ma.parquet"), "--target", "employed", "--html", page])
         print(f"  page of {os.path.getsize(page):,} bytes")
@@ -99,9 +104,10 @@ def main():
         measure("assay, 100,000 x 200", [assay, "profile", data("w200.csv"), "--html", data("page.html")])
 
 
-if sys.argv[1] == "--duck":
-    duck(sys.argv[2], sys.argv[3])
-elif sys.argv[1] == "--ydata":
-    ydata(sys.argv[2], sys.argv[3] == "True", sys.argv[4])
-else:
-    main()
+if __name__ == "__main__":
+    if sys.argv[1] == "--duck":
+        duck(sys.argv[2], sys.argv[3])
+    elif sys.argv[1] == "--ydata":
+        ydata(sys.argv[2], sys.argv[3] == "True", sys.argv[4])
+    else:
+        main()
