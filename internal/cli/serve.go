@@ -32,6 +32,7 @@ type ServeConfig struct {
 	Fallback  *FallbackConfig `yaml:"fallback,omitempty" jsonschema:"description=what is answered where the model must not or cannot: a constant; or a rule where it has a value"`
 	Unknown   string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
 	Log       LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
+	Upstream  *UpstreamConfig `yaml:"upstream,omitempty" json:",omitempty" jsonschema:"description=another server that has the model: it is asked in place of the model's file, with all that Assay checks before and behind it"`
 	Listen    string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
 	GRPC      string          `yaml:"grpc_listen,omitempty" json:"-" jsonschema:"description=address of the Open Inference Protocol over gRPC; none: it is not answered; absent: the port after that of listen"`
 }
@@ -75,6 +76,7 @@ func (c *ServeConfig) check(bad *assay.Problems) {
 			bad.Add("serve.%s is %q; want one of %s", x.key, x.value, strings.Join(x.allowed, ", "))
 		}
 	}
+	c.Upstream.check(bad)
 }
 
 func (a *app) serveCommand() *cobra.Command {

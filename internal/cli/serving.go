@@ -125,7 +125,7 @@ func (s *session) evaluator(ctx context.Context, m assay.Model, in *schema.Schem
 
 // binding makes the binding of a version with the given schemas.
 func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, in, out *schema.Schema, label assay.Type) (serve.Binding, error) {
-	e, err := s.evaluator(ctx, m, in)
+	e, err := s.servedBy(ctx, v, m, in)
 	if err != nil {
 		return serve.Binding{}, err
 	}
@@ -138,8 +138,12 @@ func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, i
 // smokeRows is how many held-out rows go through the serving path before a version may take traffic.
 const smokeRows = 64
 
-// smokeTolerance is the largest relative difference between a served and an offline score: both evaluate the same file.
-const smokeTolerance = 1e-9
+// Largest relative differences between a served and an offline score: the same file evaluated by the same code, and a model that another
+// server evaluates, perhaps in 32 bits.
+const (
+	sameCodeTolerance = 1e-9
+	upstreamTolerance = 1e-5
+)
 
 // serveCheck binds a version to its schemas, sends held-out rows and broken ones through the whole path, and records what came out.
 func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record, assay.Serving, error) {
@@ -155,8 +159,8 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 		return assay.Record{}, assay.Serving{}, err
 	}
 	p := assay.Serving{
-		Data: m.Data, Engine: "assay", OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Smoke: []assay.Smoke{}, Problems: []string{},
-		Outliers: assay.Number(s.p.Serve.Outliers), Settings: section(s.p.Serve), Tolerance: smokeTolerance, Verdict: assay.Pass,
+		Data: m.Data, Engine: s.engineName(), OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Smoke: []assay.Smoke{}, Problems: []string{},
+		Outliers: assay.Number(s.p.Serve.Outliers), Settings: section(s.p.Serve), Tolerance: s.smokeTolerance(), Verdict: assay.Pass,
 	}
 	if p.Input, err = s.contract(ctx, in); err != nil {
 		return assay.Record{}, p, err
@@ -211,10 +215,11 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 
 // A smoker sends requests through the scoring protocol, as a client would.
 type smoker struct {
-	mux  *http.ServeMux
-	in   *schema.Schema
-	x    assay.Frame
-	want learn.Prediction
+	mux       *http.ServeMux
+	in        *schema.Schema
+	x         assay.Frame
+	want      learn.Prediction
+	tolerance float64
 }
 
 func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema) ([]assay.Smoke, error) {
@@ -239,7 +244,7 @@ func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model
 	if err != nil {
 		return nil, err
 	}
-	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want}
+	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want, tolerance: float64(s.smokeTolerance())}
 	(&mlflow.Scoring{Server: server}).Routes(k.mux)
 	all := make([]map[string]any, x.Rows())
 	for i := range all {
@@ -370,7 +375,7 @@ func (k *smoker) answered(ctx context.Context, name string, rows []map[string]an
 		worst = math.Max(worst, k.difference(p, from+i))
 	}
 	out.Difference = assay.Number(worst)
-	if !(worst <= smokeTolerance) {
+	if !(worst <= k.tolerance) {
 		out.Message = "differs from the offline scores"
 		return out
 	}
@@ -461,6 +466,9 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 	}
 	if rec == nil {
 		return nil, assay.Errorf(assay.Refused, "%s has no input and output checks that passed", versionName(v)).Try("assay serve check %s", versionName(v))
+	}
+	if p.Engine != s.engineName() {
+		return nil, assay.Errorf(assay.Refused, "%s was checked with the engine %q, and assay.yaml now wants %q", versionName(v), p.Engine, s.engineName()).Try("assay serve check %s", versionName(v))
 	}
 	_, m, err := s.modelOf(ctx, v)
 	if err != nil {

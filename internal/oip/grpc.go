@@ -78,14 +78,14 @@ func (r *rpc) ServerReady(context.Context, *wire.ServerReadyRequest) (*wire.Serv
 }
 
 func (r *rpc) ModelReady(ctx context.Context, q *wire.ModelReadyRequest) (*wire.ModelReadyResponse, error) {
-	_, _, err := r.s.find(q.GetName(), q.GetVersion())
+	b, _, err := r.s.find(q.GetName(), q.GetVersion())
 	if assay.CodeOf(err) == assay.Unavailable {
 		return &wire.ModelReadyResponse{}, nil
 	}
 	if err != nil {
 		return nil, statusError(ctx, err)
 	}
-	return &wire.ModelReadyResponse{Ready: r.s.Server.Ready()}, nil
+	return &wire.ModelReadyResponse{Ready: r.s.Server.Ready() && b.Healthy()}, nil
 }
 
 func (r *rpc) ServerMetadata(context.Context, *wire.ServerMetadataRequest) (*wire.ServerMetadataResponse, error) {

@@ -113,7 +113,7 @@ func (s *Inference) modelReady(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	if !s.Server.Ready() {
+	if !s.Server.Ready() || !b.Healthy() {
 		writeReady(w, false)
 		return
 	}

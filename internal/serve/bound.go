@@ -127,6 +127,12 @@ func (b *Bound) Header() []string { return b.header }
 // ProbabilityKey returns the name of the output field with the probability of a class, as a JSON string.
 func (b *Bound) ProbabilityKey(class int) string { return b.keys[class] }
 
+// Healthy reports whether the version's engine works, as far as the last requests tell. An engine that has no Healthy method does.
+func (b *Bound) Healthy() bool {
+	e, ok := b.Engine.(interface{ Healthy() bool })
+	return !ok || e.Healthy()
+}
+
 // Inputs returns the validator of the input schema.
 func (b *Bound) Inputs() *schema.Validator { return b.in }
 

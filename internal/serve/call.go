@@ -139,6 +139,9 @@ func (c *Call) Predict(ctx context.Context) error {
 		c.Outcome = Failed
 		c.Incident = c.server.id()
 		c.Err = err
+		if g := gateway(0); errors.As(err, &g) {
+			return BadGateway("the server that has the model gave no answer that may be passed on; incident %s", c.Incident)
+		}
 		return assay.Errorf(assay.Internal, "the model gave no answer that may be passed on; incident %s", c.Incident)
 	}
 	return err
@@ -183,6 +186,9 @@ func (c *Call) predict(ctx context.Context) error {
 	c.server.gate.leave()
 	if ctx.Err() != nil {
 		c.failed = caller.Err() == nil && c.spent > limit/2 // the model took the time, not the queue
+		if g := gateway(0); errors.As(err, &g) {
+			return err
+		}
 		return errLate
 	}
 	if err != nil {

@@ -111,6 +111,7 @@ var (
 	descLatency  = prometheus.NewDesc("assay_request_duration_seconds", "Time from the first byte of a request's handling to the end of its answer.", []string{"model", "version"}, nil)
 	descUnrouted = prometheus.NewDesc("assay_unrouted_requests_total", "Requests for a model or version that is not served.", nil, nil)
 	descWaiting  = prometheus.NewDesc("assay_waiting_requests", "Requests that wait for their turn.", nil, nil)
+	descHealthy  = prometheus.NewDesc("assay_engine_healthy", "1 while the engine of a version works, as far as the last requests tell.", []string{"model", "version"}, nil)
 	descLive     = prometheus.NewDesc("assay_model_version", "1 for every version that is served; live is true for the one that answers by default.", []string{"model", "version", "live"}, nil)
 )
 
@@ -143,6 +144,11 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 		versions, live := s.Versions(name)
 		for _, b := range versions {
 			ch <- prometheus.MustNewConstMetric(descLive, prometheus.GaugeValue, 1, name, strconv.Itoa(b.Number), strconv.FormatBool(b == live))
+			healthy := 0.0
+			if b.Healthy() {
+				healthy = 1
+			}
+			ch <- prometheus.MustNewConstMetric(descHealthy, prometheus.GaugeValue, healthy, name, strconv.Itoa(b.Number))
 		}
 	}
 	s.counted.lock.RLock()

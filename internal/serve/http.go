@@ -77,10 +77,28 @@ func (errEmpty) Error() string { return "" }
 // TooLarge reports whether err is about the size of a body: the edge answers 413.
 func TooLarge(err error) bool { return errors.As(err, &errEmpty{}) }
 
+// gateway marks an error of an engine that asks another server with the status that the caller gets.
+type gateway int
+
+func (gateway) Error() string { return "" }
+
+// BadGateway is the error of an engine whose server answered wrongly: the edge answers 502.
+func BadGateway(format string, args ...any) error {
+	return assay.Errorf(assay.Internal, format+"%w", append(args, error(gateway(http.StatusBadGateway)))...)
+}
+
+// GatewayTimeout is the error of an engine whose server took too long: the edge answers 504.
+func GatewayTimeout(format string, args ...any) error {
+	return assay.Errorf(assay.Unavailable, format+"%w", append(args, error(gateway(http.StatusGatewayTimeout)))...)
+}
+
 // Status is the HTTP status of an error of a call: 400 for all that is wrong with the request, rows that do not fit included.
 func Status(err error) int {
 	info := assay.CodeOf(err).Info()
+	var g gateway
 	switch {
+	case errors.As(err, &g):
+		return int(g)
 	case TooLarge(err):
 		return http.StatusRequestEntityTooLarge
 	case Busy(err):

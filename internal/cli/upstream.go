@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/upstream"
+)
+
+// UpstreamConfig says which server has the model. Where it is and how long it may take are not part of what a check proves.
+type UpstreamConfig struct {
+	URL           string `yaml:"url" json:"-" jsonschema:"description=root of a server of the Open Inference Protocol; or the whole address of /invocations; {version} stands for the version's number"`
+	Protocol      string `yaml:"protocol,omitempty" jsonschema:"description=what the server speaks,enum=oip,enum=invocations,default=oip"`
+	Model         string `yaml:"model,omitempty" jsonschema:"description=name of the model there; absent: the project's"`
+	Version       string `yaml:"version,omitempty" jsonschema:"description=version of the model there; {version} stands for the number here; absent: the server's default"`
+	Single        string `yaml:"single_value,omitempty" jsonschema:"description=what a single value of a row is that a classifier answers,enum=label,enum=probability,default=label"`
+	Label         string `yaml:"label_output,omitempty" jsonschema:"description=name of the output with the class or value; absent: it is found by its shape"`
+	Probabilities string `yaml:"probabilities_output,omitempty" jsonschema:"description=name of the output with the probabilities; absent: it is found by its shape"`
+	Timeout       string `yaml:"timeout,omitempty" json:"-" jsonschema:"description=how long the server may take for a request; such as 5s,default=30s"`
+}
+
+func (c *UpstreamConfig) check(bad *assay.Problems) {
+	if c == nil {
+		return
+	}
+	if c.URL == "" {
+		bad.Add("serve.upstream.url is missing")
+	}
+	if c.Protocol != "" && c.Protocol != string(upstream.OpenInference) && c.Protocol != string(upstream.Invocations) {
+		bad.Add("serve.upstream.protocol is %q; want one of oip, invocations", c.Protocol)
+	}
+	if c.Single != "" && c.Single != upstream.SingleLabel && c.Single != upstream.SingleProbability {
+		bad.Add("serve.upstream.single_value is %q; want one of label, probability", c.Single)
+	}
+	if _, err := c.timeout(); err != nil {
+		bad.Add("serve.upstream.timeout is %q: it wants a time such as 5s or 500ms", c.Timeout)
+	}
+}
+
+func (c *UpstreamConfig) timeout() (time.Duration, error) {
+	if c.Timeout == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(c.Timeout)
+	if err == nil && d <= 0 {
+		err = assay.Errorf(assay.Invalid, "not a time")
+	}
+	return d, err
+}
+
+// Names of engines in evidence.
+const (
+	ownEngine      = "assay"
+	upstreamEngine = "upstream"
+)
+
+// engineName is what evaluates the project's models.
+func (s *session) engineName() string {
+	if s.p.Serve.Upstream != nil {
+		return upstreamEngine
+	}
+	return ownEngine
+}
+
+func (s *session) smokeTolerance() assay.Number {
+	if s.p.Serve.Upstream != nil {
+		return upstreamTolerance
+	}
+	return sameCodeTolerance
+}
+
+// servedBy opens what evaluates a version: its file, or the server that has it.
+func (s *session) servedBy(ctx context.Context, v store.Version, m assay.Model, in *schema.Schema) (serve.Engine, error) {
+	c := s.p.Serve.Upstream
+	if c == nil {
+		return s.evaluator(ctx, m, in)
+	}
+	timeout, err := c.timeout()
+	if err != nil {
+		return nil, err
+	}
+	o := upstream.Options{
+		URL: c.URL, Protocol: upstream.Protocol(c.Protocol), Model: c.Model, Version: c.Version, Number: v.Number,
+		Answer:  upstream.Answer{Classes: m.Classes, Positive: m.Positive, Single: c.Single, Label: c.Label, Probabilities: c.Probabilities},
+		Timeout: timeout, Clock: s.Now,
+	}
+	if o.Protocol == "" {
+		o.Protocol = upstream.OpenInference
+	}
+	if o.Model == "" {
+		o.Model = s.p.Name
+	}
+	for _, c := range in.Columns {
+		o.Fields = append(o.Fields, assay.Field{Name: c.Name, Type: c.Type})
+	}
+	return upstream.New(o)
+}
