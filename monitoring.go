@@ -76,7 +76,7 @@ type WindowPlan struct {
 type AlarmBudget struct {
 	FalseAlarmsPerYear float64 `json:"false_alarms_per_year"`
 	WindowsPerYear     float64 `json:"windows_per_year"` // expected
-	Level              float64 `json:"level"`            // error probability of one window, over all of its signals
+	Level              float64 `json:"level"`            // error probability of one window, over all of its signals; the figures that need labels have as much again
 	Correction         string  `json:"correction"`       // over the signals of a window: benjamini_hochberg, holm, …
 	Null               string  `json:"null"`             // how thresholds were calibrated without drift: block_bootstrap, permutation, …
 	BlockSeconds       int64   `json:"block_seconds"`    // rows closer than that stay together; 0: rows are independent
@@ -122,6 +122,8 @@ type LabelPlan struct {
 	Join          []string `json:"join"`           // columns, or request_id and row
 	WithinSeconds int64    `json:"within_seconds"` // later ones are counted, and restate the window
 	MinCoverage   float64  `json:"min_coverage"`   // with a smaller share of labelled rows the window is undetermined
+	Conflicts     string   `json:"conflicts"`      // which of two labels that disagree counts: first, last, refuse (neither)
+	MaxConflicts  float64  `json:"max_conflicts"`  // a larger share of predictions whose labels disagree is an alarm
 }
 
 // Channel is one way to reach somebody. Where it leads and its secret are no part of evidence: Target tells two of them apart.
@@ -232,6 +234,8 @@ type Outcome struct {
 	Monitor     Digest           `json:"monitor" names:"evidence"` // the plan
 	Window      Window           `json:"window"`
 	Restates    Digest           `json:"restates,omitempty" names:"evidence"` // the outcome of the same window that this one replaces
+	Look        int              `json:"look"`                                // how often the figures of this window were judged, this time included: later looks have a smaller share of the level
+	Level       float64          `json:"level"`                               // error probability of this look, over all figures and signals
 	Labels      LabelJoin        `json:"labels"`
 	Performance []RealisedMetric `json:"performance"` // in the order of the plan
 	Business    *RealisedMetric  `json:"business,omitempty"`
@@ -247,12 +251,15 @@ type LabelJoin struct {
 	Labelled   int64    `json:"labelled"`                // predictions of the window with a label
 	Coverage   Estimate `json:"coverage"`                // their share
 	Duplicates int64    `json:"duplicates"`              // labels that said the same again
-	Conflicts  int64    `json:"conflicts"`               // predictions that two labels disagree about; they count as without
+	Conflicts  int64    `json:"conflicts"`               // predictions that two labels disagree about; the plan says which counts
+	Unknown    int64    `json:"unknown"`                 // predictions whose label is no class of the model, or no number; they count as without
+	Early      int64    `json:"early"`                   // labels that came before their prediction: a clock is wrong
 	Unmatched  int64    `json:"unmatched"`               // labels in the window's time that found no prediction
 	Overdue    int64    `json:"overdue"`                 // labels that came later than the plan expects
 	DelayP50   Number   `json:"delay_p50_seconds"`
 	DelayP90   Number   `json:"delay_p90_seconds"`
 	DelayMax   Number   `json:"delay_max_seconds"`
+	AsOf       Instant  `json:"as_of,omitempty"` // the newest label that is known; what has none by then still waits
 }
 
 // RealisedMetric is one figure of one window.
@@ -265,7 +272,7 @@ type RealisedMetric struct {
 	Assumption string   `json:"assumption,omitempty"` // what the proxy takes for granted
 	Reference  Estimate `json:"reference"`
 	Change     Estimate `json:"change"`  // to the reference; positive is better, whatever the metric's direction
-	PValue     Number   `json:"p_value"` // of no change, after the correction over the metrics
+	PValue     Number   `json:"p_value"` // of being no worse than the margin allows, corrected over all figures and signals of the outcome
 	Margin     float64  `json:"margin"`
 	Verdict    Verdict  `json:"verdict"`
 }

@@ -19,7 +19,7 @@ func (a *app) commands(root *cobra.Command) {
 	}
 	add("way", a.initCommand(), a.makeCommand(), a.doneCommand(), a.ciCommand(), a.demoCommand())
 	add("life", a.profileCommand(), a.schemaCommand(), a.checkCommand(), a.snapshotCommand(), a.splitCommand(), a.trainCommand(), a.runCommand(), a.reproduceCommand(), a.searchCommand(),
-		a.evalCommand(), a.compareCommand(), a.registerCommand(), a.promoteCommand(), a.rollbackCommand(), a.cardCommand(), a.predictCommand(), a.serveCommand(), a.logCommand(), a.alertCommand(), a.monitorCommand())
+		a.evalCommand(), a.compareCommand(), a.registerCommand(), a.promoteCommand(), a.rollbackCommand(), a.cardCommand(), a.predictCommand(), a.serveCommand(), a.logCommand(), a.labelsCommand(), a.alertCommand(), a.monitorCommand())
 	add("proof", a.gateCommand(), a.waiveCommand(), a.evidenceCommand(), a.modelCommand(), a.fsckCommand())
 }
 

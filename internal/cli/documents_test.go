@@ -177,11 +177,13 @@ func jsonDocuments() []jsonDocument {
 			Excluded []string      `json:"excluded"` // columns that cannot be watched: without a value, or of a type without cells
 		}{}},
 		{"assay.monitor.replay/1", "monitor replay", struct {
-			Monitor assay.Digest     `json:"monitor"` // id of the plan
-			Windows []replayedWindow `json:"windows"` // in the order of time
-			Untimed int64            `json:"untimed"` // rows without a time, which are in no window
-			Absent  []string         `json:"absent"`  // watched columns that the data does not have
-			Verdict assay.Verdict    `json:"verdict"` // fail: a window moved; undetermined: one could not be judged
+			Monitor  assay.Digest     `json:"monitor"`  // id of the plan
+			Windows  []replayedWindow `json:"windows"`  // in the order of time
+			Outcomes []outcomeWindow  `json:"outcomes"` // what the labels say, by window
+			Orphans  int64            `json:"orphans"`  // labels that are of no prediction here
+			Untimed  int64            `json:"untimed"`  // rows without a time, which are in no window
+			Absent   []string         `json:"absent"`   // watched columns that the data does not have
+			Verdict  assay.Verdict    `json:"verdict"`  // fail: a window moved; undetermined: one could not be judged
 		}{}},
 		{"assay.alerts/1", "alert list", struct {
 			Alerts []alertAnswer `json:"alerts"` // open ones, or all
@@ -206,11 +208,20 @@ func jsonDocuments() []jsonDocument {
 			Content string `json:"content"` // of the file
 		}{}},
 		{"assay.monitor.run/1", "monitor run", struct {
-			Monitor assay.Digest     `json:"monitor"` // id of the plan
-			Windows []replayedWindow `json:"windows"` // that have ended, in the order of time
-			Untimed int64            `json:"untimed"` // rows without a time
-			Absent  []string         `json:"absent"`  // watched columns that the log does not have
-			Verdict assay.Verdict    `json:"verdict"` // fail: a window moved; undetermined: one could not be judged, or none has ended
+			Monitor  assay.Digest     `json:"monitor"`  // id of the plan
+			Windows  []replayedWindow `json:"windows"`  // that have ended, in the order of time
+			Outcomes []outcomeWindow  `json:"outcomes"` // what the labels say, by window
+			Orphans  int64            `json:"orphans"`  // labels that are of no prediction here
+			Untimed  int64            `json:"untimed"`  // rows without a time
+			Absent   []string         `json:"absent"`   // watched columns that the log does not have
+			Verdict  assay.Verdict    `json:"verdict"`  // fail: a window moved; undetermined: one could not be judged, or none has ended
+		}{}},
+		{"assay.labels.add/1", "labels add", struct {
+			Model  string              `json:"model"`
+			Labels monitor.AddedLabels `json:"labels"`
+		}{}},
+		{"assay.labels.status/1", "labels status", struct {
+			Models []labelState `json:"models"`
 		}{}},
 		{"assay.monitor.report/1", "monitor report", struct {
 			File    string `json:"file"`    // that was written
@@ -302,6 +313,8 @@ func TestDocuments(t *testing.T) {
 		{0, "monitor plan"},
 		{3, "monitor replay people.csv --by region"},
 		{0, "monitor report"},
+		{0, "labels add people.csv"},
+		{0, "labels status"},
 		{0, "make card"},
 		{0, "gate explain"},
 		{0, "promote --to staging"},

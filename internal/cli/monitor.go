@@ -41,7 +41,10 @@ monitor.drift.false_alarms_per_year, the fewest rows from the effect floor. The 
 evidence. --by names the column that says when a row came: a date or a timestamp is cut by the plan's windows, a column of years too, and
 of any other column each value is a window. With --window other windows are tried, and nothing is recorded.
 
-The exit status is 3 when something moved, or when a window could not be judged.`,
+With monitor.labels the labels that have come are joined to the predictions: how many, how late, and what they say of the model. --labels
+names a file of them, and --delay or --came says when they came. What they say is evidence of its own, which later labels restate.
+
+The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, or when a window could not be judged.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("monitor replay", func(ctx context.Context, s *session, args []string) error {
 			q.data = args[0]
@@ -51,6 +54,12 @@ The exit status is 3 when something moved, or when a window could not be judged.
 	f := replay.Flags()
 	f.StringVar(&q.model, "model", "", "`version` to use (NAME:NUMBER); the newest without it")
 	f.StringVar(&q.by, "by", "", "`column` that says when a row came; monitor.time or data.time without it")
+	f.StringVar(&q.labels, "labels", "", "`file` of labels; those that have come for the model without it")
+	f.StringVar(&q.label, "label", "", "`column` of the labels; the target's name without it")
+	f.StringVar(&q.came, "came", "", "`column` that says when a label came")
+	f.StringVar(&q.delay, "delay", "", "every label came this `time` after its prediction, such as 30d or 1y")
+	f.StringVar(&q.asOf, "as-of", "", "labels that came after this `time` are not known yet")
+	replay.MarkFlagsMutuallyExclusive("came", "delay")
 	f.StringVar(&q.window, "window", "", "try windows of this `length` instead of those of the plan; nothing is recorded")
 	var model string
 	run := &cobra.Command{
@@ -209,12 +218,21 @@ func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.M
 // people fills in labels and alerts.
 func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
 	if l := c.Labels; l != nil {
-		m.Labels = &assay.LabelPlan{Join: l.Join, MinCoverage: l.MinCoverage}
+		m.Labels = &assay.LabelPlan{Join: l.Join, MinCoverage: l.MinCoverage, Conflicts: l.Conflicts, MaxConflicts: l.MaxConflict}
 		if len(l.Join) == 0 {
 			m.Labels.Join = p.Data.Key
 		}
 		if l.MinCoverage == 0 {
 			m.Labels.MinCoverage = 0.5
+		}
+		if len(m.Labels.Join) == 0 {
+			m.Labels.Join = monitor.JoinRequest
+		}
+		if l.Conflicts == "" {
+			m.Labels.Conflicts = monitor.ConflictRefuse
+		}
+		if l.MaxConflict == 0 {
+			m.Labels.MaxConflicts = 0.01
 		}
 		if l.Within != "" {
 			n, err := monitor.ParseSpan(l.Within)

@@ -41,6 +41,8 @@ type LabelsConfig struct {
 	Join        Columns `yaml:"join,omitempty" jsonschema:"description=columns that predictions and labels share; data.key without it"`
 	Within      string  `yaml:"within,omitempty" jsonschema:"description=when a label is expected at the latest; such as 30d"`
 	MinCoverage float64 `yaml:"min_coverage,omitempty" jsonschema:"description=with a smaller share of labelled rows the performance of a window is undetermined,default=0.5"`
+	Conflicts   string  `yaml:"conflicts,omitempty" jsonschema:"enum=first,enum=last,enum=refuse,default=refuse,description=which of two labels that disagree counts; refuse: neither"`
+	MaxConflict float64 `yaml:"max_conflicts,omitempty" jsonschema:"description=a larger share of predictions whose labels disagree is an alarm,default=0.01"`
 }
 
 // BusinessWatchConfig watches the business metric.
@@ -88,6 +90,11 @@ func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
 	if l := c.Labels; l != nil {
 		span("monitor.labels.within", l.Within)
 		share("monitor.labels.min_coverage", l.MinCoverage)
+		share("monitor.labels.max_conflicts", l.MaxConflict)
+		oneOf("monitor.labels.conflicts", l.Conflicts, []string{monitor.ConflictFirst, monitor.ConflictLast, monitor.ConflictRefuse})
+		if slices.Contains(l.Join, monitor.JoinRequest[0]) && !slices.Equal(l.Join, monitor.JoinRequest) {
+			bad.Add("monitor.labels.join is %s; want request_id and row, or columns of the data", strings.Join(l.Join, ", "))
+		}
 	}
 	for _, m := range c.Metrics {
 		if !slices.Contains(p.Evaluate.Metrics, m) {
@@ -105,6 +112,7 @@ func (c *MonitorConfig) settings() (monitor.Settings, error) {
 	o := monitor.Settings{
 		FalseAlarmsPerYear: c.Drift.FalseAlarms, EffectFloor: c.Drift.EffectFloor, MinRows: c.MinRows, Persistence: c.Persistence, RowsPerDay: c.RowsPerDay,
 		Numeric: c.Drift.Numeric, Categorical: c.Drift.Categorical, Correction: c.Drift.Correction, Seed: c.Seed, Replicates: c.Drift.Replicates,
+		Labels: c.Labels != nil,
 	}
 	window := c.Window
 	if window == "" {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
@@ -16,7 +17,8 @@ import (
 
 // A replayRequest is what the command line asks of a replay.
 type replayRequest struct {
-	data, model, by, window string
+	data, model, by, window          string
+	labels, label, came, delay, asOf string
 }
 
 // A replayedWindow is one window of a replay, as --json has it.
@@ -104,14 +106,68 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err != nil {
 		return err
 	}
+	outcomes, orphans := []outcomeWindow{}, int64(0)
+	if p.Labels != nil {
+		o, err := s.replayLabels(ctx, v, q)
+		if err != nil {
+			return err
+		}
+		if outcomes, orphans, err = s.outcomes(ctx, v, m, id, w, x, seen, o, recorded); err != nil {
+			return err
+		}
+		verdict = withOutcomes(verdict, outcomes)
+	} else if q.labels != "" {
+		return assay.Errorf(assay.Refused, "the plan of %s does not say how labels find their predictions", versionName(v)).Try("set monitor.labels in assay.yaml, then assay monitor plan %s", versionName(v))
+	}
 	if recorded {
 		s.tellOf(ctx)
 	}
-	out := map[string]any{"monitor": id, "windows": windows, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
-	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) { printReplay(w, v, seen, windows, recorded, verdict) }); err != nil {
+	out := map[string]any{"monitor": id, "windows": windows, "outcomes": outcomes, "orphans": orphans, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
+	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) {
+		printReplay(w, v, seen, windows, recorded, verdict)
+		printOutcomes(w, outcomes, orphans)
+	}); err != nil {
 		return err
 	}
 	return answer(verdict)
+}
+
+// replayLabels are the labels that a replay is told of, or those that have come for the model.
+func (s *session) replayLabels(ctx context.Context, v store.Version, q replayRequest) (monitor.Outcomes, error) {
+	var o monitor.Outcomes
+	var err error
+	if q.asOf != "" {
+		if o.Until, err = moment("as-of", q.asOf); err != nil {
+			return o, err
+		}
+	}
+	if q.delay != "" {
+		n, err := monitor.ParseSpan(q.delay)
+		if err != nil {
+			return o, err
+		}
+		o.Delay = time.Duration(n) * time.Second
+	}
+	if q.labels == "" {
+		o.Labels, err = s.knownLabels(ctx, v.Name)
+		return o, err
+	}
+	t, err := s.labelsOf(ctx, q.labels, "")
+	if err != nil {
+		return o, err
+	}
+	o.Labels, _, err = s.labelTable(q.label, q.came).Labels(ctx, t)
+	return o, err
+}
+
+// withOutcomes adds what the labels say to a verdict on the traffic. That labels have not come yet takes nothing from it.
+func withOutcomes(v assay.Verdict, outcomes []outcomeWindow) assay.Verdict {
+	for _, x := range outcomes {
+		if x.Outcome.Verdict == assay.Fail {
+			return assay.Fail
+		}
+	}
+	return v
 }
 
 // recordWindows writes the evidence of every window, and says what they come to: one that moved is a no, one that could not be judged a doubt.

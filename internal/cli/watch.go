@@ -26,6 +26,9 @@ type loggedRun struct {
 	seen    *monitor.Replay
 	windows []replayedWindow
 	verdict assay.Verdict
+
+	outcomes []outcomeWindow // what the labels say of the windows
+	orphans  int64           // labels of no prediction
 }
 
 // monitorRun judges the windows of the prediction log.
@@ -39,13 +42,14 @@ func (s *session) monitorRun(ctx context.Context, ref string) error {
 		return err
 	}
 	s.tellOf(ctx)
-	out := map[string]any{"monitor": x.plan, "windows": x.windows, "untimed": x.seen.Untimed, "absent": x.seen.Absent, "verdict": x.verdict}
+	out := map[string]any{"monitor": x.plan, "windows": x.windows, "outcomes": x.outcomes, "orphans": x.orphans, "untimed": x.seen.Untimed, "absent": x.seen.Absent, "verdict": x.verdict}
 	if err := s.print("assay.monitor.run/1", out, func(w io.Writer) {
 		if len(x.windows) == 0 {
 			fmt.Fprintf(w, "◐ %s: no window has ended yet\n", versionName(v))
 			return
 		}
 		printReplay(w, v, x.seen, x.windows, true, x.verdict)
+		printOutcomes(w, x.outcomes, x.orphans)
 	}); err != nil {
 		return err
 	}
@@ -53,7 +57,7 @@ func (s *session) monitorRun(ctx context.Context, ref string) error {
 }
 
 // runLog judges the windows of a version's log that have ended, and records them; with windows that were judged before, the newest first, only those
-// after them.
+// after them, without what labels say: they come to windows that are over.
 func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Drift) (*loggedRun, error) {
 	_, m, err := s.modelOf(ctx, v)
 	if err != nil {
@@ -102,6 +106,17 @@ func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Dri
 	}
 	if len(out.windows) == 0 {
 		out.verdict = assay.Undetermined
+	}
+	out.outcomes = []outcomeWindow{}
+	if p.Labels != nil && len(out.windows) > 0 && len(since) == 0 {
+		var o monitor.Outcomes
+		if o.Labels, err = s.knownLabels(ctx, v.Name); err != nil {
+			return nil, err
+		}
+		if out.outcomes, out.orphans, err = s.outcomes(ctx, v, m, id, w, x, out.seen, o, true); err != nil {
+			return nil, err
+		}
+		out.verdict = withOutcomes(out.verdict, out.outcomes)
 	}
 	return out, nil
 }

@@ -197,6 +197,9 @@ func looks(plan assay.Monitor, alert assay.AlertPlan, f *Finding, now time.Time)
 		case overdue(o.Window, plan.Labels, now):
 			note(assay.Fail, c)
 		}
+		if conflicting(o.Labels, plan.Labels) {
+			note(assay.Fail, assay.Cause{Scope: AboutLabels, Kind: "conflicts", Contribution: 1, Message: fmt.Sprintf("labels disagree about %s predictions, of %s with a label; the plan allows %s", assay.FormatCount(o.Labels.Conflicts), assay.FormatCount(o.Labels.Labelled), percent(plan.Labels.MaxConflicts))})
+		}
 	}
 	return holds, known, causes
 }

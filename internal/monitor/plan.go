@@ -34,7 +34,8 @@ type Settings struct {
 	Categorical        string   // test of other columns; "": jensen_shannon
 	Correction         string   // "": benjamini_hochberg
 	Seed               uint64
-	Replicates         int // 0: DefaultReplicates
+	Replicates         int  // 0: DefaultReplicates
+	Labels             bool // labels come later: half of the false alarms are theirs
 
 	blockSeconds int64 // of the reference's blocks; 0: none
 }
@@ -247,8 +248,12 @@ func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
 		}
 	}
 	n := tests(m.Signals)
+	allowed := o.FalseAlarmsPerYear
+	if o.Labels {
+		allowed /= 2
+	}
 	levels, err := stat.AlarmBudget{
-		PerYear: o.FalseAlarmsPerYear, Window: time.Duration(float64(yearly) / windows * float64(time.Second)), Columns: n,
+		PerYear: allowed, Window: time.Duration(float64(yearly) / windows * float64(time.Second)), Columns: n,
 		Correction: stat.Correction(corrections[o.Correction]), Persistence: stat.Persistence{K: o.Persistence, M: o.Persistence},
 	}.Levels()
 	if err != nil {

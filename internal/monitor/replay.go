@@ -36,6 +36,9 @@ type Replay struct {
 	Windows []Judged
 	Untimed int64    // rows without a time: in no window
 	Absent  []string // watched columns that the table does not have
+
+	cut  *cutter
+	keys []int64 // of the windows
 }
 
 // Run cuts a traffic into windows and judges each. Features are counted in one aggregate over all windows; rows come into memory block by
@@ -103,6 +106,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
+	out.cut, out.keys = cut, keys
 	before := w.streaksAfter(x.Since)
 	for i, k := range keys {
 		in, pred := by(seen, k, inputs), by(answers, k, outputs)

@@ -102,12 +102,13 @@ func FormatWindow(w assay.WindowPlan) string {
 
 // A cutter assigns the rows of a table to windows.
 type cutter struct {
-	expr  string // SQL for the number of a row's window, BIGINT; NULL for a row without a time
-	timed bool   // numbers without rows in between are windows without traffic
-	plan  assay.WindowPlan
-	first int64 // what is added to the number of a window, so that the numbers of a plan are positive and stay
-	bound func(key int64) (start, end assay.Instant, label string)
-	names []string // by number, for a column whose values are windows
+	expr   string // SQL for the number of a row's window, BIGINT; NULL for a row without a time
+	timed  bool   // numbers without rows in between are windows without traffic
+	moment string // with timed: SQL for when a row came, TIMESTAMP
+	plan   assay.WindowPlan
+	first  int64 // what is added to the number of a window, so that the numbers of a plan are positive and stay
+	bound  func(key int64) (start, end assay.Instant, label string)
+	names  []string // by number, for a column whose values are windows
 }
 
 // partBits is room in a window's number for pieces of a stretch of time.
@@ -211,7 +212,7 @@ func wholeCutter() *cutter {
 }
 
 func (c *cutter) byTime(ts string) {
-	c.timed = true
+	c.timed, c.moment = true, ts
 	length := c.plan.LengthSeconds
 	if length == 0 { // a plan by count over a column of times: years
 		length = yearly

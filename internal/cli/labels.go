@@ -1,0 +1,287 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// labelDir is the folder of the labels of a model.
+func (s *session) labelDir(model string) string {
+	return serve.LogDir(filepath.Join(s.p.Path(s.p.Store), "labels"), model)
+}
+
+// labelTable says how a table of labels is read: as the settings say that labels find their predictions.
+func (s *session) labelTable(label, came string) monitor.LabelTable {
+	o := monitor.LabelTable{Join: s.p.Data.Key, Label: label, Came: came, Now: s.Now()}
+	if l := s.p.Monitor.Labels; l != nil && len(l.Join) > 0 {
+		o.Join = l.Join
+	}
+	if len(o.Join) == 0 {
+		o.Join = monitor.JoinRequest
+	}
+	if o.Label == "" {
+		o.Label = s.p.Data.Target.Column
+	}
+	return o
+}
+
+// knownLabels reads the labels that have come for a model; nil when none has.
+func (s *session) knownLabels(ctx context.Context, model string) (*table.Table, error) {
+	e, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := monitor.ReadLabels(ctx, e, s.labelDir(model))
+	if assay.CodeOf(err) == assay.NotFound {
+		return nil, nil
+	}
+	return t, err
+}
+
+// moment reads a time that a person gave: a date, or RFC 3339.
+func moment(flag, v string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, v); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, assay.Errorf(assay.Invalid, "--%s %q is no time", flag, v).Try("--%s 2026-01-31, or 2026-01-31T12:00:00Z", flag)
+}
+
+func (a *app) labelsCommand() *cobra.Command {
+	c := &cobra.Command{Use: "labels", Short: "What really happened, brought to the predictions: add, status"}
+	var model, label, came, cameAt, query string
+	add := &cobra.Command{
+		Use: "add FILE", Short: "Add labels that have come, from a file (CSV, Parquet, JSON Lines) or a query over it",
+		Long: `Add labels that have come for predictions that were made. A label finds its prediction by monitor.labels.join (data.key without it), or by
+request_id and row. The rows are on the disk when the command ends; nothing is overwritten, and adding the same labels again adds nothing.
+Which of two labels that disagree counts is decided when a window is judged, by monitor.labels.conflicts.
+
+--query makes the labels of the file by SQL, in which it is called labels.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.with("labels add", func(ctx context.Context, s *session, args []string) error {
+			if model == "" {
+				model = s.p.Name
+			}
+			o := s.labelTable(label, came)
+			o.At = o.Now
+			if cameAt != "" {
+				var err error
+				if o.At, err = moment("came-at", cameAt); err != nil {
+					return err
+				}
+			}
+			t, err := s.labelsOf(ctx, args[0], query)
+			if err != nil {
+				return err
+			}
+			if v, err := s.st.Versions(ctx, model); err != nil || len(v) == 0 {
+				return assay.Errorf(assay.NotFound, "there is no model %q that labels could be of", model).Try("assay model list")
+			}
+			got, err := o.Add(ctx, s.labelDir(model), t)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.labels.add/1", map[string]any{"model": model, "labels": got}, func(w io.Writer) {
+				if got.Again {
+					fmt.Fprintf(w, "%s: these %s labels were there already; nothing is added\n", model, assay.FormatCount(got.Rows-got.Keyless-got.Empty-got.Timeless))
+					return
+				}
+				fmt.Fprintf(w, "%s: %s labels added\n", model, assay.FormatCount(got.Added))
+				for _, x := range []struct {
+					n    int64
+					what string
+				}{{got.Keyless, "rows without a key are left out"}, {got.Empty, "rows without a label are left out"}, {got.Timeless, "rows without a time are left out"}, {got.Ahead, "labels are from the future: a clock is wrong; they count as come now"}} {
+					if x.n > 0 {
+						fmt.Fprintf(w, "  ◐ %s %s\n", assay.FormatCount(x.n), x.what)
+					}
+				}
+			})
+		}),
+	}
+	add.Flags().StringVar(&model, "model", "", "`name` of the model; the project's without it")
+	add.Flags().StringVar(&label, "label", "", "`column` of the labels; the target's name without it")
+	add.Flags().StringVar(&came, "came", "", "`column` that says when a label came")
+	add.Flags().StringVar(&cameAt, "came-at", "", "`time` at which all of them came; now without it")
+	add.Flags().StringVar(&query, "query", "", "`SQL` that makes the labels; the file is called labels in it")
+	add.MarkFlagsMutuallyExclusive("came", "came-at")
+	status := &cobra.Command{
+		Use: "status", Short: "Which labels have come, how late, and what share of each window's predictions they are of",
+		Args: cobra.NoArgs,
+		RunE: a.with("labels status", func(ctx context.Context, s *session, _ []string) error {
+			all, err := s.labelStates(ctx)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.labels.status/1", map[string]any{"models": all}, func(w io.Writer) { printLabelStates(w, all) })
+		}),
+	}
+	c.AddCommand(add, status)
+	return c
+}
+
+// labelsOf reads a file of labels, or what a query makes of it.
+func (s *session) labelsOf(ctx context.Context, file, query string) (*table.Table, error) {
+	e, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := e.Read(ctx, s.path(file), s.p.readOptions(s.app))
+	if err != nil || query == "" {
+		return t, err
+	}
+	if err := t.Named(ctx, "labels"); err != nil {
+		return nil, err
+	}
+	return t.Answer(ctx, query)
+}
+
+// A labelState is what is known of the labels of a model.
+type labelState struct {
+	Model      string          `json:"model"`
+	Labels     int64           `json:"labels"`      // that came
+	Keys       int64           `json:"predictions"` // that they name
+	Duplicates int64           `json:"duplicates"`  // that said the same again
+	Conflicts  int64           `json:"conflicts"`   // predictions that labels disagree about
+	First      assay.Instant   `json:"first,omitempty"`
+	Last       assay.Instant   `json:"last,omitempty"`
+	Windows    []labelledState `json:"windows"` // that were judged, by version and time
+}
+
+// A labelledState is how far the labels of a window have come, as it was judged last.
+type labelledState struct {
+	Version  int             `json:"version"`
+	Label    string          `json:"label"` // when the window was, for people
+	Evidence assay.Digest    `json:"evidence"`
+	Restated int             `json:"restated"` // how often
+	Rows     int64           `json:"rows"`
+	Labels   assay.LabelJoin `json:"labels"`
+	Verdict  assay.Verdict   `json:"verdict"`
+}
+
+func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
+	models, err := s.st.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []labelState{}
+	for _, m := range models {
+		x := labelState{Model: m.Name, Windows: []labelledState{}}
+		t, err := s.knownLabels(ctx, m.Name)
+		if err != nil {
+			return nil, err
+		}
+		if t != nil {
+			r, err := t.Query(ctx, `SELECT coalesce(sum(n), 0)::BIGINT, count(*), coalesce(sum(n - d), 0)::BIGINT, count(*) FILTER (d > 1), min(a), max(b) FROM (
+				SELECT count(*) AS n, count(DISTINCT _label) AS d, min(_came) AS a, max(_came) AS b FROM `+t.Relation()+` WHERE _label IS NOT NULL GROUP BY _key, _request, _index)`)
+			if err != nil {
+				return nil, err
+			}
+			var first, last *time.Time
+			if r.Next() {
+				err = r.Scan(&x.Labels, &x.Keys, &x.Duplicates, &x.Conflicts, &first, &last)
+			}
+			if cerr := r.Close(); err == nil {
+				err = cerr
+			}
+			if err != nil {
+				return nil, err
+			}
+			if first != nil && last != nil {
+				x.First, x.Last = assay.InstantOf(*first), assay.InstantOf(*last)
+			}
+		}
+		versions, err := s.st.Versions(ctx, m.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range versions {
+			windows, err := s.labelledWindows(ctx, v)
+			if err != nil {
+				return nil, err
+			}
+			x.Windows = append(x.Windows, windows...)
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// labelledWindows are the windows of a version's plan, as their labels say now.
+func (s *session) labelledWindows(ctx context.Context, v store.Version) ([]labelledState, error) {
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	id, p, err := s.monitorOf(ctx, v, m)
+	if assay.CodeOf(err) == assay.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.outcomesOf(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []labelledState
+	for _, n := range sortedNumbers(known) {
+		o := known[n].newest.Value
+		out = append(out, labelledState{
+			Version: v.Number, Label: monitor.WindowLabel(p.Windows, o.Window), Evidence: known[n].newest.ID, Restated: o.Look - 1, Rows: o.Labels.Coverage.N, Labels: o.Labels, Verdict: o.Verdict,
+		})
+	}
+	return out, nil
+}
+
+func printLabelStates(w io.Writer, all []labelState) {
+	for _, x := range all {
+		if x.Labels == 0 && len(x.Windows) == 0 {
+			fmt.Fprintf(w, "%s: no label has come\n", x.Model)
+			continue
+		}
+		fmt.Fprintf(w, "%s: %s labels of %s predictions; %s said the same again, %s predictions have labels that disagree\n", x.Model, assay.FormatCount(x.Labels), assay.FormatCount(x.Keys), assay.FormatCount(x.Duplicates), assay.FormatCount(x.Conflicts))
+		if len(x.Windows) == 0 {
+			continue
+		}
+		grid(w, func(tw *tabwriter.Writer) {
+			fmt.Fprintln(tw, "\twindow\tpredictions\tlabelled\thalf within\tdisagree\toverdue\trestated")
+			for _, r := range x.Windows {
+				fmt.Fprintf(tw, "%s\t%s:%d %s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Verdict.Glyph(), x.Model, r.Version, r.Label, assay.FormatCount(r.Rows), shareText(r.Labels.Coverage), delayText(r.Labels.DelayP50), assay.FormatCount(r.Labels.Conflicts), assay.FormatCount(r.Labels.Overdue), r.Restated)
+			}
+		})
+	}
+}
+
+func shareText(e assay.Estimate) string {
+	if !e.Defined() {
+		return "none"
+	}
+	return fmt.Sprintf("%.1f %%", 100*e.Value)
+}
+
+// delayText is a delay in the largest unit that it reaches.
+func delayText(seconds assay.Number) string {
+	v := float64(seconds)
+	for _, u := range []struct {
+		name string
+		of   float64
+	}{{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 0}} {
+		if v >= u.of {
+			return fmt.Sprintf("%.3g %s", v/max(u.of, 1), u.name)
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/eval"
+	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/registry"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/learn"
+)
+
+// An outcomeWindow is what the labels say of one window, as --json has it.
+type outcomeWindow struct {
+	Label    string        `json:"label"`              // when it was, for people
+	Evidence assay.Digest  `json:"evidence,omitempty"` // id of the outcome; absent when it was not recorded
+	Outcome  assay.Outcome `json:"outcome"`
+}
+
+// knownOutcome is what is on record about the labels of one window.
+type knownOutcome struct {
+	newest  registry.Fact[assay.Outcome]
+	history []assay.Outcome // that were restated, oldest first
+}
+
+// outcomesOf are the outcomes of a plan by the number of their window.
+func (s *session) outcomesOf(ctx context.Context, v store.Version, plan assay.Digest) (map[int64]*knownOutcome, error) {
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindOutcome, Subject: v.Model, Parent: plan})
+	if err != nil {
+		return nil, err
+	}
+	out := map[int64]*knownOutcome{}
+	for _, r := range slices.Backward(all) { // the oldest first
+		o, err := assay.Decode[assay.Outcome](r.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		k := out[o.Window.Number]
+		if k == nil {
+			k = &knownOutcome{}
+			out[o.Window.Number] = k
+		} else {
+			k.history = append(k.history, k.newest.Value)
+		}
+		k.newest = registry.Fact[assay.Outcome]{ID: r.ID, Value: o}
+	}
+	return out, nil
+}
+
+func sortedNumbers[V any](m map[int64]V) []int64 {
+	out := make([]int64, 0, len(m))
+	for n := range m {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// outcomes joins labels to the windows of a traffic, judges them and writes the evidence.
+func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, id assay.Digest, w *monitor.Watch, x monitor.Traffic, seen *monitor.Replay, o monitor.Outcomes, record bool) ([]outcomeWindow, int64, error) {
+	p := w.Plan()
+	known, err := s.outcomesOf(ctx, v, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if record {
+		o.Before = func(win assay.Window) (assay.Digest, *assay.Outcome) {
+			if k := known[win.Number]; k != nil {
+				return k.newest.ID, &k.newest.Value
+			}
+			return "", nil
+		}
+	}
+	e, err := pick(ctx, s, assay.KindEvaluation, v.Model, func(x assay.Evaluation) bool { return x.Split == m.Split && x.Part == assay.Valid }, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	o.References = map[string]map[string]assay.Estimate{}
+	if e != nil {
+		for _, sl := range e.Value.Slices {
+			by := map[string]assay.Estimate{}
+			for _, x := range sl.Metrics {
+				by[x.Name] = x.Estimate
+			}
+			o.References[sl.Name] = by
+		}
+	}
+	o.Classes = m.Classes
+	for _, f := range x.Table.Fields() {
+		if slices.ContainsFunc(s.evalOptions().Slices, func(def string) bool { return strings.Contains(def, f.Name) }) {
+			o.Columns = append(o.Columns, f.Name)
+		}
+	}
+	o.Score = s.labelScorer(p, m)
+	if b := s.evalOptions().Business; b != nil && p.Business != nil {
+		if o.Counts, err = b.OfCounts(m.Task); err != nil {
+			return nil, 0, err
+		}
+	}
+	judged, err := w.Outcomes(ctx, x, seen, o)
+	if err != nil {
+		return nil, 0, err
+	}
+	out := []outcomeWindow{}
+	for _, j := range judged.Windows {
+		j.Outcome.Monitor = id
+		y := outcomeWindow{Label: j.Label, Evidence: j.Same, Outcome: j.Outcome}
+		if record && j.Same == "" {
+			if _, err := s.keepBytes(ctx, j.Document); err != nil {
+				return nil, 0, err
+			}
+			parents := []assay.Digest{id}
+			if j.Outcome.Restates != "" {
+				parents = append(parents, j.Outcome.Restates)
+			}
+			r, err := s.write(ctx, assay.KindOutcome, v.Model, parents, j.Outcome)
+			if err != nil {
+				return nil, 0, err
+			}
+			y.Evidence = r.ID
+		}
+		out = append(out, y)
+	}
+	return out, judged.Orphans, nil
+}
+
+// labelScorer computes the figures of a plan as an evaluation does: the same definitions, intervals, slices and business metric.
+func (s *session) labelScorer(p assay.Monitor, m assay.Model) monitor.Scorer {
+	return func(ctx context.Context, answers learn.Prediction, label []int32, value []float64, columns assay.Frame) (assay.Evaluation, error) {
+		o := s.evalOptions()
+		o.Metrics = nil
+		for _, x := range p.Performance {
+			o.Metrics = append(o.Metrics, x.Name)
+		}
+		o.Primary, o.Sensitive = o.Metrics[0], nil
+		if p.Business == nil {
+			o.Business = nil
+		}
+		o.Slices = slices.DeleteFunc(slices.Clone(o.Slices), func(def string) bool {
+			for _, term := range strings.Split(def, "&") {
+				name, _, _ := strings.Cut(term, ":")
+				if columns.Column(strings.TrimSpace(name)) == nil {
+					return true
+				}
+			}
+			return false
+		})
+		_, positive, err := s.positive(m.Classes)
+		if err != nil {
+			return assay.Evaluation{}, err
+		}
+		t := &eval.Truth{Task: m.Task, Classes: m.Classes, Positive: positive, Class: label, Value: value, Columns: columns}
+		scores := &eval.Scores{Name: m.Learner, Proba: answers.Proba, Value: answers.Values}
+		if answers.Proba == nil {
+			scores.Label = answers.Labels
+		}
+		return eval.Realised(ctx, t, scores, o)
+	}
+}
+
+// printOutcomes tells what the labels say.
+func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
+	for _, x := range windows {
+		o := x.Outcome
+		fmt.Fprintf(w, "%s %s: ", o.Verdict.Glyph(), x.Label)
+		switch l := o.Labels; {
+		case l.Labelled == 0:
+			fmt.Fprint(w, "no label has come")
+		default:
+			fmt.Fprintf(w, "%s labels, %s of the predictions", assay.FormatCount(l.Labelled), shareText(l.Coverage))
+			if d := delayText(l.DelayP50); d != "unknown" {
+				fmt.Fprintf(w, ", half within %s", d)
+			}
+			for _, n := range []struct {
+				n    int64
+				what string
+			}{{l.Duplicates, "said the same again"}, {l.Conflicts, "disagree"}, {l.Unknown, "of no known class"}, {l.Early, "before their prediction"}, {l.Overdue, "overdue"}} {
+				if n.n > 0 {
+					fmt.Fprintf(w, ", %s %s", assay.FormatCount(n.n), n.what)
+				}
+			}
+		}
+		if o.Restates != "" {
+			fmt.Fprintf(w, "; restated (%d)", o.Look-1)
+		}
+		fmt.Fprintln(w)
+		metrics := o.Performance
+		if o.Business != nil {
+			metrics = append(slices.Clone(metrics), *o.Business)
+		}
+		for _, m := range metrics {
+			printFigure(w, m)
+		}
+		for _, sl := range o.Slices {
+			for _, m := range sl.Performance {
+				if m.Verdict == assay.Fail {
+					fmt.Fprintf(w, "  ✕ %s: %s %s, was %s\n", sl.Name, m.Name, m.Realised, m.Reference)
+				}
+			}
+		}
+		for _, d := range o.Drift {
+			if d.Verdict == assay.Fail {
+				fmt.Fprintf(w, "  ✕ labels: %s\n", d.Message)
+			}
+		}
+	}
+	if orphans > 0 {
+		fmt.Fprintf(w, "◐ %s labels are of no prediction here\n", assay.FormatCount(orphans))
+	}
+}
+
+func printFigure(w io.Writer, m assay.RealisedMetric) {
+	switch {
+	case m.Realised.Defined() && m.Proxy.Defined():
+		fmt.Fprintf(w, "  %s %s: %s (estimated without labels %s), was %s on held-out rows\n", m.Verdict.Glyph(), m.Name, m.Realised, m.Proxy, m.Reference)
+	case m.Realised.Defined():
+		fmt.Fprintf(w, "  %s %s: %s, was %s on held-out rows\n", m.Verdict.Glyph(), m.Name, m.Realised, m.Reference)
+	case m.Proxy.Defined():
+		fmt.Fprintf(w, "  %s %s: estimated %s, was %s on held-out rows\n    if %s\n", m.Verdict.Glyph(), m.Name, m.Proxy, m.Reference, m.Assumption)
+	}
+}

@@ -1,0 +1,222 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/stat"
+)
+
+// Columns that the join adds to the rows of a traffic.
+const (
+	joinedKey      = "_assay_key"
+	joinedLabel    = "_assay_label"    // text; NULL where there is none that counts
+	joinedDelay    = "_assay_delay"    // seconds from the prediction to its label, or to the newest label where it has none; NULL without times
+	joinedCame     = "_assay_came"     // when the label came; NULL where there is none
+	joinedAgain    = "_assay_again"    // labels that said the same again
+	joinedConflict = "_assay_conflict" // whether labels disagree
+	joinedEarly    = "_assay_early"    // whether the label came before the prediction
+)
+
+// A joined traffic has the rows that were answered, each with its label as far as it came.
+type joined struct {
+	rows   *table.Table
+	asOf   assay.Instant
+	orphan map[int64]int64 // labels without a prediction by the window that they came in
+	all    int64           // of them
+}
+
+// join brings labels to the predictions of a traffic.
+func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, o Outcomes) (*joined, error) {
+	p := w.plan.Labels
+	key, of := "", "_key"
+	asked := "NULL::TIMESTAMP"
+	switch {
+	case slices.Equal(p.Join, JoinRequest):
+		of = fmt.Sprintf("_request || chr(%d) || _index", keySeparator)
+		if key = of; x.Log == nil {
+			key = keyOf(x.Table, p.Join)
+		}
+	default:
+		var absent []string
+		for _, c := range p.Join {
+			if _, ok := x.Table.Field(c); !ok {
+				absent = append(absent, c)
+			}
+		}
+		switch {
+		case len(absent) == 0:
+			key = keyOf(x.Table, p.Join)
+		case x.Log != nil && len(p.Join) == 1:
+			key = "_key" // as the caller gave it
+		default:
+			return nil, assay.Errorf(assay.Rejected, "the predictions have no column %s to find their labels by", strings.Join(absent, ", ")).
+				Try("set monitor.labels.join in assay.yaml; [request_id, row] for a log without keys")
+		}
+	}
+	if x.By != "" && cut.timed {
+		asked = cut.moment
+	}
+	value := "CASE WHEN d > 1 THEN NULL ELSE one END"
+	first := "min_came"
+	switch p.Conflicts {
+	case ConflictFirst:
+		value = "one"
+	case ConflictLast:
+		value, first = "other", "CASE WHEN d > 1 THEN max_came ELSE min_came END"
+	}
+	known := ""
+	if !o.Until.IsZero() && o.Delay == 0 {
+		known = " AND _came <= " + timestamp(o.Until)
+	}
+	g, err := o.Labels.Answer(ctx, fmt.Sprintf(`SELECT k, CAST(n - d AS BIGINT) AS again, d > 1 AS conflict, %s AS v, %s AS came FROM (
+SELECT %s AS k, count(*) AS n, count(DISTINCT _label) AS d, first(_label ORDER BY _came, _row) AS one, last(_label ORDER BY _came, _row) AS other, min(_came) AS min_came, max(_came) AS max_came
+FROM %s WHERE _label IS NOT NULL%s GROUP BY 1) WHERE k IS NOT NULL`, value, first, of, o.Labels.Relation(), known))
+	if err != nil {
+		return nil, err
+	}
+	came, found := "g.came", "r."+joinedKey+" = g.k"
+	newest := "SELECT max(came) FROM " + g.Relation()
+	if o.Delay > 0 {
+		if asked == "NULL::TIMESTAMP" {
+			return nil, assay.Errorf(assay.Invalid, "labels cannot come %s after predictions that have no time", o.Delay).Try("windows by a column of dates, timestamps or years")
+		}
+		came = fmt.Sprintf("(_assay_at + to_microseconds(%d))", o.Delay.Microseconds())
+		newest = fmt.Sprintf("SELECT max(%s) + to_microseconds(%d) FROM %s", asked, o.Delay.Microseconds(), x.Table.Relation())
+		if !o.Until.IsZero() {
+			found += " AND " + came + " <= " + timestamp(o.Until)
+			newest = "SELECT " + timestamp(o.Until)
+		}
+	}
+	j := &joined{orphan: map[int64]int64{}}
+	asOf := "NULL::TIMESTAMP"
+	r, err := g.Query(ctx, newest)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if r.Next() {
+		var at *time.Time
+		if err := r.Scan(&at); err != nil {
+			return nil, err
+		}
+		if at != nil {
+			j.asOf, asOf = assay.InstantOf(*at), timestamp(*at)
+		}
+	}
+	if err := r.Close(); err != nil {
+		return nil, err
+	}
+	answered := ""
+	if x.Log != nil {
+		answered = " WHERE _outcome = 'answered'"
+	}
+	fields := append(x.Table.Fields(), assay.Field{Name: windowColumn, Type: assay.TypeInteger}, assay.Field{Name: joinedKey, Type: assay.TypeString}, assay.Field{Name: joinedLabel, Type: assay.TypeString},
+		assay.Field{Name: joinedDelay, Type: assay.TypeNumber}, assay.Field{Name: joinedCame, Type: assay.TypeTimestamp}, assay.Field{Name: joinedAgain, Type: assay.TypeInteger},
+		assay.Field{Name: joinedConflict, Type: assay.TypeBoolean}, assay.Field{Name: joinedEarly, Type: assay.TypeBoolean})
+	seconds := "CAST(epoch_us(%s) - epoch_us(_assay_at) AS DOUBLE) / 1e6"
+	j.rows, err = x.Table.Select(ctx, fmt.Sprintf(`SELECT r.* EXCLUDE (_assay_at), g.v AS %s, greatest(0, %s) AS %s, CASE WHEN g.v IS NOT NULL THEN %s END AS %s, coalesce(g.again, 0) AS %s, coalesce(g.conflict, false) AS %s,
+coalesce(g.v IS NOT NULL AND %s < _assay_at, false) AS %s
+FROM (SELECT *, %s AS %s, %s AS %s, %s AS _assay_at FROM %s%s) r LEFT JOIN %s g ON %s`,
+		joinedLabel, fmt.Sprintf(seconds, "CASE WHEN g.v IS NULL THEN "+asOf+" ELSE "+came+" END"), joinedDelay, came, joinedCame, joinedAgain, joinedConflict, came, joinedEarly,
+		cut.expr, windowColumn, key, joinedKey, asked, x.Table.Relation(), answered, g.Relation(), found), fields)
+	if err != nil {
+		return nil, err
+	}
+	arrival := "0::BIGINT"
+	if cut.timed && cut.plan.By == ByTime && o.Delay == 0 {
+		c := &cutter{plan: cut.plan}
+		c.byTime("came")
+		arrival = c.expr
+	}
+	q, err := g.Query(ctx, "SELECT "+arrival+", count(*) FROM "+g.Relation()+" WHERE k NOT IN (SELECT "+joinedKey+" FROM "+j.rows.Relation()+" WHERE "+joinedKey+" IS NOT NULL) GROUP BY 1 ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	for q.Next() {
+		var k *int64
+		var n int64
+		if err := q.Scan(&k, &n); err != nil {
+			return nil, err
+		}
+		if j.all += n; k != nil && arrival != "0::BIGINT" {
+			j.orphan[*k] = n
+		}
+	}
+	return j, q.Close()
+}
+
+// timestamp is a moment as SQL.
+func timestamp(t time.Time) string {
+	return "TIMESTAMP " + table.Literal(t.UTC().Format("2006-01-02 15:04:05.000000"))
+}
+
+// labelJoin is what is known of the labels of a window.
+func (w *Watch) labelJoin(ctx context.Context, j *joined, k int64) (assay.LabelJoin, error) {
+	nan := assay.Number(math.NaN())
+	out := assay.LabelJoin{AsOf: j.asOf, Unmatched: j.orphan[k], DelayP50: nan, DelayP90: nan, DelayMax: nan}
+	within := ""
+	if n := w.plan.Labels.WithinSeconds; n > 0 {
+		within = fmt.Sprintf(" AND %s > %d", joinedDelay, n)
+	} else {
+		within = " AND false"
+	}
+	cond := fmt.Sprintf("%s = %d", windowColumn, k)
+	var rows int64
+	r, err := j.rows.Query(ctx, fmt.Sprintf(`SELECT count(*), count(%[1]s), coalesce(sum(%[2]s), 0)::BIGINT, count(*) FILTER (%[3]s), count(*) FILTER (%[4]s), count(*) FILTER (%[1]s IS NOT NULL%[5]s) FROM %[6]s WHERE %[7]s`,
+		joinedLabel, joinedAgain, joinedConflict, joinedEarly, within, j.rows.Relation(), cond))
+	if err != nil {
+		return out, err
+	}
+	defer r.Close()
+	if r.Next() {
+		if err := r.Scan(&rows, &out.Labelled, &out.Duplicates, &out.Conflicts, &out.Early, &out.Overdue); err != nil {
+			return out, err
+		}
+	}
+	if err := r.Close(); err != nil {
+		return out, err
+	}
+	out.Coverage = assay.Undefined("no predictions", 0)
+	if rows > 0 {
+		out.Coverage = stat.Proportion(float64(out.Labelled), float64(rows), stat.DefaultLevel, stat.Wilson)
+	}
+	fields := []assay.Field{{Name: joinedKey, Type: assay.TypeString}, {Name: joinedLabel, Type: assay.TypeString}, {Name: joinedCame, Type: assay.TypeTimestamp}}
+	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s, %s, %s, _row FROM %s WHERE %s AND %s IS NOT NULL", joinedKey, joinedLabel, joinedCame, j.rows.Relation(), cond, joinedLabel), fields)
+	if err != nil {
+		return out, err
+	}
+	if out.Content, err = v.ContentDigest(ctx); err != nil || out.Labelled == 0 {
+		return out, err
+	}
+	f, err := j.rows.Frame(ctx, []string{joinedDelay, joinedCame}, cond+" AND "+joinedDelay+" IS NOT NULL")
+	if err != nil || f.Rows() == 0 {
+		return out, err
+	}
+	arrived := make([]bool, f.Rows())
+	longest := 0.0
+	for i := range arrived {
+		if arrived[i] = !f[1].Missing(i); arrived[i] {
+			longest = max(longest, f[0].Floats[i])
+		}
+	}
+	c, err := stat.NewDelayCurve(f[0].Floats, arrived)
+	if err != nil {
+		return out, err
+	}
+	quantile := func(p float64) assay.Number {
+		if a := c.Age(p); !math.IsInf(a, 0) {
+			return assay.Number(a)
+		}
+		return nan
+	}
+	out.DelayP50, out.DelayP90, out.DelayMax = quantile(0.5), quantile(0.9), assay.Number(longest)
+	return out, nil
+}

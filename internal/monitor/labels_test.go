@@ -1,0 +1,346 @@
+package monitor
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
+	"github.com/assay-ml/assay/stat"
+)
+
+// column makes a column of text; "" is missing.
+func column(name string, v ...string) assay.Column {
+	c := assay.Column{Name: name, Type: assay.TypeString}
+	at := map[string]int32{}
+	for _, s := range v {
+		code, ok := at[s]
+		switch {
+		case s == "":
+			code = -1
+		case !ok:
+			code = int32(len(c.Levels))
+			at[s] = code
+			c.Levels = append(c.Levels, s)
+		}
+		c.Codes = append(c.Codes, code)
+	}
+	return c
+}
+
+// accuracy scores answers by the share that is right.
+func accuracy(_ context.Context, a learn.Prediction, label []int32, _ []float64, _ assay.Frame) (assay.Evaluation, error) {
+	right := 0.0
+	for i := range label {
+		if a.Labels[i] == label[i] {
+			right++
+		}
+	}
+	e := stat.Proportion(right, float64(len(label)), 0.95, stat.Wilson)
+	return assay.Evaluation{Metrics: []assay.Metric{{Name: "accuracy_score", Higher: true, Estimate: e}}}, nil
+}
+
+// watched is a plan of days over predictions of a yes that is right nine times of ten, and the watch of it.
+func watched(t testing.TB, e *table.Engine, labels assay.LabelPlan) *Watch {
+	t.Helper()
+	ref := tableOf(t, e, assay.Frame{{Name: "x", Type: assay.TypeNumber, Floats: []float64{1, 2, 3, 4}}})
+	d, _, err := Freeze(context.Background(), ref, []string{"x"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	days, err := ParseWindow("1d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := PlanOf(d, Settings{Windows: days, MinRows: 50, Labels: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Monitor.Labels = &labels
+	p.Monitor.Performance = []assay.MetricPlan{{Name: "accuracy_score", Higher: true, Reference: stat.Proportion(9000, 10000, 0.95, stat.Wilson), Margin: 0.01}}
+	w, err := Open(p.Monitor, func(assay.Digest) ([]byte, error) { return p.Documents[0], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+const aDay = 86400.0
+
+// predicted are predictions of rows a day, for two days; row i of day d has the key "d/i".
+func predicted(t testing.TB, e *table.Engine, rows int) Traffic {
+	t.Helper()
+	var key, answer []string
+	var at, x []float64
+	for d := range 2 {
+		for i := range rows {
+			key, answer = append(key, fmt.Sprintf("%d/%d", d, i)), append(answer, "yes")
+			at, x = append(at, 1_700_006_400+float64(d)*aDay+float64(i)), append(x, 1+float64(i%4))
+		}
+	}
+	return Traffic{By: "at", Table: tableOf(t, e, assay.Frame{
+		column("key", key...), column(PredictionColumn, answer...), {Name: "at", Type: assay.TypeTimestamp, Floats: at}, {Name: "x", Type: assay.TypeNumber, Floats: x},
+	})}
+}
+
+type came struct {
+	key, label string
+	at         float64 // seconds after the first prediction
+}
+
+func labelTableOf(t testing.TB, e *table.Engine, all []came) *table.Table {
+	t.Helper()
+	var key, label []string
+	var at []float64
+	for _, c := range all {
+		key, label, at = append(key, c.key), append(label, c.label), append(at, 1_700_006_400+c.at)
+	}
+	x := tableOf(t, e, assay.Frame{column("k", key...), column("y", label...), {Name: "came", Type: assay.TypeTimestamp, Floats: at}})
+	l, _, err := LabelTable{Join: []string{"k"}, Label: "y", Came: "came", Now: time.Unix(2_000_000_000, 0)}.Labels(context.Background(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func outcomesOfDays(t testing.TB, w *Watch, x Traffic, o Outcomes) []JudgedOutcome {
+	t.Helper()
+	seen, err := w.Run(context.Background(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Classes, o.Score = []string{"no", "yes"}, accuracy
+	got, err := w.Outcomes(context.Background(), x, seen, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.Windows
+}
+
+// Duplicates, conflicts, unknown classes, labels before their prediction, overdue ones and orphans are each counted, and what they do to the
+// figures is what the plan says.
+func TestLabelsThatDoNotFit(t *testing.T) {
+	e := engine(t)
+	var all []came
+	for i := range 100 { // of the first day, an hour later each; every tenth says no
+		label := "yes"
+		if i%10 == 0 {
+			label = "no"
+		}
+		all = append(all, came{fmt.Sprintf("0/%d", i), label, float64(i) + 3600})
+	}
+	all = append(all,
+		came{"0/1", "yes", 7200}, came{"0/1", "yes", 7300}, // said again, twice
+		came{"0/2", "no", 7200}, came{"0/10", "yes", 7200}, // disagree
+		came{"1/0", "maybe", 2 * aDay},               // no class
+		came{"1/1", "yes", 0},                        // before the prediction
+		came{"1/2", "yes", 40 * aDay},                // overdue
+		came{"7/7", "yes", aDay / 2},                 // of no prediction
+		came{"", "yes", aDay}, came{"1/3", "", aDay}) // no key, no label
+	for _, c := range []struct {
+		policy             string
+		labelled, right    int64
+		undecided, unknown int64
+	}{{ConflictRefuse, 98, 89, 2, 1}, {ConflictFirst, 100, 90, 2, 1}, {ConflictLast, 100, 90, 2, 1}} {
+		w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, WithinSeconds: 10 * 86400, MinCoverage: 0.5, Conflicts: c.policy, MaxConflicts: 0.05})
+		got := outcomesOfDays(t, w, predicted(t, e, 100), Outcomes{Labels: labelTableOf(t, e, all)})
+		a, b := got[0].Outcome, got[1].Outcome
+		l := a.Labels
+		if l.Labelled != c.labelled || l.Duplicates != 2 || l.Conflicts != c.undecided || l.Unmatched != 1 || l.Early != 0 || l.Overdue != 0 || l.Unknown != 0 {
+			t.Errorf("%s, first day: %+v", c.policy, l)
+		}
+		if v := a.Performance[0].Realised; math.Round(v.Value*float64(v.N)) != float64(c.right) {
+			t.Errorf("%s: %s of %d are right, want %d", c.policy, v, v.N, c.right)
+		}
+		if a.Verdict != assay.Pass || a.Performance[0].Verdict != assay.Pass {
+			t.Errorf("%s: the first day is %s", c.policy, a.Verdict)
+		}
+		if m := b.Labels; m.Labelled != 2 || m.Unknown != 1 || m.Early != 1 || m.Overdue != 1 || b.Verdict != assay.Undetermined {
+			t.Errorf("%s, second day: %+v, %s", c.policy, m, b.Verdict)
+		}
+		if d := float64(l.DelayP50); d < 3500 || d > 3700 {
+			t.Errorf("%s: half within %v s", c.policy, d)
+		}
+	}
+	// More that disagree than the plan allows is an alarm.
+	w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, MinCoverage: 0.5, Conflicts: ConflictFirst, MaxConflicts: 0.01})
+	if got := outcomesOfDays(t, w, predicted(t, e, 100), Outcomes{Labels: labelTableOf(t, e, all)}); got[0].Outcome.Verdict != assay.Fail {
+		t.Errorf("2 of 100 disagree and 1 is allowed: %s", got[0].Outcome.Verdict)
+	}
+}
+
+// As labels come, the outcome of a window is restated; where they say the same, it stays what it was. Each further look has a smaller level.
+func TestLabelsRestateWindows(t *testing.T) {
+	e := engine(t)
+	w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, WithinSeconds: 3600, MinCoverage: 0.5, Conflicts: ConflictRefuse, MaxConflicts: 0.05})
+	x := predicted(t, e, 400)
+	var all []came
+	for d := range 2 {
+		for i := range 400 {
+			label := "yes"
+			if i%10 < 1+2*d { // the second day is worse: 70 % are right
+				label = "no"
+			}
+			all = append(all, came{fmt.Sprintf("%d/%d", d, i), label, float64(d)*aDay + float64(i)*100})
+		}
+	}
+	type known struct {
+		id assay.Digest
+		o  assay.Outcome
+	}
+	record := map[int64]known{}
+	before := func(win assay.Window) (assay.Digest, *assay.Outcome) {
+		if k, ok := record[win.Number]; ok {
+			return k.id, &k.o
+		}
+		return "", nil
+	}
+	look := func(until float64) []JudgedOutcome {
+		o := Outcomes{Labels: labelTableOf(t, e, all), Until: time.Unix(1_700_006_400+int64(until), 0), Before: before}
+		got := outcomesOfDays(t, w, x, o)
+		for _, j := range got {
+			if j.Same == "" {
+				record[j.Outcome.Window.Number] = known{assay.DigestOf(fmt.Append(nil, j.Outcome.Labels.Content, j.Outcome.Look)), j.Outcome}
+			}
+		}
+		return got
+	}
+	first := look(10_000) // the first 101 labels of the first day
+	if o := first[0].Outcome; o.Labels.Labelled != 101 || o.Verdict != assay.Undetermined || o.Look != 1 || o.Restates != "" {
+		t.Errorf("a quarter of the labels: %+v %s", o.Labels, o.Verdict)
+	}
+	if o := first[0].Outcome.Labels; !math.IsNaN(float64(o.DelayP50)) && float64(o.DelayP50) < float64(o.DelayMax)/2 {
+		t.Errorf("the delay of those that have not come is left out: %+v", o)
+	}
+	second := look(10 * aDay)
+	for d, want := range []assay.Verdict{assay.Pass, assay.Fail} {
+		o := second[d].Outcome
+		if o.Labels.Labelled != 400 || o.Look != 2 || o.Restates == "" || o.Verdict != want || !(o.Level < first[d].Outcome.Level/3.9) {
+			t.Errorf("day %d, all labels: %+v, look %d, level %v, %s, %+v", d, o.Labels, o.Look, o.Level, o.Verdict, o.Performance)
+		}
+	}
+	for d, j := range look(10 * aDay) {
+		if j.Same != record[j.Outcome.Window.Number].id {
+			t.Errorf("day %d: the same labels are another fact", d)
+		}
+	}
+}
+
+// A window with labels that say what the reference says fails no more often than the budget allows, however often it is looked at.
+func TestLooksStayWithinTheBudget(t *testing.T) {
+	p := assay.Monitor{Budget: assay.AlarmBudget{FalseAlarmsPerYear: 4, WindowsPerYear: 365}}
+	sum := 0.0
+	for k := 1; k <= 100_000; k++ {
+		sum += OutcomeLevel(p, k)
+	}
+	if want := 2.0 / 365; sum > want || sum < 0.999*want {
+		t.Errorf("all looks together have level %v, the budget gives %v", sum, want)
+	}
+}
+
+// A table of labels is there once, however often it is added, and rows without a key or a label are counted and left out.
+func TestAddLabels(t *testing.T) {
+	e, ctx, dir := engine(t), context.Background(), filepath.Join(t.TempDir(), "labels")
+	if _, err := ReadLabels(ctx, e, dir); assay.CodeOf(err) != assay.NotFound {
+		t.Errorf("no labels: %v", err)
+	}
+	x := tableOf(t, e, assay.Frame{column("id", "a", "b", "", "d"), {Name: "y", Type: assay.TypeInteger, Floats: []float64{1, 0, 1, math.NaN()}}})
+	o := LabelTable{Join: []string{"id"}, Label: "y", At: time.Unix(1_700_000_000, 0), Now: time.Unix(1_700_000_000, 0)}
+	a, err := o.Add(ctx, dir, x)
+	if err != nil || a != (AddedLabels{Rows: 4, Added: 2, Keyless: 1, Empty: 1}) {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	o.At = o.At.Add(time.Hour)
+	if a, err := o.Add(ctx, dir, x); err != nil || !a.Again || a.Added != 0 {
+		t.Errorf("the same again: %+v, %v", a, err)
+	}
+	l := OpenLabelLog(dir, "n1")
+	if err := l.Append([]Label{{Key: "c", Value: "1", Came: o.Now}, {Request: "r", Index: 3, Value: "0", Came: o.Now}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// What a process was writing when it was killed is left out.
+	if err := os.WriteFile(filepath.Join(dir, "n2-0.jsonl"), []byte(`{"_came":"2023-11-14T22:13:20.000000","_key":"z","_lab`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadLabels(ctx, e, dir)
+	if err != nil || got.Rows() != 4 {
+		t.Fatalf("%d labels, %v", got.Rows(), err)
+	}
+	for _, bad := range []LabelTable{{Join: []string{"no"}, Label: "y"}, {Join: []string{"id"}, Label: "no"}, {Join: []string{"id"}, Label: "y", Came: "id"}} {
+		if _, err := bad.Add(ctx, dir, x); assay.CodeOf(err) != assay.Rejected {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
+
+// TestLabelsOutliveTheirProcess kills a process that takes labels; those that it had taken are there, whole, each once.
+func TestLabelsOutliveTheirProcess(t *testing.T) {
+	if dir := os.Getenv("ASSAY_TEST_LABELS"); dir != "" {
+		l := OpenLabelLog(dir, os.Getenv("ASSAY_TEST_NONCE"))
+		for i := 0; ; i++ {
+			if err := l.Append([]Label{{Key: fmt.Sprint(os.Getenv("ASSAY_TEST_NONCE"), i), Value: strings.Repeat("x", i%100+1), Came: time.Unix(int64(i), 0)}}); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Println("took", i)
+		}
+	}
+	dir := t.TempDir()
+	taken := 0
+	for round := range 3 {
+		c := exec.Command(os.Args[0], "-test.run=^TestLabelsOutliveTheirProcess$")
+		c.Env = append(os.Environ(), "ASSAY_TEST_LABELS="+dir, fmt.Sprintf("ASSAY_TEST_NONCE=p%d", round))
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); {
+			if _, s, ok := strings.Cut(lines.Text(), "took "); ok {
+				if n, err = strconv.Atoi(s); err != nil {
+					t.Fatal(err)
+				}
+				if taken++; n == 20+17*round {
+					if err := c.Process.Kill(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		_ = c.Wait()
+	}
+	e := engine(t)
+	got, err := ReadLabels(context.Background(), e, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys int64
+	r, err := got.Query(context.Background(), "SELECT count(DISTINCT _key) FROM "+got.Relation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if r.Next() {
+		if err := r.Scan(&keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if keys != got.Rows() || keys < int64(taken) || keys > int64(taken)+3 {
+		t.Errorf("%d labels of %d predictions are there, %d were taken", got.Rows(), keys, taken)
+	}
+}
