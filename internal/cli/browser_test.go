@@ -1,7 +1,10 @@
 package cli_test
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +21,61 @@ import (
 	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/cli"
 )
+
+// sitePages serves the newest version, and puts the pages of the server beside the reports.
+func sitePages(t *testing.T, dir string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	world := func(ctx context.Context, errs io.Writer, args ...string) int {
+		return cli.Main(ctx, args, cli.World{Dir: dir, Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: errs, Env: os.Getenv, Now: time.Now})
+	}
+	var said strings.Builder
+	for _, args := range [][]string{{"serve", "check"}, {"monitor", "plan"}} {
+		if status := world(ctx, &said, args...); status != 0 {
+			t.Fatalf("assay %v: exit status %d\n%s", args, status, said.String())
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "assay.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(string(b)[strings.Index(string(b), "project: ")+len("project: "):], "\n")
+	name = strings.Trim(name, "\" ")
+	r, w := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- world(ctx, w, "serve", "--listen", "127.0.0.1:0", "--grpc-listen", "none", "--model", name+":1")
+		w.Close()
+	}()
+	lines, url := bufio.NewScanner(r), ""
+	for url == "" && lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
+		if _, at, ok := strings.Cut(lines.Text(), " on http://"); ok {
+			url = "http://" + strings.Fields(at)[0]
+		}
+	}
+	if url == "" {
+		t.Fatalf("assay serve: exit status %d\n%s", <-ended, said.String())
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	for _, path := range []string{"/", "/models", "/models/" + name, "/traffic", "/monitors", "/alerts"} {
+		answer, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: status %d, %v", path, answer.StatusCode, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".assay", "reports", "site"+strings.ReplaceAll(path, "/", "-")+".html"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	<-ended
+}
 
 // TestReportsInABrowser makes the reports of a small life and opens each in Chromium: as a desktop, as a phone, in the dark and on
 // paper. A report must load without an error and without asking for anything else, fit a phone's width, and be readable by a screen
@@ -45,6 +103,7 @@ func TestReportsInABrowser(t *testing.T) {
 			t.Fatalf("assay %v: exit status %d\n%s", args, status, out.String())
 		}
 	}
+	sitePages(t, dir)
 	pages, err := filepath.Glob(filepath.Join(dir, ".assay", "reports", "*.html"))
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no report was made: %v", err)

@@ -296,6 +296,7 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 		reg.MustRegister(log)
 	}
 	mux.HandleFunc("GET /models/{name}/split", splitHandler(server))
+	(&pages{s: s, server: server, log: log}).routes(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

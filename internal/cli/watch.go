@@ -143,51 +143,8 @@ func loggedAnswers(ctx context.Context, log *table.Table, m assay.Model) (*table
 
 // monitorReport writes the page of the windows that were judged by the version's plan.
 func (s *session) monitorReport(ctx context.Context, v store.Version, out string) (string, int, error) {
-	_, m, err := s.modelOf(ctx, v)
+	page, id, n, err := s.monitorHTML(ctx, v, "")
 	if err != nil {
-		return "", 0, err
-	}
-	id, p, err := s.monitorOf(ctx, v, m)
-	if err != nil {
-		return "", 0, err
-	}
-	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model})
-	if err != nil {
-		return "", 0, err
-	}
-	var windows []web.MonitorWindow
-	seen := map[string]bool{}
-	for i := range all { // the newest first
-		d, err := assay.Decode[assay.Drift](all[i].Evidence)
-		if err != nil {
-			return "", 0, err
-		}
-		key := cmp.Or(string(d.Window.Start), fmt.Sprint(d.Window.Number))
-		if d.Monitor != id || seen[key] {
-			continue
-		}
-		seen[key] = true
-		x := web.MonitorWindow{Label: monitor.WindowLabel(p.Windows, d.Window), Drift: d}
-		b, err := blob.ReadAll(ctx, s.st.Blobs(), d.Report, maxReferenceBytes)
-		if err != nil {
-			return "", 0, err
-		}
-		if x.Counts, err = monitor.ReadWindow(b); err != nil {
-			return "", 0, err
-		}
-		windows = append(windows, x)
-	}
-	if len(windows) == 0 {
-		return "", 0, assay.Errorf(assay.NotFound, "no window was judged by the plan of %s yet", versionName(v)).Try("assay monitor run, or assay monitor replay DATA")
-	}
-	slices.SortStableFunc(windows, func(a, b web.MonitorWindow) int { return int(a.Drift.Window.Number - b.Drift.Window.Number) })
-	w, err := s.watch(ctx, p)
-	if err != nil {
-		return "", 0, err
-	}
-	references := map[string]*monitor.Document{monitor.ScopeInput: w.Reference(monitor.ScopeInput), monitor.ScopePrediction: w.Reference(monitor.ScopePrediction)}
-	var page bytes.Buffer
-	if err := web.MonitorReport(&page, versionName(v), p, windows, references, web.Footer{Version: Version, Evidence: id, Data: m.Data, At: s.Now().UTC().Format(time.RFC3339)}); err != nil {
 		return "", 0, err
 	}
 	path := s.path(out)
@@ -198,8 +155,60 @@ func (s *session) monitorReport(ctx context.Context, v store.Version, out string
 		}
 		path = filepath.Join(dir, "monitor-"+id.Short()+".html")
 	}
-	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(path, page, 0o644); err != nil {
 		return "", 0, unwritable(filepath.Base(path), err)
 	}
-	return s.shown(path), len(windows), nil
+	return s.shown(path), n, nil
+}
+
+// monitorHTML makes that page, for the plan of that id, with so many windows on it; here is its place among the pages of a server.
+func (s *session) monitorHTML(ctx context.Context, v store.Version, here string) (page []byte, id assay.Digest, n int, err error) {
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	id, p, err := s.monitorOf(ctx, v, m)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model})
+	if err != nil {
+		return nil, "", 0, err
+	}
+	var windows []web.MonitorWindow
+	seen := map[string]bool{}
+	for i := range all { // the newest first
+		d, err := assay.Decode[assay.Drift](all[i].Evidence)
+		if err != nil {
+			return nil, "", 0, err
+		}
+		key := cmp.Or(string(d.Window.Start), fmt.Sprint(d.Window.Number))
+		if d.Monitor != id || seen[key] {
+			continue
+		}
+		seen[key] = true
+		x := web.MonitorWindow{Label: monitor.WindowLabel(p.Windows, d.Window), Drift: d}
+		b, err := blob.ReadAll(ctx, s.st.Blobs(), d.Report, maxReferenceBytes)
+		if err != nil {
+			return nil, "", 0, err
+		}
+		if x.Counts, err = monitor.ReadWindow(b); err != nil {
+			return nil, "", 0, err
+		}
+		windows = append(windows, x)
+	}
+	if len(windows) == 0 {
+		return nil, "", 0, assay.Errorf(assay.NotFound, "no window was judged by the plan of %s yet", versionName(v)).Try("assay monitor run, or assay monitor replay DATA")
+	}
+	slices.SortStableFunc(windows, func(a, b web.MonitorWindow) int { return int(a.Drift.Window.Number - b.Drift.Window.Number) })
+	w, err := s.watch(ctx, p)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	references := map[string]*monitor.Document{monitor.ScopeInput: w.Reference(monitor.ScopeInput), monitor.ScopePrediction: w.Reference(monitor.ScopePrediction)}
+	var b bytes.Buffer
+	if err := web.MonitorReport(&b, versionName(v), p, windows, references, web.Footer{Version: Version, Evidence: id, Data: m.Data, At: s.Now().UTC().Format(time.RFC3339), Here: here}); err != nil {
+		return nil, "", 0, err
+	}
+	return b.Bytes(), id, len(windows), nil
 }

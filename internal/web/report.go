@@ -29,6 +29,15 @@ type Footer struct {
 	Evidence assay.Digest // id of the evidence that the report shows
 	Data     assay.Digest // content of the data set
 	At       string       // when, RFC 3339; empty leaves it out
+	Here     string       // on a server the place of its navigation; empty for a file, which has no other pages
+}
+
+// Places are the links of the navigation; none for a file.
+func (f Footer) Places() []SiteLink {
+	if f.Here == "" {
+		return nil
+	}
+	return places
 }
 
 // page is what the frame around every report needs.

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/web"
+)
+
+// Limits of the pages of a server.
+const (
+	pageTimeout  = 10 * time.Second
+	pagesWaiting = 8 // that wait for their turn; more are sent away
+)
+
+// pages are what people see of a server in a browser. One is made at a time, so that they take little from predictions.
+type pages struct {
+	s      *session
+	server *serve.Server
+	log    *serve.Log // nil: nothing is logged
+	lock   sync.Mutex
+	room   chan struct{}
+}
+
+// routes adds the pages.
+func (p *pages) routes(mux *http.ServeMux) {
+	p.room = make(chan struct{}, pagesWaiting)
+	site := func(make func(context.Context, *http.Request) (web.SitePage, error)) http.Handler {
+		return p.page(func(ctx context.Context, r *http.Request) ([]byte, error) {
+			x, err := make(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			var b bytes.Buffer
+			err = web.Site(&b, x, p.footer())
+			return b.Bytes(), err
+		})
+	}
+	mux.Handle("GET /{$}", site(p.home))
+	mux.Handle("GET /models", site(p.models))
+	mux.Handle("GET /models/{name}", site(p.model))
+	mux.Handle("GET /traffic", site(p.traffic))
+	mux.Handle("GET /monitors", site(p.monitors))
+	mux.Handle("GET /monitors/{name}/{number}", p.page(p.monitor))
+	mux.Handle("GET /alerts", site(p.alerts))
+	mux.Handle("GET /alerts/{key}", site(p.alert))
+}
+
+func (p *pages) footer() web.Footer {
+	return web.Footer{Version: Version, At: p.s.Now().UTC().Format(time.RFC3339)}
+}
+
+// page answers with what is made, and with a page that says why not where it cannot be.
+func (p *pages) page(make func(context.Context, *http.Request) ([]byte, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		select {
+		case p.room <- struct{}{}:
+			defer func() { <-p.room }()
+		default:
+			h.Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		p.lock.Lock()
+		defer p.lock.Unlock()
+		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+		defer cancel()
+		b, err := make(ctx, r)
+		if err != nil {
+			var sorry bytes.Buffer
+			x := web.SitePage{Title: "This page cannot be shown", Lead: "Something is wrong with Assay itself.", Here: "Home"}
+			var e *assay.Error // what it says is safe to show; other errors may hold paths
+			if errors.As(err, &e) {
+				x.Lead = e.Msg
+			} else {
+				p.s.say("page %s: %v", r.URL.Path, err)
+			}
+			if hint := assay.HintOf(err); hint != "" {
+				x.Sections = []web.SiteSection{{ID: "next", Title: "What next", Empty: "Try:", Command: hint}}
+			}
+			if err := web.Site(&sorry, x, p.footer()); err != nil {
+				p.s.say("a page cannot be shown: %v", err)
+			}
+			w.WriteHeader(assay.CodeOf(err).Info().HTTP)
+			b = sorry.Bytes()
+		}
+		_, _ = w.Write(b) // a browser that has gone needs no answer
+	})
+}
+
+// ago says how long something is past, for people.
+func ago(d time.Duration) string {
+	for _, u := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		if n := int64(d / u.of); n > 1 {
+			return fmt.Sprintf("%d %ss ago", n, u.name)
+		} else if n == 1 {
+			return fmt.Sprintf("1 %s ago", u.name)
+		}
+	}
+	return "just now"
+}
+
+// when is a time with how long it is past under it.
+func (p *pages) when(t time.Time) web.SiteCell {
+	return web.SiteCell{Text: t.UTC().Format("2006-01-02 15:04 UTC"), More: []string{ago(p.s.Now().Sub(t))}}
+}
+
+func modelPath(name string) string { return "/models/" + name }
+
+func monitorPath(name string, number int) string {
+	return "/monitors/" + name + "/" + strconv.Itoa(number)
+}
+
+func number(n int64) web.SiteCell { return web.SiteCell{Text: assay.FormatCount(n)} }
+
+// home says what needs somebody, then which versions are where.
+func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error) {
+	x := web.SitePage{Title: "What needs me?", Here: "Home"}
+	all, err := p.s.watchedVersions(ctx)
+	if err != nil {
+		return x, err
+	}
+	todo := web.SiteSection{
+		ID: "needs", Title: "What needs somebody", Columns: []web.SiteColumn{{Name: "what"}, {Name: "verdict"}, {Name: "why"}, {Name: "next"}},
+		Empty: "Nothing: no alert fires, no window moved, no log row is missing.",
+	}
+	add := func(what, path, why, next string, v assay.Verdict) {
+		todo.Rows = append(todo.Rows, []web.SiteCell{{Text: what, Path: path}, {Verdict: v}, {Text: why}, {Text: next, Code: true}})
+	}
+	for _, w := range all {
+		for _, c := range w.cases {
+			if in := c.Incident; c.Open() && in.State != assay.AlertAcknowledged && in.State != assay.AlertMuted {
+				v, next := assay.Fail, "assay alert ack "+in.Key+" --by NAME --reason TEXT"
+				if in.State == assay.AlertPending { // nobody was told yet
+					v, next = assay.Undetermined, "assay alert show "+in.Key
+				}
+				add("alert "+in.Key, "/alerts/"+in.Key, in.State+": "+firstCause(in), next, v)
+			}
+		}
+		m, err := p.watch(ctx, w)
+		if err != nil {
+			return x, err
+		}
+		if m.newest != nil && m.newest.Verdict != assay.Pass {
+			add("monitor "+versionName(w.version), monitorPath(w.version.Name, w.version.Number), "window "+m.label+": "+m.why, "assay monitor report "+versionName(w.version), m.newest.Verdict)
+		}
+	}
+	for _, t := range p.server.Tallies() {
+		if t.Lost > 0 {
+			add("log of "+t.Name+":"+t.Version, "/traffic", assay.FormatCount(t.Lost)+" rows were not logged", "assay log list", assay.Fail)
+		}
+	}
+	models, err := p.modelTable(ctx)
+	if err != nil {
+		return x, err
+	}
+	x.Lead = "Nothing does."
+	if n := len(todo.Rows); n == 1 {
+		x.Lead = "One thing does."
+	} else if n > 1 {
+		x.Lead = fmt.Sprintf("%d things do.", n)
+	}
+	x.Sections = []web.SiteSection{todo, models}
+	return x, nil
+}

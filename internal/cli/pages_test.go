@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/assay-ml/assay/internal/oip"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/web"
+)
+
+// TestPages opens every page of a server on a project with traffic, windows that moved and an alert that fires: each answers its question, leads to pages that
+// are there, holds no script and asks for nothing else. With ASSAY_PAGES the pages are kept in that folder, to be looked at.
+func TestPages(t *testing.T) {
+	p, ops := heldProject(t, twoAlerts)
+	logDays(t, p.dir, "2025123112", map[string]string{"2025-12-28": "", "2025-12-29": "south", "2025-12-30": "south", "2025-12-31": "", "2026-01-01": "north"})
+	p.run(3, "monitor", "run")
+	p.run(0, "serve", "check")
+	p.run(0, "card")
+	p.run(3, "done")
+	s := p.session()
+	defer s.Close()
+	server := serve.New(serve.Options{Clock: s.Now, Nonce: "n"})
+	v, err := s.version(t.Context(), "people:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.boundVersion(t.Context(), server, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Set("people", b, b)
+	server.SetReady(true)
+	h := httptest.NewServer(s.handler(server, &oip.Inference{Server: server, Version: Version}, nil))
+	defer h.Close()
+	for range 3 {
+		if err := invoke(h.URL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(path string) (int, string, http.Header) {
+		t.Helper()
+		r, err := http.Get(h.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(b), r.Header
+	}
+	want := map[string][]string{
+		"/":                  {"What needs me?", "alert drift-", "monitor people:1", "Models"},
+		"/models":            {"1 registered; 1 answer here.", `href="/models/people"`},
+		"/models/people":     {"None is in production.", "What would stop version 1", "fail", "monitor", "register"},
+		"/traffic":           {"3 requests; 0 were not answered", "people:1", "live"},
+		"/monitors":          {"In the newest window of 1 of 1 watched versions.", "5 of the last 5", "region"},
+		"/monitors/people/1": {"5 of 5 windows moved", "2026-01-01"},
+		"/alerts":            {"incidents are open", "messages waiting"},
+	}
+	seen, queue := map[string]bool{}, []string{"/"}
+	for len(queue) > 0 {
+		path := queue[0]
+		if queue = queue[1:]; seen[path] {
+			continue
+		}
+		seen[path] = true
+		status, body, header := get(path)
+		if status != http.StatusOK {
+			t.Errorf("%s: status %d", path, status)
+			continue
+		}
+		for _, x := range want[path] {
+			if !strings.Contains(body, x) {
+				t.Errorf("%s does not say %q", path, x)
+			}
+		}
+		delete(want, path)
+		for _, bad := range []string{"<script", "<link", "url(", "http://", "https://", "NaN", "%!", "ZgotmplZ", p.dir, ops.URL} {
+			if strings.Contains(body, bad) && !strings.Contains(body, "http://127.0.0.1:8400/invocations") {
+				t.Errorf("%s holds %q", path, bad)
+			}
+		}
+		if len(body) > web.MaxReportBytes || strings.Count(body, "<h1") != 1 || strings.Count(body, "<main") != 1 || strings.Count(body, `aria-current="page"`) != 1 {
+			t.Errorf("%s: %d bytes", path, len(body))
+		}
+		if !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s: headers %v", path, header)
+		}
+		for _, part := range strings.Split(body, `href="/`)[1:] {
+			to, _, _ := strings.Cut(part, `"`)
+			queue = append(queue, "/"+to)
+		}
+		if dir := os.Getenv("ASSAY_PAGES"); dir != "" {
+			name := strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
+			if err := os.WriteFile(filepath.Join(dir, "page-"+name+".html"), []byte(body), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("pages that no link leads to: %v", want)
+	}
+	if len(seen) < 9 { // two incidents at least have pages of their own
+		t.Errorf("%d pages", len(seen))
+	}
+	for path, status := range map[string]int{"/models/nothing": 404, "/monitors/people/7": 404, "/monitors/people/x": 400, "/alerts/none": 404, "/elsewhere": 404} {
+		if got, body, _ := get(path); got != status || path != "/elsewhere" && !strings.Contains(body, "This page cannot be shown") {
+			t.Errorf("%s: status %d, want %d", path, got, status)
+		}
+	}
+}
