@@ -3,7 +3,7 @@
 # peers are installed into .cache. Run it on a quiet machine: `scripts/bench.sh` for all, `scripts/bench.sh boosting` for one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=.cache/peers data=.cache/peers-data
+venv=.cache/peers data=.cache/peers-data drift=.cache/peers-drift
 install() { # install VENV REQUIREMENTS: once, and again when the list has changed
 	cmp -s "$2" "$1/installed" && return
 	python3 -m venv "$1"
@@ -12,6 +12,7 @@ install() { # install VENV REQUIREMENTS: once, and again when the list has chang
 }
 install "$venv" bench/requirements.txt
 install "$data" bench/requirements-data.txt
+install "$drift" bench/requirements-drift.txt
 make -s build
 mkdir -p .cache/bench
 peer() { # peer NAME: one script, Assay beside its peer
@@ -21,8 +22,9 @@ peer() { # peer NAME: one script, Assay beside its peer
 	eval) "$venv/bin/python" bench/eval.py 277677 5 ;;
 	profile) "$data/bin/python" bench/profiles.py bin/assay .cache/bench ma csv parquet wide ;;
 	check) "$data/bin/python" bench/check.py bin/assay .cache/bench ma m1 ;;
+	drift) "$drift/bin/python" bench/drift.py bin/assay .cache/bench/drift ;;
 	serve) bench/serve.sh 5 ;;
-	*) echo "no measurement $1: boosting, check, eval, predict, profile, serve" && exit 2 ;;
+	*) echo "no measurement $1: boosting, check, drift, eval, predict, profile, serve" && exit 2 ;;
 	esac
 }
 if [ $# -gt 0 ]; then
@@ -30,4 +32,4 @@ if [ $# -gt 0 ]; then
 	exit 0
 fi
 go test -run '^$' -bench . -benchtime 3x ./stat ./metric ./learn ./internal/store ./internal/table ./internal/schema ./internal/eval
-for name in boosting check eval predict profile; do peer "$name"; done
+for name in boosting check drift eval predict profile; do peer "$name"; done

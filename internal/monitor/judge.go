@@ -74,6 +74,7 @@ func (w *Watch) Reference(scope string) *Document { return w.sides[scope] }
 type held struct {
 	rows   int64
 	counts map[string]Counts // by scope and column
+	log    *outcomes         // nil: the window is not of a log
 	joint  func(ctx context.Context, s assay.SignalPlan) (assay.Signal, error)
 }
 
@@ -85,7 +86,7 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 	var p []float64
 	var at []int
 	for i, s := range w.plan.Signals {
-		if s.Scope == ScopeLabel {
+		if s.Scope == ScopeLabel || s.Scope == ScopeTraffic && s.Kind != KindVolume && h.log == nil { // what became of requests only their log knows
 			continue
 		}
 		x, err := w.signal(ctx, i, h)
@@ -108,13 +109,16 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 			default:
 				x.Verdict = assay.Fail
 			}
+			if x.Scope == ScopeTraffic && x.Verdict == assay.Pass {
+				x.Message = "" // it says what would be an alarm
+			}
 		}
 		switch x.Verdict {
 		case assay.Fail:
 			before[at[i]]++
 			x.Streak = before[at[i]]
 			alarm = alarm || x.Streak >= s.Persist
-			if x.Streak < s.Persist {
+			if x.Streak < s.Persist && x.Scope != ScopeTraffic {
 				x.Message = fmt.Sprintf("moved in %d of the %d windows in a row that make an alarm", x.Streak, s.Persist)
 			}
 		case assay.Pass:
@@ -148,6 +152,9 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 	}
 	switch s.Scope {
 	case ScopeTraffic:
+		if s.Kind != KindVolume {
+			return unanswered(x, s, h), nil
+		}
 		x.Statistic, x.Verdict = assay.Number(h.rows), assay.Pass
 		x.Effect = assay.Undefined("a count of rows", h.rows)
 		if float64(h.rows) < float64(s.Threshold) {
@@ -174,6 +181,36 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 		return w.distribution(ctx, i, f, c, x)
 	}
 	return w.share(s, f, c, x), nil
+}
+
+// unanswered holds the share of requests that were refused or failed, and that of rows which the log lost, against what is tolerated. That a request is
+// refused says nothing of the next one, and its rows are refused together; so requests are counted, and the chance is that of as many where the share is
+// what is tolerated. What is lost is known, and needs no test.
+func unanswered(x assay.Signal, s assay.SignalPlan, h held) assay.Signal {
+	with, what := h.log.refusedRequests, "requests were refused"
+	x.N = h.log.requests
+	switch s.Kind {
+	case KindFailed:
+		with, what = h.log.failedRequests, "requests failed"
+	case KindLost:
+		x.N, with, what = h.rows+h.log.lost, h.log.lost, "rows are not in the log"
+	}
+	if x.N < max(s.MinRows, 1) {
+		return few(x, s)
+	}
+	share := float64(with) / float64(x.N)
+	x.Statistic = assay.Number(share)
+	x.Effect = stat.Proportion(float64(with), float64(x.N), 0.95, stat.Wilson)
+	told := fmt.Sprintf("%s of %s %s; %s is tolerated", assay.FormatCount(with), assay.FormatCount(x.N), what, percent(float64(s.Threshold)))
+	if s.Kind == KindLost {
+		if x.Verdict = assay.Pass; share > float64(s.Threshold) {
+			x.Verdict, x.Message = assay.Fail, told
+		}
+		return x
+	}
+	x.PValue = assay.Number(stat.BinomialTest(with, x.N, float64(s.Threshold), stat.Greater).P)
+	x.Message = told
+	return x
 }
 
 func few(x assay.Signal, s assay.SignalPlan) assay.Signal {

@@ -38,6 +38,17 @@ const (
 	KindUnseen       = "unseen"       // categories that the reference does not have
 	KindRange        = "range"        // numbers below or above all of the reference, infinite ones included
 	KindVolume       = "volume"       // rows
+	KindRefused      = "refused"      // requests that the input schema refused, or that could not be read
+	KindFailed       = "failed"       // requests without an answer, or with one that was not passed on
+	KindLost         = "lost"         // rows that were answered and are not in the log
+)
+
+// Shares of the traffic that are tolerated: more of it is an alarm, however small the budget is.
+const (
+	ToleratedRefused = 0.05 // of requests
+	ToleratedFailed  = 0.01 // of requests
+	ToleratedLost    = 0.01 // of rows
+	minRequests      = 20   // that a share of requests says something of
 )
 
 // Names of the references of a plan, in their order.

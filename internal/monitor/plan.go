@@ -127,10 +127,20 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 	for i := range m.References {
 		m.References[i].Document = assay.DigestOf(p.Documents[i])
 	}
-	nan := assay.Number(math.NaN())
-	m.Signals = append(m.Signals, assay.SignalPlan{Scope: ScopeTraffic, Kind: KindVolume, Test: "count", Threshold: 1, Effect: "rows", Floor: nan, Persist: 1, Weight: 1})
+	m.Signals = append(m.Signals, trafficSignals()...)
 	sortSignals(m.Signals)
 	return p, o.budget(m, span)
+}
+
+// trafficSignals watch what becomes of requests.
+func trafficSignals() []assay.SignalPlan {
+	one := func(kind, test, effect string, threshold float64, rows int64) assay.SignalPlan {
+		return assay.SignalPlan{Scope: ScopeTraffic, Kind: kind, Test: test, Threshold: assay.Number(threshold), Effect: effect, Floor: assay.Number(math.NaN()), MinRows: rows, Persist: 1, Weight: 1}
+	}
+	return []assay.SignalPlan{
+		one(KindVolume, "count", "rows", 1, 0), one(KindRefused, "binomial", "share of requests", ToleratedRefused, minRequests),
+		one(KindFailed, "binomial", "share of requests", ToleratedFailed, minRequests), one(KindLost, "count", "share of rows", ToleratedLost, 0),
+	}
 }
 
 func (o *Settings) check() error {
@@ -272,6 +282,8 @@ func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
 	for i := range m.Signals {
 		if s := &m.Signals[i]; s.Scope != ScopeTraffic {
 			s.MinRows, s.Persist = o.MinRows, o.Persistence
+		} else if s.Test == "binomial" { // its p-value is one of those that the budget is for
+			s.Persist = o.Persistence
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -125,6 +126,10 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 			return nil, err
 		}
 		h := held{rows: in.rows, counts: map[string]Counts{}}
+		if x.Log != nil {
+			o := outcomes[k]
+			h.log = &o
+		}
 		for c, f := range inputs {
 			h.counts[ScopeInput+"/"+f.Name] = in.columns[c]
 		}
@@ -183,8 +188,9 @@ func (w *Watch) streaksAfter(windows []assay.Drift) streaks {
 
 // outcomes are what became of the rows of a window beside those that were answered.
 type outcomes struct {
-	refused, failed, lost int64
-	sampled               float64
+	refused, failed, lost                     int64 // rows
+	requests, refusedRequests, failedRequests int64 // those that were answered as many as there were before the log took a sample
+	sampled                                   float64
 }
 
 // outcomesOf counts a log by window.
@@ -193,7 +199,8 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 	if log == nil {
 		return out, nil
 	}
-	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE"+
+	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE,"+
+		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed'))"+
 		" FROM (SELECT *, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
 	if err != nil {
 		return nil, err
@@ -202,9 +209,13 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 	for r.Next() {
 		var k int64
 		var o outcomes
-		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled); err != nil {
+		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled, &o.requests, &o.refusedRequests, &o.failedRequests); err != nil {
 			return nil, err
 		}
+		if o.sampled > 0 && o.sampled < 1 {
+			o.requests = int64(math.Round(float64(o.requests) / o.sampled))
+		}
+		o.requests += o.refusedRequests + o.failedRequests
 		out[k] = o
 	}
 	return out, r.Close()

@@ -1,0 +1,115 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/stat"
+)
+
+// TestTrafficSignals: requests that are refused or fail, and rows that the log lost, are an alarm beyond what is tolerated, in as many windows in a row as the
+// plan wants, and not before; a sample of the answered requests is counted as what it stands for.
+func TestTrafficSignals(t *testing.T) {
+	e := engine(t)
+	g := stat.NewRand(3, 1)
+	x := make([]float64, 1000)
+	for i := range x {
+		x[i] = g.Normal()
+	}
+	d, _, err := Freeze(context.Background(), tableOf(t, e, assay.Frame{{Name: "x", Type: assay.TypeNumber, Floats: x}}), []string{"x"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := ParseWindow("1d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Settings{Windows: w, MinRows: 100, Persistence: 2}
+	if err := o.check(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := PlanOf(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := p.Monitor
+	m.Signals = append(m.Signals, trafficSignals()...)
+	sortSignals(m.Signals)
+	if err := o.budget(&m, 0); err != nil {
+		t.Fatal(err)
+	}
+	watch, err := Open(m, func(assay.Digest) ([]byte, error) { return p.Documents[0], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A log of two days: of each as many requests of each outcome, rows lost, and the share of answered requests that is logged.
+	type asked struct {
+		answered, refused, failed int
+		lost                      float64
+		sampled                   float64
+	}
+	for _, c := range []struct {
+		name string
+		asked
+		want string // kinds of traffic that alarm on the second day
+	}{
+		{"all answered", asked{answered: 400, sampled: 1}, "[]"},
+		{"what is tolerated", asked{answered: 376, refused: 20, failed: 4, lost: 2, sampled: 1}, "[]"},
+		{"refused", asked{answered: 300, refused: 60, sampled: 1}, "[refused]"},
+		{"refused, beside a tenth of what was answered", asked{answered: 300, refused: 60, sampled: 0.1}, "[]"},
+		{"failed", asked{answered: 380, failed: 20, sampled: 1}, "[failed]"},
+		{"lost", asked{answered: 400, lost: 20, sampled: 1}, "[lost]"},
+		{"all at once", asked{answered: 200, refused: 100, failed: 50, lost: 200, sampled: 1}, "[failed lost refused]"},
+		{"too few requests", asked{answered: 5, refused: 9, sampled: 1}, "[]"},
+	} {
+		f := assay.Frame{
+			{Name: "x", Type: assay.TypeNumber},
+			{Name: "_at", Type: assay.TypeInteger},
+			{Name: "_request", Type: assay.TypeNumber},
+			{Name: "_lost", Type: assay.TypeNumber},
+			{Name: "_sampled", Type: assay.TypeNumber},
+			{Name: "_outcome", Type: assay.TypeString, Levels: []string{"answered", "refused", "failed", "lost"}},
+		}
+		row := func(year, outcome int, lost float64) {
+			n := float64(len(f[0].Floats))
+			f[0].Floats, f[1].Floats, f[2].Floats, f[3].Floats, f[4].Floats = append(f[0].Floats, x[int(n)%len(x)]), append(f[1].Floats, float64(year)), append(f[2].Floats, n), append(f[3].Floats, lost), append(f[4].Floats, c.sampled)
+			f[5].Codes = append(f[5].Codes, int32(outcome))
+		}
+		for year := 2001; year <= 2002; year++ {
+			for outcome, n := range []int{c.answered, c.refused, c.failed} {
+				for range n {
+					row(year, outcome, 0)
+				}
+			}
+			row(year, 3, c.lost)
+		}
+		log := tableOf(t, e, f)
+		asYears := w
+		asYears.LengthSeconds = yearly
+		watch.plan.Windows = asYears
+		seen, err := watch.Run(context.Background(), Traffic{Table: log, Log: log, By: "_at"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for day, j := range seen.Windows {
+			alarmed := []string{}
+			for _, s := range j.Drift.Signals {
+				if s.Scope != ScopeTraffic || s.Verdict != assay.Fail {
+					continue
+				}
+				if s.Streak != day+1 {
+					t.Errorf("%s: %s, day %d: streak %d", c.name, s.Kind, day+1, s.Streak)
+				}
+				alarmed = append(alarmed, s.Kind)
+			}
+			if got := fmt.Sprint(alarmed); got != c.want {
+				t.Errorf("%s, day %d: %s, want %s", c.name, day+1, got, c.want)
+			}
+			if alarm := j.Drift.Verdict == assay.Fail; day == 0 && alarm != (len(alarmed) > 0 && c.lost > 10) {
+				t.Errorf("%s: the first day alarms: %v, of %v", c.name, alarm, alarmed)
+			}
+		}
+	}
+}
