@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Process is a whole run of the binary: the command line of args in the world of the process. The first interrupt or termination asks
@@ -14,24 +15,30 @@ import (
 func Process(args []string, exit func(int)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var stopped atomic.Int32
+	var stopped, insisted atomic.Int32
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		for s := range signals {
 			n := int32(s.(syscall.Signal))
-			if !stopped.CompareAndSwap(0, n) {
-				exit(128 + int(n))
+			switch {
+			case stopped.CompareAndSwap(0, n):
+				cancel()
+			case insisted.CompareAndSwap(0, n):
+				// The group of a running command gets SIGKILL for the same signal: without the moment it could outlive us.
+				time.AfterFunc(graceForGroups, func() { exit(128 + int(n)) })
 			}
-			cancel()
 		}
 	}()
 	status := Main(ctx, args, System())
-	if n := stopped.Load(); n != 0 && status == interrupted {
+	if n := stopped.Load(); n != 0 && (status == interrupted || insisted.Load() != 0) {
 		status = 128 + int(n)
 	}
 	exit(status)
 }
+
+// graceForGroups is how long after a second signal the process ends whatever it is doing.
+const graceForGroups = 500 * time.Millisecond
 
 // interrupted is the status of a command that was stopped before it was done.
 const interrupted = 128 + int(syscall.SIGINT)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,7 +67,7 @@ func TestSignals(t *testing.T) {
 	}{
 		{"interrupt", "touch $MARK; sleep 60", []syscall.Signal{syscall.SIGINT}, 130, "assay: stopped\n"},
 		{"terminate", "touch $MARK; sleep 60", []syscall.Signal{syscall.SIGTERM}, 143, "assay: stopped\n"},
-		{"twice", "trap '' INT TERM; touch $MARK; for i in 1 2 3 4 5 6; do sleep 5; done", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, ""},
+		{"twice", "trap '' INT TERM; echo $$ >$MARK.pid; touch $MARK; while :; do sleep 1; done", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			mark := filepath.Join(t.TempDir(), "started")
@@ -96,6 +97,13 @@ func TestSignals(t *testing.T) {
 			}
 			if !strings.HasSuffix(errs.String(), x.says) {
 				t.Errorf("standard error is %q", errs.String())
+			}
+			if raw, err := os.ReadFile(mark + ".pid"); err == nil {
+				pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				until(t, "gone", func() bool { return syscall.Kill(-pid, 0) != nil })
 			}
 		})
 	}
