@@ -171,7 +171,11 @@ func (f *follower) bind(ctx context.Context, v store.Version, old *served) (*ser
 	if err != nil {
 		return nil, err
 	}
-	return b, b.WarmUp(ctx)
+	if err := b.WarmUp(ctx); err != nil {
+		_ = b.Engine.Close()
+		return nil, err
+	}
+	return b, nil
 }
 
 // extra is the canary or the shadow of a live version, if it has one, entered into o.

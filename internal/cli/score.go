@@ -14,7 +14,6 @@ import (
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/eval"
-	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
@@ -23,25 +22,28 @@ import (
 
 // predictor opens the model file of a model.
 func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
-	b, err := s.modelBytes(ctx, m.File)
+	dir, err := s.directory(ctx, m.File)
 	if err != nil {
 		return nil, err
 	}
-	if m.File.Name == mlmodel.ArchiveName {
-		dir, err := mlmodel.Open(b)
-		if err != nil {
-			return nil, err
-		}
+	if dir != nil {
 		if dir.Native == nil {
-			return nil, assay.Errorf(assay.Unimplemented, "the model is a python_function alone, which is not evaluated here").Try("save it with one of the flavours onnx, xgboost, lightgbm, or give its predictions as .csv or .parquet")
+			return nil, assay.Errorf(assay.Unimplemented, "the model is a python_function, which cannot be watched yet").Try("save it with one of the flavours onnx, xgboost, lightgbm")
 		}
-		b = dir.Files[dir.Native.File]
+		return learn.Open(dir.Files[dir.Native.File], learn.Limits{})
+	}
+	b, err := s.modelBytes(ctx, m.File)
+	if err != nil {
+		return nil, err
 	}
 	return learn.Open(b, learn.Limits{})
 }
 
 // predictions are a model's answers to the rows of x. A file that knows its classes by number alone answers with the target's.
 func (s *session) predictions(ctx context.Context, m assay.Model, x assay.Frame) (learn.Prediction, error) {
+	if isPython(m) {
+		return s.pythonPredictions(ctx, m, x)
+	}
 	p, err := s.predictor(ctx, m)
 	if err != nil {
 		return learn.Prediction{}, err

@@ -31,6 +31,7 @@ type ServeConfig struct {
 	Outliers  float64         `yaml:"outlier_share,omitempty" jsonschema:"description=share of ordinary rows that may count as out of distribution,default=0.001"`
 	Fallback  *FallbackConfig `yaml:"fallback,omitempty" jsonschema:"description=what is answered where the model must not or cannot: a constant; or a rule where it has a value"`
 	Unknown   string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
+	Python    *PythonConfig   `yaml:"python,omitempty" json:"python,omitempty" jsonschema:"description=models of MLflow that only Python can load"`
 	Log       LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
 	Upstream  *UpstreamConfig `yaml:"upstream,omitempty" json:",omitempty" jsonschema:"description=another server that has the model: it is asked in place of the model's file, with all that Assay checks before and behind it"`
 	Listen    string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
@@ -63,6 +64,9 @@ func (c *ServeConfig) defaults() {
 func (c *ServeConfig) check(bad *assay.Problems) {
 	if !(c.Outliers >= 0 && c.Outliers < 1) {
 		bad.Add("serve.outlier_share is %v: it must be from 0 to below 1", c.Outliers)
+	}
+	if _, err := c.Python.limits(); err != nil {
+		bad.Add("%v", err)
 	}
 	for _, x := range []struct {
 		key, value string

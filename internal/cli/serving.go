@@ -71,24 +71,24 @@ func (s *session) contracts(ctx context.Context, m assay.Model) (in, out *schema
 	if err != nil {
 		return nil, nil, "", err
 	}
+	out = predictionSchema(m)
 	if m.Format == "mlflow" {
-		if err := s.narrow(ctx, m, in); err != nil {
+		dir, err := s.directory(ctx, m.File)
+		if err != nil {
 			return nil, nil, "", err
 		}
+		if err := s.narrow(dir, in); err != nil {
+			return nil, nil, "", err
+		}
+		if isPython(m) && !dir.Signature.Probabilities() {
+			out = serve.OutputSchema(out.Name, m.Classes, false)
+		}
 	}
-	return in, predictionSchema(m), label, nil
+	return in, out, label, nil
 }
 
 // narrow adds to the input schema what the signature of an MLflow model says, or tells that it has none.
-func (s *session) narrow(ctx context.Context, m assay.Model, in *schema.Schema) error {
-	b, err := s.modelBytes(ctx, m.File)
-	if err != nil {
-		return err
-	}
-	dir, err := mlmodel.Open(b)
-	if err != nil {
-		return err
-	}
+func (s *session) narrow(dir *mlmodel.Model, in *schema.Schema) error {
 	if dir.Signature == nil {
 		s.say("The model has no signature: requests are held against the schema of the project's data alone.")
 		return nil
@@ -96,7 +96,7 @@ func (s *session) narrow(ctx context.Context, m assay.Model, in *schema.Schema) 
 	if err := dir.Signature.Narrow(in); err != nil {
 		return err
 	}
-	_, err = in.Compile()
+	_, err := in.Compile()
 	return err
 }
 
@@ -112,13 +112,24 @@ func (s *session) contract(ctx context.Context, sc *schema.Schema) (assay.Contra
 
 // evaluator opens the model file of a version for rows of the input schema.
 func (s *session) evaluator(ctx context.Context, m assay.Model, in *schema.Schema) (serve.Engine, error) {
-	p, err := s.predictor(ctx, m)
-	if err != nil {
-		return nil, err
-	}
 	var fields []assay.Field
 	for _, c := range in.Columns {
 		fields = append(fields, assay.Field{Name: c.Name, Type: c.Type})
+	}
+	if isPython(m) {
+		pool, columns, err := s.workersOf(ctx, m, fields)
+		if err != nil {
+			return nil, err
+		}
+		e, err := serve.Python(pool, columns, fields, m.Classes)
+		if err != nil {
+			_ = pool.Close()
+		}
+		return e, err
+	}
+	p, err := s.predictor(ctx, m)
+	if err != nil {
+		return nil, err
 	}
 	return serve.Native(p, fields, m.Classes)
 }
@@ -162,6 +173,9 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 		Data: m.Data, Engine: s.engineName(), OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Smoke: []assay.Smoke{}, Problems: []string{},
 		Outliers: assay.Number(s.p.Serve.Outliers), Settings: section(s.p.Serve), Tolerance: s.smokeTolerance(), Verdict: assay.Pass,
 	}
+	if isPython(m) && p.Engine == "assay" {
+		p.Engine = "python_function"
+	}
 	if p.Input, err = s.contract(ctx, in); err != nil {
 		return assay.Record{}, p, err
 	}
@@ -172,6 +186,12 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if err != nil {
 		return assay.Record{}, p, err
 	}
+	owned := false // by the server, which closes it
+	defer func() {
+		if !owned {
+			_ = b.Engine.Close()
+		}
+	}()
 	var ref *serve.Support
 	if p.Reference, ref, err = s.outlierReference(ctx, m, in); err != nil {
 		return assay.Record{}, p, err
@@ -199,8 +219,9 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 		return assay.Record{}, p, err
 	}
 	server.Set(v.Name, bound, bound)
+	owned = true
 	server.SetReady(true)
-	defer server.Close(ctx)
+	defer func() { _ = server.Close(ctx) }() // it has answered all that it was asked
 	if p.Smoke, err = s.smoke(ctx, server, m, in); err != nil {
 		return assay.Record{}, p, err
 	}
@@ -459,7 +480,7 @@ func (s *session) servingOf(ctx context.Context, model assay.Digest) (*assay.Rec
 }
 
 // boundVersion makes a version ready to serve, from what its serving evidence bound to it.
-func (s *session) boundVersion(ctx context.Context, server *serve.Server, v store.Version) (*serve.Bound, error) {
+func (s *session) boundVersion(ctx context.Context, server *serve.Server, v store.Version) (bound *serve.Bound, err error) {
 	rec, p, err := s.servingOf(ctx, v.Model)
 	if err != nil {
 		return nil, err
@@ -488,13 +509,18 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = b.Engine.Close()
+		}
+	}()
 	b.Evidence = rec.ID
 	b.Policy = serve.Policy{OnInvalid: p.OnInvalid, OnOutlier: p.OnOutlier}
 	if p.Fallback != "" {
 		if b.Policy.Fallback, err = serve.ReadFallback(p.Fallback); err != nil {
 			return nil, err
 		}
-		if err := ruled(b.Policy.Fallback, m, sides[0]); err != nil {
+		if err = ruled(b.Policy.Fallback, m, sides[0]); err != nil {
 			return nil, err
 		}
 	}

@@ -217,6 +217,16 @@ func (s *session) offerModel(path string) (d assay.Digest, bytes int64, name str
 	return d, bytes, name, err
 }
 
+// usable tries to open a model file. What only Python can load is tried when it is used.
+func (s *session) usable(ctx context.Context, f assay.File) error {
+	dir, err := s.directory(ctx, f)
+	if err != nil || dir != nil && dir.Native == nil {
+		return err
+	}
+	_, err = s.predictor(ctx, assay.Model{File: f})
+	return err
+}
+
 // isMLflow reports whether a path is a directory of MLflow.
 func isMLflow(path string) bool {
 	st, err := os.Stat(filepath.Join(path, mlmodel.FileName))
@@ -235,7 +245,7 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 		return assay.Record{}, assay.Model{}, err
 	}
 	if run.IsModel(name) {
-		if _, err := s.predictor(ctx, assay.Model{File: assay.File{Name: name, Bytes: n, Digest: d}}); err != nil {
+		if err := s.usable(ctx, assay.File{Name: name, Bytes: n, Digest: d}); err != nil {
 			return assay.Record{}, assay.Model{}, assay.Errorf(assay.CodeOf(err), "%s is no model that can be used: %w", filepath.Base(path), err).Try("export the model as ONNX again, or give its predictions as .csv or .parquet")
 		}
 	}

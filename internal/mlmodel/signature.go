@@ -166,6 +166,15 @@ func (s *Signature) Kind() string {
 	return "columns"
 }
 
+// Probabilities reports whether the model may answer with more than a value a row; one without a signature of its outputs may.
+func (s *Signature) Probabilities() bool {
+	if s == nil || len(s.Outputs) == 0 {
+		return true
+	}
+	o := s.Outputs[0]
+	return len(s.Outputs) > 1 || len(o.Shape) > 1 && o.Shape[len(o.Shape)-1] != 1
+}
+
 // Named reports whether the inputs are columns with names.
 func (s *Signature) Named() bool {
 	for i := range s.Inputs {

@@ -116,6 +116,14 @@ var (
 )
 
 var (
+	descWorkers        = prometheus.NewDesc("assay_python_workers", "Python workers that are up.", []string{"model", "version"}, nil)
+	descWorkerRequests = prometheus.NewDesc("assay_python_requests_total", "Requests to Python workers since the version was loaded.", []string{"model", "version"}, nil)
+	descWorkerBatches  = prometheus.NewDesc("assay_python_batches_total", "Batches in which they went.", []string{"model", "version"}, nil)
+	descWorkerRestarts = prometheus.NewDesc("assay_python_restarts_total", "Python workers that died, hung or grew too large and were started again.", []string{"model", "version"}, nil)
+	descWorkerLost     = prometheus.NewDesc("assay_python_lost_requests_total", "Requests that were lost with a Python worker, or for want of one.", []string{"model", "version"}, nil)
+)
+
+var (
 	descLogged      = prometheus.NewDesc("assay_log_written_rows_total", "Rows written to the prediction log.", nil, nil)
 	descLogFailures = prometheus.NewDesc("assay_log_failures_total", "Writes of the prediction log that failed.", nil, nil)
 )
@@ -143,12 +151,20 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	for _, name := range s.Models() {
 		versions, live := s.Versions(name)
 		for _, b := range versions {
-			ch <- prometheus.MustNewConstMetric(descLive, prometheus.GaugeValue, 1, name, strconv.Itoa(b.Number), strconv.FormatBool(b == live))
+			number := strconv.Itoa(b.Number)
+			ch <- prometheus.MustNewConstMetric(descLive, prometheus.GaugeValue, 1, name, number, strconv.FormatBool(b == live))
 			healthy := 0.0
 			if b.Healthy() {
 				healthy = 1
 			}
-			ch <- prometheus.MustNewConstMetric(descHealthy, prometheus.GaugeValue, healthy, name, strconv.Itoa(b.Number))
+			ch <- prometheus.MustNewConstMetric(descHealthy, prometheus.GaugeValue, healthy, name, number)
+			if w, ok := b.Workers(); ok {
+				ch <- prometheus.MustNewConstMetric(descWorkers, prometheus.GaugeValue, float64(w.Up), name, number)
+				count(descWorkerRequests, w.Requests, name, number)
+				count(descWorkerBatches, w.Batches, name, number)
+				count(descWorkerRestarts, w.Restarts, name, number)
+				count(descWorkerLost, w.Lost, name, number)
+			}
 		}
 	}
 	s.counted.lock.RLock()

@@ -16,7 +16,7 @@ type native struct {
 	ports   []nativePort
 	classes []string
 	number  bool // labels are the numbers of the classes, not their names
-	label   int // output ports; -1 without one
+	label   int  // output ports; -1 without one
 	proba   int
 	value   int
 }

@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/mlmodel"
+	"github.com/assay-ml/assay/internal/pyfunc"
+	"github.com/assay-ml/assay/learn"
+)
+
+// PythonConfig says how models run that only Python can load.
+type PythonConfig struct {
+	Interpreter string   `yaml:"interpreter,omitempty" json:"interpreter,omitempty" jsonschema:"description=a Python that has the model's packages; absent: an environment is made from the model's requirements and kept"`
+	Workers     int      `yaml:"workers,omitempty" json:"workers,omitempty" jsonschema:"description=processes a version,default=2"`
+	Memory      string   `yaml:"memory,omitempty" json:"memory,omitempty" jsonschema:"description=a worker that holds more is killed; such as 2GiB,default=2GiB"`
+	Timeout     string   `yaml:"timeout,omitempty" json:"timeout,omitempty" jsonschema:"description=a worker that takes longer is killed; such as 30s,default=30s"`
+	BatchRows   int      `yaml:"batch_rows,omitempty" json:"batch_rows,omitempty" jsonschema:"description=rows of waiting requests that go to a worker together,default=1024"`
+	BatchWait   string   `yaml:"batch_wait,omitempty" json:"batch_wait,omitempty" jsonschema:"description=how long a request waits for others to go with; such as 2ms; absent: it does not"`
+	Env         []string `yaml:"env,omitempty" json:"env,omitempty" jsonschema:"description=environment variables that workers get; no others are passed but those that Python itself needs"`
+}
+
+const (
+	maxWorkers   = 64
+	maxBatchRows = 1 << 20
+)
+
+// limits reads the settings, all of them.
+func (c *PythonConfig) limits() (o pyfunc.Options, err error) {
+	if c == nil {
+		return o, nil
+	}
+	var bad assay.Problems
+	if c.Workers < 0 || c.Workers > maxWorkers {
+		bad.Add("serve.python.workers is %d: it must be from 1 to %d", c.Workers, maxWorkers)
+	}
+	if c.BatchRows < 0 || c.BatchRows > maxBatchRows {
+		bad.Add("serve.python.batch_rows is %d: it must be from 1 to %d", c.BatchRows, maxBatchRows)
+	}
+	o.Workers, o.BatchRows = c.Workers, c.BatchRows
+	if o.MemoryBytes, err = bytesFlag("serve.python.memory", c.Memory); err != nil {
+		bad.Add("%v", err)
+	}
+	for _, d := range []struct {
+		key, text string
+		to        *time.Duration
+	}{{"serve.python.timeout", c.Timeout, &o.Timeout}, {"serve.python.batch_wait", c.BatchWait, &o.BatchWait}} {
+		s, err := seconds(d.key, d.text)
+		if err != nil {
+			bad.Add("%v", err)
+		}
+		*d.to = time.Duration(s * float64(time.Second))
+	}
+	return o, bad.Err(assay.Invalid, "serve.python cannot be used")
+}
+
+// directory reads the MLflow directory of a model; nil for any other.
+func (s *session) directory(ctx context.Context, f assay.File) (*mlmodel.Model, error) {
+	if f.Name != mlmodel.ArchiveName {
+		return nil, nil
+	}
+	b, err := s.modelBytes(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return mlmodel.Open(b)
+}
+
+// isPython reports whether only Python can evaluate a model.
+func isPython(m assay.Model) bool { return m.Flavour == "python_function" }
+
+// workersOf starts the workers of a model for rows of the given fields. The pool is to be closed.
+func (s *session) workersOf(ctx context.Context, m assay.Model, fields []assay.Field) (*pyfunc.Pool, []pyfunc.Column, error) {
+	dir, err := s.directory(ctx, m.File)
+	if err != nil {
+		return nil, nil, err
+	}
+	kinds, err := dir.Kinds(fields)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := s.p.Serve.Python.limits()
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Clock, o.Say = s.Now, s.say
+	o.Tensor = dir.Signature.Kind() == "tensors"
+	for i, f := range fields {
+		o.Columns = append(o.Columns, pyfunc.Column{Name: f.Name, Kind: kinds[i]})
+	}
+	if c := s.p.Serve.Python; c != nil {
+		for _, name := range c.Env {
+			o.Env = append(o.Env, name+"="+s.Env(name))
+		}
+		if c.Interpreter != "" {
+			o.Python = s.path(c.Interpreter)
+		}
+	}
+	if o.Python == "" {
+		requirements, err := dir.Requirements()
+		if err != nil {
+			return nil, nil, err
+		}
+		cache, err := filepath.Abs(filepath.Join(s.p.Path(s.p.Store), "cache", "python"))
+		if err != nil {
+			return nil, nil, assay.Errorf(assay.Unavailable, "the folder of environments is not known: %w", err)
+		}
+		if o.Python, err = pyfunc.Environment(ctx, cache, dir.Python.Version, requirements, s.say); err != nil {
+			return nil, nil, err
+		}
+	}
+	// A fresh copy each time: what runs is what has the digest, whatever happened to an earlier copy.
+	if o.Dir, err = os.MkdirTemp("", "assay-model-"); err != nil {
+		return nil, nil, assay.Errorf(assay.Unavailable, "a temporary folder cannot be made: %w", err)
+	}
+	o.Own = true
+	if err := dir.Extract(o.Dir); err != nil {
+		_ = os.RemoveAll(o.Dir)
+		return nil, nil, err
+	}
+	pool, err := pyfunc.Start(ctx, o)
+	return pool, o.Columns, err
+}
+
+// offlineRows is how many rows of a table a worker gets at once.
+const offlineRows = 4096
+
+// pythonPredictions are a model's answers to the rows of a table.
+func (s *session) pythonPredictions(ctx context.Context, m assay.Model, x assay.Frame) (learn.Prediction, error) {
+	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return learn.Prediction{}, err
+	}
+	if x, err = signed(x, fields); err != nil {
+		return learn.Prediction{}, err
+	}
+	pool, _, err := s.workersOf(ctx, m, fields)
+	if err != nil {
+		return learn.Prediction{}, err
+	}
+	defer pool.Close()
+	at := make([]int, len(fields))
+	for i := range at {
+		at[i] = i
+	}
+	out := learn.Prediction{Classes: m.Classes}
+	for lo, n := 0, x.Rows(); lo < n; lo += offlineRows {
+		rows := frameRows{x, lo, min(n, lo+offlineRows)}
+		a, err := pool.Predict(ctx, rows, at)
+		if err != nil {
+			return out, err
+		}
+		if a.Rows != rows.Rows() {
+			return out, assay.Errorf(assay.Rejected, "the model answered %d rows for %d", a.Rows, rows.Rows())
+		}
+		labels, proba, values, err := pyfunc.Interpret(a, m.Classes)
+		if err != nil {
+			return out, err
+		}
+		for i, l := range labels {
+			if l < 0 {
+				return out, assay.Errorf(assay.Rejected, "the model answered a class in row %d that is none of the target's", lo+i+1)
+			}
+		}
+		for row := range len(proba) / max(1, len(m.Classes)) {
+			learn.Normalise(proba[row*len(m.Classes) : (row+1)*len(m.Classes)])
+		}
+		out.Labels, out.Proba, out.Values = append(out.Labels, labels...), append(out.Proba, proba...), append(out.Values, values...)
+	}
+	return out, nil
+}
+
+// frameRows are rows lo to hi of a table, as a request has them.
+type frameRows struct {
+	x      assay.Frame
+	lo, hi int
+}
+
+func (f frameRows) Rows() int { return f.hi - f.lo }
+
+func (f frameRows) Missing(row, i int) bool { return f.x[i].Missing(f.lo + row) }
+
+func (f frameRows) Float(row, i int) float64 {
+	if f.x[i].Floats == nil {
+		return math.NaN()
+	}
+	return f.x[i].Floats[f.lo+row]
+}
+
+func (f frameRows) Int(row, i int) (int64, bool) {
+	v := f.Float(row, i)
+	if !(v == math.Trunc(v) && v >= -(1<<63) && v < 1<<63) {
+		return 0, false
+	}
+	return int64(v), f.x[i].Type == assay.TypeInteger || f.x[i].Type == assay.TypeBoolean
+}
+
+func (f frameRows) Text(row, i int) ([]byte, bool) {
+	c := &f.x[i]
+	if c.Codes == nil || c.Missing(f.lo+row) {
+		return nil, false
+	}
+	return []byte(c.Levels[c.Codes[f.lo+row]]), true
+}

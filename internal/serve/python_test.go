@@ -1,0 +1,136 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/mlmodel"
+	"github.com/assay-ml/assay/internal/pyfunc"
+	"github.com/assay-ml/assay/internal/schema"
+)
+
+// Real models of MLflow and scikit-learn answer through the workers what MLflow's own python_function answered.
+func TestRealPythonModels(t *testing.T) {
+	interpreter := os.Getenv("ASSAY_PYTHON")
+	if os.Getenv("ASSAY_TEST_FULL") == "" || interpreter == "" {
+		t.Skip("set ASSAY_TEST_FULL and ASSAY_PYTHON, a Python that has mlflow and scikit-learn")
+	}
+	for _, c := range []struct {
+		name, file string
+		classes    []string
+		fields     []assay.Field // of a model whose signature has no names
+	}{
+		{"sklearn", "expected.json", []string{"no", "yes"}, nil},
+		{"titanic", "expected_predictions.json", []string{"0", "1"}, nil},
+		{"titanic_proba", "expected_predictions.json", []string{"0", "1"}, nil},
+		{"iris_columns", "expected_predictions.json", []string{"setosa", "versicolor", "virginica"}, nil},
+		{"iris_tensor", "expected_predictions.json", []string{"0", "1", "2"}, []assay.Field{{Name: "a", Type: assay.TypeNumber}, {Name: "b", Type: assay.TypeNumber}, {Name: "c", Type: assay.TypeNumber}, {Name: "d", Type: assay.TypeNumber}}},
+	} {
+		t.Run(c.name, func(t *testing.T) { realModel(t, interpreter, c.name, c.file, c.classes, c.fields) })
+	}
+}
+
+func realModel(t *testing.T, interpreter, name, file string, classes []string, fields []assay.Field) {
+	archive, err := mlmodel.Pack(filepath.Join("../../testdata/mlflow", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mlmodel.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := schema.New(name)
+	if fields == nil {
+		fields = m.Signature.Fields()
+		in = m.Signature.Schema(name)
+	} else {
+		for _, f := range fields {
+			in.Columns = append(in.Columns, schema.Column{Name: f.Name, Type: f.Type})
+		}
+		if err := m.Signature.Narrow(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kinds, err := m.Kinds(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := pyfunc.Options{Python: interpreter, Dir: t.TempDir(), Tensor: m.Signature.Kind() == "tensors", Clock: time.Now, Say: t.Logf, Workers: 1, MemoryBytes: 4 << 30}
+	for i, f := range fields {
+		o.Columns = append(o.Columns, pyfunc.Column{Name: f.Name, Kind: kinds[i]})
+	}
+	if err := m.Extract(o.Dir); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pyfunc.Start(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := Python(pool, o.Columns, fields, classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := New(Options{Clock: time.Now, Nonce: "t"})
+	bound, err := server.Bind(Binding{Name: name, Number: 1, Task: assay.Multiclass, Classes: classes, Input: in, Output: OutputSchema("out", classes, m.Signature.Probabilities()), Engine: engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Set(name, bound, bound)
+	defer server.Close(context.Background())
+
+	var want struct{ Input, Predictions []json.RawMessage }
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(m.Files[file]), "NaN", "null")), &want); err != nil {
+		t.Fatal(err)
+	}
+	call, err := server.Begin("test", name, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := json.Marshal(want.Input)
+	call.Body = body
+	call.Reader.Reset(call.Body, 0)
+	if err := call.ReadInstances(&call.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Predict(context.Background()); err != nil {
+		t.Fatal(err, call.Err)
+	}
+	for i, raw := range want.Predictions {
+		var proba []float64
+		if json.Unmarshal(raw, &proba) == nil {
+			for j, p := range proba {
+				if math.Abs(p-call.Output.Proba[i*len(classes)+j]) > 1e-9 {
+					t.Errorf("row %d: %v, expected %v", i, call.Output.Proba[i*len(classes):(i+1)*len(classes)], proba)
+				}
+			}
+			continue
+		}
+		var label any
+		if err := json.Unmarshal(raw, &label); err != nil || classes[call.Output.Labels[i]] != fmt.Sprint(label) {
+			t.Errorf("row %d: %s, expected %v", i, classes[call.Output.Labels[i]], label)
+		}
+	}
+	call.End()
+
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(server)
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, line := range []string{`assay_python_workers{model="` + name + `",version="1"} 1`, `assay_python_requests_total{model="` + name + `",version="1"} 1`} {
+		if !strings.Contains(w.Body.String(), line) {
+			t.Errorf("%s is not among the metrics", line)
+		}
+	}
+}
