@@ -56,3 +56,6 @@ func (b *Bound) Workers() (pyfunc.Counts, bool) {
 	}
 	return e.pool.Counts(), true
 }
+
+// Healthy reports whether any worker is up.
+func (e *python) Healthy() bool { return e.pool.Counts().Up > 0 }
