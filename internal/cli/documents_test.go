@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/collect"
 	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/gate"
 	"github.com/assay-ml/assay/internal/monitor"
@@ -171,6 +173,10 @@ func jsonDocuments() []jsonDocument {
 			Columns []string `json:"columns"`
 			Rows    [][]any  `json:"rows"` // at most 1,000
 		}{}},
+		{"assay.log.ingest/1", "log ingest", struct {
+			Version string         `json:"version"`
+			Counts  collect.Counts `json:"counts"`
+		}{}},
 		{"assay.monitor.plan/1", "monitor plan", struct {
 			Evidence assay.Digest  `json:"evidence"` // id of the plan
 			Plan     assay.Monitor `json:"plan"`
@@ -280,6 +286,9 @@ func TestDocuments(t *testing.T) {
 	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "capture.jsonl"), []byte(captured("a", "34,F,north,,38,2.5\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	m := &stageManager{clock: assaytest.Clock()}
 	forms := map[string]any{}
 	for _, d := range jsonDocuments() {
@@ -309,6 +318,7 @@ func TestDocuments(t *testing.T) {
 		{0, "card"},
 		{0, "card check"},
 		{0, "serve check"},
+		{0, "log ingest --format sagemaker capture.jsonl"},
 		{0, "log list"},
 		{0, "monitor plan"},
 		{3, "monitor replay people.csv --by region"},
@@ -547,4 +557,10 @@ func named(t reflect.Type) []reflect.Type {
 		return []reflect.Type{t}
 	}
 	return nil
+}
+
+// captured is a line of SageMaker's data capture.
+func captured(id, rows string) string {
+	return fmt.Sprintf(`{"captureData":{"endpointInput":{"observedContentType":"text/csv","mode":"INPUT","data":%q,"encoding":"CSV"},"endpointOutput":{"observedContentType":"text/csv","mode":"OUTPUT","data":"0.25,0.75\n","encoding":"CSV"}},`+
+		`"eventMetadata":{"eventId":%q,"inferenceTime":"2025-05-01T10:00:00Z"},"eventVersion":"0"}`, rows, id) + "\n"
 }

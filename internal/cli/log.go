@@ -119,7 +119,7 @@ type logSummary struct {
 }
 
 func (a *app) logCommand() *cobra.Command {
-	c := &cobra.Command{Use: "log", Short: "Look at the log of predictions: list, query"}
+	c := &cobra.Command{Use: "log", Short: "The log of predictions: list, query, ingest"}
 	list := &cobra.Command{
 		Use: "list", Short: "What the log of each model holds, and what is missing in it",
 		Args: cobra.NoArgs,
@@ -158,7 +158,7 @@ _outcome, _violations, _score, _micros, _sampled, _lost, the input columns under
 	}
 	query.Flags().StringVar(&model, "model", "", "`name` of the model; the project's without it")
 	query.Flags().StringVarP(&out, "out", "o", "", "write the answer to this `file` (.csv, .jsonl, .parquet)")
-	c.AddCommand(list, query)
+	c.AddCommand(list, query, a.ingestCommand())
 	return c
 }
 

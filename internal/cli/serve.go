@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/collect"
 	"github.com/assay-ml/assay/internal/kserve"
 	"github.com/assay-ml/assay/internal/mlflow"
 	"github.com/assay-ml/assay/internal/oip"
@@ -226,8 +227,9 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 		return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", listen, err)
 	}
 	inference := &oip.Inference{Server: server, Version: Version, Repository: f}
+	events := &collect.Events{Recorder: &collect.Recorder{Server: server, Edge: "cloudevents"}, Clock: s.Now}
 	hs := &http.Server{
-		Handler: s.handler(server, inference, log), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s.handler(server, inference, log, events), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	done := make(chan error, 2)
 	stopGRPC := func(context.Context) {}
@@ -266,6 +268,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 		case err := <-done:
 			return assay.Errorf(assay.Unavailable, "the server stopped: %w", err)
 		case <-tick.C:
+			events.Expire(s.Now())
 			if err := f.follow(ctx); err != nil {
 				f.say("the versions that serve stay as they are: %v", err)
 			}
@@ -279,6 +282,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 			}
 			err := hs.Shutdown(stop)
 			stopGRPC(stop)
+			events.Close()
 			err = errors.Join(err, server.Close(stop))
 			if log != nil {
 				err = errors.Join(err, log.Close())
@@ -289,13 +293,15 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 }
 
 // handler is every path that the server answers.
-func (s *session) handler(server *serve.Server, inference *oip.Inference, log *serve.Log) http.Handler {
+func (s *session) handler(server *serve.Server, inference *oip.Inference, log *serve.Log, events *collect.Events) http.Handler {
 	mux := http.NewServeMux()
 	(&mlflow.Scoring{Server: server, Version: Version}).Routes(mux)
 	inference.Routes(mux)
+	events.Routes(mux)
 	(&kserve.V1{Server: server}).Routes(mux)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(server, &alertGauges{s: s})
+	reg.MustRegister(events)
 	if log != nil {
 		reg.MustRegister(log)
 	}

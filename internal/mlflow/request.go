@@ -25,6 +25,15 @@ const (
 	oneOf   = "The input must be a JSON dictionary with exactly one of the input fields {'dataframe_split', 'dataframe_records', 'instances', 'inputs'}."
 )
 
+// Read reads the body of a request that another server answered into the rows of the call.
+func Read(c *serve.Call, isCSV bool) error {
+	if isCSV {
+		return readCSV(c)
+	}
+	_, err := readJSON(c)
+	return err
+}
+
 // readJSON reads a request into the rows of the call, and says in which form the answer is wanted.
 func readJSON(c *serve.Call) (reply, error) {
 	r := &c.Reader

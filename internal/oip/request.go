@@ -80,6 +80,14 @@ func setID(c *serve.Call, id string) error {
 	return nil
 }
 
+// Read reads the body of a request that another server answered, which is JSON, into the rows of the call. It keeps the call's id.
+func Read(c *serve.Call) error {
+	q, id := &request{}, c.ID
+	err := q.readJSON(c, len(c.Body))
+	c.ID = id
+	return err
+}
+
 // readJSON reads a request whose JSON are the first head bytes of the body; the bytes of the binary extension follow.
 func (q *request) readJSON(c *serve.Call, head int) error {
 	r := &c.Reader

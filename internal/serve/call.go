@@ -58,13 +58,14 @@ type Call struct {
 	At       time.Time // when it began
 	Took     time.Duration
 
-	Limit  time.Duration // how long the caller waits for an answer; 0: as long as the server does
-	split  *Split        // that chose the version; nil when the request named one
-	forced bool          // the request chose, or there was nothing to choose
-	late   bool          // the first row chooses
-	failed bool          // the model had no answer, or none that may be passed on
-	spent  time.Duration // in the model
-	refs   atomic.Int32  // who must release it: the log, the comparison
+	Limit    time.Duration // how long the caller waits for an answer; 0: as long as the server does
+	split    *Split        // that chose the version; nil when the request named one
+	forced   bool          // the request chose, or there was nothing to choose
+	late     bool          // the first row chooses
+	observed bool          // another server answered
+	failed   bool          // the model had no answer, or none that may be passed on
+	spent    time.Duration // in the model
+	refs     atomic.Int32  // who must release it: the log, the comparison
 }
 
 // Begin holds the version that a request asks for; an empty name is the only model, an empty version the one that answers by default.
@@ -274,7 +275,9 @@ func (c *Call) lookForOutliers() error {
 
 // End notes how long the call took, counts it and hands it to the log. Nothing of it may be used afterwards.
 func (c *Call) End() {
-	c.Took = c.server.o.Clock().Sub(c.At)
+	if !c.observed {
+		c.Took = c.server.o.Clock().Sub(c.At)
+	}
 	c.count()
 	c.refs.Store(1)
 	if c.split != nil {

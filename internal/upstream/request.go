@@ -140,7 +140,7 @@ func (e *Engine) encode(dst []byte, rows *schema.Batch, in *inputs) ([]byte, err
 				}
 			}
 		}
-		return append(dst, "]}]}"...), nil
+		return append(e.wanted(append(dst, "]}]"...)), '}'), nil
 	}
 	dst = append(dst, `{"parameters":{"content_type":"pd"},"inputs":[`...)
 	for i, c := range in.columns {
@@ -171,7 +171,24 @@ func (e *Engine) encode(dst []byte, rows *schema.Batch, in *inputs) ([]byte, err
 		}
 		dst = append(dst, "]}"...)
 	}
-	return append(dst, "]}"...), nil
+	return append(e.wanted(append(dst, ']')), '}'), nil
+}
+
+// wanted appends the outputs that were named: a server may give others only when it is asked.
+func (e *Engine) wanted(dst []byte) []byte {
+	begin := `,"outputs":[`
+	for _, name := range []string{e.o.Answer.Label, e.o.Answer.Probabilities} {
+		if name == "" {
+			continue
+		}
+		dst = append(append(dst, begin...), `{"name":`...)
+		dst = append(schema.AppendJSONString(dst, []byte(name)), '}')
+		begin = ","
+	}
+	if begin == "," {
+		dst = append(dst, ']')
+	}
+	return dst
 }
 
 // columnType is the datatype of a field where the server declares none: integers of which some are missing are sent as floats, the only

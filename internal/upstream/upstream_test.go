@@ -153,6 +153,24 @@ func TestRequests(t *testing.T) {
 			}
 		})
 	}
+	t.Run("named outputs", func(t *testing.T) {
+		meta := `{"name":"m"}`
+		a.meta.Store(&meta)
+		a.say(200, `{"outputs":[{"name":"c","shape":[2],"datatype":"BYTES","data":["yes","no"]},{"name":"d","shape":[2],"datatype":"BYTES","data":["no","no"]},{"name":"q","shape":[2,2],"datatype":"FP64","data":[0.25,0.75,1,0]}]}`)
+		named := yesNo()
+		named.Label, named.Probabilities = "c", "q"
+		e := engine(t, upstream.Options{URL: a.URL, Protocol: upstream.OpenInference, Answer: named})
+		var out serve.Output
+		if err := e.Predict(t.Context(), two(t), &out); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := *a.seen.Load(), `],"outputs":[{"name":"c"},{"name":"q"}]}`; !strings.HasSuffix(got, want) {
+			t.Errorf("sent %s, want …%s", got, want)
+		}
+		if !slices.Equal(out.Labels, []int32{1, 0}) || !slices.Equal(out.Proba, []float64{0.25, 0.75, 1, 0}) {
+			t.Errorf("read %+v", out)
+		}
+	})
 	t.Run("invocations", func(t *testing.T) {
 		a.say(200, `{"predictions":["yes",["no"]]}`)
 		e := engine(t, upstream.Options{URL: a.URL + "/invocations", Protocol: upstream.Invocations, Answer: yesNo()})

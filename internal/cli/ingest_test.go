@@ -1,0 +1,78 @@
+//go:build unix
+
+package cli
+
+import (
+	"encoding/csv"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestIngest brings the predictions of other servers into the log: SageMaker's data capture, an inference table, CloudEvents. Monitors
+// read the same log.
+func TestIngest(t *testing.T) {
+	t.Parallel()
+	m, dir := registered(t)
+	do(t, m, dir, 0, "serve", "check", "people:1")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row := "age,sex,region,income,hours,tenure\n34,F,north,,38,2.5\n"
+	write("capture.jsonl", captured("a", row)+captured("b", strings.Replace(row, "34", "35", 1))+captured("a", row)+"{\"captureData\":{\"endp")
+	out, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "sagemaker", "capture.jsonl")
+	if want := "people:1: 2 requests with 2 rows are in the log\n  a line that is not a capture: 1, the first is number 4\n  an eventId that was there: 1, the first is number 3\n"; exit != 0 || out != want {
+		t.Fatalf("%d: %s%s; want %s", exit, out, errs, want)
+	}
+	if _, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "sagemaker", "capture.jsonl"); exit != 3 || !strings.Contains(errs, "capture.jsonl is in the log already") {
+		t.Errorf("the same file again: %d %s", exit, errs)
+	}
+	write("empty.jsonl", "{}\n")
+	if _, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "sagemaker", "empty.jsonl"); exit != 3 || !strings.Contains(errs, "nothing that can be taken in") {
+		t.Errorf("a file of something else: %d %s", exit, errs)
+	}
+	var table strings.Builder
+	w := csv.NewWriter(&table)
+	_ = w.Write([]string{"client_request_id", "databricks_request_id", "timestamp_ms", "status_code", "execution_time_ms", "request", "response"})
+	_ = w.Write([]string{"mine", "x1", "1746093600000", "200", "12", person, `{"predictions": ["yes"]}`})
+	_ = w.Write([]string{"", "x2", "1746093601000", "400", "3", `{"dataframe_records": [{"age": "x"}]}`, `{"error_code": "BAD_REQUEST"}`})
+	_ = w.Write([]string{"", "x2", "1746093601000", "400", "3", `{"dataframe_records": [{"age": "x"}]}`, `{"error_code": "BAD_REQUEST"}`})
+	w.Flush()
+	write("table.csv", table.String())
+	if out, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "databricks", "table.csv"); exit != 0 || !strings.Contains(out, "2 requests with 2 rows") || !strings.Contains(out, "a row whose id was there: 1") {
+		t.Fatalf("%d: %s%s", exit, out, errs)
+	}
+	_, url := serving(t, dir, "--model", "people:1")
+	for kind, body := range map[string]string{"request": person, "response": `{"predictions": ["no"]}`} {
+		r, err := http.NewRequest(http.MethodPost, url+"/events", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "e1", "Ce-Type": "org.kubeflow.serving.inference." + kind, "Ce-Inferenceservicename": "people", "Content-Type": "application/json"} {
+			r.Header.Set(k, v)
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		if a.StatusCode != http.StatusOK {
+			t.Errorf("the %s: status %d", kind, a.StatusCode)
+		}
+	}
+	const query = "SELECT _edge, _request, _outcome, prediction, age FROM log WHERE _index >= 0 ORDER BY _edge, _request"
+	want := `[["cloudevents","e1","answered","no",72],["databricks","mine","answered","yes",72],["databricks","x2","malformed",null,null],["sagemaker","a","answered","yes",34],["sagemaker","b","answered","yes",35]]`
+	got := ""
+	until(t, "logged", func() bool {
+		got, _, _ = command(m, dir, "--json", "log", "query", query)
+		return strings.Contains(strings.Join(strings.Fields(got), ""), want)
+	})
+	if out, _, _ := command(m, dir, "--json", "log", "query", "SELECT sum(_lost)::BIGINT FROM log"); !strings.Contains(strings.Join(strings.Fields(out), ""), "[[3]]") {
+		t.Errorf("what could not be read is not missing in the log: %s", out)
+	}
+}

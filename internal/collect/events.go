@@ -1,0 +1,238 @@
+package collect
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+)
+
+// Limits of Events.
+const (
+	maxPairs     = 20000
+	maxPairBytes = 64 << 20
+	pairTimeout  = 60 * time.Second
+	maxEventID   = 256
+)
+
+// Events takes CloudEvents in HTTP's binary mode, as KServe's logger (spec 1.0) and Seldon and MLServer (0.3) send them: the request in
+// one event, the answer in another with the same id, in either order. A half waits for the other for a minute, within bounds of number
+// and bytes; one that waited in vain, or found no room, is a row that is missing in the log.
+type Events struct {
+	Recorder *Recorder
+	Clock    func() time.Time // required
+
+	lock    sync.Mutex
+	halves  map[string]*half
+	order   []*half // by arrival
+	bytes   int
+	counted struct {
+		pairs, unpaired, full, twice, wrong int64
+	}
+}
+
+// A half is an event that waits for its other.
+type half struct {
+	key       string
+	model, id string
+	response  bool
+	body      Body
+	at        time.Time // of the event
+	came      time.Time
+	done      bool
+}
+
+// Routes adds the collector's paths to mux.
+func (e *Events) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("POST /events", e.take)
+	mux.HandleFunc("POST /models/{name}/events", e.take)
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	status := serve.Status(err)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(schema.AppendJSONString([]byte(`{"error":`), []byte(err.Error())), '}'))
+}
+
+func (e *Events) take(w http.ResponseWriter, r *http.Request) {
+	h, err := e.event(r)
+	if err != nil {
+		e.count(&e.counted.wrong)
+		refuse(w, err)
+		return
+	}
+	// An event of a model that is not served must not hold memory.
+	versions, _ := e.Recorder.Server.Versions(h.model)
+	if h.model != "" && len(versions) == 0 {
+		e.count(&e.counted.wrong)
+		refuse(w, assay.Errorf(assay.NotFound, "model %q is not served", h.model))
+		return
+	}
+	other, err := e.pair(h)
+	if err != nil {
+		_ = e.Recorder.Server.Missed(h.model, "", 1)
+		refuse(w, err)
+		return
+	}
+	if other != nil {
+		request, response := h, other
+		if h.response {
+			request, response = other, h
+		}
+		x := &Exchange{ID: request.id, Model: request.model, At: request.at, Request: request.body, Response: response.body}
+		if took := response.at.Sub(request.at); took > 0 {
+			x.Took = took
+		}
+		if _, err := e.Recorder.Record(x); err != nil {
+			e.count(&e.counted.wrong)
+			refuse(w, err)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+func (e *Events) count(n *int64) {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	*n++
+}
+
+// event reads the headers and the body of one event. Errors are Invalid.
+func (e *Events) event(r *http.Request) (*half, error) {
+	kind := r.Header.Get("Ce-Type")
+	h := &half{model: r.PathValue("name"), came: e.Clock()}
+	switch {
+	case r.Header.Get("Ce-Specversion") == "":
+		return nil, assay.Errorf(assay.Invalid, "not a CloudEvent in binary mode: the header Ce-Specversion is missing")
+	case kind == "org.kubeflow.serving.inference.request", kind == "io.seldon.serving.inference.request":
+	case kind == "org.kubeflow.serving.inference.response", kind == "io.seldon.serving.inference.response":
+		h.response = true
+	default:
+		return nil, assay.Errorf(assay.Invalid, "Ce-Type is none of inference.request and inference.response of KServe and Seldon")
+	}
+	h.id = r.Header.Get("Ce-Id")
+	if strings.HasPrefix(kind, "io.seldon.") { // its Ce-Id is of the event, and differs between the two
+		if id := r.Header.Get("Ce-Requestid"); id != "" {
+			h.id = id
+		}
+		if h.model == "" {
+			h.model = r.Header.Get("Ce-Modelid")
+		}
+	} else if h.model == "" {
+		h.model = r.Header.Get("Ce-Inferenceservicename")
+	}
+	if h.id == "" || len(h.id) > maxEventID || len(h.model) > maxEventID {
+		return nil, assay.Errorf(assay.Invalid, "the event has no id that is at most %d bytes long", maxEventID)
+	}
+	h.at = h.came
+	if at, err := time.Parse(time.RFC3339Nano, r.Header.Get("Ce-Time")); err == nil {
+		h.at = at
+	}
+	limit := e.Recorder.Server.MaxBodyBytes()
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	if err != nil {
+		return nil, assay.Errorf(assay.Invalid, "the body ends before it should, or has more than %d bytes", limit)
+	}
+	h.body.Data = body
+	// KServe's logger gives the answer the content type of the request.
+	if h.body.Type = r.Header.Get("Content-Type"); h.response {
+		h.body.Type = ""
+	}
+	h.key = h.model + "\x00" + h.id
+	return h, nil
+}
+
+// pair finds the other half, or keeps this one. Errors are Unavailable when there is no room, and Exists for a half that was there.
+func (e *Events) pair(h *half) (*half, error) {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	e.expire(h.came)
+	if e.halves == nil {
+		e.halves = map[string]*half{}
+	}
+	if other := e.halves[h.key]; other != nil {
+		if other.response == h.response {
+			e.counted.twice++
+			return nil, assay.Errorf(assay.Exists, "an event of this type and id waits for its other already")
+		}
+		e.drop(other)
+		e.counted.pairs++
+		return other, nil
+	}
+	if len(e.halves) >= maxPairs || e.bytes+len(h.body.Data) > maxPairBytes {
+		e.counted.full++
+		return nil, assay.Errorf(assay.Unavailable, "too many events wait for their other half")
+	}
+	e.halves[h.key] = h
+	e.order = append(e.order, h)
+	e.bytes += len(h.body.Data)
+	return nil, nil
+}
+
+func (e *Events) drop(h *half) {
+	delete(e.halves, h.key)
+	e.bytes -= len(h.body.Data)
+	h.done = true
+	// The order keeps a small husk until its turn.
+	for len(e.order) > 0 && e.order[0].done {
+		e.order = e.order[1:]
+	}
+}
+
+// expire gives up halves that waited in vain.
+func (e *Events) expire(now time.Time) {
+	for len(e.order) > 0 && (e.order[0].done || now.Sub(e.order[0].came) > pairTimeout) {
+		h := e.order[0]
+		e.order = e.order[1:]
+		if h.done {
+			continue
+		}
+		delete(e.halves, h.key)
+		e.bytes -= len(h.body.Data)
+		e.counted.unpaired++
+		_ = e.Recorder.Server.Missed(h.model, "", 1) // a model that is gone has no log to miss it in
+	}
+}
+
+// Expire gives up what waited in vain, and reports how much waits still.
+func (e *Events) Expire(now time.Time) int {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	e.expire(now)
+	return len(e.halves)
+}
+
+// Close gives up everything that waits: it is missing in the log.
+func (e *Events) Close() { e.Expire(e.Clock().Add(2 * pairTimeout)) }
+
+var (
+	descEvents  = prometheus.NewDesc("assay_events_total", "Events of other servers' predictions, by what became of them.", []string{"outcome"}, nil)
+	descWaiting = prometheus.NewDesc("assay_events_waiting", "Events that wait for their other half.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (e *Events) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(e, ch) }
+
+// Collect implements prometheus.Collector.
+func (e *Events) Collect(ch chan<- prometheus.Metric) {
+	waiting := e.Expire(e.Clock())
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	n := &e.counted
+	for outcome, count := range map[string]int64{"paired": n.pairs, "unpaired": n.unpaired, "no_room": n.full, "duplicate": n.twice, "wrong": n.wrong} {
+		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(count), outcome)
+	}
+	ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(waiting))
+}
