@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,6 +33,7 @@ type follower struct {
 // served is what answers for one model.
 type served struct {
 	live   *serve.Bound
+	beside []*serve.Bound   // others that were named to the server: they answer who asks for them
 	extras map[string]extra // by alias
 	split  *serve.Split
 	key    string // of all of it
@@ -74,11 +76,17 @@ func (f *follower) look(ctx context.Context) error {
 	}
 	seen := map[string]bool{}
 	for _, v := range want {
-		if f.off[v.Name] {
+		if f.off[v.Name] || seen[v.Name] {
 			continue
 		}
 		seen[v.Name] = true
-		errs = append(errs, f.one(ctx, v)...)
+		var beside []store.Version
+		for _, o := range want {
+			if o.Name == v.Name && o.Number != v.Number {
+				beside = append(beside, o)
+			}
+		}
+		errs = append(errs, f.one(ctx, v, beside)...)
 	}
 	for name, old := range f.served {
 		if !seen[name] {
@@ -93,8 +101,8 @@ func (f *follower) look(ctx context.Context) error {
 	return err
 }
 
-// one brings one model to what the registry says.
-func (f *follower) one(ctx context.Context, v store.Version) (errs []error) {
+// one brings one model to what the registry says: v answers by default, those beside it who asks for them.
+func (f *follower) one(ctx context.Context, v store.Version, beside []store.Version) (errs []error) {
 	old := f.served[v.Name]
 	if old == nil {
 		old = &served{}
@@ -120,6 +128,21 @@ func (f *follower) one(ctx context.Context, v store.Version) (errs []error) {
 			next.key += fmt.Sprintf(" %s %d %s", alias, x.version.Number, x.version.Tags[canaryTag])
 		}
 	}
+	for _, o := range beside {
+		if slices.ContainsFunc([]string{canaryAlias, shadowAlias}, func(alias string) bool {
+			x, ok := next.extras[alias]
+			return ok && x.version.Number == o.Number
+		}) {
+			continue // it is there already
+		}
+		b, err := f.bind(ctx, o, old)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		next.beside = append(next.beside, b)
+		next.key += fmt.Sprintf(" beside %d", b.Number)
+	}
 	if next.key == old.key {
 		return errs
 	}
@@ -138,6 +161,7 @@ func (f *follower) one(ctx context.Context, v store.Version) (errs []error) {
 			}
 		}
 	}
+	versions = append(versions, next.beside...)
 	f.server.Route(v.Name, serve.Route{Live: next.live, Versions: versions, Split: next.split})
 	if f.looked {
 		f.s.say("now serving %s", next)
@@ -149,6 +173,9 @@ func (f *follower) one(ctx context.Context, v store.Version) (errs []error) {
 func (n *served) String() string {
 	var b strings.Builder
 	b.WriteString(n.live.String())
+	for _, o := range n.beside {
+		fmt.Fprintf(&b, ", %d", o.Number)
+	}
 	for _, alias := range []string{canaryAlias, shadowAlias} {
 		if x, ok := n.extras[alias]; ok {
 			fmt.Fprintf(&b, ", %s %d", alias, x.version.Number)
@@ -165,6 +192,11 @@ func (f *follower) bind(ctx context.Context, v store.Version, old *served) (*ser
 	for _, x := range old.extras {
 		if x.version.Number == v.Number {
 			return x.bound, nil
+		}
+	}
+	for _, b := range old.beside {
+		if b.Number == v.Number {
+			return b, nil
 		}
 	}
 	b, err := f.s.boundVersion(ctx, f.server, v)

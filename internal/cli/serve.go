@@ -115,7 +115,7 @@ assay monitor run and assay alert send do.`,
 	c.Flags().StringVar(&listen, "listen", "", "`address` to listen on, on this machine")
 	c.Flags().StringVar(&grpcListen, "grpc-listen", "", "`address` for gRPC, on this machine, or none; default: the port after that of --listen")
 	c.Flags().StringVar(&stage, "stage", "production", "serve the versions in this `stage`: staging or production")
-	c.Flags().StringSliceVar(&models, "model", nil, "serve this `version` (NAME:NUMBER), whatever stage it has; may be repeated")
+	c.Flags().StringSliceVar(&models, "model", nil, "serve this `version` (NAME:NUMBER), whatever stage it has; may be repeated: of several versions of a model the first answers requests that name none")
 	c.Flags().DurationVar(&drain, "drain", 0, "after a signal to end, answer for this `time` while /readyz says 503")
 	check := &cobra.Command{
 		Use: "check [VERSION]", Short: "Bind a version to its input and output schemas, and send smoke predictions through the whole path",

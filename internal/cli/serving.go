@@ -541,7 +541,8 @@ func (s *session) storedSchema(ctx context.Context, d assay.Digest) (*schema.Sch
 
 const maxSchemaBytes = 64 << 20
 
-// wanted are the versions that should answer now: of each model the holder of the stage, and those that were named.
+// wanted are the versions that should answer now: of each model the holder of the stage, or those that were named. Of several versions of
+// one model the first answers requests that name none.
 func (s *session) wanted(ctx context.Context, stage assay.Stage, refs []string) (live []store.Version, err error) {
 	if len(refs) > 0 {
 		for _, ref := range refs {
@@ -549,8 +550,8 @@ func (s *session) wanted(ctx context.Context, stage assay.Stage, refs []string) 
 			if err != nil {
 				return nil, err
 			}
-			if slices.ContainsFunc(live, func(o store.Version) bool { return o.Name == v.Name }) {
-				return nil, assay.Errorf(assay.Invalid, "model %s is named twice", v.Name)
+			if slices.ContainsFunc(live, func(o store.Version) bool { return o.Name == v.Name && o.Number == v.Number }) {
+				return nil, assay.Errorf(assay.Invalid, "version %s is named twice", versionName(v))
 			}
 			live = append(live, v)
 		}
