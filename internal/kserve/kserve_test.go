@@ -1,6 +1,7 @@
 package kserve_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -101,4 +102,45 @@ func FuzzPredict(f *testing.F) {
 			t.Errorf("%d %s", status, answer)
 		}
 	})
+}
+
+// labelled answers class row%k for every row.
+type labelled int32
+
+func (k labelled) Predict(_ context.Context, rows *schema.Batch, out *serve.Output) error {
+	for row := range rows.Rows() {
+		out.Labels = append(out.Labels, int32(row)%int32(k))
+	}
+	return nil
+}
+func (labelled) Close() error { return nil }
+
+// TestV1Labels: a class is answered as a value of the target column's type, whatever their number.
+func TestV1Labels(t *testing.T) {
+	for _, c := range []struct {
+		typ     assay.Type
+		classes []string
+		want    string
+	}{
+		{assay.TypeString, []string{"setosa", "versi\"color", "virginica"}, `{"predictions":["setosa","versi\"color","virginica","setosa"]}`},
+		{assay.TypeInteger, []string{"1", "2", "-10"}, `{"predictions":[1,2,-10,1]}`},
+		{assay.TypeNumber, []string{"0.5", "1", "2.5"}, `{"predictions":[0.5,1,2.5,0.5]}`},
+		{assay.TypeBoolean, []string{"false", "true"}, `{"predictions":[false,true,false,true]}`},
+		{assay.TypeInteger, []string{"1", "two", "3"}, `{"predictions":["1","two","3","1"]}`}, // not all are integers: as they are written
+	} {
+		in := schema.New("in")
+		in.Columns = []schema.Column{{Name: "a", Type: assay.TypeInteger}}
+		s := serve.New(serve.Options{Clock: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, Nonce: "n"})
+		b, err := s.Bind(serve.Binding{Name: "m", Number: 1, Task: assay.Multiclass, Classes: c.classes, LabelType: c.typ, Input: in, Output: serve.OutputSchema("out", c.classes, false), Engine: labelled(len(c.classes))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Set("m", b, b)
+		s.SetReady(true)
+		mux := http.NewServeMux()
+		(&kserve.V1{Server: s}).Routes(mux)
+		if status, got := ask(t, mux, http.MethodPost, "/v1/models/m:predict", `{"instances":[{"a":1},{"a":2},[3],4]}`); status != 200 || got != c.want {
+			t.Errorf("%s %v: %d %s, want %s", c.typ, c.classes, status, got, c.want)
+		}
+	}
 }
