@@ -26,6 +26,7 @@ import (
 const (
 	sagemakerFormat  = "sagemaker"
 	databricksFormat = "databricks"
+	tableFormat      = "table" // a row for each prediction
 )
 
 // ingestedFile remembers, in the folder of a model's log, which files are in it.
@@ -34,21 +35,30 @@ const ingestedFile = "ingested.json"
 func (a *app) ingestCommand() *cobra.Command {
 	var ref, format, single string
 	var again bool
+	var mapped []string
 	c := &cobra.Command{
 		Use: "ingest FILE…", Short: "Bring the predictions of another server into the log, so that monitors see them",
 		Long: `Bring predictions that another server answered into the log of a version, so that its monitors see them. Formats: sagemaker (data capture,
-JSON Lines) and databricks (an inference table, Parquet or what else a table is). The rows are held against the version's schemas; what
+JSON Lines), databricks (an inference table, Parquet or what else a table is) and table (a row for each prediction: CSV, JSON Lines or
+Parquet, with --map where columns have other names). The rows are held against the version's schemas; what
 cannot be read is counted, by reason, and written into the log as missing. A file is taken in once.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: a.with("log ingest", func(ctx context.Context, s *session, args []string) error {
-			if !slices.Contains([]string{sagemakerFormat, databricksFormat}, format) {
-				return assay.Errorf(assay.Invalid, "--format is %q; want one of sagemaker, databricks", format)
+			if !slices.Contains([]string{sagemakerFormat, databricksFormat, tableFormat}, format) {
+				return assay.Errorf(assay.Invalid, "--format is %q; want one of sagemaker, databricks, table", format)
+			}
+			columns, err := columnMap(mapped)
+			if err != nil {
+				return err
+			}
+			if len(columns) > 0 && format != tableFormat {
+				return assay.Errorf(assay.Invalid, "--map is for --format table only")
 			}
 			v, err := s.version(ctx, ref)
 			if err != nil {
 				return err
 			}
-			counts, err := s.ingest(ctx, v, format, single, args, again)
+			counts, err := s.ingest(ctx, v, format, single, columns, args, again)
 			if err != nil {
 				return err
 			}
@@ -66,7 +76,8 @@ cannot be read is counted, by reason, and written into the log as missing. A fil
 		}),
 	}
 	c.Flags().StringVar(&ref, "model", "", "`version` (NAME:NUMBER) that answered; the newest of the project's model without it")
-	c.Flags().StringVar(&format, "format", "", "`format` of the files: sagemaker, databricks")
+	c.Flags().StringVar(&format, "format", "", "`format` of the files: sagemaker, databricks, table")
+	c.Flags().StringSliceVar(&mapped, "map", nil, "of a table: `NAME=COLUMN` that holds it: time, request, key, prediction, probability_CLASS or an input column; may be repeated")
 	c.Flags().StringVar(&single, "single", "", "what a single `value` of a classifier's answer is: label (default), probability of the positive class")
 	c.Flags().BoolVar(&again, "again", false, "take a file in that was taken in before")
 	return c
@@ -76,7 +87,7 @@ cannot be read is counted, by reason, and written into the log as missing. A fil
 const maxIngestWaiting = 8 << 20
 
 // ingest logs the exchanges of files as those of a version.
-func (s *session) ingest(ctx context.Context, v store.Version, format, single string, files []string, again bool) (counts collect.Counts, err error) {
+func (s *session) ingest(ctx context.Context, v store.Version, format, single string, columns map[string]string, files []string, again bool) (counts collect.Counts, err error) {
 	nonce := strconv.FormatInt(s.Now().UnixNano(), 36)
 	log, err := s.openLog(nonce)
 	if err != nil {
@@ -130,10 +141,13 @@ func (s *session) ingest(ctx context.Context, v store.Version, format, single st
 			return nil
 		}
 		var read collect.Counts
-		if format == sagemakerFormat {
+		switch format {
+		case sagemakerFormat:
 			read, err = s.ingestCapture(path, record)
-		} else {
+		case databricksFormat:
 			read, err = s.ingestTable(ctx, file, record)
+		default:
+			read, err = s.ingestRows(ctx, log, b, file, d, columns)
 		}
 		if err != nil {
 			return counts, err

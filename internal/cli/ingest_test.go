@@ -47,6 +47,22 @@ func TestIngest(t *testing.T) {
 	if out, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "databricks", "table.csv"); exit != 0 || !strings.Contains(out, "2 requests with 2 rows") || !strings.Contains(out, "a row whose id was there: 1") {
 		t.Fatalf("%d: %s%s", exit, out, errs)
 	}
+	write("rows.csv", "when,years,sex,p,class\n2025-05-01T12:00:00Z,50,F,0.75,yes\n2025-05-01T12:00:01Z,51,M,0.25,no\n")
+	rows := []string{"log", "ingest", "--model", "people:1", "--format", "table", "--map", "time=when", "--map", "age=years", "--map", "prediction=class", "--map", "probability_yes=p"}
+	if out, errs, exit := command(m, dir, append(rows, "rows.csv")...); exit != 0 || !strings.Contains(out, "2 requests with 2 rows") {
+		t.Fatalf("%d: %s%s", exit, out, errs)
+	}
+	write("wrong.csv", "when,years,class\n2025-05-01T12:00:00Z,50,perhaps\n,51,\n")
+	if _, errs, exit := command(m, dir, append(rows, "wrong.csv")...); exit != 3 || !strings.Contains(errs, "1 rows without a time") || !strings.Contains(errs, "1 rows without a prediction") || !strings.Contains(errs, "1 rows with a prediction that is none") {
+		t.Errorf("a wrong table: %d %s", exit, errs)
+	}
+	write("text.csv", "when,years,class\n2025-05-01T12:00:00Z,old,yes\n")
+	if _, errs, exit := command(m, dir, append(rows, "text.csv")...); exit != 3 || !strings.Contains(errs, "years") || strings.Contains(errs, "old") {
+		t.Errorf("a column of another type: %d %s", exit, errs)
+	}
+	if _, errs, exit := command(m, dir, append(rows[:6:6], "--map", "shoe=size", "wrong.csv")...); exit != 2 || !strings.Contains(errs, "--map shoe") {
+		t.Errorf("a column that the version does not have: %d %s", exit, errs)
+	}
 	_, url := serving(t, dir, "--model", "people:1")
 	for kind, body := range map[string]string{"request": person, "response": `{"predictions": ["no"]}`} {
 		r, err := http.NewRequest(http.MethodPost, url+"/events", strings.NewReader(body))
@@ -65,8 +81,8 @@ func TestIngest(t *testing.T) {
 			t.Errorf("the %s: status %d", kind, a.StatusCode)
 		}
 	}
-	const query = "SELECT _edge, _request, _outcome, prediction, age FROM log WHERE _index >= 0 ORDER BY _edge, _request"
-	want := `[["cloudevents","e1","answered","no",72],["databricks","mine","answered","yes",72],["databricks","x2","malformed",null,null],["sagemaker","a","answered","yes",34],["sagemaker","b","answered","yes",35]]`
+	const query = "SELECT _edge, CASE WHEN _edge <> 'table' THEN _request END AS r, _outcome, prediction, age FROM log WHERE _index >= 0 OR _outcome = 'malformed' ORDER BY 1, 2, age"
+	want := `[["cloudevents","e1","answered","no",72],["databricks","mine","answered","yes",72],["databricks","x2","malformed",null,null],["sagemaker","a","answered","yes",34],["sagemaker","b","answered","yes",35],["table",null,"answered","yes",50],["table",null,"answered","no",51]]`
 	got := ""
 	until(t, "logged", func() bool {
 		got, _, _ = command(m, dir, "--json", "log", "query", query)

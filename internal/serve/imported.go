@@ -1,0 +1,62 @@
+package serve
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/assay-ml/assay"
+)
+
+// An Import is a piece of a log that is written as a whole: rows that another program kept as a table.
+type Import struct {
+	Path    string        // of the Parquet file to write
+	Inputs  []assay.Field // of the version's columns that are logged: the names that they have in the log, in the order of Columns
+	Columns []string      // the names that they have in the version's input schema
+	Outputs []assay.Field // of the version's answers, likewise
+}
+
+// Import makes room in the log of a version's model for a piece with its columns. The piece counts from when the file is there.
+func (l *Log) Import(b *Bound) (*Import, error) {
+	s := &segment{model: b.Name, dir: modelDir(l.o.Dir, b.Name), hour: l.o.Clock().UTC().Truncate(time.Hour), redact: l.redact}
+	s.begin()
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, assay.Errorf(assay.Unavailable, "the folder of the prediction log cannot be made: %w", bare(err))
+	}
+	fields, err := LogFieldsOf(s.dir)
+	if assay.CodeOf(err) == assay.NotFound {
+		fields, err = LogFields(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.fields = &fieldSet{all: fields, types: map[string]assay.Type{}}
+	for _, f := range fields {
+		s.fields.types[f.Name] = f.Type
+	}
+	if err := s.adopt(b); err != nil {
+		return nil, err
+	}
+	named := func(f assay.Field) assay.Field {
+		if s.fields.types[f.Name] != f.Type {
+			f.Name += "__" + string(f.Type) // as adopt names it
+		}
+		return f
+	}
+	out := &Import{}
+	for i := range b.in.Fields() {
+		if f := b.in.Field(i); written(f, s.redact) {
+			out.Inputs, out.Columns = append(out.Inputs, named(f)), append(out.Columns, f.Name)
+		}
+	}
+	for i := range b.out.Fields() {
+		out.Outputs = append(out.Outputs, named(b.out.Field(i)))
+	}
+	for n := 0; ; n++ {
+		out.Path = filepath.Join(s.dir, s.hour.Format(hourLayout)+"-"+l.o.Nonce+"-import-"+strconv.Itoa(n)+".parquet")
+		if _, err := os.Stat(out.Path); os.IsNotExist(err) {
+			return out, nil
+		}
+	}
+}
