@@ -2,11 +2,15 @@ package mlflow_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -191,5 +195,53 @@ func TestSlowClients(t *testing.T) {
 		if strings.Contains(string(answer), "200 OK") {
 			t.Errorf("connection %d was answered: %s", i, answer)
 		}
+	}
+}
+
+// TestBombs: a small body that unpacks to far more than the limit is refused without being unpacked.
+func TestBombs(t *testing.T) {
+	s, address, _ := listening(t, serve.Options{MaxBodyBytes: 1 << 16})
+	const size = 16 << 20
+	for encoding, pack := range map[string]func(io.Writer) io.WriteCloser{
+		"gzip":    func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
+		"deflate": func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) },
+	} {
+		var body bytes.Buffer
+		w := pack(&body)
+		spaces := bytes.Repeat([]byte(" "), 1<<20)
+		for range size / len(spaces) {
+			if _, err := w.Write(spaces); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/invocations", bytes.NewReader(body.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Encoding", encoding)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		runtime.ReadMemStats(&after)
+		if a.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %s", encoding, a.Status)
+		}
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
+			t.Errorf("%s: %d bytes were allocated for a body of at most %d", encoding, grown, 1<<16)
+		}
+	}
+	if got := requests(s)["malformed"]; got != 2 {
+		t.Errorf("%d counted as malformed", got)
+	}
+	if a, body := postTo(t, address, 1); a.StatusCode != http.StatusOK {
+		t.Errorf("afterwards: %s %s", a.Status, body)
 	}
 }

@@ -124,6 +124,19 @@ func TestGRPC(t *testing.T) {
 	}
 }
 
+// TestGRPCBomb: a message that unpacks to far more than the limit is refused without being unpacked.
+func TestGRPCBomb(t *testing.T) {
+	q := message(t, twoRowsMessage)
+	q.Inputs[2].Contents.BytesContents[0] = make([]byte, 16<<20)
+	cl := dial(t, nil)
+	if _, err := cl.ModelInfer(t.Context(), q, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.ResourceExhausted {
+		t.Error(err)
+	}
+	if _, err := cl.ModelInfer(t.Context(), message(t, twoRowsMessage)); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 func nan() float64 { var zero float64; return zero / zero }
 
 // TestGRPCRefusals sends what does not fit: the code, and the message that REST has.

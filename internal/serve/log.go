@@ -270,10 +270,10 @@ func (l *Log) write(s *segment) {
 	if len(s.buf) == 0 {
 		return
 	}
-	rows := s.pending
+	rows, missing := s.pending, s.missing
 	if err := s.write(); err != nil {
 		l.fail(err)
-		l.lose(s.model, rows)
+		l.lose(s.model, rows+int(missing))
 		return
 	}
 	l.written.Add(int64(rows))

@@ -54,7 +54,8 @@ type segment struct {
 	path    string
 	size    int64
 	buf     []byte
-	pending int // rows in buf
+	pending int   // rows in buf
+	missing int64 // rows of which buf says that they are lost
 	dirty   bool
 	fields  *fieldSet
 	layouts map[uint64]bool // serials of the versions whose layout is written
@@ -149,7 +150,7 @@ func (l *Log) open(model string) (*segment, error) {
 // begin makes the next batch one that says again which columns versions have: nothing that was said before is on the disk.
 func (s *segment) begin() {
 	s.layouts = map[uint64]bool{}
-	s.buf, s.pending = s.buf[:0], 0
+	s.buf, s.pending, s.missing = s.buf[:0], 0, 0
 	if s.size == 0 {
 		s.buf = append(s.buf, logMagic...)
 	}
@@ -243,7 +244,7 @@ func (s *segment) appendLoss(at time.Time, rows int64) {
 	b := append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0, recordLoss)
 	b = binary.AppendVarint(b, at.UnixMicro())
 	s.buf = seal(binary.AppendUvarint(b, uint64(rows)), from)
-	s.pending++
+	s.missing += rows
 }
 
 // write appends the batch; when it cannot be written whole, the file is cut back to where it was.
@@ -258,7 +259,7 @@ func (s *segment) write() error {
 		s.begin()
 		return assay.Errorf(assay.Unavailable, "the prediction log cannot be written: %w", bare(err))
 	}
-	s.buf, s.pending = s.buf[:0], 0
+	s.buf, s.pending, s.missing = s.buf[:0], 0, 0
 	s.size += int64(n)
 	s.dirty = true
 	return nil
