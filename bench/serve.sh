@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Requests a second and latency of one scikit-learn model (StandardScaler and LogisticRegression over 16 numbers) behind Assay and its
-# peers, by wrk (Debian's package), one after the other, with the same rows. Usage: bench/serve.sh [SECONDS each]
+# peers, by wrk (Debian's package), one after the other, with the same rows; how long each takes to be ready and what it holds in memory;
+# and 20,000 rows a second for a while without a loss. It ends with the ratios against the goals.
+# Usage: bench/serve.sh [SECONDS of each load, 8] [SECONDS of the sustained load, 30; 600 is the goal's]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=$PWD seconds=${1:-5}
-[ -x bin/assay ] || make -s build
+root=$PWD seconds=${1:-8} sustained=${2:-30}
+command -v wrk >/dev/null || { echo "wrk is missing: install Debian's package of that name"; exit 1; }
+make -s build
 venv=.cache/peers-serve mls=.cache/peers-mlserver
 if [ ! -x "$venv/bin/uvicorn" ]; then
 	python3 -m venv "$venv"
@@ -27,15 +30,26 @@ for step in 'schema infer -o schema.json' snapshot check split run eval 'eval --
 	PATH="$root/$venv/bin:$PATH" "$root/bin/assay" $step >>"$work/make.log" 2>&1 || { cat "$work/make.log"; exit 1; }
 done
 cd "$work"
-start() { # start PORT PATH COMMAND...: in a process group of its own, until it answers
-	local port=$1 path=$2
-	shift 2
+resident() { # MB of the server's process group
+	local kb=0 pid
+	for pid in $(pgrep -g "$server"); do
+		kb=$((kb + $(awk '/^VmRSS/{print $2}' "/proc/$pid/status" 2>/dev/null || echo 0)))
+	done
+	echo $((kb / 1024))
+}
+start() { # start NAME PORT PATH COMMAND...: in a process group of its own, until it answers
+	local name=$1 port=$2 path=$3 began
+	shift 3
+	began=$(date +%s%N)
 	setsid "$@" >"$work/server.log" 2>&1 &
 	server=$!
-	for _ in $(seq 600); do
-		curl -sf "http://127.0.0.1:$port$path" >/dev/null && return
+	for _ in $(seq 6000); do
+		if curl -sf "http://127.0.0.1:$port$path" >/dev/null; then
+			printf '%s\t%s\t%s\n' "$name" $((($(date +%s%N) - began) / 1000000)) "$(resident)" >>"$work/starts"
+			return
+		fi
 		kill -0 "$server" 2>/dev/null || break
-		sleep 0.1
+		sleep 0.01
 	done
 	cat "$work/server.log"
 	exit 1
@@ -43,30 +57,77 @@ start() { # start PORT PATH COMMAND...: in a process group of its own, until it 
 load() { # load NAME PORT PATH BODY
 	local c out
 	curl -sf -o /dev/null -H 'Content-Type: application/json' -d "@$work/$4.json" "http://127.0.0.1:$2$3" || { echo "$1 refuses the request"; exit 1; }
+	BODY="$work/$4.json" wrk -t1 -c8 -d1s -s "$root/bench/serve.lua" "http://127.0.0.1:$2$3" >/dev/null
 	for c in 1 8; do
 		out=$(BODY="$work/$4.json" wrk -t1 -c"$c" -d"${seconds}s" --latency -s "$root/bench/serve.lua" "http://127.0.0.1:$2$3")
 		printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$4" "$c" "$(awk '/Requests\/sec/{print $2}' <<<"$out")" \
-			"$(awk '$1=="50%"{print $2}' <<<"$out")" "$(awk '$1=="99%"{print $2}' <<<"$out")" "$(awk '/Non-2xx/{print $NF}' <<<"$out")"
+			"$(awk '$1=="50%"{print $2}' <<<"$out")" "$(awk '$1=="99%"{print $2}' <<<"$out")" "$(awk '/Non-2xx/{print $NF}' <<<"$out")" | tee -a "$work/loads"
 	done
 }
+echo "load of the machine: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores"
 echo '| server | request | connections | requests/s | p50 | p99 | errors |'
 echo '|---|---|---|---|---|---|---|'
-start 18500 /readyz env -C "$work/project" "$root/bin/assay" serve --model bench:1 --listen 127.0.0.1:18500
+start Assay 18500 /readyz env -C "$work/project" "$root/bin/assay" serve --model bench:1 --listen 127.0.0.1:18500
 load 'Assay, /invocations' 18500 /invocations records
 load 'Assay, OIP infer' 18500 /v2/models/bench/infer columns
 load 'Assay, /invocations' 18500 /invocations records100
 load 'Assay, OIP infer' 18500 /v2/models/bench/infer columns100
 load 'Assay, OIP infer' 18500 /v2/models/bench/infer matrix100
+loaded=$(resident)
 stop
-start 18510 /health "$root/$venv/bin/uvicorn" --log-level warning --port 18510 --app-dir "$root/bench" serve_fastapi:app
+start 'FastAPI, ONNX Runtime' 18510 /health "$root/$venv/bin/uvicorn" --log-level warning --port 18510 --app-dir "$root/bench" serve_fastapi:app
 load 'FastAPI, ONNX Runtime' 18510 /predict records
 load 'FastAPI, ONNX Runtime' 18510 /predict records100
 stop
-start 18520 /v2/models/bench/ready "$root/$mls/bin/mlserver" start "$work/mlserver"
+start MLServer 18520 /v2/models/bench/ready "$root/$mls/bin/mlserver" start "$work/mlserver"
 load 'MLServer' 18520 /v2/models/bench/infer matrix
 load 'MLServer' 18520 /v2/models/bench/infer matrix100
 stop
-start 18530 /health env PATH="$root/$venv/bin:$PATH" "$root/$venv/bin/mlflow" models serve --env-manager local --port 18530 --model-uri "$work/mlflow"
+start 'mlflow models serve' 18530 /health env PATH="$root/$venv/bin:$PATH" "$root/$venv/bin/mlflow" models serve --env-manager local --port 18530 --model-uri "$work/mlflow"
 load 'mlflow models serve' 18530 /invocations records
 load 'mlflow models serve' 18530 /invocations records100
 stop
+
+echo
+echo '| server | ready after, ms | resident then, MB |'
+echo '|---|---|---|'
+awk -F'\t' '{printf "| %s | %s | %s |\n", $1, $2, $3}' "$work/starts"
+echo "Assay after all loads: $loaded MB"
+
+echo
+echo '| at 8 connections | ratio | goal |'
+echo '|---|---|---|'
+rate() { awk -F' *[|] *' -v s="$1" -v r="$2" '$2==s && $3==r && $4==8 {print $5}' "$work/loads"; }
+ratio() { # ratio TEXT GOAL OURS BODY THEIRS BODY
+	awk -v a="$(rate "$3" "$4")" -v b="$(rate "$5" "$6")" -v t="$1" -v g="$2" 'BEGIN {printf "| %s | %.1f | ≥ %s |%s\n", t, a/b, g, (a/b >= g ? "" : " missed")}'
+}
+ratio '1 row, /invocations, mlflow' 100 'Assay, /invocations' records 'mlflow models serve' records
+ratio '1 row, OIP infer, MLServer' 20 'Assay, OIP infer' columns MLServer matrix
+ratio '1 row, /invocations, FastAPI' 5 'Assay, /invocations' records 'FastAPI, ONNX Runtime' records
+ratio '100 rows, /invocations, mlflow' 40 'Assay, /invocations' records100 'mlflow models serve' records100
+ratio '100 rows, OIP infer, MLServer' 8 'Assay, OIP infer' matrix100 MLServer matrix100
+ratio '100 rows, /invocations, FastAPI' 4 'Assay, /invocations' records100 'FastAPI, ONNX Runtime' records100
+
+# Sustained: 8 connections, a request of 100 rows each 30 ms, which is more than 20,000 rows a second where the server keeps up.
+echo
+rm -rf "$work/project/.assay/log"
+start Assay 18500 /readyz env -C "$work/project" "$root/bin/assay" serve --model bench:1 --listen 127.0.0.1:18500
+(while sleep 1; do resident; done) >"$work/memory" 2>/dev/null &
+watcher=$!
+out=$(BODY="$work/records100.json" DELAY=30 wrk -t1 -c8 -d"${sustained}s" --latency -s "$root/bench/serve.lua" http://127.0.0.1:18500/invocations)
+kill "$watcher" 2>/dev/null || true
+curl -sf http://127.0.0.1:18500/metrics >"$work/metrics"
+stop
+answered=$(awk '/^assay_rows_total.*outcome="answered"/{n+=$NF} END{print n+0}' "$work/metrics")
+dropped=$(awk '/^assay_log_lost_rows_total/{n+=$NF} END{print n+0}' "$work/metrics")
+logged=$(cd "$work/project" && "$root/bin/assay" --json log query "SELECT count(*) FILTER (_outcome = 'answered'), coalesce(sum(_lost), 0)::BIGINT FROM log" |
+	python3 -c 'import json, sys; print(*json.load(sys.stdin)["rows"][0])')
+awk -v s="$sustained" -v a="$answered" -v d="$dropped" -v l="$logged" -v p="$(awk '$1=="99%"{print $2}' <<<"$out")" 'BEGIN {
+	split(l, in_log, " ")
+	printf "sustained: %d s, %.0f rows/s, p99 of a request %s; %d answered, %d in the log, %d lost\n", s, a/s, p, a, in_log[1], d+in_log[2]
+	exit !(a/s >= 20000 && a == in_log[1] && d+in_log[2] == 0)
+}' || echo 'sustained: missed'
+awk '{m[NR]=$1} END {
+	q=int(NR/4); for (i=q+1; i<=2*q; i++) if (m[i]>a) a=m[i]; for (i=NR-q+1; i<=NR; i++) if (m[i]>b) b=m[i]
+	printf "resident: at most %d MB in the second quarter, %d MB in the last%s\n", a, b, (b <= 1.1*a+10 ? "" : ": not flat")
+}' "$work/memory"

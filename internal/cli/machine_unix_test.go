@@ -29,7 +29,14 @@ func TestMain(m *testing.M) {
 		Process(os.Args[1:], os.Exit)
 	}
 	if os.Getenv(childUser) == "" {
-		os.Exit(m.Run())
+		var err error
+		if fixtures, err = os.MkdirTemp("", "assay-cli-test"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(125)
+		}
+		status := m.Run()
+		_ = os.RemoveAll(fixtures)
+		os.Exit(status)
 	}
 	if os.Geteuid() == 0 {
 		const nobody = 65534

@@ -16,28 +16,62 @@ import (
 	"github.com/assay-ml/assay/internal/store"
 )
 
-// registered makes a project whose first version is ready for staging, with a margin under which any other model is as good.
+// A fixture is a project that several tests begin with. It is made once, and each test gets a copy and a clock that goes on from there.
+type fixture struct {
+	make  func(t *testing.T) (*stageManager, string)
+	once  sync.Once
+	dir   string
+	calls int // of the clock, while it was made
+}
+
+// fixtures are kept in one folder, which TestMain removes.
+var fixtures string
+
+func (f *fixture) copy(t *testing.T) (*stageManager, string) {
+	t.Helper()
+	f.once.Do(func() {
+		m, dir := f.make(t)
+		to, err := os.MkdirTemp(fixtures, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		f.calls = int(m.clock().Sub(assaytest.Clock()()) / time.Second)
+		f.dir = to
+	})
+	if f.dir == "" {
+		t.Fatal("the project of another test could not be made")
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(f.dir)); err != nil {
+		t.Fatal(err)
+	}
+	clock := assaytest.Clock()
+	for range f.calls {
+		clock()
+	}
+	return &stageManager{clock: clock}, dir
+}
+
+// registered is a project whose first version is ready for staging, with a margin under which any other model is as good.
 func registered(t *testing.T) (*stageManager, string) {
+	t.Helper()
+	return registeredFixture.copy(t)
+}
+
+var registeredFixture = fixture{make: func(t *testing.T) (*stageManager, string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := copyFolder("testdata/people", dir); err != nil {
 		t.Fatal(err)
 	}
 	edit(t, dir, "margin: 0.0", "margin: 1.0")
-	m := &stageManager{clock: locked(assaytest.Clock())}
+	m := &stageManager{clock: assaytest.Clock()}
 	do(t, m, dir, 0, "make", "card")
 	return m, dir
-}
-
-// locked makes a clock safe for several goroutines.
-func locked(clock func() time.Time) func() time.Time {
-	var mu sync.Mutex
-	return func() time.Time {
-		mu.Lock()
-		defer mu.Unlock()
-		return clock()
-	}
-}
+}}
 
 func edit(t *testing.T, dir, old, text string) {
 	t.Helper()

@@ -22,6 +22,11 @@ import (
 // twoVersions is a project whose versions 1 and 2 were both in staging, 2 after 1, and have their serving checks.
 func twoVersions(t *testing.T) (*stageManager, string) {
 	t.Helper()
+	return twoVersionsFixture.copy(t)
+}
+
+var twoVersionsFixture = fixture{make: func(t *testing.T) (*stageManager, string) {
+	t.Helper()
 	m, dir := registered(t)
 	do(t, m, dir, 0, "serve", "check", "people:1")
 	do(t, m, dir, 0, "card")
@@ -31,7 +36,7 @@ func twoVersions(t *testing.T) (*stageManager, string) {
 	do(t, m, dir, 0, "card")
 	do(t, m, dir, 0, "promote", "--to", "staging", "people:2")
 	return m, dir
-}
+}}
 
 // load sends requests from several clients until stop is called, which returns how many were sent and what failed.
 func load(t *testing.T, url string, clients int, answered func(version string)) (stop func() (sent int64, failed []string)) {
