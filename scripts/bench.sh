@@ -23,7 +23,7 @@ peer() { # peer NAME: one script, Assay beside its peer
 	profile) "$data/bin/python" bench/profiles.py bin/assay .cache/bench ma csv parquet wide ;;
 	check) "$data/bin/python" bench/check.py bin/assay .cache/bench ma m1 ;;
 	drift) "$drift/bin/python" bench/drift.py bin/assay .cache/bench/drift ;;
-	serve) bench/serve.sh 5 ;;
+	serve) bench/serve.sh 8 30 && go test -run '^$' -bench 'Invocations|Row|Outliers|InferRow' ./internal/serve ./internal/mlflow ./internal/oip ;;
 	*) echo "no measurement $1: boosting, check, drift, eval, predict, profile, serve" && exit 2 ;;
 	esac
 }

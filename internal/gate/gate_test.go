@@ -369,7 +369,7 @@ func TestParseRefuses(t *testing.T) {
 func TestExpressionCost(t *testing.T) {
 	f := complete(t)
 	long := strings.Repeat("[1,2,3,4,5,6,7,8,9].all(a, ", 12) + "true" + strings.Repeat(")", 12)
-	res := f.apply(language(t), Rule{ID: "x", Title: "x", Require: long})
+	res := f.apply(&Policy{}, Rule{ID: "x", Title: "x", Require: long})
 	if res.Verdict != assay.Undetermined || !strings.Contains(res.Reason, "cost") {
 		t.Errorf("%s: %s", res.Verdict, res.Reason)
 	}
@@ -428,12 +428,12 @@ func FuzzParse(f *testing.F) {
 // TestEveryFieldCounts takes one field at a time away from the evidence of a version that passes: whatever is missing, no rule may
 // come to pass because of it, and no judgement may be an error.
 func TestEveryFieldCounts(t *testing.T) {
-	base := complete(t)
+	base, policy := complete(t), Default()
 	for name, v := range base.values {
 		for key := range v.(map[string]any) {
 			f := complete(t)
 			delete(f.values[name].(map[string]any), key)
-			for _, r := range judge(t, Default(), assay.StageStaging, f).Rules {
+			for _, r := range judge(t, policy, assay.StageStaging, f).Rules {
 				if r.Reason == "" {
 					t.Errorf("without %s.%s rule %s has no reason", name, key, r.ID)
 				}
@@ -441,7 +441,7 @@ func TestEveryFieldCounts(t *testing.T) {
 			f = complete(t)
 			f.values[name].(map[string]any)[key] = nil
 			was := f.values[name]
-			if j := judge(t, Default(), assay.StageStaging, f); j.Verdict == assay.Pass && decides(name, key) {
+			if j := judge(t, policy, assay.StageStaging, f); j.Verdict == assay.Pass && decides(name, key) {
 				t.Errorf("%s.%s is null and the gate opens: %v", name, key, was)
 			}
 		}
@@ -509,7 +509,7 @@ func TestNullNeverOpens(t *testing.T) {
 		if err := f.Set("monitor", record(t, "monitor", map[string]any{"x": nil}), nil); err != nil {
 			t.Fatal(err)
 		}
-		if r := f.apply(language(t), Rule{ID: "r", Title: "r", Needs: []string{"monitor"}, Require: src}); r.Verdict != assay.Undetermined || r.Reason == "" {
+		if r := f.apply(&Policy{}, Rule{ID: "r", Title: "r", Needs: []string{"monitor"}, Require: src}); r.Verdict != assay.Undetermined || r.Reason == "" {
 			t.Errorf("%s of null: %s (%s)", src, r.Verdict, r.Reason)
 		}
 	}

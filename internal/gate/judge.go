@@ -70,14 +70,10 @@ func Judge(p Policy, stage assay.Stage, f *Facts) (assay.Judgement, error) {
 	if !ok {
 		return assay.Judgement{}, assay.Errorf(assay.Invalid, "policy %s has no stage %q: the stages are staging and production", p.Name, stage)
 	}
-	env, err := environment()
-	if err != nil {
-		return assay.Judgement{}, assay.Errorf(assay.Internal, "the expression language cannot start: %w", err)
-	}
 	out := assay.Judgement{Policy: p.Digest(), Name: p.Name, Stage: stage, Data: f.Data}
 	var verdicts []assay.Verdict
 	for _, r := range p.Rules {
-		res := f.apply(env, r)
+		res := f.apply(&p, r)
 		res.Required = slices.Contains(required, r.ID)
 		if w, ok := f.Waivers[r.ID]; ok && res.Verdict != assay.Pass {
 			res.Waived = w.ID
@@ -95,7 +91,7 @@ func Judge(p Policy, stage assay.Stage, f *Facts) (assay.Judgement, error) {
 	return out, nil
 }
 
-func (f *Facts) apply(env *cel.Env, r Rule) assay.RuleResult {
+func (f *Facts) apply(p *Policy, r Rule) assay.RuleResult {
 	res := assay.RuleResult{ID: r.ID, Title: r.Title, Verdict: assay.Undetermined, Hint: r.Hint, Evidence: []assay.Digest{}}
 	var missing []string
 	for _, n := range r.Needs {
@@ -111,7 +107,7 @@ func (f *Facts) apply(env *cel.Env, r Rule) assay.RuleResult {
 		res.Reason = "no evidence of " + strings.Join(missing, ", ")
 		return res
 	}
-	v, err := f.eval(env, r.Require, false)
+	v, err := f.eval(p, expression{r.Require, false})
 	if err != nil {
 		res.Reason = err.Error()
 		return res
@@ -119,7 +115,7 @@ func (f *Facts) apply(env *cel.Env, r Rule) assay.RuleResult {
 	res.Verdict = assay.Verdict(v)
 	res.Reason = string(res.Verdict)
 	if r.Reason != "" {
-		if why, err := f.eval(env, r.Reason, true); err == nil {
+		if why, err := f.eval(p, expression{r.Reason, true}); err == nil {
 			res.Reason = why
 		}
 	}
@@ -132,9 +128,9 @@ func (f *Facts) apply(env *cel.Env, r Rule) assay.RuleResult {
 	return res
 }
 
-// eval answers an expression: a verdict's word, or the text when text is set.
-func (f *Facts) eval(env *cel.Env, src string, text bool) (string, error) {
-	prog, err := compile(env, src, text)
+// eval answers an expression: a verdict's word, or its text.
+func (f *Facts) eval(p *Policy, x expression) (string, error) {
+	prog, err := p.program(x)
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +140,7 @@ func (f *Facts) eval(env *cel.Env, src string, text bool) (string, error) {
 			vars[name] = v
 		}
 	}
-	return answer(prog, vars, text)
+	return answer(prog, vars, x.text)
 }
 
 func answer(prog cel.Program, vars map[string]any, text bool) (string, error) {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"cel.dev/cel-go/cel"
+
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/manifest"
 )
@@ -26,6 +28,26 @@ type Policy struct {
 	Name   string                   `yaml:"name" json:"name"`
 	Stages map[assay.Stage][]string `yaml:"stages" json:"stages"` // ids of the rules that each stage requires
 	Rules  []Rule                   `yaml:"rules" json:"rules"`
+
+	programs map[expression]cel.Program // of the rules, compiled once; a rule that was changed since is compiled when it is asked
+}
+
+// An expression is the source of a program, and whether it answers with a text.
+type expression struct {
+	src  string
+	text bool
+}
+
+// program returns the compiled expression.
+func (p *Policy) program(x expression) (cel.Program, error) {
+	if prog, ok := p.programs[x]; ok {
+		return prog, nil
+	}
+	env, err := environment()
+	if err != nil {
+		return nil, assay.Errorf(assay.Internal, "the expression language cannot start: %w", err)
+	}
+	return compile(env, x.src, x.text)
 }
 
 // A Rule is one requirement.
@@ -71,7 +93,8 @@ func Parse(src []byte) (Policy, error) {
 	return p, nil
 }
 
-func (p Policy) check() error {
+func (p *Policy) check() error {
+	p.programs = map[expression]cel.Program{}
 	var bad assay.Problems
 	if p.Name == "" {
 		bad.Add("name is empty")
@@ -104,13 +127,19 @@ func (p Policy) check() error {
 				bad.Add("rule %q needs %q, which is none of %s", r.ID, n, strings.Join(variables, ", "))
 			}
 		}
-		if _, err := compile(env, r.Require, false); err != nil {
+		prog, err := compile(env, r.Require, false)
+		if err != nil {
 			bad.Add("rule %q: require: %s", r.ID, err)
+		} else {
+			p.programs[expression{r.Require, false}] = prog
 		}
-		if r.Reason != "" {
-			if _, err := compile(env, r.Reason, true); err != nil {
-				bad.Add("rule %q: reason: %s", r.ID, err)
-			}
+		if r.Reason == "" {
+			continue
+		}
+		if prog, err = compile(env, r.Reason, true); err != nil {
+			bad.Add("rule %q: reason: %s", r.ID, err)
+		} else {
+			p.programs[expression{r.Reason, true}] = prog
 		}
 	}
 	for stage, rules := range p.Stages {
