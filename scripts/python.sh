@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole life for models trained in Python, as a user would type it: a scikit-learn script under `assay run`, once leaving ONNX and
-# once leaving predictions. Then the equality of Assay's ONNX files under the real ONNX Runtime is tested by `go test ./learn`.
+# once leaving predictions, and one that leaves the native files of XGBoost and LightGBM. Then the equality of Assay's ONNX files under
+# the real ONNX Runtime is tested by `go test ./learn`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -42,7 +43,22 @@ expect 0 "$assay" run -- python3 train.py --predictions
 expect 0 "$assay" eval
 expect 0 "$assay" eval --final --reason 'the same forest, handed over as predictions'
 expect 0 "$assay" register
+# The files that XGBoost and LightGBM write: read as they are, and Assay's figures are those that the libraries gave.
+for library in xgboost lightgbm; do
+	expect 0 "$assay" run -- python3 boost.py "$library"
+	cp "$work/out" "$work/run"
+	expect 0 "$assay" eval --json
+	python3 - "$work/run" "$work/out" <<-'END'
+		import json, sys
+		said = dict(line.split() for line in open(sys.argv[1]) if line.startswith(("  roc_auc_score", "  log_loss")))
+		got = {m["name"]: m["estimate"]["value"] for m in json.load(open(sys.argv[2]))["evaluation"]["metrics"]}
+		assert len(said) == 2, said
+		for name, value in said.items():
+		    assert abs(got[name] - float(value)) < 1e-5, (name, got[name], value)
+	END
+	expect 0 "$assay" register
+done
 expect 0 "$assay" fsck
-echo "python: the life of a scikit-learn model, as ONNX and as predictions, passed"
+echo "python: the life of a scikit-learn model, as ONNX and as predictions, and native files of XGBoost and LightGBM passed"
 
 "$root/scripts/serving_clients.sh"

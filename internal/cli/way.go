@@ -423,7 +423,7 @@ func afterNo(name string) string {
 	case "final":
 		return "change train in assay.yaml, then assay make; each further read of the sealed labels costs level"
 	case "compare":
-		return "keep what is in production: assay registry list; or change train in assay.yaml, then assay make"
+		return "keep what is in production (assay model list), or change train in assay.yaml, then assay make"
 	}
 	return "assay make " + name + " --help"
 }
