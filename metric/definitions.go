@@ -147,6 +147,12 @@ func scoreDefinitions() []Definition {
 			return f(truth, p, RankOptions{Weights: in.Weights})
 		})
 	}
+	partial := func(rate float64) rankScore {
+		return func(truth []int32, p []float64, o RankOptions) (Value, error) {
+			o.MaxFPR = rate
+			return RocAucScore(truth, p, o)
+		}
+	}
 	many := func(f rankScore, a Average, m Multiclass) computation {
 		return by(func(in *Input) (Value, error) { return f(in.Truth, in.Proba, in.rankOptions(a, m)) })
 	}
@@ -172,6 +178,10 @@ func scoreDefinitions() []Definition {
 	const ap = "Mean precision over the recall gained at each threshold: a step sum. In [0,1], the share of positives is chance."
 	return []Definition{
 		{"roc_auc_score", sklearn("roc_auc_score", "1.6"), true, binaryOnly(), NeedScores, auc, two(RocAucScore)},
+		{
+			"roc_auc_score_max_fpr_0.1", sklearn("roc_auc_score_max_fpr_0.1", "1.6"), true, binaryOnly(), NeedScores,
+			"Area under the ROC curve up to a false positive rate of 0.1, rescaled after McClish. In [0,1], 0.5 is chance; undefined when a class is missing.", two(partial(0.1)),
+		},
 		{
 			"roc_auc_score_ovr", sklearn("roc_auc_score_ovr", "1.6"), true, multiclass, NeedScores,
 			auc + " Each class against the rest, plain mean.", many(RocAucScore, Macro, OneVsRestMean),
@@ -212,6 +222,10 @@ func scoreDefinitions() []Definition {
 		{
 			"average_precision_score_weighted", sklearn("average_precision_score_weighted", "1.6"), true, severalClasses(), NeedScores,
 			ap + " Mean over the classes, weighted by how often each is true.", many(AveragePrecisionScore, Weighted, ""),
+		},
+		{
+			"average_precision_score_samples", sklearn("average_precision_score_samples", "1.6"), true, multilabelOnly(), NeedScores,
+			ap + " Mean over the rows.", many(AveragePrecisionScore, Samples, ""),
 		},
 		{"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the two that score highest. In [0,1].", topK(2)},
 		{"top_k_accuracy_score_3", sklearn("top_k_accuracy_score_3", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the three that score highest. In [0,1].", topK(3)},
@@ -301,6 +315,9 @@ func valueDefinitions() []Definition {
 	pinballAt := func(alpha float64) valueScore {
 		return func(y, p []float64, o ValueOptions) (Value, error) { return MeanPinballLoss(y, p, alpha, o) }
 	}
+	tweedieAt := func(power float64) valueScore {
+		return func(y, p []float64, o ValueOptions) (Value, error) { return MeanTweedieDeviance(y, p, power, o) }
+	}
 	savedAt := func(alpha float64) valueScore {
 		return func(y, p []float64, o ValueOptions) (Value, error) { return D2PinballScore(y, p, alpha, o) }
 	}
@@ -322,6 +339,7 @@ func valueDefinitions() []Definition {
 		{"root_mean_squared_log_error", "1.8", false, "Root of the mean squared error of ln(1 + value); values above -1.", RootMeanSquaredLogError, nil},
 		{"mean_poisson_deviance", "1.8", false, "Mean Poisson deviance; truth at least 0, predictions above 0.", MeanPoissonDeviance, tweedie(1)},
 		{"mean_gamma_deviance", "1.8", false, "Mean gamma deviance; truth and predictions above 0.", MeanGammaDeviance, tweedie(2)},
+		{"mean_tweedie_deviance_1.5", "1.8", false, "Mean Tweedie deviance of power 1.5, between Poisson and gamma: amounts with zeros; truth at least 0, predictions above 0.", tweedieAt(1.5), tweedie(1.5)},
 		{"mean_pinball_loss", "1.8", false, "Mean pinball loss of the median: half of the mean absolute error, in the unit of the truth.", pinballAt(0.5), pinball(0.5)},
 		{"mean_pinball_loss_0.1", "1.8", false, "Mean pinball loss of the quantile 0.1, in the unit of the truth.", pinballAt(0.1), pinball(0.1)},
 		{"mean_pinball_loss_0.9", "1.8", false, "Mean pinball loss of the quantile 0.9, in the unit of the truth.", pinballAt(0.9), pinball(0.9)},
