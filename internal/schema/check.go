@@ -189,8 +189,22 @@ const maxSums = 128
 func (c *checking) count(ctx context.Context) error {
 	first, second := &tally{at: map[string]int{}}, &tally{at: map[string]int{}}
 	slots := make([]int, len(c.rules))
+	bad := make([]int64, len(c.rules))
+	groups, err := c.groupings(ctx)
+	if err != nil {
+		return err
+	}
+	byGroup := map[int]bool{}
+	for _, g := range groups {
+		for _, i := range g {
+			byGroup[i] = true
+		}
+		if err := c.countGroups(ctx, g, bad); err != nil {
+			return err
+		}
+	}
 	for i := range c.rules {
-		if r := &c.rules[i]; r.bad != "" && r.bad != "true" && r.grouped == "" {
+		if r := &c.rules[i]; r.bad != "" && r.bad != "true" && !byGroup[i] {
 			slots[i] = first.add(r.bad, r.columns)
 		}
 	}
@@ -205,20 +219,15 @@ func (c *checking) count(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bad := make([]int64, len(c.rules))
 	for i := range c.rules {
 		switch r := &c.rules[i]; {
+		case byGroup[i]:
 		case r.keys != nil:
 			if bad[i], err = c.repeated(ctx, r); err != nil {
 				return err
 			}
 		case r.whole():
 			bad[i] = c.table.Rows()
-		case r.grouped != "":
-			if err := c.row(ctx, "SELECT CAST(coalesce(sum(CASE WHEN "+r.groupBad+" THEN n END), 0) AS BIGINT) FROM (SELECT "+r.grouped+
-				" AS x, count(*) AS n FROM "+c.from(r.columns)+" AS t GROUP BY 1)", bad[i:i+1]); err != nil {
-				return err
-			}
 		case r.bad != "":
 			bad[i] = counts[slots[i]]
 		}

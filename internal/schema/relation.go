@@ -18,10 +18,20 @@ type tableRule struct {
 	keys     []string
 	integers bool     // keys is one column of integers
 	columns  []string // that the rule reads
-	// A rule on strings that repeat is counted on the different strings: grouped is what to group by, and groupBad is true for a group x
-	// that breaks the rule.
+	// A rule on strings that repeat can be counted on the different strings: grouped is what to group by, groupBad is true for a group x
+	// that breaks the rule, and gain says when that is faster than the rows.
 	grouped, groupBad string
+	gain              gain
 }
+
+// gain says when a rule is better counted on different strings than on rows.
+type gain uint8
+
+const (
+	gainAlways  gain = iota // looking into a long list takes as long as grouping
+	gainRepeats             // a regular expression, of strings that repeat
+	gainBeside              // cheap by itself, and free where the strings are grouped for another rule
+)
 
 // A compiler turns a schema into rules over the columns of one table.
 type compiler struct {
@@ -219,21 +229,21 @@ func (k *compiler) column(c constraint) []tableRule {
 	case RuleSet:
 		rule.bad = notIn(col, v)
 		if col.Type == assay.TypeString && !k.wide {
-			rule.grouped, rule.groupBad = v, notIn(col, "x")
+			rule.grouped, rule.groupBad, rule.gain = v, notIn(col, "x"), gainAlways
 		}
 	case RuleLength:
-		n := pick(col.Type == assay.TypeBinary, "octet_length("+v+")", "length("+v+")")
-		number := func(v *int64) string { return strconv.FormatInt(*v, 10) }
-		switch lo, hi := col.Length.Min, col.Length.Max; {
-		case lo == nil:
-			rule.bad = n + " > " + number(hi)
-		case hi == nil:
-			rule.bad = n + " < " + number(lo)
-		default:
-			rule.bad = n + " NOT BETWEEN " + number(lo) + " AND " + number(hi)
+		rule.bad = mismeasured(col, v)
+		if col.Type == assay.TypeString && !k.wide {
+			rule.grouped, rule.groupBad, rule.gain = v, mismeasured(col, "x"), gainBeside
 		}
 	case RulePattern:
 		rule.bad = "NOT " + matches(v, col.Pattern.Regexp)
+		if col.Type == assay.TypeString && !k.wide {
+			rule.grouped, rule.groupBad, rule.gain = v, "NOT "+matches("x", col.Pattern.Regexp), gainRepeats
+			if literal(col.Pattern.Regexp) {
+				rule.gain = gainBeside
+			}
+		}
 	case RuleUnique:
 		rule.keys = []string{v}
 		rule.integers = col.Type == assay.TypeInteger && fit == fitSame
@@ -285,6 +295,20 @@ func outside(c *Column, v string) string {
 		return "(" + bad + ") AND NOT isnan(" + v + ")"
 	}
 	return bad
+}
+
+// mismeasured writes what is true for a text of a length that is not wanted.
+func mismeasured(c *Column, v string) string {
+	n := pick(c.Type == assay.TypeBinary, "octet_length("+v+")", "length("+v+")")
+	number := func(v *int64) string { return strconv.FormatInt(*v, 10) }
+	switch lo, hi := c.Length.Min, c.Length.Max; {
+	case lo == nil:
+		return n + " > " + number(hi)
+	case hi == nil:
+		return n + " < " + number(lo)
+	default:
+		return n + " NOT BETWEEN " + number(lo) + " AND " + number(hi)
+	}
 }
 
 // notIn writes what is true for a value outside the set. Integers without a gap are a range, which is cheaper.
