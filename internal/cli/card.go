@@ -26,6 +26,8 @@ var cardFormats = []struct{ name, ending, says string }{
 	{"json", ".json", "every payload that the card draws on"},
 	{"mct", ".mct.json", "the JSON of the Model Card Toolkit 0.0.2"},
 	{"cyclonedx", ".cdx.json", "a machine-learning bill of materials, CycloneDX 1.6"},
+	{"eval-results", ".eval_results.yaml", "the final figures as the Hub reads them from .eval_results"},
+	{"annex-iv", ".annex-iv.md", "the evidence by the points of Annex IV of the EU AI Act, and what people must write"},
 }
 
 func (a *app) cardCommand() *cobra.Command {
@@ -34,7 +36,7 @@ func (a *app) cardCommand() *cobra.Command {
 	long := "Write the model card of a version, the newest when none is named. Every figure names the evidence it comes from.\n\nFormats:\n"
 	for _, f := range cardFormats {
 		names = append(names, f.name)
-		long += fmt.Sprintf("  %-9s %s\n", f.name, f.says)
+		long += fmt.Sprintf("  %-12s %s\n", f.name, f.says)
 	}
 	c := &cobra.Command{
 		Use: "card [VERSION]", Short: "Write the model card; every figure names its evidence", Long: long,
@@ -93,6 +95,10 @@ func (s *session) cardAs(ctx context.Context, v store.Version, format string, ca
 		return registry.WriteToolkit(d)
 	case "cyclonedx":
 		return registry.WriteCycloneDX(d)
+	case "eval-results":
+		return registry.WriteEvalResults(d)
+	case "annex-iv":
+		return registry.WriteAnnexIV(d)
 	}
 	var b bytes.Buffer
 	err = web.ModelCard(&b, d, web.Footer{Version: Version, Evidence: card.ID, Data: d.Model.Value.Data, At: card.Entry.At.UTC().Format(time.RFC3339)})

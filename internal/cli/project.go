@@ -139,9 +139,11 @@ type CardConfig struct {
 	Description string `yaml:"description,omitempty" jsonschema:"description=what the model does"`
 	Licence     string `yaml:"licence,omitempty" jsonschema:"description=of the model"`
 	Owners      string `yaml:"owners,omitempty" jsonschema:"description=who answers for it"`
+	Users       string `yaml:"users,omitempty" jsonschema:"description=who is meant to use it"`
 	IntendedUse string `yaml:"intended_use,omitempty" jsonschema:"description=what it is for"`
 	OutOfScope  string `yaml:"out_of_scope,omitempty" jsonschema:"description=what it is not for"`
 	Limitations string `yaml:"limitations,omitempty" jsonschema:"description=what it does badly"`
+	Tradeoffs   string `yaml:"tradeoffs,omitempty" jsonschema:"description=what it gives up for what"`
 	OutOfDist   string `yaml:"out_of_distribution,omitempty" jsonschema:"description=what it does on rows unlike those it learned from"`
 	Ethics      string `yaml:"ethical_considerations,omitempty" jsonschema:"description=whom it may harm and how"`
 	Contact     string `yaml:"contact,omitempty" jsonschema:"description=whom to ask"`

@@ -64,7 +64,7 @@ func (s *session) dossier(ctx context.Context, v store.Version) (*registry.Dossi
 	c := s.p.Card
 	d := &registry.Dossier{Name: v.Name, Version: v.Number, Digest: rec.Subject, Model: registry.Fact[assay.Model]{ID: rec.ID, Value: m}, Say: registry.Statements{
 		Description: c.Description, Licence: c.Licence, Owners: c.Owners, Contact: c.Contact, IntendedUse: c.IntendedUse, OutOfScope: c.OutOfScope,
-		Limitations: c.Limitations, OutOfDist: c.OutOfDist, Ethics: c.Ethics,
+		Limitations: c.Limitations, OutOfDist: c.OutOfDist, Ethics: c.Ethics, Users: c.Users, Tradeoffs: c.Tradeoffs,
 	}}
 	return d, s.gather(ctx, d)
 }

@@ -74,7 +74,7 @@ func (s *session) runSpec(ctx context.Context, command []string) (run.Spec, assa
 	}
 	config, err := json.Marshal(map[string]any{"seed": s.p.Train.Seed, "params": s.p.Train.Params, "data": map[string]any{
 		"key": []string(s.p.Data.Key), "target": map[string]any{"column": s.p.Data.Target.Column, "task": s.p.Data.Target.Task, "positive": string(s.p.Data.Target.Positive)},
-		"exclude": s.p.Data.Exclude, "categorical": s.p.Data.Category,
+		"exclude": s.p.unlearned(), "categorical": s.p.Data.Category,
 	}})
 	if err != nil {
 		return run.Spec{}, splitRec, assay.Errorf(assay.Invalid, "train.params cannot be written as JSON: %w", err)

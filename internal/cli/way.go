@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/run"
 	"github.com/assay-ml/assay/internal/table"
 )
 
@@ -201,9 +202,17 @@ func stages() []stage {
 			nil,
 			[]string{"split"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
-				return map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.unlearned()}), "assay": section(Version)}, nil
+				in := map[string]assay.Digest{"the split": m.after("split"), "train in assay.yaml": section([]any{m.p.Train, m.p.Data.Category, m.p.unlearned()}), "assay": section(Version)}
+				var err error
+				if len(m.p.Train.Command) > 0 {
+					in["a file that train.command names"], err = m.commandFiles(ctx)
+				}
+				return in, err
 			},
 			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
+				if command := s.p.Train.Command; len(command) > 0 {
+					return s.makeRun(ctx, command)
+				}
 				r, m, err := s.trainProject(ctx)
 				if err != nil {
 					return nil, "", err
@@ -213,8 +222,8 @@ func stages() []stage {
 		},
 		{
 			"eval", "evaluate on the validation part",
-			[]string{"train"},
 			nil,
+			[]string{"train"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
@@ -222,8 +231,8 @@ func stages() []stage {
 		},
 		{
 			"final", "evaluate on the sealed test part, once",
-			[]string{"train"},
-			[]string{"eval"},
+			nil,
+			[]string{"train", "eval"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
 			},
@@ -231,8 +240,8 @@ func stages() []stage {
 		},
 		{
 			"register", "give the model a version",
-			[]string{"train"},
 			nil,
+			[]string{"train"},
 			func(_ context.Context, m *maker) (map[string]assay.Digest, error) {
 				return map[string]assay.Digest{"the model": m.after("train"), "project": section(m.p.Name)}, nil
 			},
@@ -292,6 +301,44 @@ func stages() []stage {
 			},
 		},
 	}
+}
+
+// makeRun trains with the command of assay.yaml.
+func (s *maker) makeRun(ctx context.Context, command []string) ([]assay.Digest, string, error) {
+	r, model, err := s.runStage(ctx, command)
+	if err != nil {
+		return nil, "", err
+	}
+	p, err := assay.Decode[assay.Run](r.Evidence)
+	if err != nil {
+		return nil, "", err
+	}
+	printRun(s.Stdout, r, p, model)
+	switch {
+	case p.Status != run.Finished:
+		return []assay.Digest{r.ID}, fmt.Sprintf("the command %s with exit status %d", p.Status, p.Exit), nil
+	case model == nil:
+		return []assay.Digest{r.ID}, "the command left no model", nil
+	}
+	return []assay.Digest{model.ID}, "", nil
+}
+
+// commandFiles is the digest of the files in the project that train.command names, such as its script. What a script reads besides is not
+// known to it: assay run trains again whatever changed.
+func (m *maker) commandFiles(ctx context.Context) (assay.Digest, error) {
+	var out []assay.Digest
+	for _, arg := range m.p.Train.Command {
+		path := m.p.Path(arg)
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		d, err := m.fileDigest(ctx, path)
+		if err != nil {
+			return "", err
+		}
+		out = append(out, d)
+	}
+	return section(out), nil
 }
 
 // holders is the digest of what holds the stages now.
@@ -418,6 +465,8 @@ func afterNo(name string) string {
 		return "assay check --quarantine failed.csv, for the rows and their reasons; mend the data, or schema.json where it asks too much, then assay make"
 	case "split":
 		return "mend the data, or data.key, data.entity, data.exclude and split in assay.yaml, then assay make"
+	case "train":
+		return "mend the command; assay run shows what it printed, and runs it again"
 	case "eval":
 		return "assay search, or change train in assay.yaml, then assay make"
 	case "final":

@@ -270,7 +270,7 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 				most, which = m, c
 			}
 		}
-		add("missing", by["missing"], effect["missing"], "decide column by column: leave out, impute on training rows only, or keep missing as a value", "%d columns miss more than 1 %% of their values; %s misses %.1f %%", len(by["missing"]), which, 100*most)
+		add("missing", by["missing"], effect["missing"], "decide column by column: leave out, impute on training rows only, or keep missing as a value", "%s; %s misses %.1f %%", plural(len(by["missing"]), "column misses more than 1 % of its values", "columns miss more than 1 % of their values"), which, 100*most)
 	}
 	if has("not_finite") {
 		add("not_finite", by["not_finite"], effect["not_finite"], "find the division or the overflow that made them", "%s: NaN or infinite values, counted apart from missing ones and left out of moments", names("not_finite"))

@@ -63,7 +63,7 @@ func full() *Dossier {
 		Waivers: []Fact[assay.Waiver]{{id("waiver"), assay.Waiver{Name: "employment", Version: 3, Rule: "monitoring", Stage: assay.StageProduction, By: "Ada Lovelace", Reason: "a pilot of two weeks"}}},
 		Say: Statements{
 			Description: "Predicts who is at work.\n\nA second paragraph.", Licence: "Apache-2.0", Owners: "people team", Contact: "people@example.org", IntendedUse: "Research.",
-			OutOfScope: "Decisions about persons.", Limitations: "One state, one year.", OutOfDist: "Unknown codes count as missing.", Ethics: "Groups differ.",
+			OutOfScope: "Decisions about persons.", Limitations: "One state, one year.", OutOfDist: "Unknown codes count as missing.", Ethics: "Groups differ.", Users: "Researchers.", Tradeoffs: "Recall before precision.",
 		},
 	}
 }
@@ -83,7 +83,9 @@ func TestCardGoldens(t *testing.T) {
 	if card.Document != assay.DigestOf([]byte(doc)) || !card.Complete || len(card.Missing) != 0 || card.Name != "employment" || card.Version != 3 {
 		t.Errorf("card %+v", card)
 	}
-	for name, form := range map[string]func(*Dossier) ([]byte, error){"card.json": WriteJSON, "card.mct.json": WriteToolkit} {
+	for name, form := range map[string]func(*Dossier) ([]byte, error){
+		"card.json": WriteJSON, "card.mct.json": WriteToolkit, "card.eval_results.yaml": WriteEvalResults, "card.annex-iv.md": WriteAnnexIV,
+	} {
 		b, err := form(full())
 		if err != nil {
 			t.Fatal(err)
@@ -190,7 +192,7 @@ func TestHostileText(t *testing.T) {
 	for _, h := range hostile {
 		d := full()
 		d.Name = "m"
-		d.Say = Statements{h, h, h, h, h, h, h, h, h}
+		d.Say = Statements{h, h, h, h, h, h, h, h, h, h, h}
 		d.Datasheet.Value.Fields = map[string]string{h: h}
 		d.Model.Value.Target, d.Model.Value.Classes, d.Model.Value.Learner = h, []string{h, h}, h
 		d.Run.Value.Spec.Command = []string{h, h}

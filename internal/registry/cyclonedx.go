@@ -174,15 +174,19 @@ func (d *Dossier) considerations() *cdx.MLModelCardConsiderations {
 	if said(d.Say.OutOfScope) {
 		scope = "Out of scope: " + strings.TrimSpace(d.Say.OutOfScope)
 	}
-	c := cdx.MLModelCardConsiderations{UseCases: texts(d.Say.IntendedUse), TechnicalLimitations: texts(d.Say.Limitations, d.Say.OutOfDist, scope)}
+	c := cdx.MLModelCardConsiderations{Users: texts(d.Say.Users), PerformanceTradeoffs: texts(d.Say.Tradeoffs), UseCases: texts(d.Say.IntendedUse), TechnicalLimitations: texts(d.Say.Limitations, d.Say.OutOfDist, scope)}
 	if said(d.Say.Ethics) {
 		c.EthicalConsiderations = &[]cdx.MLModelCardEthicalConsideration{{Name: strings.TrimSpace(d.Say.Ethics)}}
 	}
 	if e := d.Evaluation; e != nil { // a slice that is surely worse is a group at risk
+		worse := "the model is worse than the baseline for these rows, after correction for the number of slices"
+		if e.Value.SliceRule != "baseline" {
+			worse = "the model is worse for these rows than for all others, after correction for the number of slices"
+		}
 		var at []cdx.MLModelCardFairnessAssessment
 		for _, s := range e.Value.Slices {
 			if s.Verdict == assay.Fail {
-				at = append(at, cdx.MLModelCardFairnessAssessment{GroupAtRisk: s.Name, Harms: "the model is worse for these rows than for all others, after correction for the number of slices"})
+				at = append(at, cdx.MLModelCardFairnessAssessment{GroupAtRisk: s.Name, Harms: worse})
 			}
 		}
 		if at != nil {

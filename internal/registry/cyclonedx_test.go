@@ -100,7 +100,7 @@ func TestCycloneDX(t *testing.T) {
 	bill(t, s, &Dossier{Name: "new", Version: 1, Digest: id("file"), Model: Fact[assay.Model]{ID: id("model"), Value: assay.Model{Task: assay.Regression, Target: "y"}}})
 	for _, h := range hostile {
 		d := full()
-		d.Say = Statements{h, h, h, h, h, h, h, h, h}
+		d.Say = Statements{h, h, h, h, h, h, h, h, h, h, h}
 		d.Evaluation.Value.Slices[0].Name, d.Model.Value.Target, d.Waivers[0].Value.By = h, h, h
 		bill(t, s, d)
 	}

@@ -80,7 +80,7 @@ func Describe(d *Dossier) Document {
 	out.Sections = append(out.Sections, d.evaluation()...)
 	out.Sections = append(out.Sections, d.comparison())
 	out.Sections = append(out.Sections,
-		Section{Key: "limitations", Title: "Limitations", Blocks: statement("card.limitations", d.Say.Limitations)},
+		d.limitations(),
 		Section{Key: "out-of-distribution", Title: "Out-of-distribution behaviour", Sub: true, Blocks: statement("card.out_of_distribution", d.Say.OutOfDist)},
 		Section{Key: "ethics", Title: "Ethical considerations", Blocks: statement("card.ethical_considerations", d.Say.Ethics)})
 	if d.Serving != nil || d.Monitor != nil {
@@ -131,8 +131,19 @@ func (d *Dossier) model() Section {
 
 func (d *Dossier) uses() Section {
 	s := Section{Key: "uses", Title: "Intended use", Blocks: statement("card.intended_use", d.Say.IntendedUse)}
+	if said(d.Say.Users) {
+		s.Blocks = append(s.Blocks, Block{Text: "Users: " + strings.TrimSpace(d.Say.Users)})
+	}
 	if said(d.Say.OutOfScope) {
 		s.Blocks = append(s.Blocks, Block{Text: "Out of scope: " + strings.TrimSpace(d.Say.OutOfScope)})
+	}
+	return s
+}
+
+func (d *Dossier) limitations() Section {
+	s := Section{Key: "limitations", Title: "Limitations", Blocks: statement("card.limitations", d.Say.Limitations)}
+	if said(d.Say.Tradeoffs) {
+		s.Blocks = append(s.Blocks, Block{Text: "Trade-offs: " + strings.TrimSpace(d.Say.Tradeoffs)})
 	}
 	return s
 }

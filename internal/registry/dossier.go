@@ -24,6 +24,8 @@ type Statements struct {
 	Limitations string `json:"limitations"`
 	OutOfDist   string `json:"out_of_distribution"`
 	Ethics      string `json:"ethical_considerations"`
+	Users       string `json:"users,omitempty"`
+	Tradeoffs   string `json:"tradeoffs,omitempty"`
 }
 
 // A Fact is evidence that a card draws on.

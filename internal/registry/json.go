@@ -103,8 +103,10 @@ type toolkitText struct {
 }
 
 type toolkitConsiderations struct {
+	Users       []toolkitText `json:"users,omitempty"`
 	UseCases    []toolkitText `json:"use_cases,omitempty"`
 	Limitations []toolkitText `json:"limitations,omitempty"`
+	Tradeoffs   []toolkitText `json:"tradeoffs,omitempty"`
 	Ethics      []struct {
 		Name string `json:"name"`
 	} `json:"ethical_considerations,omitempty"`
@@ -171,6 +173,7 @@ func WriteToolkit(d *Dossier) ([]byte, error) {
 		}
 		return out
 	}
+	c.Considerations.Users, c.Considerations.Tradeoffs = texts(d.Say.Users), texts(d.Say.Tradeoffs)
 	c.Considerations.UseCases = texts(d.Say.IntendedUse)
 	c.Considerations.Limitations = texts(d.Say.Limitations, d.Say.OutOfDist, d.Say.OutOfScope)
 	if said(d.Say.Ethics) {

@@ -239,3 +239,39 @@ func (d *Dossier) frontMatter() yaml.MapSlice {
 		}}},
 	}}})
 }
+
+// WriteEvalResults writes the figures of the final evaluation as the Hugging Face Hub reads them from .eval_results/*.yaml: a list of one
+// value each. The interval, the definition and the evidence are in the notes, for the form has no place for them. verifyToken is the
+// Hub's to write, and a date would not be the same twice: the journal has it.
+func WriteEvalResults(d *Dossier) ([]byte, error) {
+	out := []yaml.MapSlice{}
+	if x := d.Evaluation; x != nil {
+		dataset := d.Name
+		if d.Snapshot != nil {
+			dataset = d.Snapshot.Value.Name
+		}
+		all := slices.Clone(x.Value.Metrics)
+		if x.Value.Business != nil {
+			all = append(all, *x.Value.Business)
+		}
+		for _, m := range all {
+			if !m.Estimate.Defined() {
+				continue
+			}
+			notes := fmt.Sprintf("%s of the %s part, %s rows; %s", line(m.Definition), x.Value.Part, assay.FormatCount(x.Value.Count), m.Estimate.Method)
+			if m.Estimate.HasInterval() {
+				notes = fmt.Sprintf("%s [%s, %s] at level %s", notes, shortest(m.Estimate.Lo), shortest(m.Estimate.Hi), shortest(m.Estimate.Level))
+			}
+			out = append(out, yaml.MapSlice{
+				{Key: "dataset", Value: yaml.MapSlice{{Key: "id", Value: line(dataset)}, {Key: "task_id", Value: line(hubMetric(m.Name))}, {Key: "revision", Value: string(x.Value.Data)}}},
+				{Key: "value", Value: m.Estimate.Value},
+				{Key: "notes", Value: notes + "; evidence " + string(x.ID)},
+			})
+		}
+	}
+	b, err := yaml.Marshal(out)
+	if err != nil {
+		return nil, assay.Errorf(assay.Internal, "the results of the card cannot be written: %w", err)
+	}
+	return b, nil
+}
