@@ -14,14 +14,15 @@ type holds struct {
 	never       bool // at no size that was measured
 }
 
+// weightedRows is from how many effective rows the intervals of weighted rows were measured to hold.
+const weightedRows = 2000
+
 // holdsOf gives the sizes of a metric's interval, or of that of its gain.
 func (x *scoring) holdsOf(m *measure, gain bool) holds {
-	if x.s.w != nil && (m.area || m.share != nil) {
-		// Without its closed form it is resampled like any other function of the confusion matrix.
-		if gain {
-			return holds{class: 40}
-		}
-		return holds{class: 25}
+	if x.s.w != nil && m.name != "expected_calibration_error" {
+		// Measured with log-normal weights (sigma 0.8, so that the effective number is about half of the rows), for accuracy, AUC, log loss and F1:
+		// 91 to 94 % at 160 and 530 effective rows, 94 to 96 % at 2,100.
+		return holds{rows: weightedRows, class: 40}
 	}
 	switch name := m.name; {
 	case name == "expected_calibration_error":
