@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assay-ml/assay/internal/collect"
 	"github.com/assay-ml/assay/internal/oip"
 	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/web"
@@ -36,7 +37,7 @@ func TestPages(t *testing.T) {
 	}
 	server.Set("people", b, b)
 	server.SetReady(true)
-	h := httptest.NewServer(s.handler(server, &oip.Inference{Server: server, Version: Version}, nil))
+	h := httptest.NewServer(s.handler(server, &oip.Inference{Server: server, Version: Version}, nil, &collect.Events{Recorder: &collect.Recorder{Server: server, Edge: "cloudevents"}, Clock: s.Now}))
 	defer h.Close()
 	for range 3 {
 		if err := invoke(h.URL); err != nil {
