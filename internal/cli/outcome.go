@@ -90,7 +90,7 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 			o.References[sl.Name] = by
 		}
 	}
-	o.Classes = m.Classes
+	o.Classes, o.Threshold = m.Classes, s.evalOptions().Threshold
 	for _, f := range x.Table.Fields() {
 		if slices.ContainsFunc(s.evalOptions().Slices, func(def string) bool { return strings.Contains(def, f.Name) }) {
 			o.Columns = append(o.Columns, f.Name)
