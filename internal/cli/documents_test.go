@@ -220,7 +220,7 @@ func jsonDocuments() []jsonDocument {
 			Model  string              `json:"model"`
 			Labels monitor.AddedLabels `json:"labels"`
 		}{}},
-		{"assay.labels/1", "`POST /labels` of assay serve", struct {
+		{"assay.labels/1", "labels add, over HTTP", struct {
 			Model    string `json:"model"`
 			Accepted int    `json:"accepted"` // labels that are on the disk
 			Ahead    int64  `json:"ahead"`    // of them from the future: they count as come now
