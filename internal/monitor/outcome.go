@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -269,7 +270,18 @@ func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, o
 			names = append(names, c)
 		}
 	}
-	f, err := j.rows.Frame(ctx, names, fmt.Sprintf("%s = %d", windowColumn, k))
+	var idents []string
+	var fields []assay.Field
+	for _, c := range names {
+		f, _ := j.rows.Field(c)
+		idents, fields = append(idents, table.Ident(c)), append(fields, f)
+	}
+	// A join keeps no order, and sums depend on it.
+	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s, _row FROM %s WHERE %s = %d ORDER BY _row", strings.Join(idents, ", "), j.rows.Relation(), windowColumn, k), fields)
+	if err != nil {
+		return nil, err
+	}
+	f, err := v.Frame(ctx, names, "")
 	if err != nil {
 		return nil, err
 	}
