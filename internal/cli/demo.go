@@ -65,14 +65,10 @@ func demoSteps() []demoStep {
 		{why: "", args: []string{"log", "list"}, exit: 0},
 		{why: "", args: []string{"log", "query", "SELECT _violations AS refused_for, count(*) AS n FROM log WHERE _violations IS NOT NULL GROUP BY ALL ORDER BY n DESC LIMIT 5"}, exit: 0},
 		{why: "Did something move? The same three years, held against the plan year by year.", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year"}, exit: 3},
-<<<<<<< HEAD
-		{why: "Who was told? The replay brought the alerts up to what it saw: one alert for the version, with what moved in the order of its weight. Nothing waits.", args: []string{"alert", "send"}, exit: 0},
-=======
 		{why: "A year later it is known who was at work. What did the change do to the model, and to what its errors cost?", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year", "--labels", "labels_*.parquet", "--delay", "1y"}, exit: 3},
 		{why: "", args: []string{"labels", "status"}, exit: 0},
 		{why: "The same as a page: estimates before the labels came, what they showed, and what was restated.", args: []string{"monitor", "report", "1", "-o", "monitor.html"}, exit: 0},
-		{why: "Who is told? One alert for the version, with what moved in the order of its weight.", args: []string{"alert", "send"}, exit: 0},
->>>>>>> 8aac9bf (cli, monitor: the demo's labels come a year late; delays are those of the window's own labels; docs of labels)
+		{why: "Who was told? The replay brought the alerts up to what it saw: one alert for the version, with what moved in the order of its weight. Nothing waits.", args: []string{"alert", "send"}, exit: 0},
 		{why: "", do: (*demoRun).told},
 		{why: "", args: []string{"alert", "list"}, exit: 0},
 		{why: "At last: is everything that was acknowledged there and unaltered?", args: []string{"fsck"}, exit: 0},

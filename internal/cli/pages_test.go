@@ -36,7 +36,7 @@ func TestPages(t *testing.T) {
 	}
 	server.Set("people", b, b)
 	server.SetReady(true)
-	h := httptest.NewServer(s.handler(server, &oip.Inference{Server: server, Version: Version}, nil))
+	h := httptest.NewServer(s.handler(server, &oip.Inference{Server: server, Version: Version}, nil, nil))
 	defer h.Close()
 	for range 3 {
 		if err := invoke(h.URL); err != nil {
