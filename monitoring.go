@@ -259,7 +259,7 @@ type LabelJoin struct {
 	DelayP50   Number   `json:"delay_p50_seconds"`
 	DelayP90   Number   `json:"delay_p90_seconds"`
 	DelayMax   Number   `json:"delay_max_seconds"`
-	AsOf       Instant  `json:"as_of,omitempty"` // the newest label that is known; what has none by then still waits
+	AsOf       Instant  `json:"as_of,omitempty"` // when the newest label of the window came; what had none by then still waited
 }
 
 // RealisedMetric is one figure of one window.

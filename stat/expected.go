@@ -2,7 +2,10 @@ package stat
 
 import (
 	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/assay-ml/assay"
 )
@@ -31,11 +34,13 @@ type Expected struct {
 	Specificity    assay.Estimate
 	F1             assay.Estimate
 	AUC            assay.Estimate
+	Draws          [][4]float64 // TP, FP, FN, TN of each simulated label set: for the interval of any other score of the counts
+	Refits         [][4]float64 // the same, expected under each version of the probabilities but the first: see RefitBias
 }
 
 // NewExpected estimates performance by confidence. versions holds one or more calibrated probabilities of the positive class a row: the
-// first gives the values, and the simulated label sets take all in turn, so pass the calibration and, after it, those refitted on
-// bootstrap replicates of the reference. predicted is the class that the model answered, score what it ranked by; nil leaves the AUC
+// first gives the values, less the bias that the others show (RefitBias), and the simulated label sets take the others in turn, so pass the
+// calibration and, after it, those refitted on bootstrap replicates of the reference. predicted is the class that the model answered, score what it ranked by; nil leaves the AUC
 // undefined.
 //
 // Values are the scores of the expected confusion counts, and for the AUC of the expected cumulative counts by descending score, equal
@@ -121,20 +126,41 @@ func NewExpected(versions [][]float64, predicted []bool, score []float64, o Expe
 		return c, auc
 	}
 	c, auc := pass(func(row int32) float64 { return versions[0][row] })
-	out := &Expected{TP: c[0], FP: c[1], FN: c[2], TN: c[3]}
+	out := &Expected{TP: c[0], FP: c[1], FN: c[2], TN: c[3], Refits: make([][4]float64, len(versions)-1)}
 	values := scoresOf(c, auc)
+	refitted := make([][6]float64, len(versions)-1)
+	parallel(len(refitted), func(v int) {
+		c, auc := pass(func(row int32) float64 { return versions[v+1][row] })
+		out.Refits[v], refitted[v] = c, scoresOf(c, auc)
+	})
+	bias := make([]float64, len(values))
+	for s := range values {
+		of := make([]float64, len(refitted))
+		for v := range refitted {
+			of[v] = refitted[v][s]
+		}
+		bias[s] = RefitBias(values[s], of)
+		values[s] -= bias[s]
+	}
 	draws := make([][]float64, len(values))
-	for b := range o.Draws {
+	out.Draws = make([][4]float64, o.Draws)
+	areas := make([]float64, o.Draws)
+	parallel(o.Draws, func(b int) {
 		p, r := versions[b%len(versions)], NewRand(o.Seed, uint64(b))
-		c, auc := pass(func(row int32) float64 {
+		if len(versions) > 1 {
+			p = versions[1+b%(len(versions)-1)]
+		}
+		out.Draws[b], areas[b] = pass(func(row int32) float64 {
 			if r.Float64At(uint64(row)) < p[row] {
 				return 1
 			}
 			return 0
 		})
-		for s, v := range scoresOf(c, auc) {
+	})
+	for b, c := range out.Draws {
+		for s, v := range scoresOf(c, areas[b]) {
 			if !math.IsNaN(v) {
-				draws[s] = append(draws[s], v)
+				draws[s] = append(draws[s], v-2*bias[s]) // the refits are biased about the fit as the fit is about the truth
 			}
 		}
 	}
@@ -145,6 +171,38 @@ func NewExpected(versions [][]float64, predicted []bool, score []float64, o Expe
 		out.AUC = assay.Undefined("no scores", int64(n))
 	}
 	return out, nil
+}
+
+// RefitBias estimates by how much a value is too large because the probabilities behind it were fitted to few rows: by as much as its values under
+// refits to bootstrap replicates of these rows are larger than it (Efron and Tibshirani, 1993, chapter 10). It is 0 without refits and where a
+// value is undefined.
+func RefitBias(value float64, refits []float64) float64 {
+	sum := 0.0
+	for _, v := range refits {
+		sum += v - value
+	}
+	if len(refits) == 0 || math.IsNaN(sum) {
+		return 0
+	}
+	return sum / float64(len(refits))
+}
+
+// parallel calls f for 0 … n−1 on all processors.
+func parallel(n int, f func(i int)) {
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wait.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				f(i)
+			}
+		})
+	}
+	wait.Wait()
 }
 
 // scoresOf are accuracy, precision, recall, specificity, F1 and the area, NaN where 0/0.

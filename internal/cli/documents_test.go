@@ -226,6 +226,11 @@ func jsonDocuments() []jsonDocument {
 			Model  string              `json:"model"`
 			Labels monitor.AddedLabels `json:"labels"`
 		}{}},
+		{"assay.labels/1", "labels add, over HTTP", struct {
+			Model    string `json:"model"`
+			Accepted int    `json:"accepted"` // labels that are on the disk
+			Ahead    int64  `json:"ahead"`    // of them from the future: they count as come now
+		}{}},
 		{"assay.labels.status/1", "labels status", struct {
 			Models []labelState `json:"models"`
 		}{}},
@@ -420,7 +425,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	// what a short life does not print has scripts of its own
-	elsewhere := []string{"assay.alert/1", "assay.monitor.test_fire/1", "assay.monitor.export/1", "assay.monitor.run/1", "assay.demo/1", "assay.restore/1", "assay.rollback/1", "assay.log.query/1"}
+	elsewhere := []string{"assay.alert/1", "assay.labels/1", "assay.monitor.test_fire/1", "assay.monitor.export/1", "assay.monitor.run/1", "assay.demo/1", "assay.restore/1", "assay.rollback/1", "assay.log.query/1"}
 	for name := range forms {
 		if !seen[name] && !slices.Contains(elsewhere, name) {
 			t.Errorf("no command printed %s", name)

@@ -196,9 +196,13 @@ func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.M
 	if len(names) == 0 {
 		names = []string{e.Value.Primary}
 	}
-	proxy := map[assay.Task]string{assay.Binary: "cbpe"}[m.Task]
+	labels := s.p.Monitor.Labels != nil
 	watch := func(x assay.Metric, margin float64) assay.MetricPlan {
-		return assay.MetricPlan{Name: x.Name, Definition: x.Definition, Higher: x.Higher, Reference: x.Estimate, Margin: margin, Proxy: proxy}
+		p := assay.MetricPlan{Name: x.Name, Definition: x.Definition, Higher: x.Higher, Reference: x.Estimate, Margin: margin}
+		if labels {
+			p.Proxy = monitor.ProxyOf(m.Task, x.Name)
+		}
+		return p
 	}
 	for _, x := range e.Value.Metrics {
 		if slices.Contains(names, x.Name) {
@@ -207,6 +211,9 @@ func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.M
 	}
 	if b := s.p.Monitor.Business; b != nil && e.Value.Business != nil {
 		x := watch(*e.Value.Business, b.Margin)
+		if labels && m.Task == assay.Binary {
+			x.Proxy = monitor.ProxyCBPE
+		}
 		p.Business = &x
 	}
 	for _, x := range e.Value.Slices {

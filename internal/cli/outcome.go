@@ -90,7 +90,7 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 			o.References[sl.Name] = by
 		}
 	}
-	o.Classes = m.Classes
+	o.Classes, o.Threshold = m.Classes, s.evalOptions().Threshold
 	for _, f := range x.Table.Fields() {
 		if slices.ContainsFunc(s.evalOptions().Slices, func(def string) bool { return strings.Contains(def, f.Name) }) {
 			o.Columns = append(o.Columns, f.Name)
@@ -209,6 +209,17 @@ func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
 			}
 		}
 	}
+	var assumptions []string
+	for _, x := range windows {
+		for _, m := range x.Outcome.Performance {
+			if m.Assumption != "" && !slices.Contains(assumptions, m.Assumption) {
+				assumptions = append(assumptions, m.Assumption)
+			}
+		}
+	}
+	for _, a := range assumptions {
+		fmt.Fprintf(w, "◐ estimates: %s\n", a)
+	}
 	if orphans > 0 {
 		fmt.Fprintf(w, "◐ %s labels are of no prediction here\n", assay.FormatCount(orphans))
 	}
@@ -221,6 +232,6 @@ func printFigure(w io.Writer, m assay.RealisedMetric) {
 	case m.Realised.Defined():
 		fmt.Fprintf(w, "  %s %s: %s, was %s on held-out rows\n", m.Verdict.Glyph(), m.Name, m.Realised, m.Reference)
 	case m.Proxy.Defined():
-		fmt.Fprintf(w, "  %s %s: estimated %s, was %s on held-out rows\n    if %s\n", m.Verdict.Glyph(), m.Name, m.Proxy, m.Reference, m.Assumption)
+		fmt.Fprintf(w, "  %s %s: estimated %s, was %s on held-out rows\n", m.Verdict.Glyph(), m.Name, m.Proxy, m.Reference)
 	}
 }

@@ -37,7 +37,7 @@ func TestPages(t *testing.T) {
 	}
 	server.Set("people", b, b)
 	server.SetReady(true)
-	h := httptest.NewServer(s.handler(server, &oip.Inference{Server: server, Version: Version}, nil, &collect.Events{Recorder: &collect.Recorder{Server: server, Edge: "cloudevents"}, Clock: s.Now}))
+	h := httptest.NewServer(s.handler(server, &oip.Inference{Server: server, Version: Version}, nil, nil, &collect.Events{Recorder: &collect.Recorder{Server: server, Edge: "cloudevents"}, Clock: s.Now}))
 	defer h.Close()
 	for range 3 {
 		if err := invoke(h.URL); err != nil {

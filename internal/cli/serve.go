@@ -20,6 +20,7 @@ import (
 	"github.com/assay-ml/assay/internal/collect"
 	"github.com/assay-ml/assay/internal/kserve"
 	"github.com/assay-ml/assay/internal/mlflow"
+	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/oip"
 	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
@@ -226,10 +227,12 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	if err != nil {
 		return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", listen, err)
 	}
+	labels := &labelDesk{s: s, server: server, nonce: nonce, logs: map[string]*monitor.LabelLog{}}
+	defer labels.close()
 	inference := &oip.Inference{Server: server, Version: Version, Repository: f}
 	events := &collect.Events{Recorder: &collect.Recorder{Server: server, Edge: "cloudevents"}, Clock: s.Now}
 	hs := &http.Server{
-		Handler: s.handler(server, inference, log, events), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s.handler(server, inference, log, labels, events), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	done := make(chan error, 2)
 	stopGRPC := func(context.Context) {}
@@ -293,7 +296,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 }
 
 // handler is every path that the server answers.
-func (s *session) handler(server *serve.Server, inference *oip.Inference, log *serve.Log, events *collect.Events) http.Handler {
+func (s *session) handler(server *serve.Server, inference *oip.Inference, log *serve.Log, labels *labelDesk, events *collect.Events) http.Handler {
 	mux := http.NewServeMux()
 	(&mlflow.Scoring{Server: server, Version: Version}).Routes(mux)
 	inference.Routes(mux)
@@ -305,6 +308,8 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 	if log != nil {
 		reg.MustRegister(log)
 	}
+	mux.HandleFunc("POST /labels", labels.take)
+	mux.HandleFunc("POST /models/{name}/labels", labels.take)
 	mux.HandleFunc("GET /models/{name}/split", splitHandler(server))
 	(&pages{s: s, server: server, log: log}).routes(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))

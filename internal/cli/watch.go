@@ -197,6 +197,15 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 		}
 		windows = append(windows, x)
 	}
+	outcomes, err := s.outcomesOf(ctx, v, id)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	for i := range windows {
+		if k := outcomes[windows[i].Drift.Window.Number]; k != nil {
+			windows[i].Outcome, windows[i].Restated = &k.newest.Value, k.history
+		}
+	}
 	if len(windows) == 0 {
 		return nil, "", 0, assay.Errorf(assay.NotFound, "no window was judged by the plan of %s yet", versionName(v)).Try("assay monitor run, or assay monitor replay DATA")
 	}

@@ -17,7 +17,7 @@ import (
 const (
 	joinedKey      = "_assay_key"
 	joinedLabel    = "_assay_label"    // text; NULL where there is none that counts
-	joinedDelay    = "_assay_delay"    // seconds from the prediction to its label, or to the newest label where it has none; NULL without times
+	joinedAsked    = "_assay_asked"    // when the prediction was made; NULL without times
 	joinedCame     = "_assay_came"     // when the label came; NULL where there is none
 	joinedAgain    = "_assay_again"    // labels that said the same again
 	joinedConflict = "_assay_conflict" // whether labels disagree
@@ -27,7 +27,6 @@ const (
 // A joined traffic has the rows that were answered, each with its label as far as it came.
 type joined struct {
 	rows   *table.Table
-	asOf   assay.Instant
 	orphan map[int64]int64 // labels without a prediction by the window that they came in
 	all    int64           // of them
 }
@@ -82,50 +81,28 @@ FROM %s WHERE _label IS NOT NULL%s GROUP BY 1) WHERE k IS NOT NULL`, value, firs
 		return nil, err
 	}
 	came, found := "g.came", "r."+joinedKey+" = g.k"
-	newest := "SELECT max(came) FROM " + g.Relation()
 	if o.Delay > 0 {
 		if asked == "NULL::TIMESTAMP" {
 			return nil, assay.Errorf(assay.Invalid, "labels cannot come %s after predictions that have no time", o.Delay).Try("windows by a column of dates, timestamps or years")
 		}
-		came = fmt.Sprintf("(_assay_at + to_microseconds(%d))", o.Delay.Microseconds())
-		newest = fmt.Sprintf("SELECT max(%s) + to_microseconds(%d) FROM %s", asked, o.Delay.Microseconds(), x.Table.Relation())
+		came = fmt.Sprintf("("+joinedAsked+" + to_microseconds(%d))", o.Delay.Microseconds())
 		if !o.Until.IsZero() {
 			found += " AND " + came + " <= " + timestamp(o.Until)
-			newest = "SELECT " + timestamp(o.Until)
 		}
 	}
 	j := &joined{orphan: map[int64]int64{}}
-	asOf := "NULL::TIMESTAMP"
-	r, err := g.Query(ctx, newest)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	if r.Next() {
-		var at *time.Time
-		if err := r.Scan(&at); err != nil {
-			return nil, err
-		}
-		if at != nil {
-			j.asOf, asOf = assay.InstantOf(*at), timestamp(*at)
-		}
-	}
-	if err := r.Close(); err != nil {
-		return nil, err
-	}
 	answered := ""
 	if x.Log != nil {
 		answered = " WHERE _outcome = 'answered'"
 	}
 	fields := append(x.Table.Fields(), assay.Field{Name: windowColumn, Type: assay.TypeInteger}, assay.Field{Name: joinedKey, Type: assay.TypeString}, assay.Field{Name: joinedLabel, Type: assay.TypeString},
-		assay.Field{Name: joinedDelay, Type: assay.TypeNumber}, assay.Field{Name: joinedCame, Type: assay.TypeTimestamp}, assay.Field{Name: joinedAgain, Type: assay.TypeInteger},
+		assay.Field{Name: joinedAsked, Type: assay.TypeTimestamp}, assay.Field{Name: joinedCame, Type: assay.TypeTimestamp}, assay.Field{Name: joinedAgain, Type: assay.TypeInteger},
 		assay.Field{Name: joinedConflict, Type: assay.TypeBoolean}, assay.Field{Name: joinedEarly, Type: assay.TypeBoolean})
-	seconds := "CAST(epoch_us(%s) - epoch_us(_assay_at) AS DOUBLE) / 1e6"
-	j.rows, err = x.Table.Select(ctx, fmt.Sprintf(`SELECT r.* EXCLUDE (_assay_at), g.v AS %s, greatest(0, %s) AS %s, CASE WHEN g.v IS NOT NULL THEN %s END AS %s, coalesce(g.again, 0) AS %s, coalesce(g.conflict, false) AS %s,
-coalesce(g.v IS NOT NULL AND %s < _assay_at, false) AS %s
-FROM (SELECT *, %s AS %s, %s AS %s, %s AS _assay_at FROM %s%s) r LEFT JOIN %s g ON %s`,
-		joinedLabel, fmt.Sprintf(seconds, "CASE WHEN g.v IS NULL THEN "+asOf+" ELSE "+came+" END"), joinedDelay, came, joinedCame, joinedAgain, joinedConflict, came, joinedEarly,
-		cut.expr, windowColumn, key, joinedKey, asked, x.Table.Relation(), answered, g.Relation(), found), fields)
+	j.rows, err = x.Table.Select(ctx, fmt.Sprintf(`SELECT r.*, g.v AS %s, CASE WHEN g.v IS NOT NULL THEN %s END AS %s, coalesce(g.again, 0) AS %s, coalesce(g.conflict, false) AS %s,
+coalesce(g.v IS NOT NULL AND %s < %s, false) AS %s
+FROM (SELECT *, %s AS %s, %s AS %s, %s AS %s FROM %s%s) r LEFT JOIN %s g ON %s`,
+		joinedLabel, came, joinedCame, joinedAgain, joinedConflict, came, joinedAsked, joinedEarly,
+		cut.expr, windowColumn, key, joinedKey, asked, joinedAsked, x.Table.Relation(), answered, g.Relation(), found), fields)
 	if err != nil {
 		return nil, err
 	}
@@ -161,10 +138,10 @@ func timestamp(t time.Time) string {
 // labelJoin is what is known of the labels of a window.
 func (w *Watch) labelJoin(ctx context.Context, j *joined, k int64) (assay.LabelJoin, error) {
 	nan := assay.Number(math.NaN())
-	out := assay.LabelJoin{AsOf: j.asOf, Unmatched: j.orphan[k], DelayP50: nan, DelayP90: nan, DelayMax: nan}
+	out := assay.LabelJoin{Unmatched: j.orphan[k], DelayP50: nan, DelayP90: nan, DelayMax: nan}
 	within := ""
 	if n := w.plan.Labels.WithinSeconds; n > 0 {
-		within = fmt.Sprintf(" AND %s > %d", joinedDelay, n)
+		within = fmt.Sprintf(" AND epoch_us(%s) - epoch_us(%s) > %d", joinedCame, joinedAsked, n*1_000_000)
 	} else {
 		within = " AND false"
 	}
@@ -196,18 +173,32 @@ func (w *Watch) labelJoin(ctx context.Context, j *joined, k int64) (assay.LabelJ
 	if out.Content, err = v.ContentDigest(ctx); err != nil || out.Labelled == 0 {
 		return out, err
 	}
-	f, err := j.rows.Frame(ctx, []string{joinedDelay, joinedCame}, cond+" AND "+joinedDelay+" IS NOT NULL")
+	f, err := j.rows.Frame(ctx, []string{joinedAsked, joinedCame}, cond+" AND "+joinedAsked+" IS NOT NULL")
 	if err != nil || f.Rows() == 0 {
 		return out, err
 	}
-	arrived := make([]bool, f.Rows())
-	longest := 0.0
-	for i := range arrived {
-		if arrived[i] = !f[1].Missing(i); arrived[i] {
-			longest = max(longest, f[0].Floats[i])
+	asked, came := f[0].Floats, f[1].Floats // seconds; those without a label still wait when the newest of the window comes
+	newest := math.Inf(-1)
+	for _, at := range came {
+		if at > newest {
+			newest = at
 		}
 	}
-	c, err := stat.NewDelayCurve(f[0].Floats, arrived)
+	if math.IsInf(newest, -1) { // it is not known when they came
+		return out, nil
+	}
+	out.AsOf = assay.InstantOf(time.UnixMicro(int64(math.Round(newest * 1e6))))
+	age, arrived := make([]float64, len(asked)), make([]bool, len(asked))
+	longest := 0.0
+	for i, at := range came {
+		if arrived[i] = !math.IsNaN(at); !arrived[i] {
+			at = newest
+		}
+		if age[i] = math.Max(0, at-asked[i]); arrived[i] {
+			longest = math.Max(longest, age[i])
+		}
+	}
+	c, err := stat.NewDelayCurve(age, arrived)
 	if err != nil {
 		return out, err
 	}

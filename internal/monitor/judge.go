@@ -21,6 +21,8 @@ type Watch struct {
 	levels   stat.Levels
 	nulls    map[nullKey][]*stat.Null
 	features map[string]*Feature // by scope and column
+
+	estimator *Estimator // nil: performance is not estimated before labels come
 }
 
 type nullKey struct {
@@ -36,6 +38,12 @@ func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Wat
 		b, err := document(r.Document)
 		if err != nil {
 			return nil, err
+		}
+		if r.Name == ReferenceEstimator {
+			if w.estimator, err = readEstimator(b); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		d, err := ReadDocument(b)
 		if err != nil {

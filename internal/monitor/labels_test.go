@@ -268,6 +268,16 @@ func TestAddLabels(t *testing.T) {
 	if err := l.Append([]Label{{Key: "c", Value: "1", Came: o.Now}, {Request: "r", Index: 3, Value: "0", Came: o.Now}}); err != nil {
 		t.Fatal(err)
 	}
+	// A disk that fails: nothing is acknowledged, and the next labels go into a file of their own.
+	if err := l.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append([]Label{{Key: "lost", Value: "1", Came: o.Now}}); assay.CodeOf(err) != assay.Unavailable {
+		t.Errorf("a disk that fails: %v", err)
+	}
+	if err := l.Append([]Label{{Key: "e", Value: "1", Came: o.Now}}); err != nil {
+		t.Fatal(err)
+	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +286,7 @@ func TestAddLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := ReadLabels(ctx, e, dir)
-	if err != nil || got.Rows() != 4 {
+	if err != nil || got.Rows() != 5 {
 		t.Fatalf("%d labels, %v", got.Rows(), err)
 	}
 	for _, bad := range []LabelTable{{Join: []string{"no"}, Label: "y"}, {Join: []string{"id"}, Label: "no"}, {Join: []string{"id"}, Label: "y", Came: "id"}} {

@@ -56,6 +56,7 @@ const (
 	ReferenceFeatures    = "features"
 	ReferencePredictions = "predictions"
 	ReferenceLabels      = "labels"
+	ReferenceEstimator   = "estimator" // what performance is estimated by before labels come
 )
 
 // EffectCohen names the effect size of all signals: √(8 ln 2) times the Jensen-Shannon distance in base 2, less what chance adds to it. For small

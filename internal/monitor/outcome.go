@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -24,6 +25,7 @@ type Outcomes struct {
 	Labels     *table.Table                         // with the columns of LabelFields; nil: none has come
 	Until      time.Time                            // labels that came later are not known yet; zero: all are
 	Delay      time.Duration                        // each label came so long after its prediction, whatever the table says; 0: as the table says
+	Threshold  float64                              // of the positive class; 0: 0.5
 	Classes    []string                             // of the model, in the order of its probabilities
 	Columns    []string                             // that slices are made of
 	References map[string]map[string]assay.Estimate // of slices: by name of the slice and of the metric, on held-out rows
@@ -119,7 +121,7 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, o Ou
 			return err
 		}
 	}
-	proxies, err := w.proxies(rows, o)
+	proxies, err := w.proxies(ctx, rows, o)
 	if err != nil {
 		return err
 	}
@@ -219,14 +221,15 @@ func (w *Watch) signalAt(s assay.Signal) int {
 
 // windowRows are the answered rows of a window.
 type windowRows struct {
-	n       int64
-	answers learn.Prediction
-	columns assay.Frame // Outcomes.Columns, of all rows
-	inputs  assay.Frame // the model's, where they are at hand
-	at      []int       // rows with a label that counts
-	label   []int32     // of those
-	value   []float64   // of those, of a regression
-	unknown int64       // labels that are no class of the model, or no number
+	n        int64
+	answers  learn.Prediction
+	columns  assay.Frame // Outcomes.Columns, of all rows
+	inputs   assay.Frame // the model's, or its answers
+	features assay.Frame // those of the estimator; nil without
+	at       []int       // rows with a label that counts
+	label    []int32     // of those
+	value    []float64   // of those, of a regression
+	unknown  int64       // labels that are no class of the model, or no number
 }
 
 func (r *windowRows) labelled() learn.Prediction {
@@ -261,12 +264,24 @@ func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, o
 			}
 		}
 	}
-	for _, c := range append(slices.Clone(inputs), joinedLabel) {
+	features := w.estimator.featuresOf(x.Table)
+	for _, c := range append(append(slices.Clone(inputs), features...), joinedLabel) {
 		if !slices.Contains(names, c) {
 			names = append(names, c)
 		}
 	}
-	f, err := j.rows.Frame(ctx, names, fmt.Sprintf("%s = %d", windowColumn, k))
+	var idents []string
+	var fields []assay.Field
+	for _, c := range names {
+		f, _ := j.rows.Field(c)
+		idents, fields = append(idents, table.Ident(c)), append(fields, f)
+	}
+	// A join keeps no order, and sums depend on it.
+	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s, _row FROM %s WHERE %s = %d ORDER BY _row", strings.Join(idents, ", "), j.rows.Relation(), windowColumn, k), fields)
+	if err != nil {
+		return nil, err
+	}
+	f, err := v.Frame(ctx, names, "")
 	if err != nil {
 		return nil, err
 	}
@@ -276,6 +291,9 @@ func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, o
 	}
 	for _, c := range inputs {
 		r.inputs = append(r.inputs, *f.Column(c))
+	}
+	for _, c := range features {
+		r.features = append(r.features, *f.Column(c))
 	}
 	if x.Model != nil {
 		if r.answers, err = x.Model.Predictor.PredictParallel(ctx, r.inputs, max(1, x.Model.Threads)); err != nil {
@@ -514,10 +532,4 @@ func (w *Watch) decide(out *assay.Outcome, before streaks) {
 // conflicting reports whether more labels disagree than the plan allows.
 func conflicting(l assay.LabelJoin, p *assay.LabelPlan) bool {
 	return float64(l.Conflicts) > p.MaxConflicts*float64(max(l.Labelled, l.Conflicts))
-}
-
-// A proxy is a figure that was estimated without labels.
-type proxy struct {
-	value      assay.Estimate
-	assumption string
 }

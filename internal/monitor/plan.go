@@ -58,6 +58,7 @@ type Model struct {
 	Task      assay.Task
 	Positive  string
 	Threads   int
+	Classes   []string // of a classification, in the order of its probabilities
 }
 
 // A Plan is a plan as evidence has it, with the documents of its references, and the columns that cannot be watched.
@@ -123,6 +124,16 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		{Name: ReferenceFeatures, Part: assay.Train, Rows: features.Rows},
 		{Name: ReferencePredictions, Part: assay.Valid, Rows: outputs.Rows},
 		{Name: ReferenceLabels, Part: assay.Valid, Rows: labels.Rows},
+	}
+	if o.Labels {
+		estimator, rows, err := freezeEstimator(ctx, x, o.Seed)
+		if err != nil {
+			return nil, err
+		}
+		if estimator != nil {
+			p.Documents = append(p.Documents, estimator)
+			m.References = append(m.References, assay.Reference{Name: ReferenceEstimator, Part: assay.Valid, Rows: rows})
+		}
 	}
 	for i := range m.References {
 		m.References[i].Document = assay.DigestOf(p.Documents[i])

@@ -19,6 +19,9 @@ type MonitorWindow struct {
 	Label  string
 	Drift  assay.Drift
 	Counts *monitor.WindowDocument // nil where they are not known
+
+	Outcome  *assay.Outcome  // what the labels say now; nil: nothing
+	Restated []assay.Outcome // what was said with fewer labels, the oldest first
 }
 
 // monitorColumns is how many columns a report shows at most, those that matter most first; monitorCells how many cells of one.
@@ -40,6 +43,9 @@ type monitorPage struct {
 	Budget          assay.AlarmBudget
 	Plan            assay.WindowPlan
 	Length          string
+	Figures         []monitorFigure // of performance, the business metric last
+	Labels          []monitorLabels
+	Worse           []monitorSlice
 }
 
 // monitorRow is one window in the table.
@@ -135,6 +141,7 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 	for i := range p.Columns {
 		p.Columns[i].ID = "column-" + strconv.Itoa(i+1)
 	}
+	p.outcomes(windows)
 	return render(w, "monitor.html", p.Title, f, p)
 }
 

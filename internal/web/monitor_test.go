@@ -58,9 +58,34 @@ func watched(t testing.TB, name string, columns, windows int) (assay.Monitor, []
 			}
 			w.Drift.Signals = append(w.Drift.Signals, g)
 		}
+		w.Outcome, w.Restated = labelled(name, n)
 		out = append(out, w)
 	}
 	return p, out, map[string]*monitor.Document{"input": d}
+}
+
+// labelled is what labels say of the n-th window: nothing of the first, then ever more of it, restated once.
+func labelled(name string, n int) (*assay.Outcome, []assay.Outcome) {
+	if n == 0 {
+		return nil, nil
+	}
+	e := func(v float64) assay.Estimate {
+		return assay.Estimate{Value: v, Lo: v - 0.02, Hi: v + 0.02, Level: 0.95, Method: "delong", N: 900}
+	}
+	m := assay.RealisedMetric{
+		Name: "roc_auc_score " + name, Higher: true, Realised: e(0.9 - 0.03*float64(n)), Proxy: e(0.89), Assumption: "taken for granted: " + name, Reference: e(0.9), Change: e(-0.03 * float64(n)), PValue: 0.01, Verdict: assay.Pass,
+	}
+	if n > 2 {
+		m.Verdict = assay.Fail
+	}
+	now := assay.Outcome{
+		Look: 2, Performance: []assay.RealisedMetric{m}, Verdict: m.Verdict,
+		Labels: assay.LabelJoin{Labelled: 900, Coverage: assay.Estimate{Value: 0.9, Lo: 0.88, Hi: 0.92, Level: 0.95, Method: "wilson", N: 1000}, Duplicates: 3, Conflicts: 2, DelayP50: 86400},
+		Slices: []assay.RealisedSlice{{Name: name + " = 1", Labelled: 400, Performance: []assay.RealisedMetric{m}}},
+	}
+	then := now
+	then.Look, then.Labels.Labelled = 1, 100
+	return &now, []assay.Outcome{then}
 }
 
 func monitored(t testing.TB, name string, columns, windows int) string {
@@ -76,7 +101,7 @@ func monitored(t testing.TB, name string, columns, windows int) string {
 func TestGoldenMonitorReport(t *testing.T) {
 	page := monitored(t, "age", 3, 4)
 	assaytest.Golden(t, "monitor.html", []byte(page))
-	for _, want := range []string{"2 of 4 windows moved, the first of them 2026-01-03. 1 could not be judged.", "age 0 changed"} {
+	for _, want := range []string{"2 of 4 windows moved, the first of them 2026-01-03. 1 could not be judged.", "age 0 changed", "was restated as labels came", "taken for granted: age", "Slices that are certainly worse"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
+)
+
+// TestLabelsOfTheLog brings labels to the rows of requests that a log holds: what they say is judged window by window, and restated as more come.
+func TestLabelsOfTheLog(t *testing.T) {
+	dir := t.TempDir()
+	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ProjectFile), os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(f, "monitor: {window: 1d, min_rows: 50, persistence: 1, drift: {effect_floor: 0.3}, labels: {join: [request_id, row], within: 2d}, margin: 0.01}")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m := &stageManager{clock: assaytest.Clock()}
+	for _, args := range []string{"make register", "monitor plan"} {
+		if out, stderr, exit := command(m, dir, strings.Fields(args)...); exit != 0 {
+			t.Fatalf("assay %s: %d\n%s%s", args, exit, out, stderr)
+		}
+	}
+	logDays(t, dir, "2025123012", map[string]string{"2025-12-30": "", "2025-12-31": ""})
+	in, err := os.Open(filepath.Join(dir, "people.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	people, err := csv.NewReader(in).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(day, came string, from, to int) {
+		t.Helper()
+		var b strings.Builder
+		fmt.Fprintln(&b, "request_id,row,churned,came")
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&b, "%s%d,0,%s,%s\n", day, i, people[1+i][7], came)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "labels.csv"), []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, stderr, exit := command(m, dir, "labels", "add", "labels.csv", "--came", "came"); exit != 0 || !strings.Contains(out, fmt.Sprint(to-from)+" labels added") {
+			t.Fatalf("%d %s%s", exit, out, stderr)
+		}
+	}
+	run := func() []outcomeWindow {
+		t.Helper()
+		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run")
+		var doc struct{ Outcomes []outcomeWindow }
+		if err := json.Unmarshal([]byte(stdout), &doc); exit != 3 || err != nil || len(doc.Outcomes) < 2 {
+			t.Fatalf("%d %v: %s%s", exit, err, stdout, stderr)
+		}
+		return doc.Outcomes
+	}
+	add("2025-12-30", "2025-12-31T00:00:00Z", 0, 400)
+	add("2025-12-31", "2026-01-01T12:00:00Z", 0, 100)
+	first := run()
+	a, b := first[0].Outcome, first[1].Outcome
+	// The answers of that log are one and the same for everybody: they rank nobody.
+	if l := a.Labels; l.Labelled != 400 || l.Coverage.Value != 1 || l.DelayP50 != 12*3600 || l.Overdue != 0 || a.Verdict != assay.Fail || a.Performance[0].Realised.Value != 0.5 || a.Performance[0].Verdict != assay.Fail {
+		t.Errorf("all labels of a day: %+v, %s, %+v", l, a.Verdict, a.Performance)
+	}
+	if l := b.Labels; l.Labelled != 100 || l.Coverage.Value != 0.25 || b.Verdict != assay.Undetermined || b.Performance[0].Verdict != assay.Undetermined {
+		t.Errorf("a quarter of the labels of a day: %+v, %s", l, b.Verdict)
+	}
+	add("2025-12-31", "2026-01-02T02:00:00Z", 100, 400)
+	second := run()
+	if second[0].Evidence != first[0].Evidence {
+		t.Error("labels of another day restate a window")
+	}
+	if o := second[1].Outcome; o.Labels.Labelled != 400 || o.Restates != first[1].Evidence || o.Look != 2 || o.Verdict != assay.Fail || o.Labels.Overdue != 0 || o.Labels.DelayMax != 38*3600 {
+		t.Errorf("all labels of the second day: %+v, look %d, %s", o.Labels, o.Look, o.Verdict)
+	}
+	if again := run(); again[0].Evidence != second[0].Evidence || again[1].Evidence != second[1].Evidence {
+		t.Error("the same labels are another fact")
+	}
+}

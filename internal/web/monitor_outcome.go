@@ -1,0 +1,200 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/assay-ml/assay"
+)
+
+// monitorFigure is one figure of performance over all windows.
+type monitorFigure struct {
+	ID, Name, Definition string
+	Verdict              assay.Verdict
+	Reference            assay.Estimate
+	Margin               float64
+	Chart                template.HTML
+	ChartTitle           string
+	Points               []figurePoint
+	Assumption           string
+}
+
+type figurePoint struct {
+	Label                   string
+	Realised, Proxy, Change assay.Estimate
+	PValue                  assay.Number
+	Verdict                 assay.Verdict
+}
+
+// monitorLabels is how far the labels of one window have come.
+type monitorLabels struct {
+	Label   string
+	Rows    int64
+	Labels  assay.LabelJoin
+	Half    string // how long half of them took
+	Verdict assay.Verdict
+	Earlier []earlierOutcome // that were restated, the oldest first
+}
+
+type earlierOutcome struct {
+	Look     int
+	Labelled int64
+	Figures  string
+}
+
+// monitorSlice is a slice that is certainly worse in some window.
+type monitorSlice struct {
+	Window, Slice, Metric string
+	Realised, Reference   assay.Estimate
+}
+
+// outcomes gathers what the labels say of the windows.
+func (p *monitorPage) outcomes(windows []MonitorWindow) {
+	at := map[string]int{}
+	for _, w := range windows {
+		o := w.Outcome
+		if o == nil {
+			continue
+		}
+		l := monitorLabels{Label: w.Label, Rows: o.Labels.Coverage.N, Labels: o.Labels, Half: spell(float64(o.Labels.DelayP50)), Verdict: o.Verdict}
+		for _, e := range w.Restated {
+			l.Earlier = append(l.Earlier, earlierOutcome{e.Look, e.Labels.Labelled, figures(e)})
+		}
+		p.Labels = append(p.Labels, l)
+		for _, m := range outcomeMetrics(*o) {
+			i, ok := at[m.Name]
+			if !ok {
+				i = len(p.Figures)
+				at[m.Name] = i
+				p.Figures = append(p.Figures, monitorFigure{ID: "figure-" + strconv.Itoa(i+1), Name: m.Name, Definition: m.Definition, Verdict: assay.Undetermined, Reference: m.Reference, Margin: m.Margin})
+			}
+			f := &p.Figures[i]
+			f.Points = append(f.Points, figurePoint{Label: w.Label, Realised: m.Realised, Proxy: m.Proxy, Change: m.Change, PValue: m.PValue, Verdict: m.Verdict})
+			if m.Assumption != "" {
+				f.Assumption = m.Assumption
+			}
+			if m.Verdict == assay.Fail || f.Verdict == assay.Undetermined {
+				f.Verdict = m.Verdict
+			}
+		}
+		for _, s := range o.Slices {
+			for _, m := range s.Performance {
+				if m.Verdict == assay.Fail && len(p.Worse) < monitorColumns {
+					p.Worse = append(p.Worse, monitorSlice{w.Label, s.Name, m.Name, m.Realised, m.Reference})
+				}
+			}
+		}
+	}
+	for i := range p.Figures {
+		f := &p.Figures[i]
+		f.ChartTitle = "Realised with its interval (filled), estimated without labels (outline); dashed: on held-out rows"
+		f.Chart = figureChart(f.Name+": "+f.ChartTitle, f.Points, f.Reference.Value)
+	}
+}
+
+func outcomeMetrics(o assay.Outcome) []assay.RealisedMetric {
+	out := append([]assay.RealisedMetric{}, o.Performance...)
+	if o.Business != nil {
+		out = append(out, *o.Business)
+	}
+	return out
+}
+
+func figures(o assay.Outcome) string {
+	var parts []string
+	for _, m := range outcomeMetrics(o) {
+		if m.Realised.Defined() {
+			parts = append(parts, m.Name+" "+m.Realised.String())
+		}
+	}
+	if len(parts) == 0 {
+		return "not known"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// spell writes a length of time in the largest unit that it reaches.
+func spell(seconds float64) string {
+	for _, u := range []struct {
+		name string
+		of   float64
+	}{{"d", 86400}, {"h", 3600}, {"min", 60}} {
+		if seconds >= u.of {
+			return fmt.Sprintf("%.3g %s", seconds/u.of, u.name)
+		}
+	}
+	if seconds >= 0 {
+		return fmt.Sprintf("%.3g s", seconds)
+	}
+	return ""
+}
+
+// figureChart draws realised and estimated values by window over the line of the reference.
+func figureChart(label string, points []figurePoint, reference float64) template.HTML {
+	const w, h, left, right, top, bottom = 340, 170, 56, 12, 8, 22
+	lo, hi := math.Inf(1), math.Inf(-1)
+	see := func(v float64) {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			lo, hi = math.Min(lo, v), math.Max(hi, v)
+		}
+	}
+	see(reference)
+	for _, p := range points {
+		for _, e := range []assay.Estimate{p.Realised, p.Proxy} {
+			if e.Defined() {
+				see(e.Value)
+				see(e.Lo)
+				see(e.Hi)
+			}
+		}
+	}
+	if !(lo <= hi) {
+		return ""
+	}
+	if pad := 0.08 * (hi - lo); pad > 0 {
+		lo, hi = lo-pad, hi+pad
+	} else {
+		lo, hi = lo-0.5, hi+0.5
+	}
+	s := newSVG(w, h, label)
+	x, y := scale{0, math.Max(float64(len(points)-1), 1), left + 10, w - right - 10}, scale{lo, hi, h - bottom, top}
+	for _, t := range ticks(lo, hi, 4) {
+		s.line(left, y.at(t), w-right, y.at(t), "axis", "")
+		s.text(left-5, y.at(t)+4, "end", "", short(t))
+	}
+	if !math.IsNaN(reference) {
+		s.line(left, y.at(reference), w-right, y.at(reference), "", "stroke:var(--ref);stroke-dasharray:4 3")
+	}
+	for i, p := range points {
+		for k, e := range []assay.Estimate{p.Realised, p.Proxy} {
+			if !e.Defined() {
+				continue
+			}
+			px0, py, color, what := x.at(float64(i))-3+6*float64(k), y.at(e.Value), "var(--s1)", "realised"
+			if k == 1 {
+				color, what = "var(--s2)", "estimated"
+			}
+			s.f(`<g><title>%s: %s %s</title>`, template.HTMLEscapeString(p.Label), what, e)
+			if e.HasInterval() {
+				s.line(px0, y.at(e.Lo), px0, y.at(e.Hi), "", "stroke:"+color)
+			}
+			switch {
+			case k == 0 && p.Verdict == assay.Fail:
+				s.f(`<path d="M%s %sl8 8m0-8l-8 8" style="stroke:var(--fail);stroke-width:2"/>`, px(px0-4), px(py-4))
+			case k == 0:
+				s.f(`<circle cx="%s" cy="%s" r="3" style="fill:%s"/>`, px(px0), px(py), color)
+			default:
+				s.f(`<circle cx="%s" cy="%s" r="3" style="fill:none;stroke:%s"/>`, px(px0), px(py), color)
+			}
+			s.WriteString("</g>")
+		}
+	}
+	s.text(left, h-6, "start", "", clip(points[0].Label, 20))
+	if len(points) > 1 {
+		s.text(w-right, h-6, "end", "", clip(points[len(points)-1].Label, 20))
+	}
+	return s.done()
+}
