@@ -126,6 +126,31 @@ func (s *session) workersOf(ctx context.Context, m assay.Model, fields []assay.F
 	return pool, o.Columns, err
 }
 
+// givesProbabilities reports whether a classifier answers a number a class: as its signature says, or else as it answers a few rows.
+func (s *session) givesProbabilities(ctx context.Context, m assay.Model, dir *mlmodel.Model) (bool, error) {
+	if several, known := dir.Signature.Probabilities(); known {
+		return several, nil
+	}
+	part, err := s.part(ctx, m.Split, assay.Valid)
+	if err != nil {
+		return false, err
+	}
+	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	x, err := part.Frame(ctx, fieldNames(fields), "")
+	if err != nil {
+		return false, err
+	}
+	rows := make([]int, min(x.Rows(), 3))
+	for i := range rows {
+		rows[i] = i
+	}
+	p, err := s.pythonPredictions(ctx, m, x.Take(rows))
+	return len(p.Proba) > 0, err
+}
+
 // offlineRows is how many rows of a table a worker gets at once.
 const offlineRows = 4096
 

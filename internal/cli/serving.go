@@ -80,8 +80,12 @@ func (s *session) contracts(ctx context.Context, m assay.Model) (in, out *schema
 		if err := s.narrow(dir, in); err != nil {
 			return nil, nil, "", err
 		}
-		if isPython(m) && !dir.Signature.Probabilities() {
-			out = serve.OutputSchema(out.Name, m.Classes, false)
+		if isPython(m) && len(m.Classes) > 0 {
+			several, err := s.givesProbabilities(ctx, m, dir)
+			if err != nil {
+				return nil, nil, "", err
+			}
+			out = serve.OutputSchema(out.Name, m.Classes, several)
 		}
 	}
 	return in, out, label, nil
@@ -170,11 +174,8 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 		return assay.Record{}, assay.Serving{}, err
 	}
 	p := assay.Serving{
-		Data: m.Data, Engine: s.engineName(), OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Smoke: []assay.Smoke{}, Problems: []string{},
+		Data: m.Data, Engine: s.engineName(m), OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Smoke: []assay.Smoke{}, Problems: []string{},
 		Outliers: assay.Number(s.p.Serve.Outliers), Settings: section(s.p.Serve), Tolerance: s.smokeTolerance(), Verdict: assay.Pass,
-	}
-	if isPython(m) && p.Engine == "assay" {
-		p.Engine = "python_function"
 	}
 	if p.Input, err = s.contract(ctx, in); err != nil {
 		return assay.Record{}, p, err
@@ -488,12 +489,12 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 	if rec == nil {
 		return nil, assay.Errorf(assay.Refused, "%s has no input and output checks that passed", versionName(v)).Try("assay serve check %s", versionName(v))
 	}
-	if p.Engine != s.engineName() {
-		return nil, assay.Errorf(assay.Refused, "%s was checked with the engine %q, and assay.yaml now wants %q", versionName(v), p.Engine, s.engineName()).Try("assay serve check %s", versionName(v))
-	}
 	_, m, err := s.modelOf(ctx, v)
 	if err != nil {
 		return nil, err
+	}
+	if p.Engine != s.engineName(m) {
+		return nil, assay.Errorf(assay.Refused, "%s was checked with the engine %q, and assay.yaml now wants %q", versionName(v), p.Engine, s.engineName(m)).Try("assay serve check %s", versionName(v))
 	}
 	var sides [2]*schema.Schema
 	for i, d := range []assay.Digest{p.Input.Document, p.Output.Document} {

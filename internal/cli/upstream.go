@@ -55,13 +55,17 @@ func (c *UpstreamConfig) timeout() (time.Duration, error) {
 // Names of engines in evidence.
 const (
 	ownEngine      = "assay"
+	pythonEngine   = "python_function"
 	upstreamEngine = "upstream"
 )
 
-// engineName is what evaluates the project's models.
-func (s *session) engineName() string {
-	if s.p.Serve.Upstream != nil {
+// engineName is what evaluates a model of the project.
+func (s *session) engineName(m assay.Model) string {
+	switch {
+	case s.p.Serve.Upstream != nil:
 		return upstreamEngine
+	case isPython(m):
+		return pythonEngine
 	}
 	return ownEngine
 }

@@ -166,13 +166,13 @@ func (s *Signature) Kind() string {
 	return "columns"
 }
 
-// Probabilities reports whether the model may answer with more than a value a row; one without a signature of its outputs may.
-func (s *Signature) Probabilities() bool {
+// Probabilities reports whether the model answers with more than a value a row; known is false where the signature does not say.
+func (s *Signature) Probabilities() (several, known bool) {
 	if s == nil || len(s.Outputs) == 0 {
-		return true
+		return false, false
 	}
 	o := s.Outputs[0]
-	return len(s.Outputs) > 1 || len(o.Shape) > 1 && o.Shape[len(o.Shape)-1] != 1
+	return len(s.Outputs) > 1 || len(o.Shape) > 1 && o.Shape[len(o.Shape)-1] != 1, true
 }
 
 // Named reports whether the inputs are columns with names.

@@ -82,8 +82,12 @@ func realModel(t *testing.T, interpreter, name, file string, classes []string, f
 	if err != nil {
 		t.Fatal(err)
 	}
+	several, known := m.Signature.Probabilities()
+	if !known || several != (name == "titanic_proba" || name == "sklearn") {
+		t.Errorf("probabilities: %v %v", several, known)
+	}
 	server := New(Options{Clock: time.Now, Nonce: "t"})
-	bound, err := server.Bind(Binding{Name: name, Number: 1, Task: assay.Multiclass, Classes: classes, Input: in, Output: OutputSchema("out", classes, m.Signature.Probabilities()), Engine: engine})
+	bound, err := server.Bind(Binding{Name: name, Number: 1, Task: assay.Multiclass, Classes: classes, Input: in, Output: OutputSchema("out", classes, several), Engine: engine})
 	if err != nil {
 		t.Fatal(err)
 	}
