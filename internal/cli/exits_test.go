@@ -77,7 +77,7 @@ func TestAskedWrongly(t *testing.T) {
 	m, dir := &stageManager{clock: assaytest.Clock()}, t.TempDir()
 	for name, args := range leaves() {
 		answered(t, m, dir, 2, append(slices.Clone(args[:len(strings.Fields(name))]), "--no-such-flag")...)
-		if many := append(slices.Clone(args), "1", "2", "3", "4", "5", "6", "7"); name != "run" && name != "model tag" && name != "evidence export" {
+		if many := append(slices.Clone(args), "1", "2", "3", "4", "5", "6", "7"); name != "run" && name != "model tag" && name != "evidence export" && name != "log ingest" {
 			answered(t, m, dir, 2, many...)
 		}
 	}

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"fmt"
 	"regexp"
 	"testing"
 
@@ -38,7 +37,7 @@ func FuzzDateOrder(f *testing.F) {
 		date := regexp.MustCompile(`^` + DatePattern + `$`)
 		got := dateOrder(&table.Examined{Texts: []string{a, b}})
 		if got != "" && (!date.MatchString(a) || !date.MatchString(b)) {
-			t.Error(fmt.Sprintf("%q and %q are %s", a, b, got))
+			t.Errorf("%q and %q are %s", a, b, got)
 		}
 	})
 }
