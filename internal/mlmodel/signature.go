@@ -166,13 +166,15 @@ func (s *Signature) Kind() string {
 	return "columns"
 }
 
-// Probabilities reports whether the model answers with more than a value a row; known is false where the signature does not say.
+// Probabilities reports whether the model answers with more than a value a row. Known is false where the signature does not say so: one
+// value a row is no proof, for nothing in MLflow holds an answer against its signature, and models that were saved with predict_fn contradict it.
 func (s *Signature) Probabilities() (several, known bool) {
 	if s == nil || len(s.Outputs) == 0 {
 		return false, false
 	}
 	o := s.Outputs[0]
-	return len(s.Outputs) > 1 || len(o.Shape) > 1 && o.Shape[len(o.Shape)-1] != 1, true
+	several = len(s.Outputs) > 1 || len(o.Shape) > 1 && o.Shape[len(o.Shape)-1] != 1
+	return several, several
 }
 
 // Named reports whether the inputs are columns with names.
