@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ type follower struct {
 	mark   store.Mark
 	looked bool
 	failed bool // the last look could not do all that it should
+	closed bool // the server ends
 	served map[string]*served
 	off    map[string]bool // names that were unloaded
 }
@@ -264,8 +266,8 @@ func (f *follower) ended(ctx context.Context, name string, old, next *served) er
 		return nil
 	}
 	var errs []error
-	for alias, x := range old.extras {
-		c := old.split.Shadow()
+	for _, alias := range slices.Sorted(maps.Keys(old.extras)) {
+		x, c := old.extras[alias], old.split.Shadow()
 		if alias == canaryAlias {
 			c = old.split.Canary()
 			if old.split.Tripped() != "" {
@@ -273,7 +275,9 @@ func (f *follower) ended(ctx context.Context, name string, old, next *served) er
 			}
 		}
 		outcome, reason := "stopped", "the alias "+alias+" was taken away"
-		if next != nil {
+		if f.closed {
+			reason = "the server ended"
+		} else if next != nil {
 			if y, ok := next.extras[alias]; ok && y.version.Number == x.version.Number && next.live == old.live {
 				reason = "its settings, or what else sees the traffic, changed"
 				outcome = "replaced"
@@ -282,6 +286,18 @@ func (f *follower) ended(ctx context.Context, name string, old, next *served) er
 			}
 		}
 		errs = append(errs, f.s.recordRollout(ctx, x.version, alias, compared(c), outcome, reason))
+	}
+	return errors.Join(errs...)
+}
+
+// close writes what was seen of the canaries and shadows of a server that ends.
+func (f *follower) close(ctx context.Context) error {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	f.closed = true
+	errs := []error{f.abort(context.WithoutCancel(ctx))}
+	for _, name := range slices.Sorted(maps.Keys(f.served)) {
+		errs = append(errs, f.ended(ctx, name, f.served[name], nil))
 	}
 	return errors.Join(errs...)
 }

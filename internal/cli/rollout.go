@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -185,8 +186,14 @@ func (s *session) abortCanary(ctx context.Context, name, reason string, seen *se
 	return true, s.recordRollout(ctx, v, canaryAlias, seen, "aborted", reason)
 }
 
-// recordRollout writes what was seen of a canary or shadow, and how it ended.
+// recordTimeout is what a server that is told to end still takes to write what it saw.
+const recordTimeout = 10 * time.Second
+
+// recordRollout writes what was seen of a canary or shadow, and how it ended; also where the server was told to end in the meantime:
+// the traffic has moved already, and nobody could say later what was seen before.
 func (s *session) recordRollout(ctx context.Context, v store.Version, mode string, seen *serve.Compared, outcome, reason string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
 	p := assay.Rollout{
 		Name: v.Name, Version: v.Number, Mode: mode, Outcome: outcome, Reason: reason,
 		Agreement: assay.Undefined("not compared", 0), Difference: assay.Undefined("not compared", 0), Failures: assay.Undefined("not compared", 0),

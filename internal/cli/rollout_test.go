@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -234,6 +235,38 @@ func TestCanaryAbort(t *testing.T) {
 	}
 	if done, err := first.s.abortCanary(t.Context(), "people", "drift", nil); err != nil || done {
 		t.Errorf("aborted twice %v, %v", done, err)
+	}
+}
+
+// TestServerEnds: a server that ends, and one told to end while it changes versions, still write what they saw of a shadow.
+func TestServerEnds(t *testing.T) {
+	t.Parallel()
+	m, dir := twoVersions(t)
+	do(t, m, dir, 0, "rollback", "--stage", "staging")
+	do(t, m, dir, 0, "serve", "shadow", "people:2")
+	f := follows(t, m, dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := follows(t, m, dir).ended(ctx, "people", f.served["people"], nil); err != nil {
+		t.Fatal(err)
+	}
+	rs, err := f.s.st.Find(t.Context(), store.Query{Kind: assay.KindRollout})
+	if err != nil || len(rs) != 2 {
+		t.Fatalf("%d rollouts: %v", len(rs), err)
+	}
+	var reasons []string
+	for _, r := range rs {
+		p, err := assay.Decode[assay.Rollout](r.Evidence)
+		if err != nil || p.Mode != shadowAlias || p.Outcome != "stopped" || p.Version != 2 || p.Against != 1 {
+			t.Errorf("%+v, %v", p, err)
+		}
+		reasons = append(reasons, p.Reason)
+	}
+	if slices.Sort(reasons); !slices.Equal(reasons, []string{"the alias shadow was taken away", "the server ended"}) {
+		t.Errorf("%q", reasons)
 	}
 }
 

@@ -286,7 +286,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 			err := hs.Shutdown(stop)
 			stopGRPC(stop)
 			events.Close()
-			err = errors.Join(err, server.Close(stop))
+			err = errors.Join(err, server.Close(stop), f.close(ctx))
 			if log != nil {
 				err = errors.Join(err, log.Close())
 			}
