@@ -108,26 +108,6 @@ ratio '100 rows, /invocations, mlflow' 40 'Assay, /invocations' records100 'mlfl
 ratio '100 rows, OIP infer, MLServer' 8 'Assay, OIP infer' matrix100 MLServer matrix100
 ratio '100 rows, /invocations, FastAPI' 4 'Assay, /invocations' records100 'FastAPI, ONNX Runtime' records100
 
-# Sustained: 8 connections, a request of 100 rows each 30 ms, which is more than 20,000 rows a second where the server keeps up.
 echo
-rm -rf "$work/project/.assay/log"
-start Assay 18500 /readyz env -C "$work/project" "$root/bin/assay" serve --model bench:1 --listen 127.0.0.1:18500
-(while sleep 1; do resident; done) >"$work/memory" 2>/dev/null &
-watcher=$!
-out=$(BODY="$work/records100.json" DELAY=30 wrk -t1 -c8 -d"${sustained}s" --latency -s "$root/bench/serve.lua" http://127.0.0.1:18500/invocations)
-kill "$watcher" 2>/dev/null || true
-curl -sf http://127.0.0.1:18500/metrics >"$work/metrics"
-stop
-answered=$(awk '/^assay_rows_total.*outcome="answered"/{n+=$NF} END{print n+0}' "$work/metrics")
-dropped=$(awk '/^assay_log_lost_rows_total/{n+=$NF} END{print n+0}' "$work/metrics")
-logged=$(cd "$work/project" && "$root/bin/assay" --json log query "SELECT count(*) FILTER (_outcome = 'answered'), coalesce(sum(_lost), 0)::BIGINT FROM log" |
-	python3 -c 'import json, sys; print(*json.load(sys.stdin)["rows"][0])')
-awk -v s="$sustained" -v a="$answered" -v d="$dropped" -v l="$logged" -v p="$(awk '$1=="99%"{print $2}' <<<"$out")" 'BEGIN {
-	split(l, in_log, " ")
-	printf "sustained: %d s, %.0f rows/s, p99 of a request %s; %d answered, %d in the log, %d lost\n", s, a/s, p, a, in_log[1], d+in_log[2]
-	exit !(a/s >= 20000 && a == in_log[1] && d+in_log[2] == 0)
-}' || echo 'sustained: missed'
-awk '{m[NR]=$1} END {
-	q=int(NR/4); for (i=q+1; i<=2*q; i++) if (m[i]>a) a=m[i]; for (i=NR-q+1; i<=NR; i++) if (m[i]>b) b=m[i]
-	printf "resident: at most %d MB in the second quarter, %d MB in the last%s\n", a, b, (b <= 1.1*a+10 ? "" : ": not flat")
-}' "$work/memory"
+cd "$root"
+bench/log.sh "$sustained" 20000 "$work/project" bench:1 "$work/records100.json" || true

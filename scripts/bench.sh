@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Repeats the measurements of docs/performance.md. Each script of bench/ runs Assay and its peer in the same run and prints both; the
-# peers are installed into .cache. Run it on a quiet machine: `scripts/bench.sh` for all, `scripts/bench.sh boosting` for one.
+# peers are installed into .cache. Run it on a quiet machine: `scripts/bench.sh` for all but serve and log, `scripts/bench.sh boosting` for one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=.cache/peers data=.cache/peers-data drift=.cache/peers-drift
@@ -10,12 +10,14 @@ install() { # install VENV REQUIREMENTS: once, and again when the list has chang
 	"$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2"
 	cp "$2" "$1/installed"
 }
-install "$venv" bench/requirements.txt
-install "$data" bench/requirements-data.txt
-install "$drift" bench/requirements-drift.txt
 make -s build
 mkdir -p .cache/bench
 peer() { # peer NAME: one script, Assay beside its peer
+	case $1 in
+	boosting | predict | eval) install "$venv" bench/requirements.txt ;;
+	profile | check) install "$data" bench/requirements-data.txt ;;
+	drift) install "$drift" bench/requirements-drift.txt ;;
+	esac
 	case $1 in
 	boosting) "$venv/bin/python" bench/boosting.py ;;
 	predict) "$venv/bin/python" bench/predict.py ;;
@@ -24,7 +26,8 @@ peer() { # peer NAME: one script, Assay beside its peer
 	check) "$data/bin/python" bench/check.py bin/assay .cache/bench ma m1 ;;
 	drift) "$drift/bin/python" bench/drift.py bin/assay .cache/bench/drift ;;
 	serve) bench/serve.sh 8 30 && go test -run '^$' -bench 'Invocations|Row|Outliers|InferRow' ./internal/serve ./internal/mlflow ./internal/oip ;;
-	*) echo "no measurement $1: boosting, check, drift, eval, predict, profile, serve" && exit 2 ;;
+	log) bench/log.sh "${LOG_SECONDS:-600}" ;;
+	*) echo "no measurement $1: boosting, check, drift, eval, log, predict, profile, serve" && exit 2 ;;
 	esac
 }
 if [ $# -gt 0 ]; then

@@ -20,15 +20,12 @@ func (r *Rand) Binomial(n int64, p float64) int64 {
 	b := 1.15 + 2.53*spread
 	a := -0.0873 + 0.0248*b + 0.01*p
 	c := m*p + 0.5
-	alpha := (2.83 + 5.1/b) * spread
-	odds := math.Log(p / q)
-	mode := math.Floor((m + 1) * p)
 	factorials := func(k float64) float64 {
 		x, _ := math.Lgamma(k + 1)
 		y, _ := math.Lgamma(m - k + 1)
 		return x + y
 	}
-	top := factorials(mode)
+	var alpha, odds, mode, top float64 // six draws of seven need none of them
 	for {
 		u, v := r.Float64()-0.5, r.Float64()
 		us := 0.5 - math.Abs(u)
@@ -38,6 +35,10 @@ func (r *Rand) Binomial(n int64, p float64) int64 {
 		}
 		if k < 0 || k > m {
 			continue
+		}
+		if alpha == 0 {
+			alpha, odds, mode = (2.83+5.1/b)*spread, math.Log(p/q), math.Floor((m+1)*p)
+			top = factorials(mode)
 		}
 		if math.Log(v*alpha/(a/(us*us)+b)) <= top-factorials(k)+(k-mode)*odds {
 			return int64(k)

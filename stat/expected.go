@@ -85,52 +85,13 @@ func NewExpected(versions [][]float64, predicted []bool, score []float64, o Expe
 	if err := problems.Err(assay.Invalid, "cannot estimate performance without labels"); err != nil {
 		return nil, err
 	}
-	// Rows by descending score, with the last row of each tie marked, so that a label set is one pass.
-	order := make([]int32, n)
-	last := make([]bool, n)
-	for i := range order {
-		order[i] = int32(i)
-	}
-	if score != nil {
-		order = ascending(score)
-		slices.Reverse(order)
-		for i := range order {
-			last[i] = i+1 == n || score[order[i]] != score[order[i+1]]
-		}
-	}
-	ranked := score != nil
-	pass := func(label func(row int32) float64) (c [4]float64, auc float64) {
-		var tp, fp, tieTP, tieFP, area float64 // cumulative by score
-		for i, row := range order {
-			y := label(row)
-			if predicted[row] {
-				c[0] += y
-				c[1] += 1 - y
-			} else {
-				c[2] += y
-				c[3] += 1 - y
-			}
-			if ranked {
-				tieTP += y
-				tieFP += 1 - y
-				if last[i] {
-					area += tieFP * (tp + tieTP/2)
-					tp, fp, tieTP, tieFP = tp+tieTP, fp+tieFP, 0, 0
-				}
-			}
-		}
-		auc = math.NaN()
-		if ranked && tp > 0 && fp > 0 {
-			auc = area / (tp * fp)
-		}
-		return c, auc
-	}
-	c, auc := pass(func(row int32) float64 { return versions[0][row] })
+	x := rankRows(predicted, score)
+	c, auc := x.expect(versions[0])
 	out := &Expected{TP: c[0], FP: c[1], FN: c[2], TN: c[3], Refits: make([][4]float64, len(versions)-1)}
 	values := scoresOf(c, auc)
 	refitted := make([][6]float64, len(versions)-1)
 	parallel(len(refitted), func(v int) {
-		c, auc := pass(func(row int32) float64 { return versions[v+1][row] })
+		c, auc := x.expect(versions[v+1])
 		out.Refits[v], refitted[v] = c, scoresOf(c, auc)
 	})
 	bias := make([]float64, len(values))
@@ -145,17 +106,24 @@ func NewExpected(versions [][]float64, predicted []bool, score []float64, o Expe
 	draws := make([][]float64, len(values))
 	out.Draws = make([][4]float64, o.Draws)
 	areas := make([]float64, o.Draws)
-	parallel(o.Draws, func(b int) {
-		p, r := versions[b%len(versions)], NewRand(o.Seed, uint64(b))
-		if len(versions) > 1 {
-			p = versions[1+b%(len(versions)-1)]
+	// The draws of one version follow each other, so that what they share is made once.
+	shared := max(1, len(versions)-1)
+	order := make([]int, 0, o.Draws)
+	for v := range shared {
+		for b := v; b < o.Draws; b += shared {
+			order = append(order, b)
 		}
-		out.Draws[b], areas[b] = pass(func(row int32) float64 {
-			if r.Float64At(uint64(row)) < p[row] {
-				return 1
+	}
+	parallelWith(o.Draws, func() func(i int) {
+		bounds, of := make([]uint64, n), -1
+		return func(i int) {
+			b := order[i]
+			if v := len(versions) - shared + b%shared; v != of {
+				of = v
+				x.bounds(versions[v], bounds)
 			}
-			return 0
-		})
+			out.Draws[b], areas[b] = x.draw(NewRand(o.Seed, uint64(b)), bounds)
+		}
 	})
 	for b, c := range out.Draws {
 		for s, v := range scoresOf(c, areas[b]) {
@@ -167,7 +135,7 @@ func NewExpected(versions [][]float64, predicted []bool, score []float64, o Expe
 	for s, e := range []*assay.Estimate{&out.Accuracy, &out.Precision, &out.Recall, &out.Specificity, &out.F1, &out.AUC} {
 		*e = simulated(values[s], draws[s], o, int64(n))
 	}
-	if !ranked {
+	if score == nil {
 		out.AUC = assay.Undefined("no scores", int64(n))
 	}
 	return out, nil
@@ -187,12 +155,116 @@ func RefitBias(value float64, refits []float64) float64 {
 	return sum / float64(len(refits))
 }
 
+// rankedRows are rows by descending score.
+type rankedRows struct {
+	order     []int32  // rows
+	predicted []uint64 // 1 for a row that is predicted positive, in that order
+	positives int      // of them
+	ties      []int32  // behind the last row of each score; nil without scores
+}
+
+func rankRows(predicted []bool, score []float64) *rankedRows {
+	n := len(predicted)
+	x := &rankedRows{order: make([]int32, n), predicted: make([]uint64, n)}
+	for i := range x.order {
+		x.order[i] = int32(i)
+	}
+	if score != nil {
+		x.order = ascending(score)
+		slices.Reverse(x.order)
+		for i := range x.order {
+			if i+1 == n || score[x.order[i]] != score[x.order[i+1]] {
+				x.ties = append(x.ties, int32(i+1))
+			}
+		}
+	}
+	for i, row := range x.order {
+		if predicted[row] {
+			x.predicted[i] = 1
+			x.positives++
+		}
+	}
+	return x
+}
+
+// expect returns the confusion counts and the area under the curve, NaN without one, of labels that are probabilities.
+func (x *rankedRows) expect(p []float64) (c [4]float64, auc float64) {
+	var tp, fp, tieTP, tieFP, area float64 // cumulative by score
+	tie := 0
+	for i, row := range x.order {
+		y := p[row]
+		if x.predicted[i] == 1 {
+			c[0] += y
+			c[1] += 1 - y
+		} else {
+			c[2] += y
+			c[3] += 1 - y
+		}
+		if x.ties != nil {
+			tieTP += y
+			tieFP += 1 - y
+			if int(x.ties[tie]) == i+1 {
+				tie++
+				area += tieFP * (tp + tieTP/2)
+				tp, fp, tieTP, tieFP = tp+tieTP, fp+tieFP, 0, 0
+			}
+		}
+	}
+	auc = math.NaN()
+	if x.ties != nil && tp > 0 && fp > 0 {
+		auc = area / (tp * fp)
+	}
+	return c, auc
+}
+
+// bounds writes below which of its 2^53 values a random number makes a row positive, in the order of the rows.
+func (x *rankedRows) bounds(p []float64, out []uint64) {
+	for i, row := range x.order {
+		out[i] = uint64(math.Ceil(p[row] * 0x1p53))
+	}
+}
+
+// draw is expect of labels that are drawn: a row is positive where its number of the generator lies below its bound. All sums are whole.
+func (x *rankedRows) draw(r Rand, bounds []uint64) (c [4]float64, auc float64) {
+	ties := x.ties
+	if ties == nil {
+		ties = []int32{int32(len(x.order))}
+	}
+	var hit, tp, fp, area uint64
+	from := 0
+	for _, to := range ties {
+		order, bound, predicted := x.order[from:to], bounds[from:to], x.predicted[from:to]
+		var tieTP uint64
+		for i, row := range order {
+			y := (r.Uint64At(uint64(row))>>11 - bound[i]) >> 63
+			tieTP += y
+			hit += y & predicted[i]
+		}
+		tieFP := uint64(len(order)) - tieTP
+		area += tieFP * (2*tp + tieTP)
+		tp, fp = tp+tieTP, fp+tieFP
+		from = int(to)
+	}
+	n, positives := float64(len(x.order)), float64(x.positives)
+	c[0], c[2] = float64(hit), float64(tp-hit)
+	c[1], c[3] = positives-c[0], n-positives-c[2]
+	auc = math.NaN()
+	if x.ties != nil && tp > 0 && fp > 0 {
+		auc = float64(area) / 2 / (float64(tp) * float64(fp))
+	}
+	return c, auc
+}
+
 // parallel calls f for 0 … n−1 on all processors.
-func parallel(n int, f func(i int)) {
+func parallel(n int, f func(i int)) { parallelWith(n, func() func(int) { return f }) }
+
+// parallelWith is parallel with a function for each goroutine, which may keep what its calls share.
+func parallelWith(n int, each func() func(i int)) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), n) {
 		wait.Go(func() {
+			f := each()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= n {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
@@ -13,11 +15,13 @@ import (
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/web"
 )
 
 // A replayRequest is what the command line asks of a replay.
 type replayRequest struct {
-	data, model, by, window          string
+	data, model, by, window, out     string
+	inputsOnly                       bool
 	labels, label, came, delay, asOf string
 }
 
@@ -62,8 +66,13 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err != nil {
 		return err
 	}
-	recorded := q.window == ""
-	if !recorded {
+	unrecorded := ""
+	if q.inputsOnly {
+		unrecorded = "for only inputs were judged"
+		p = monitor.InputsOnly(p)
+	}
+	if q.window != "" {
+		unrecorded = "for these are not the plan's windows"
 		o, err := s.p.Monitor.settings()
 		if err != nil {
 			return err
@@ -75,6 +84,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			return err
 		}
 	}
+	recorded := unrecorded == ""
 	w, err := s.watch(ctx, p)
 	if err != nil {
 		return err
@@ -87,17 +97,19 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err != nil {
 		return err
 	}
-	x := monitor.Traffic{Table: t, By: q.by}
+	x := monitor.Traffic{Table: t, By: q.by, InputsOnly: q.inputsOnly}
 	for _, c := range []string{s.p.Monitor.Time, s.p.Data.Time} {
 		if x.By == "" && p.Windows.By != monitor.ByCount {
 			x.By = c
 		}
 	}
-	model, err := s.watchedModel(ctx, m)
-	if err != nil {
-		return err
+	if !q.inputsOnly {
+		model, err := s.watchedModel(ctx, m)
+		if err != nil {
+			return err
+		}
+		x.Model = &model
 	}
-	x.Model = &model
 	seen, err := w.Run(ctx, x)
 	if err != nil {
 		return err
@@ -107,7 +119,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 		return err
 	}
 	outcomes, orphans := []outcomeWindow{}, int64(0)
-	if p.Labels != nil {
+	if p.Labels != nil && !q.inputsOnly {
 		o, err := s.replayLabels(ctx, v, q)
 		if err != nil {
 			return err
@@ -122,14 +134,43 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if recorded {
 		s.tellOf(ctx)
 	}
+	if q.out != "" {
+		if err := s.replayPage(v, m, id, w, seen, windows, outcomes, q.out); err != nil {
+			return err
+		}
+	}
 	out := map[string]any{"monitor": id, "windows": windows, "outcomes": outcomes, "orphans": orphans, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
 	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) {
-		printReplay(w, v, seen, windows, recorded, verdict)
+		printReplay(w, v, seen, windows, unrecorded, verdict)
 		printOutcomes(w, outcomes, orphans)
 	}); err != nil {
 		return err
 	}
 	return answer(verdict)
+}
+
+// replayPage writes the windows of a replay as a page.
+func (s *session) replayPage(v store.Version, m assay.Model, id assay.Digest, w *monitor.Watch, seen *monitor.Replay, windows []replayedWindow, outcomes []outcomeWindow, out string) error {
+	var shown []web.MonitorWindow
+	for i, x := range windows {
+		one := web.MonitorWindow{Label: x.Label, Drift: x.Drift}
+		var err error
+		if one.Counts, err = monitor.ReadWindow(seen.Windows[i].Document); err != nil {
+			return err
+		}
+		if i < len(outcomes) {
+			one.Outcome = &outcomes[i].Outcome
+		}
+		shown = append(shown, one)
+	}
+	page, err := s.monitorPage(v, m, id, w, shown, "")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.path(out), page, 0o644); err != nil {
+		return unwritable(filepath.Base(out), err)
+	}
+	return nil
 }
 
 // replayLabels are the labels that a replay is told of, or those that have come for the model.
@@ -196,7 +237,7 @@ func (s *session) recordWindows(ctx context.Context, v store.Version, plan assay
 // shownCauses is how many causes of a window a person is shown.
 const shownCauses = 5
 
-func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []replayedWindow, recorded bool, verdict assay.Verdict) {
+func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []replayedWindow, unrecorded string, verdict assay.Verdict) {
 	for _, x := range windows {
 		d := x.Drift
 		fmt.Fprintf(w, "%s %s: %s rows", d.Verdict.Glyph(), x.Label, assay.FormatCount(d.Window.Rows))
@@ -239,8 +280,8 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		}
 	}
 	fmt.Fprintf(w, "%s %s: %d of %d windows moved", verdict.Glyph(), versionName(v), moved, len(windows))
-	if !recorded {
-		fmt.Fprint(w, "; not recorded, for these are not the plan's windows")
+	if unrecorded != "" {
+		fmt.Fprintf(w, "; not recorded, %s", unrecorded)
 	}
 	fmt.Fprintln(w)
 }

@@ -48,7 +48,7 @@ func (s *session) monitorRun(ctx context.Context, ref string) error {
 			fmt.Fprintf(w, "◐ %s: no window has ended yet\n", versionName(v))
 			return
 		}
-		printReplay(w, v, x.seen, x.windows, true, x.verdict)
+		printReplay(w, v, x.seen, x.windows, "", x.verdict)
 		printOutcomes(w, x.outcomes, x.orphans)
 	}); err != nil {
 		return err
@@ -214,10 +214,14 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 	if err != nil {
 		return nil, "", 0, err
 	}
+	page, err = s.monitorPage(v, m, id, w, windows, here)
+	return page, id, len(windows), err
+}
+
+// monitorPage renders windows of a plan.
+func (s *session) monitorPage(v store.Version, m assay.Model, id assay.Digest, w *monitor.Watch, windows []web.MonitorWindow, here string) ([]byte, error) {
 	references := map[string]*monitor.Document{monitor.ScopeInput: w.Reference(monitor.ScopeInput), monitor.ScopePrediction: w.Reference(monitor.ScopePrediction)}
 	var b bytes.Buffer
-	if err := web.MonitorReport(&b, versionName(v), p, windows, references, web.Footer{Version: Version, Evidence: id, Data: m.Data, At: s.Now().UTC().Format(time.RFC3339), Here: here}); err != nil {
-		return nil, "", 0, err
-	}
-	return b.Bytes(), id, len(windows), nil
+	err := web.MonitorReport(&b, versionName(v), w.Plan(), windows, references, web.Footer{Version: Version, Evidence: id, Data: m.Data, At: s.Now().UTC().Format(time.RFC3339), Here: here})
+	return b.Bytes(), err
 }

@@ -80,8 +80,9 @@ func category(f *Feature, live assay.Field) (value, wrong string) {
 }
 
 // count counts the columns of every window over the cells of the features; window is the SQL of a row's window. Numbers are one grouped
-// aggregate over the relation; each other column is a grouped count of its values, which are put into their cells as they come. A column
-// that the relation does not have is missing in every row. Windows come in order, rows without a window are left out.
+// aggregate over the relation, all other columns another one, of their different values, which are put into their cells as they come; of
+// many columns there are more, of so many at once. A column that the relation does not have is missing in every row. Windows come in order,
+// rows without a window are left out.
 func count(ctx context.Context, t *table.Table, features []Feature, window string) ([]tally, error) {
 	var out []tally
 	at := map[int64]int{}
@@ -103,14 +104,13 @@ func count(ctx context.Context, t *table.Table, features []Feature, window strin
 	if err := r.Close(); err != nil {
 		return nil, err
 	}
-	var numbers []int
+	var numbers, categories []int
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(scans)
 	for i := range features {
 		f := &features[i]
-		live, ok := t.Field(f.Name)
-		switch {
+		switch _, ok := t.Field(f.Name); {
 		case !ok:
 			for w := range out {
 				out[w].columns[i] = Counts{Cells: make([]int64, f.Cells()), Missing: out[w].rows}
@@ -118,28 +118,23 @@ func count(ctx context.Context, t *table.Table, features []Feature, window strin
 		case f.Edges != nil:
 			numbers = append(numbers, i)
 		default:
-			g.Go(func() error {
-				got, err := f.countCategories(gctx, t, live, window, out, at)
-				if err != nil {
-					return err
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				for w := range out {
-					out[w].columns[i] = got[w]
-				}
-				return nil
-			})
+			categories = append(categories, i)
 		}
 	}
 	for part := range slices.Chunk(numbers, numbersAtOnce) {
 		g.Go(func() error { return countNumbers(gctx, t, features, part, window, out, at, &mu) })
 	}
+	for part := range slices.Chunk(categories, categoriesAtOnce) {
+		g.Go(func() error { return countCategories(gctx, t, features, part, window, out, at, &mu) })
+	}
 	return out, g.Wait()
 }
 
-// numbersAtOnce is how many numeric columns one statement counts.
-const numbersAtOnce = 25
+// How many columns one statement counts.
+const (
+	numbersAtOnce    = 25
+	categoriesAtOnce = 25
+)
 
 func countNumbers(ctx context.Context, t *table.Table, features []Feature, columns []int, window string, out []tally, at map[int64]int, mu *sync.Mutex) error {
 	var values, sums []string
@@ -244,32 +239,52 @@ func countInfinities(ctx context.Context, t *table.Table, column int, from strin
 	return r.Close()
 }
 
-func (f *Feature) countCategories(ctx context.Context, t *table.Table, live assay.Field, window string, out []tally, at map[int64]int) ([]Counts, error) {
-	value, wrong := category(f, live)
-	if wrong == "" {
-		wrong = "false"
+// countCategories counts the different values of columns, each in a grouping set of one aggregate, and what they mean for the reference.
+func countCategories(ctx context.Context, t *table.Table, features []Feature, columns []int, window string, out []tally, at map[int64]int, mu *sync.Mutex) error {
+	var raw, sets, of, values, wrongs, nans []string
+	for i, column := range columns {
+		f := &features[column]
+		live, _ := t.Field(f.Name)
+		name := fmt.Sprintf("v%d", i)
+		raw, sets = append(raw, table.Ident(live.Name)+" AS "+name), append(sets, "(w, "+name+")")
+		of = append(of, fmt.Sprintf("WHEN grouping(%s) = 0 THEN %d", name, i))
+		live.Name = name
+		value, wrong := category(f, live)
+		values = append(values, fmt.Sprintf("WHEN %d THEN %s", i, value))
+		if wrong != "" {
+			wrongs = append(wrongs, fmt.Sprintf("WHEN %d THEN %s", i, wrong))
+		}
+		if live.Type == assay.TypeNumber {
+			nans = append(nans, fmt.Sprintf("WHEN %d THEN coalesce(isnan(CAST(%s AS DOUBLE)), false)", i, name))
+		}
 	}
-	nan := "false"
-	if live.Type == assay.TypeNumber {
-		nan = "coalesce(isnan(CAST(" + table.Ident(live.Name) + " AS DOUBLE)), false)"
+	either := func(cases []string) string {
+		if len(cases) == 0 {
+			return "false"
+		}
+		return "CASE c " + strings.Join(cases, " ") + " ELSE false END"
 	}
-	got := make([]Counts, len(out))
-	for i := range got {
-		got[i].Cells = make([]int64, f.Cells())
-	}
-	r, err := t.Query(ctx, "SELECT w, v, x, z, count(*) FROM (SELECT "+window+" AS w, "+value+" AS v, ("+wrong+") AS x, "+nan+" AS z FROM "+t.Relation()+") WHERE w IS NOT NULL GROUP BY ALL")
+	r, err := t.Query(ctx, "SELECT c, w, CASE c "+strings.Join(values, " ")+" END, "+either(wrongs)+", "+either(nans)+", n FROM (SELECT *, CASE "+strings.Join(of, " ")+" END AS c, count(*) AS n FROM (SELECT "+
+		window+" AS w, "+strings.Join(raw, ", ")+" FROM "+t.Relation()+") WHERE w IS NOT NULL GROUP BY GROUPING SETS ("+strings.Join(sets, ", ")+"))")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	for w := range out {
+		for _, column := range columns {
+			out[w].columns[column].Cells = make([]int64, features[column].Cells())
+		}
+	}
 	for r.Next() {
-		var key, n int64
+		var i, key, n int64
 		var v *string
 		var x, z bool
-		if err := r.Scan(&key, &v, &x, &z, &n); err != nil {
-			return nil, err
+		if err := r.Scan(&i, &key, &v, &x, &z, &n); err != nil {
+			return err
 		}
-		c := &got[at[key]]
+		c := &out[at[key]].columns[columns[i]]
 		switch {
 		case x:
 			c.TypeErrors += n
@@ -278,10 +293,10 @@ func (f *Feature) countCategories(ctx context.Context, t *table.Table, live assa
 		case v == nil:
 			c.Missing += n
 		default:
-			c.Cells[f.Categories.Cell(*v)] += n
+			c.Cells[features[columns[i]].Categories.Cell(*v)] += n
 		}
 	}
-	return got, r.Close()
+	return r.Close()
 }
 
 // by finds the tally of a window; one without rows is empty.

@@ -360,17 +360,7 @@ func (w *Watch) proxies(ctx context.Context, r *windowRows, o Outcomes) (map[str
 			predicted[i] = s >= threshold
 		}
 	}
-	versions := make([][]float64, len(e.Versions))
-	for v, f := range e.Versions {
-		versions[v] = make([]float64, len(score))
-		d := 0.0
-		if v > 0 { // the refits are moved as stretches of traffic are, by the quantiles of a normal distribution in an order of no meaning
-			d = e.Shift * stat.NormalQuantile((float64((v*17)%(len(e.Versions)-1))+0.5)/float64(len(e.Versions)-1))
-		}
-		for i, s := range score {
-			versions[v][i] = moved(f.At(s), d)
-		}
-	}
+	versions := e.calibrated(score)
 	draws := min(max(drawnLabels/len(score), 200), stat.DefaultExpectedDraws)
 	x, err := stat.NewExpected(versions, predicted, score, stat.ExpectedOptions{Draws: draws, Seed: w.plan.Budget.Seed})
 	if err != nil {
@@ -386,6 +376,35 @@ func (w *Watch) proxies(ctx context.Context, r *windowRows, o Outcomes) (map[str
 		out[b.Name] = proxy{ofCounts(x, o.Counts), assumesCBPE}
 	}
 	return out, nil
+}
+
+// calibrated are the probabilities that scores stand for, by the calibration and by each of its refits. What a tree model answers repeats, so it is
+// looked up once for each different score.
+func (e *Estimator) calibrated(score []float64) [][]float64 {
+	distinct := slices.Clone(score)
+	slices.Sort(distinct)
+	distinct = slices.Compact(distinct)
+	at := make([]int32, len(score))
+	for i, s := range score {
+		k, _ := slices.BinarySearch(distinct, s)
+		at[i] = int32(k)
+	}
+	out := make([][]float64, len(e.Versions))
+	of := make([]float64, len(distinct))
+	for v, f := range e.Versions {
+		d := 0.0
+		if v > 0 { // the refits are moved as stretches of traffic are, by the quantiles of a normal distribution in an order of no meaning
+			d = e.Shift * stat.NormalQuantile((float64((v*17)%(len(e.Versions)-1))+0.5)/float64(len(e.Versions)-1))
+		}
+		for k, s := range distinct {
+			of[k] = moved(f.At(s), d)
+		}
+		out[v] = make([]float64, len(score))
+		for i, k := range at {
+			out[v][i] = of[k]
+		}
+	}
+	return out
 }
 
 // expectedOf is one figure of the expected performance; false where it cannot be had.

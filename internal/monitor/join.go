@@ -22,17 +22,27 @@ const (
 	joinedAgain    = "_assay_again"    // labels that said the same again
 	joinedConflict = "_assay_conflict" // whether labels disagree
 	joinedEarly    = "_assay_early"    // whether the label came before the prediction
+	joinedRow      = "_assay_row"      // of the traffic
 )
 
-// A joined traffic has the rows that were answered, each with its label as far as it came.
+// A joined traffic is the rows that were answered, each with its label as far as it came.
 type joined struct {
-	rows   *table.Table
-	orphan map[int64]int64 // labels without a prediction by the window that they came in
-	all    int64           // of them
+	rows   *table.Table           // columns of the join; a row each, in the order of the traffic
+	known  map[int64]windowLabels // by window
+	orphan map[int64]int64        // labels without a prediction by the window that they came in
+	all    int64                  // of them
 }
 
-// join brings labels to the predictions of a traffic.
-func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, o Outcomes) (*joined, error) {
+// windowLabels is what is known of the labels of a window.
+type windowLabels struct {
+	rows        int64
+	join        assay.LabelJoin
+	asked, came []float64 // of each row that has a time: seconds, NaN for a label that has not come
+	counts      tally     // of labels, over the cells of the reference
+}
+
+// join brings labels to the predictions of a traffic that is cut into windows.
+func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, keys []int64, o Outcomes) (*joined, error) {
 	p := w.plan.Labels
 	key, of := "", "_key"
 	asked := "NULL::TIMESTAMP"
@@ -95,15 +105,16 @@ FROM %s WHERE _label IS NOT NULL%s GROUP BY 1) WHERE k IS NOT NULL`, value, firs
 	if x.Log != nil {
 		answered = " WHERE _outcome = 'answered'"
 	}
-	fields := append(x.Table.Fields(), assay.Field{Name: windowColumn, Type: assay.TypeInteger}, assay.Field{Name: joinedKey, Type: assay.TypeString}, assay.Field{Name: joinedLabel, Type: assay.TypeString},
-		assay.Field{Name: joinedAsked, Type: assay.TypeTimestamp}, assay.Field{Name: joinedCame, Type: assay.TypeTimestamp}, assay.Field{Name: joinedAgain, Type: assay.TypeInteger},
-		assay.Field{Name: joinedConflict, Type: assay.TypeBoolean}, assay.Field{Name: joinedEarly, Type: assay.TypeBoolean})
-	j.rows, err = x.Table.Select(ctx, fmt.Sprintf(`SELECT r.*, g.v AS %s, CASE WHEN g.v IS NOT NULL THEN %s END AS %s, coalesce(g.again, 0) AS %s, coalesce(g.conflict, false) AS %s,
+	// The join is made once, and only of what it adds; a join keeps no order, and sums depend on it.
+	j.rows, err = x.Table.Answer(ctx, fmt.Sprintf(`SELECT r.*, g.v AS %s, CASE WHEN g.v IS NOT NULL THEN %s END AS %s, coalesce(g.again, 0) AS %s, coalesce(g.conflict, false) AS %s,
 coalesce(g.v IS NOT NULL AND %s < %s, false) AS %s
-FROM (SELECT *, %s AS %s, %s AS %s, %s AS %s FROM %s%s) r LEFT JOIN %s g ON %s`,
+FROM (SELECT _row AS %s, %s AS %s, %s AS %s, %s AS %s FROM %s%s) r LEFT JOIN %s g ON %s ORDER BY %s`,
 		joinedLabel, came, joinedCame, joinedAgain, joinedConflict, came, joinedAsked, joinedEarly,
-		cut.expr, windowColumn, key, joinedKey, asked, joinedAsked, x.Table.Relation(), answered, g.Relation(), found), fields)
+		joinedRow, cut.expr, windowColumn, key, joinedKey, asked, joinedAsked, x.Table.Relation(), answered, g.Relation(), found, joinedRow))
 	if err != nil {
+		return nil, err
+	}
+	if err := w.knownLabels(ctx, j, keys); err != nil {
 		return nil, err
 	}
 	arrival := "0::BIGINT"
@@ -135,51 +146,105 @@ func timestamp(t time.Time) string {
 	return "TIMESTAMP " + table.Literal(t.UTC().Format("2006-01-02 15:04:05.000000"))
 }
 
-// labelJoin is what is known of the labels of a window.
-func (w *Watch) labelJoin(ctx context.Context, j *joined, k int64) (assay.LabelJoin, error) {
-	nan := assay.Number(math.NaN())
-	out := assay.LabelJoin{Unmatched: j.orphan[k], DelayP50: nan, DelayP90: nan, DelayMax: nan}
-	within := ""
+// knownLabels finds out what is known of the labels of every window: one statement each for all windows.
+func (w *Watch) knownLabels(ctx context.Context, j *joined, keys []int64) error {
+	j.known = make(map[int64]windowLabels, len(keys))
+	late := "false"
 	if n := w.plan.Labels.WithinSeconds; n > 0 {
-		within = fmt.Sprintf(" AND epoch_us(%s) - epoch_us(%s) > %d", joinedCame, joinedAsked, n*1_000_000)
-	} else {
-		within = " AND false"
+		late = fmt.Sprintf("epoch_us(%s) - epoch_us(%s) > %d", joinedCame, joinedAsked, n*1_000_000)
 	}
-	cond := fmt.Sprintf("%s = %d", windowColumn, k)
-	var rows int64
-	r, err := j.rows.Query(ctx, fmt.Sprintf(`SELECT count(*), count(%[1]s), coalesce(sum(%[2]s), 0)::BIGINT, count(*) FILTER (%[3]s), count(*) FILTER (%[4]s), count(*) FILTER (%[1]s IS NOT NULL%[5]s) FROM %[6]s WHERE %[7]s`,
-		joinedLabel, joinedAgain, joinedConflict, joinedEarly, within, j.rows.Relation(), cond))
+	r, err := j.rows.Query(ctx, fmt.Sprintf(`SELECT %[7]s, count(*), count(%[1]s), coalesce(sum(%[2]s), 0)::BIGINT, count(*) FILTER (%[3]s), count(*) FILTER (%[4]s), count(*) FILTER (%[1]s IS NOT NULL AND %[5]s)
+FROM %[6]s WHERE %[7]s IS NOT NULL GROUP BY 1`, joinedLabel, joinedAgain, joinedConflict, joinedEarly, late, j.rows.Relation(), windowColumn))
 	if err != nil {
-		return out, err
+		return err
 	}
 	defer r.Close()
-	if r.Next() {
-		if err := r.Scan(&rows, &out.Labelled, &out.Duplicates, &out.Conflicts, &out.Early, &out.Overdue); err != nil {
-			return out, err
+	for r.Next() {
+		var k int64
+		var x windowLabels
+		if err := r.Scan(&k, &x.rows, &x.join.Labelled, &x.join.Duplicates, &x.join.Conflicts, &x.join.Early, &x.join.Overdue); err != nil {
+			return err
 		}
+		j.known[k] = x
 	}
 	if err := r.Close(); err != nil {
-		return out, err
-	}
-	out.Coverage = assay.Undefined("no predictions", 0)
-	if rows > 0 {
-		out.Coverage = stat.Proportion(float64(out.Labelled), float64(rows), stat.DefaultLevel, stat.Wilson)
+		return err
 	}
 	fields := []assay.Field{{Name: joinedKey, Type: assay.TypeString}, {Name: joinedLabel, Type: assay.TypeString}, {Name: joinedCame, Type: assay.TypeTimestamp}}
-	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s, %s, %s, _row FROM %s WHERE %s AND %s IS NOT NULL", joinedKey, joinedLabel, joinedCame, j.rows.Relation(), cond, joinedLabel), fields)
+	labelled, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s, %s, %s, %s, _row FROM %s WHERE %s IS NOT NULL", joinedKey, joinedLabel, joinedCame, windowColumn, j.rows.Relation(), joinedLabel), fields)
 	if err != nil {
-		return out, err
+		return err
 	}
-	if out.Content, err = v.ContentDigest(ctx); err != nil || out.Labelled == 0 {
-		return out, err
+	contents, err := labelled.ContentDigests(ctx, windowColumn, keys)
+	if err != nil {
+		return err
 	}
-	f, err := j.rows.Frame(ctx, []string{joinedAsked, joinedCame}, cond+" AND "+joinedAsked+" IS NOT NULL")
-	if err != nil || f.Rows() == 0 {
-		return out, err
+	for i, k := range keys {
+		x := j.known[k]
+		x.join.Content = contents[i]
+		j.known[k] = x
 	}
-	asked, came := f[0].Floats, f[1].Floats // seconds; those without a label still wait when the newest of the window comes
-	newest := math.Inf(-1)
-	for _, at := range came {
+	if err := w.labelCounts(ctx, j, keys); err != nil {
+		return err
+	}
+	f, err := j.rows.Frame(ctx, []string{windowColumn, joinedAsked, joinedCame}, windowColumn+" IS NOT NULL AND "+joinedAsked+" IS NOT NULL")
+	if err != nil {
+		return err
+	}
+	for i, k := range f[0].Floats {
+		x, ok := j.known[int64(k)]
+		if !ok || x.join.Labelled == 0 {
+			continue
+		}
+		x.asked, x.came = append(x.asked, f[1].Floats[i]), append(x.came, f[2].Floats[i])
+		j.known[int64(k)] = x
+	}
+	return nil
+}
+
+// labelCounts counts the labels of every window over the cells of the reference of labels.
+func (w *Watch) labelCounts(ctx context.Context, j *joined, keys []int64) error {
+	d := w.sides[ScopeLabel]
+	if d == nil || len(d.Features) != 1 {
+		return nil
+	}
+	f := d.Features[0]
+	value, typ := joinedLabel, assay.TypeString
+	if f.Edges != nil {
+		value, typ = "TRY_CAST("+joinedLabel+" AS DOUBLE)", assay.TypeNumber
+	}
+	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s AS %s, %s, _row FROM %s WHERE %s IS NOT NULL", value, table.Ident(f.Name), windowColumn, j.rows.Relation(), joinedLabel),
+		[]assay.Field{{Name: f.Name, Type: typ}})
+	if err != nil {
+		return err
+	}
+	t, err := count(ctx, v, d.Features, windowColumn)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		x := j.known[k]
+		x.counts = by(t, k, d.Features)
+		j.known[k] = x
+	}
+	return nil
+}
+
+// labelJoin is what is known of the labels of a window.
+func (j *joined) labelJoin(k int64) (assay.LabelJoin, error) {
+	nan := assay.Number(math.NaN())
+	x := j.known[k]
+	out := x.join
+	out.Unmatched, out.DelayP50, out.DelayP90, out.DelayMax = j.orphan[k], nan, nan, nan
+	out.Coverage = assay.Undefined("no predictions", 0)
+	if x.rows > 0 {
+		out.Coverage = stat.Proportion(float64(out.Labelled), float64(x.rows), stat.DefaultLevel, stat.Wilson)
+	}
+	if out.Labelled == 0 || len(x.asked) == 0 {
+		return out, nil
+	}
+	newest := math.Inf(-1) // those without a label still wait when the newest of the window comes
+	for _, at := range x.came {
 		if at > newest {
 			newest = at
 		}
@@ -188,13 +253,13 @@ func (w *Watch) labelJoin(ctx context.Context, j *joined, k int64) (assay.LabelJ
 		return out, nil
 	}
 	out.AsOf = assay.InstantOf(time.UnixMicro(int64(math.Round(newest * 1e6))))
-	age, arrived := make([]float64, len(asked)), make([]bool, len(asked))
+	age, arrived := make([]float64, len(x.asked)), make([]bool, len(x.asked))
 	longest := 0.0
-	for i, at := range came {
+	for i, at := range x.came {
 		if arrived[i] = !math.IsNaN(at); !arrived[i] {
 			at = newest
 		}
-		if age[i] = math.Max(0, at-asked[i]); arrived[i] {
+		if age[i] = math.Max(0, at-x.asked[i]); arrived[i] {
 			longest = math.Max(longest, age[i])
 		}
 	}

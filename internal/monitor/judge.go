@@ -19,20 +19,20 @@ type Watch struct {
 	plan     assay.Monitor
 	sides    map[string]*Document // by scope
 	levels   stat.Levels
-	nulls    map[nullKey][]*stat.Null
+	nulls    map[nullKey]map[stat.DriftScore]*stat.Null
 	features map[string]*Feature // by scope and column
 
 	estimator *Estimator // nil: performance is not estimated before labels come
 }
 
 type nullKey struct {
-	signal int
-	rows   int64
+	scope, column string
+	rows          int64
 }
 
 // Open makes a watch of a plan; document returns the bytes of a reference.
 func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Watch, error) {
-	w := &Watch{plan: plan, sides: map[string]*Document{}, nulls: map[nullKey][]*stat.Null{}, features: map[string]*Feature{}}
+	w := &Watch{plan: plan, sides: map[string]*Document{}, nulls: map[nullKey]map[stat.DriftScore]*stat.Null{}, features: map[string]*Feature{}}
 	scopes := map[string]string{ReferenceFeatures: ScopeInput, ReferencePredictions: ScopePrediction, ReferenceLabels: ScopeLabel}
 	for _, r := range plan.References {
 		b, err := document(r.Document)
@@ -72,6 +72,12 @@ func tests(signals []assay.SignalPlan) (n int) {
 	return n
 }
 
+// InputsOnly leaves of a plan what Traffic.InputsOnly judges.
+func InputsOnly(p assay.Monitor) assay.Monitor {
+	p.Signals = slices.DeleteFunc(slices.Clone(p.Signals), func(s assay.SignalPlan) bool { return s.Scope != ScopeInput && s.Scope != ScopeTraffic })
+	return p
+}
+
 // Plan is what the watch follows.
 func (w *Watch) Plan() assay.Monitor { return w.plan }
 
@@ -84,6 +90,8 @@ type held struct {
 	counts map[string]Counts // by scope and column
 	log    *outcomes         // nil: the window is not of a log
 	joint  func(ctx context.Context, s assay.SignalPlan) (assay.Signal, error)
+
+	inputsOnly bool
 }
 
 // streaks remember how many windows in a row each signal of a plan moved.
@@ -95,6 +103,9 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 	var at []int
 	for i, s := range w.plan.Signals {
 		if s.Scope == ScopeLabel || s.Scope == ScopeTraffic && s.Kind != KindVolume && h.log == nil { // what became of requests only their log knows
+			continue
+		}
+		if h.inputsOnly && s.Scope != ScopeInput && s.Scope != ScopeTraffic {
 			continue
 		}
 		x, err := w.signal(ctx, i, h)
@@ -186,7 +197,7 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 		return x, nil
 	}
 	if s.Kind == KindDistribution {
-		return w.distribution(ctx, i, f, c, x)
+		return w.distribution(ctx, s, f, c, x)
 	}
 	return w.share(s, f, c, x), nil
 }
@@ -229,22 +240,21 @@ func few(x assay.Signal, s assay.SignalPlan) assay.Signal {
 }
 
 // distribution compares the values that rows had, where they had one.
-func (w *Watch) distribution(ctx context.Context, i int, f *Feature, c Counts, x assay.Signal) (assay.Signal, error) {
-	s := w.plan.Signals[i]
+func (w *Watch) distribution(ctx context.Context, s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) (assay.Signal, error) {
 	x.N, x.Reference = c.Values(), f.Counts.Values()
 	if x.N < s.MinRows || x.N == 0 {
 		return few(x, s), nil
 	}
 	reference, window := floats(f.Counts.Cells), floats(c.Cells)
-	score := stat.DriftScore(strings.ReplaceAll(s.Test, "_", "-"))
-	nulls, err := w.null(ctx, i, f, x.N)
+	score := scoreOf(s)
+	nulls, err := w.null(ctx, s, f, x.N)
 	if err != nil {
 		return x, err
 	}
 	v := score.Of(reference, window, f.Edges)
-	x.Statistic, x.PValue = assay.Number(v), assay.Number(nulls[0].P(v))
-	x.Threshold = assay.Number(nulls[0].Threshold(w.levels.Test))
-	mean, sd := nulls[1].Evidence()
+	x.Statistic, x.PValue = assay.Number(v), assay.Number(nulls[score].P(v))
+	x.Threshold = assay.Number(nulls[score].Threshold(w.levels.Test))
+	mean, sd := nulls[stat.DriftJS].Evidence()
 	if math.IsNaN(mean) {
 		mean, sd = chance(2, float64(x.Reference), float64(x.N))
 	}
@@ -252,32 +262,47 @@ func (w *Watch) distribution(ctx context.Context, i int, f *Feature, c Counts, x
 	return x, nil
 }
 
-// null is the distribution of a signal's score, and that of the Jensen-Shannon distance, in windows of so many rows without drift. The
-// number of rows is rounded down by less than 2 percent, on the safe side, so that windows of about one size share it.
-func (w *Watch) null(ctx context.Context, i int, f *Feature, rows int64) ([]*stat.Null, error) {
+// scoreOf is the score that a test of a distribution computes.
+func scoreOf(s assay.SignalPlan) stat.DriftScore {
+	return stat.DriftScore(strings.ReplaceAll(s.Test, "_", "-"))
+}
+
+// null is the distribution of each score of a column, and that of the Jensen-Shannon distance, in windows of so many rows without drift: all tests of a
+// column look at the same drawn windows. The number of rows is rounded down by less than 2 percent, on the safe side, so that windows of about
+// one size share it.
+func (w *Watch) null(ctx context.Context, s assay.SignalPlan, f *Feature, rows int64) (map[stat.DriftScore]*stat.Null, error) {
 	if shift := bits.Len64(uint64(rows)) - 7; shift > 0 {
 		rows = rows >> shift << shift
 	}
-	key := nullKey{i, rows}
+	key := nullKey{s.Scope, s.Column, rows}
 	if n, ok := w.nulls[key]; ok {
 		return n, nil
 	}
-	s, b := w.plan.Signals[i], w.plan.Budget
+	b := w.plan.Budget
 	name := fnv.New64a()
 	fmt.Fprintf(name, "%s/%s/%s", s.Scope, s.Kind, s.Column)
 	spec := stat.NullSpec{
-		Rows: rows, Edges: f.Edges, Scores: []stat.DriftScore{stat.DriftScore(strings.ReplaceAll(s.Test, "_", "-")), stat.DriftJS},
+		Rows: rows, Edges: f.Edges, Scores: []stat.DriftScore{stat.DriftJS},
 		Empty: float64(max(1, f.once())), Seed: b.Seed, Stream: []uint64{name.Sum64()}, Draws: b.Replicates,
+	}
+	for _, o := range w.plan.Signals {
+		if o.Scope == s.Scope && o.Column == s.Column && o.Kind == KindDistribution && !slices.Contains(spec.Scores, scoreOf(o)) {
+			spec.Scores = append(spec.Scores, scoreOf(o))
+		}
 	}
 	if !f.blocks(&spec) {
 		spec.Reference = floats(f.Counts.Cells)
 	}
-	n, err := stat.NewNulls(ctx, spec)
+	drawn, err := stat.NewNulls(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	w.nulls[key] = n
-	return n, nil
+	out := map[stat.DriftScore]*stat.Null{}
+	for _, n := range drawn {
+		out[n.Score] = n
+	}
+	w.nulls[key] = out
+	return out, nil
 }
 
 // blocks lets a null draw whole blocks of the reference where it has enough of them for a window of that size.

@@ -78,11 +78,13 @@ func watched(t testing.TB, e *table.Engine, labels assay.LabelPlan) *Watch {
 const aDay = 86400.0
 
 // predicted are predictions of rows a day, for two days; row i of day d has the key "d/i".
-func predicted(t testing.TB, e *table.Engine, rows int) Traffic {
+func predicted(t testing.TB, e *table.Engine, rows int) Traffic { return predictedDays(t, e, 2, rows) }
+
+func predictedDays(t testing.TB, e *table.Engine, days, rows int) Traffic {
 	t.Helper()
 	var key, answer []string
 	var at, x []float64
-	for d := range 2 {
+	for d := range days {
 		for i := range rows {
 			key, answer = append(key, fmt.Sprintf("%d/%d", d, i)), append(answer, "yes")
 			at, x = append(at, 1_700_006_400+float64(d)*aDay+float64(i)), append(x, 1+float64(i%4))

@@ -83,7 +83,7 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 		}
 		o.Labels = none
 	}
-	j, err := w.join(ctx, x, seen.cut, o)
+	j, err := w.join(ctx, x, seen.cut, seen.keys, o)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 	before := make(streaks, len(w.plan.Signals))
 	for i, k := range seen.keys {
 		one := JudgedOutcome{Label: seen.Windows[i].Label, Outcome: assay.Outcome{Window: seen.Windows[i].Drift.Window, Look: 1}}
-		if err := w.outcome(ctx, x, j, k, o, before, &one); err != nil {
+		if err := w.outcome(ctx, x, j, k, seen.answers[k], o, before, &one); err != nil {
 			return nil, err
 		}
 		out.Windows = append(out.Windows, one)
@@ -99,14 +99,14 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 	return out, nil
 }
 
-// outcome judges one window.
-func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, o Outcomes, before streaks, one *JudgedOutcome) error {
+// outcome judges one window; answers are those of its rows, nil where they are not at hand.
+func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answers *learn.Prediction, o Outcomes, before streaks, one *JudgedOutcome) error {
 	out := &one.Outcome
 	var err error
-	if out.Labels, err = w.labelJoin(ctx, j, k); err != nil {
+	if out.Labels, err = j.labelJoin(k); err != nil {
 		return err
 	}
-	rows, err := w.windowRows(ctx, x, j, k, o)
+	rows, err := w.windowRows(ctx, x, j, k, answers, o)
 	if err != nil {
 		return err
 	}
@@ -249,14 +249,16 @@ func (r *windowRows) labelled() learn.Prediction {
 	return out
 }
 
-// windowRows brings the rows of a window into memory, with the model's answers.
-func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, o Outcomes) (*windowRows, error) {
+// windowRows brings the rows of a window into memory, with the model's answers: those that are given, or it is asked again.
+func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, answers *learn.Prediction, o Outcomes) (*windowRows, error) {
 	columns := slices.DeleteFunc(slices.Clone(o.Columns), func(c string) bool { _, ok := x.Table.Field(c); return !ok })
 	names := slices.Clone(columns)
 	var inputs []string
-	if x.Model != nil {
+	switch {
+	case answers != nil:
+	case x.Model != nil:
 		inputs = x.Model.Inputs
-	} else {
+	default:
 		inputs = append(inputs, PredictionColumn)
 		for _, c := range o.Classes {
 			if _, ok := x.Table.Field(probabilityOf + c); ok {
@@ -270,14 +272,18 @@ func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, o
 			names = append(names, c)
 		}
 	}
-	var idents []string
-	var fields []assay.Field
+	idents, fields := []string{}, []assay.Field{}
 	for _, c := range names {
-		f, _ := j.rows.Field(c)
-		idents, fields = append(idents, table.Ident(c)), append(fields, f)
+		f, ok := x.Table.Field(c)
+		of := "r."
+		if !ok {
+			f, _ = j.rows.Field(c)
+			of = "j."
+		}
+		idents, fields = append(idents, of+table.Ident(c)), append(fields, f)
 	}
 	// A join keeps no order, and sums depend on it.
-	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s, _row FROM %s WHERE %s = %d ORDER BY _row", strings.Join(idents, ", "), j.rows.Relation(), windowColumn, k), fields)
+	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s, r._row FROM %s r JOIN %s j ON r._row = j.%s WHERE j.%s = %d ORDER BY r._row", strings.Join(idents, ", "), x.Table.Relation(), j.rows.Relation(), joinedRow, windowColumn, k), fields)
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +301,11 @@ func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, o
 	for _, c := range features {
 		r.features = append(r.features, *f.Column(c))
 	}
-	if x.Model != nil {
+	if answers != nil {
+		if r.answers = *answers; int64(r.answers.Rows()) != r.n {
+			return nil, assay.Errorf(assay.Internal, "a window has %d rows and %d answers", r.n, r.answers.Rows())
+		}
+	} else if x.Model != nil {
 		if r.answers, err = x.Model.Predictor.PredictParallel(ctx, r.inputs, max(1, x.Model.Threads)); err != nil {
 			return nil, err
 		}
@@ -411,21 +421,7 @@ func (w *Watch) labelDrift(ctx context.Context, j *joined, k int64, out *assay.O
 	if d == nil || len(d.Features) != 1 {
 		return []Counts{}, nil
 	}
-	f := d.Features[0]
-	value, typ := joinedLabel, assay.TypeString
-	if f.Edges != nil {
-		value, typ = "TRY_CAST("+joinedLabel+" AS DOUBLE)", assay.TypeNumber
-	}
-	v, err := j.rows.Select(ctx, fmt.Sprintf("SELECT %s AS %s, _row FROM %s WHERE %s = %d AND %s IS NOT NULL", value, table.Ident(f.Name), j.rows.Relation(), windowColumn, k, joinedLabel),
-		[]assay.Field{{Name: f.Name, Type: typ}})
-	if err != nil {
-		return nil, err
-	}
-	t, err := count(ctx, v, d.Features, "0::BIGINT")
-	if err != nil {
-		return nil, err
-	}
-	c := by(t, 0, d.Features)
+	f, c := d.Features[0], j.known[k].counts
 	h := held{rows: c.rows, counts: map[string]Counts{ScopeLabel + "/" + f.Name: c.columns[0]}}
 	for i, s := range w.plan.Signals {
 		if s.Scope != ScopeLabel {

@@ -63,9 +63,9 @@ func (m Model) frame(p learn.Prediction) assay.Frame {
 // predictBlock is how many rows are brought into memory to be predicted.
 const predictBlock = 1 << 18
 
-// eachPrediction predicts the rows of a table block by block and hands the answers on as a table with the number of each row's window. window is
-// SQL, which sees the rows of the whole table.
-func eachPrediction(ctx context.Context, t *table.Table, m Model, window string, f func(*table.Table) error) error {
+// eachPrediction predicts the rows of a table block by block and hands the answers on, and as a table with the number of each row's window, NaN for
+// none. window is SQL, which sees the rows of the whole table.
+func eachPrediction(ctx context.Context, t *table.Table, m Model, window string, f func(answers *table.Table, p learn.Prediction, windows []float64) error) error {
 	var absent assay.Problems
 	for _, name := range m.Inputs {
 		if _, ok := t.Field(name); !ok {
@@ -100,7 +100,7 @@ func eachPrediction(ctx context.Context, t *table.Table, m Model, window string,
 		if err != nil {
 			return err
 		}
-		if err := f(answers); err != nil {
+		if err := f(answers, p, x[len(m.Inputs)].Floats); err != nil {
 			return err
 		}
 	}

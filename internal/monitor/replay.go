@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
 )
 
 // A Traffic is a table whose rows are held against a plan.
@@ -19,6 +19,8 @@ type Traffic struct {
 	By    string // column that says when a row came; "": windows by count, in the order of rows
 	Model *Model // predicts the rows; nil: the table has the columns of answers itself
 	Whole bool   // all rows are one window, whatever the plan says
+
+	InputsOnly bool // only columns of the input are judged, and that there was traffic: no model is asked
 
 	Until time.Time     // windows that end later are not judged yet; those after the last row that have ended are windows without traffic. Zero: the rows say
 	Since []assay.Drift // what was said of the windows before, the newest first: those are not judged again, the table has only rows after them, and signals go on from there. For windows by time
@@ -38,8 +40,10 @@ type Replay struct {
 	Untimed int64    // rows without a time: in no window
 	Absent  []string // watched columns that the table does not have
 
-	cut  *cutter
-	keys []int64 // of the windows
+	cut     *cutter
+	keys    []int64                     // of the windows
+	answers map[int64]*learn.Prediction // what the model said, by window, where labels ask for it and it is not too much to keep
+	kept    int                         // numbers in answers
 }
 
 // Run cuts a traffic into windows and judges each. Features are counted in one aggregate over all windows; rows come into memory block by
@@ -53,7 +57,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		}
 	}
 	inputs, outputs := w.sides[ScopeInput].Features, []Feature(nil)
-	if d := w.sides[ScopePrediction]; d != nil {
+	if d := w.sides[ScopePrediction]; d != nil && !x.InputsOnly {
 		outputs = d.Features
 	}
 	out := &Replay{Absent: []string{}}
@@ -69,7 +73,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, err := w.answers(ctx, x, cut, outputs)
+	answers, err := w.answers(ctx, x, cut, outputs, out)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +107,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if len(keys) == 0 {
 		return nil, assay.Errorf(assay.Rejected, "the data has no row that belongs to a window: there is nothing to judge")
 	}
-	rows, err := x.Table.Select(ctx, "SELECT *, "+cut.expr+" AS "+windowColumn+" FROM "+x.Table.Relation(), x.Table.Fields())
+	contents, err := x.Table.ContentDigests(ctx, cut.expr, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +126,8 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		}
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
 		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
-		if d.Window.Content, err = content(ctx, rows, k); err != nil {
-			return nil, err
-		}
-		h := held{rows: in.rows, counts: map[string]Counts{}}
+		d.Window.Content = contents[i]
+		h := held{rows: in.rows, counts: map[string]Counts{}, inputsOnly: x.InputsOnly}
 		if x.Log != nil {
 			o := outcomes[k]
 			h.log = &o
@@ -221,27 +223,26 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 	return out, r.Close()
 }
 
-// content is the digest of the rows of a window.
-func content(ctx context.Context, rows *table.Table, key int64) (assay.Digest, error) {
-	v, err := rows.Where(ctx, fmt.Sprintf("%s = %d", windowColumn, key))
-	if err != nil {
-		return "", err
-	}
-	defer v.Drop(context.WithoutCancel(ctx))
-	return v.ContentDigest(ctx)
-}
+// keptAnswers bounds how many numbers of answers a replay keeps for the labels: 8 bytes each.
+const keptAnswers = 16 << 20
 
-// answers counts what the model said, window by window.
-func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []Feature) ([]tally, error) {
+// answers counts what the model said, window by window, and keeps it for the labels.
+func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []Feature, seen *Replay) ([]tally, error) {
 	if len(outputs) == 0 {
 		return nil, nil
 	}
 	if x.Model == nil {
 		return count(ctx, x.Table, outputs, cut.expr)
 	}
+	if w.plan.Labels != nil && x.Log == nil {
+		seen.answers = map[int64]*learn.Prediction{}
+	}
 	var out []tally
-	err := eachPrediction(ctx, x.Table, *x.Model, cut.expr, func(t *table.Table) error {
+	err := eachPrediction(ctx, x.Table, *x.Model, cut.expr, func(t *table.Table, p learn.Prediction, windows []float64) error {
 		defer t.Drop(context.WithoutCancel(ctx))
+		if seen.answers != nil {
+			seen.keep(p, windows)
+		}
 		part, err := count(ctx, t, outputs, windowColumn)
 		if err == nil {
 			out = merge(out, part)
@@ -249,6 +250,37 @@ func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []F
 		return err
 	})
 	return out, err
+}
+
+// keep adds the answers of a block of rows to their windows, NaN for none. It gives up where they become too many, and where only the
+// labels of a block say which classes there are.
+func (r *Replay) keep(p learn.Prediction, windows []float64) {
+	k := len(p.Classes)
+	if r.kept += len(p.Labels)/2 + len(p.Proba) + len(p.Values); r.kept > keptAnswers || p.Labels != nil && p.Proba == nil {
+		r.answers = nil
+		return
+	}
+	var to *learn.Prediction
+	for i, w := range windows {
+		if math.IsNaN(w) {
+			continue
+		}
+		if i == 0 || to == nil || w != windows[i-1] {
+			if to = r.answers[int64(w)]; to == nil {
+				to = &learn.Prediction{Classes: p.Classes}
+				r.answers[int64(w)] = to
+			}
+		}
+		if p.Labels != nil {
+			to.Labels = append(to.Labels, p.Labels[i])
+		}
+		if p.Proba != nil {
+			to.Proba = append(to.Proba, p.Proba[i*k:(i+1)*k]...)
+		}
+		if p.Values != nil {
+			to.Values = append(to.Values, p.Values[i])
+		}
+	}
 }
 
 // merge adds up the counts of two runs over different rows, both in the order of windows.

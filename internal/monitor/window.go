@@ -153,7 +153,7 @@ func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column s
 			return nil, err
 		}
 		if low != nil && *low >= 1000 && *high <= 9999 {
-			c.byTime("make_timestamp(CAST(" + id + " AS BIGINT), 1, 1, 0, 0, 0)")
+			c.byMonths("make_timestamp(CAST("+id+" AS BIGINT), 1, 1, 0, 0, 0)", "CAST("+id+" AS BIGINT) * 12")
 			return c, nil
 		}
 	}
@@ -212,6 +212,11 @@ func wholeCutter() *cutter {
 }
 
 func (c *cutter) byTime(ts string) {
+	c.byMonths(ts, fmt.Sprintf("year(%s) * 12 + month(%s) - 1", ts, ts))
+}
+
+// byMonths is byTime where there is quicker SQL for how many months a row came after January of the year 0.
+func (c *cutter) byMonths(ts, since string) {
 	c.timed, c.moment = true, ts
 	length := c.plan.LengthSeconds
 	if length == 0 { // a plan by count over a column of times: years
@@ -220,7 +225,7 @@ func (c *cutter) byTime(ts string) {
 	var start func(k int64) time.Time
 	if length%monthly == 0 {
 		months := length / monthly
-		c.expr = fmt.Sprintf("CAST(floor((year(%s) * 12 + month(%s) - 1) / %d) AS BIGINT)", ts, ts, months)
+		c.expr = fmt.Sprintf("CAST(floor((%s) / %d) AS BIGINT)", since, months)
 		start = func(k int64) time.Time { return time.Date(0, time.Month(1+k*months), 1, 0, 0, 0, 0, time.UTC) }
 	} else {
 		c.expr = fmt.Sprintf("CAST(floor((epoch_us(%s) - %d) / %d) AS BIGINT)", ts, weekStart.UnixMicro(), length*1e6)

@@ -49,7 +49,12 @@ type Engine struct {
 	idle    []*conn
 	closed  bool
 	running sync.WaitGroup
+
+	statements atomic.Int64
 }
+
+// Statements is how many statements the engine has run: what they cost depends on the machine, how many there are does not.
+func (e *Engine) Statements() int64 { return e.statements.Load() }
 
 // Open starts an engine. Close it to remove its files.
 func Open(ctx context.Context, o Options) (*Engine, error) {
@@ -198,6 +203,7 @@ func (e *Engine) exec(ctx context.Context, sql string) error {
 	}
 	defer e.release(c)
 	defer c.interruptOn(ctx)()
+	e.statements.Add(1)
 	var res duckdb.Result
 	state := duckdb.Query(c.c, sql, &res)
 	defer duckdb.DestroyResult(&res)

@@ -50,7 +50,11 @@ func (t *Table) Fingerprints(ctx context.Context, columns []string, cond string)
 		n = 0
 	}
 	out := make([]RowFingerprint, 0, n)
-	err := t.eachFingerprint(ctx, columns, cond, func(row int64, f Fingerprint) {
+	fields, err := t.columns(columns)
+	if err != nil {
+		return nil, err
+	}
+	err = t.eachFingerprint(ctx, fields, "_row", t.read(fields, cond), func(row int64, f Fingerprint) {
 		out = append(out, RowFingerprint{row, f})
 	})
 	return out, err
@@ -61,9 +65,42 @@ func (t *Table) Fingerprints(ctx context.Context, columns []string, cond string)
 // of rows, and the rows' fingerprints sorted, numbers as uvarints. Memory: 16 bytes a row.
 func (t *Table) ContentDigest(ctx context.Context) (assay.Digest, error) {
 	all := make([]Fingerprint, 0, t.rows)
-	if err := t.eachFingerprint(ctx, nil, "", func(_ int64, f Fingerprint) { all = append(all, f) }); err != nil {
+	if err := t.eachFingerprint(ctx, t.fields, "_row", t.read(t.fields, ""), func(_ int64, f Fingerprint) { all = append(all, f) }); err != nil {
 		return "", err
 	}
+	return t.contentOf(all), nil
+}
+
+// ContentDigests returns the content digest of groups of rows, as ContentDigest has it, in one pass over the table. by is an SQL expression
+// over the columns and _row, a BIGINT: the number of a row's group. by must not hold text from a user unless Condition has accepted it.
+// Memory: 16 to 32 bytes a row.
+func (t *Table) ContentDigests(ctx context.Context, by string, groups []int64) ([]assay.Digest, error) {
+	at := make(map[int64]int, len(groups))
+	for i, k := range groups {
+		at[k] = i
+	}
+	all := make([][]Fingerprint, len(groups))
+	group, i, known := int64(0), 0, false // of the row before: rows of a group often follow each other
+	if err := t.eachFingerprint(ctx, t.fields, by, t.relation, func(of int64, f Fingerprint) {
+		if !known || of != group {
+			group = of
+			if i, known = at[of]; !known {
+				return
+			}
+		}
+		all[i] = append(all[i], f)
+	}); err != nil {
+		return nil, err
+	}
+	out := make([]assay.Digest, len(groups))
+	for i := range all {
+		out[i] = t.contentOf(all[i])
+	}
+	return out, nil
+}
+
+// contentOf is the digest of rows with these fingerprints, which it sorts.
+func (t *Table) contentOf(all []Fingerprint) assay.Digest {
 	sortFingerprints(all)
 	h := sha256.New()
 	var b []byte
@@ -80,7 +117,7 @@ func (t *Table) ContentDigest(ctx context.Context) (assay.Digest, error) {
 	}
 	var sum [sha256.Size]byte
 	h.Sum(sum[:0])
-	return assay.DigestSum(sum), nil
+	return assay.DigestSum(sum)
 }
 
 // sortFingerprints sorts by bytes: a pass over the first two, which are uniform, then each small bucket.
@@ -127,27 +164,51 @@ func sortedFields(fields []assay.Field) []assay.Field {
 	return out
 }
 
-func (t *Table) eachFingerprint(ctx context.Context, columns []string, cond string, each func(row int64, f Fingerprint)) error {
-	fields, err := t.columns(columns)
-	if err != nil {
-		return err
-	}
+// A hashing is the rows of one chunk on their way to fingerprints.
+type hashing struct {
+	rows    [][]byte // canonical bytes
+	numbers []int64
+	counts  []bool // whether a row has a number
+}
+
+// eachFingerprint hands on the fingerprints of the rows of a relation over the given fields, each with number, an SQL expression of type BIGINT;
+// rows without a number are passed over. Rows are written as bytes in one goroutine and hashed in another, which calls each, in order.
+func (t *Table) eachFingerprint(ctx context.Context, fields []assay.Field, number, from string, each func(number int64, f Fingerprint)) error {
 	fields = sortedFields(fields)
-	selects := []string{"_row"}
+	selects := []string{number}
 	for _, f := range fields {
 		selects = append(selects, Ident(f.Name))
 	}
-	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.read(fields, cond))
+	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+from)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	var rows [][]byte
-	for r.nextChunk() {
-		for len(rows) < r.size {
-			rows = append(rows, make([]byte, 0, 64))
+	const ahead = 4
+	full, empty := make(chan *hashing, ahead), make(chan *hashing, ahead)
+	for range ahead {
+		empty <- &hashing{}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for h := range full {
+			for i, b := range h.rows[:len(h.numbers)] {
+				if h.counts[i] {
+					sum := sha256.Sum256(b)
+					each(h.numbers[i], Fingerprint(sum[:16]))
+				}
+			}
+			empty <- h
 		}
-		batch := rows[:r.size]
+	}()
+	defer func() { close(full); <-done }()
+	for r.nextChunk() {
+		h := <-empty
+		for len(h.rows) < r.size {
+			h.rows = append(h.rows, make([]byte, 0, 64))
+		}
+		batch := h.rows[:r.size]
 		for i := range batch {
 			batch[i] = batch[i][:0]
 		}
@@ -156,11 +217,11 @@ func (t *Table) eachFingerprint(ctx context.Context, columns []string, cond stri
 				return err
 			}
 		}
-		numbers := slice[int64](&r.vectors[0], r.size)
-		for i, b := range batch {
-			sum := sha256.Sum256(b)
-			each(numbers[i], Fingerprint(sum[:16]))
+		h.numbers, h.counts = append(h.numbers[:0], slice[int64](&r.vectors[0], r.size)...), h.counts[:0]
+		for i := range r.size {
+			h.counts = append(h.counts, !r.vectors[0].null(i))
 		}
+		full <- h
 	}
 	return r.err
 }

@@ -68,6 +68,7 @@ func (e *Engine) query(ctx context.Context, sql string, args ...any) (*Rows, err
 	if err != nil {
 		return nil, err
 	}
+	e.statements.Add(1)
 	r := &Rows{ctx: ctx, engine: e, conn: c, stop: c.interruptOn(ctx), at: -1}
 	if duckdb.Prepare(c.c, sql, &r.stmt) == duckdb.StateError {
 		err := translate(ctx, duckdb.PrepareError(r.stmt))
