@@ -225,6 +225,7 @@ func jsonDocuments() []jsonDocument {
 		{"assay.labels.add/1", "labels add", struct {
 			Model  string              `json:"model"`
 			Labels monitor.AddedLabels `json:"labels"`
+			Unread map[string]int64    `json:"unread"` // lines of ground truth that cannot be read, by reason
 		}{}},
 		{"assay.labels/1", "labels add, over HTTP", struct {
 			Model    string `json:"model"`

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,9 +28,6 @@ const (
 	tableFormat      = "table" // a row for each prediction
 )
 
-// ingestedFile remembers, in the folder of a model's log, which files are in it.
-const ingestedFile = "ingested.json"
-
 func (a *app) ingestCommand() *cobra.Command {
 	var ref, format, single string
 	var again bool
@@ -41,7 +37,7 @@ func (a *app) ingestCommand() *cobra.Command {
 		Long: `Bring predictions that another server answered into the log of a version, so that its monitors see them. Formats: sagemaker (data capture,
 JSON Lines), databricks (an inference table, Parquet or what else a table is) and table (a row for each prediction: CSV, JSON Lines or
 Parquet, with --map where columns have other names). The rows are held against the version's schemas; what
-cannot be read is counted, by reason, and written into the log as missing. A file is taken in once.`,
+cannot be read is counted, by reason, and written into the log as missing. A file is taken in once, and whole or not at all.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: a.with("log ingest", func(ctx context.Context, s *session, args []string) error {
 			if !slices.Contains([]string{sagemakerFormat, databricksFormat, tableFormat}, format) {
@@ -86,88 +82,117 @@ cannot be read is counted, by reason, and written into the log as missing. A fil
 // maxIngestWaiting is how many bytes may wait for the log's writer before reading pauses.
 const maxIngestWaiting = 8 << 20
 
-// ingest logs the exchanges of files as those of a version.
+// A relay hands finished calls to the log of the file that is being taken in.
+type relay struct{ *serve.Log }
+
+// ingest logs the exchanges of files as those of a version. Each file has pieces of the log of its own: where it cannot be taken in to its
+// end they are removed, by this process or, when that was killed, by the next one that takes the file in.
 func (s *session) ingest(ctx context.Context, v store.Version, format, single string, columns map[string]string, files []string, again bool) (counts collect.Counts, err error) {
-	nonce := strconv.FormatInt(s.Now().UnixNano(), 36)
-	log, err := s.openLog(nonce)
+	if s.p.Serve.Log.Off {
+		return counts, assay.Errorf(assay.Refused, "serve.log.off is set: there is no log to take predictions in")
+	}
+	list, err := openIngested(serve.LogDir(s.logDir(), v.Name))
 	if err != nil {
 		return counts, err
 	}
-	if log == nil {
-		return counts, assay.Errorf(assay.Refused, "serve.log.off is set: there is no log to take predictions in")
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	server := serve.New(serve.Options{Clock: s.Now, Nonce: nonce, Log: log})
+	defer list.close()
+	nonce := strconv.FormatInt(s.Now().UnixNano(), 36)
+	to := &relay{}
+	server := serve.New(serve.Options{Clock: s.Now, Nonce: nonce, Log: to})
 	b, err := s.boundVersion(ctx, server, v)
 	if err != nil {
 		return counts, err
 	}
 	server.Set(v.Name, b, b)
 	defer server.Close(ctx)
-	done, err := s.ingestedBefore(v.Name)
-	if err != nil {
-		return counts, err
-	}
-	rec := &collect.Recorder{Server: server, Edge: format, Single: single}
-	for _, file := range files {
-		path := s.path(file)
-		d, err := fileDigest(path)
+	x := &ingestion{s: s, v: v, b: b, server: server, to: to, format: format, columns: columns, rec: &collect.Recorder{Server: server, Edge: format, Single: single}}
+	for i, file := range files {
+		d, err := fileDigest(s.path(file))
 		if err != nil {
 			return counts, err
 		}
-		if at, ok := done[d]; ok && !again {
+		if at, ok := list.done(d); ok && !again {
 			return counts, assay.Errorf(assay.Refused, "%s is in the log already, since %s", filepath.Base(file), at).Try("assay log ingest --again, which takes its rows in twice")
 		}
-		one := collect.Counts{}
-		record := func(number int64, x *collect.Exchange) error {
-			x.Model = v.Name
-			for log.Waiting() > maxIngestWaiting { // the writer is behind; nobody waits for this
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case <-time.After(time.Millisecond):
-				}
-			}
-			rows, err := rec.Record(x)
-			switch code := assay.CodeOf(err); {
-			case code == assay.NotFound || code == assay.Unavailable:
-				return err
-			case err != nil:
-				one.Skip(err.Error(), number)
-			default:
-				one.Exchanges++
-				one.Rows += int64(rows)
-			}
-			return nil
-		}
-		var read collect.Counts
-		switch format {
-		case sagemakerFormat:
-			read, err = s.ingestCapture(path, record)
-		case databricksFormat:
-			read, err = s.ingestTable(ctx, file, record)
-		default:
-			read, err = s.ingestRows(ctx, log, b, file, d, columns)
-		}
-		if err != nil {
+		own := nonce + "i" + strconv.Itoa(i)
+		if err := list.begin(d, own); err != nil {
 			return counts, err
 		}
-		if missed := total(read.Skipped); missed > 0 {
-			if err := server.Missed(v.Name, "", int(missed)); err != nil {
-				return counts, err
-			}
-		}
-		one.Add(read)
-		if one.Exchanges == 0 {
-			return counts, assay.Errorf(assay.Rejected, "%s has nothing that can be taken in as %s: %s", filepath.Base(file), format, reasons(one))
+		one, err := x.file(ctx, file, d, own)
+		if err != nil {
+			return counts, errors.Join(err, list.undo(d))
 		}
 		counts.Add(one)
-		done[d] = s.Now().UTC().Format(time.RFC3339)
-		if err := s.saveIngested(v.Name, done); err != nil {
+		if err := list.end(d, s.Now()); err != nil {
 			return counts, err
 		}
 	}
 	return counts, nil
+}
+
+// An ingestion takes files in as predictions of one version.
+type ingestion struct {
+	s       *session
+	v       store.Version
+	b       *serve.Bound
+	server  *serve.Server
+	to      *relay
+	rec     *collect.Recorder
+	format  string
+	columns map[string]string
+}
+
+// file takes one file in, into pieces of the log whose names hold nonce. They are written when it returns.
+func (x *ingestion) file(ctx context.Context, file string, d assay.Digest, nonce string) (one collect.Counts, err error) {
+	log, err := x.s.openLog(nonce)
+	if err != nil {
+		return one, err
+	}
+	x.to.Log = log
+	defer func() { err = errors.Join(err, log.Close()) }()
+	record := func(number int64, e *collect.Exchange) error {
+		e.Model = x.v.Name
+		for log.Waiting() > maxIngestWaiting { // the writer is behind; nobody waits for this
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Millisecond):
+			}
+		}
+		rows, err := x.rec.Record(e)
+		switch code := assay.CodeOf(err); {
+		case code == assay.NotFound || code == assay.Unavailable:
+			return err
+		case err != nil:
+			one.Skip(err.Error(), number)
+		default:
+			one.Exchanges++
+			one.Rows += int64(rows)
+		}
+		return nil
+	}
+	var read collect.Counts
+	switch x.format {
+	case sagemakerFormat:
+		read, err = ingestCapture(x.s.path(file), record)
+	case databricksFormat:
+		read, err = x.s.ingestTable(ctx, file, record)
+	default:
+		read, err = x.s.ingestRows(ctx, log, x.b, file, d, x.columns)
+	}
+	if err != nil {
+		return one, err
+	}
+	if missed := total(read.Skipped); missed > 0 {
+		if err := x.server.Missed(x.v.Name, "", int(missed)); err != nil {
+			return one, err
+		}
+	}
+	one.Add(read)
+	if one.Exchanges == 0 {
+		return one, assay.Errorf(assay.Rejected, "%s has nothing that can be taken in as %s: %s", filepath.Base(file), x.format, reasons(one))
+	}
+	return one, nil
 }
 
 func total(m map[string]int64) (n int64) {
@@ -196,7 +221,7 @@ func reasons(c collect.Counts) string {
 	return out
 }
 
-func (s *session) ingestCapture(path string, record func(int64, *collect.Exchange) error) (collect.Counts, error) {
+func ingestCapture(path string, record func(int64, *collect.Exchange) error) (collect.Counts, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return collect.Counts{}, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
@@ -257,33 +282,4 @@ func fileDigest(path string) (assay.Digest, error) {
 		return "", assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
 	}
 	return assay.DigestSum([sha256.Size]byte(h.Sum(nil))), nil
-}
-
-// ingestedBefore are the files that were taken in: digest and time.
-func (s *session) ingestedBefore(model string) (map[assay.Digest]string, error) {
-	out := map[assay.Digest]string{}
-	b, err := os.ReadFile(filepath.Join(serve.LogDir(s.logDir(), model), ingestedFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return out, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &out)
-	}
-	if err != nil {
-		return nil, assay.Errorf(assay.Unavailable, "the list of files that were taken in cannot be read: %w", err)
-	}
-	return out, nil
-}
-
-func (s *session) saveIngested(model string, done map[assay.Digest]string) error {
-	b, err := json.Marshal(done)
-	if err != nil {
-		return err
-	}
-	dir := serve.LogDir(s.logDir(), model)
-	next := filepath.Join(dir, ingestedFile+".next")
-	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(next, b, 0o600)); err != nil {
-		return assay.Errorf(assay.Unavailable, "the list of files that were taken in cannot be written: %w", err)
-	}
-	return os.Rename(next, filepath.Join(dir, ingestedFile))
 }

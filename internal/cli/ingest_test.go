@@ -4,11 +4,14 @@ package cli
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/assay-ml/assay"
 )
 
 // TestIngest brings the predictions of other servers into the log: SageMaker's data capture, an inference table, CloudEvents. Monitors
@@ -88,6 +91,66 @@ func TestIngest(t *testing.T) {
 		got, _, _ = command(m, dir, "--json", "log", "query", query)
 		return strings.Contains(strings.Join(strings.Fields(got), ""), want)
 	})
+	// A file whose taking in was cut off by a kill is taken in again, and not twice.
+	list := filepath.Join(dir, ".assay", "log", "people", ingestedFile)
+	b, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files map[assay.Digest]string
+	if err := json.Unmarshal(b, &files); err != nil || len(files) != 3 {
+		t.Fatalf("%s: %v", b, err)
+	}
+	d, err := fileDigest(filepath.Join(dir, "rows.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces, err := filepath.Glob(filepath.Join(filepath.Dir(list), "*-import-0.parquet"))
+	if err != nil || len(pieces) != 1 {
+		t.Fatalf("%v: %v", pieces, err)
+	}
+	nonce := strings.TrimSuffix(filepath.Base(pieces[0])[len("2006-01-02T15-"):], "-import-0.parquet")
+	files[d] = begunMark + nonce
+	if b, err = json.Marshal(files); err == nil {
+		err = os.WriteFile(list, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := openIngested(filepath.Dir(list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(pieces[0]); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", pieces[0], err)
+	}
+	if _, errs, exit := command(m, dir, append(rows, "rows.csv")...); exit != 1 || !strings.Contains(errs, "another process takes files into this log") {
+		t.Errorf("beside another: %d %s", exit, errs)
+	}
+	held.close()
+	if out, errs, exit := command(m, dir, append(rows, "rows.csv")...); exit != 0 || !strings.Contains(out, "2 requests with 2 rows") {
+		t.Errorf("after a kill: %d %s%s", exit, out, errs)
+	}
+	if got, _, _ := command(m, dir, "--json", "log", "query", query); !strings.Contains(strings.Join(strings.Fields(got), ""), want) {
+		t.Errorf("after a kill: %s", got)
+	}
+	// SageMaker's ground truth names the requests that were taken in.
+	truth := func(id, data string) string {
+		return `{"groundTruthData":{"data":"` + data + `","encoding":"CSV"},"eventMetadata":{"eventId":"` + id + `"},"eventVersion":"0"}` + "\n"
+	}
+	write("truth.jsonl", truth("a", "yes")+truth("b", "no")+"{}\n")
+	if out, errs, exit := command(m, dir, "labels", "add", "--format", "sagemaker", "truth.jsonl"); exit != 0 || out != "people: 2 labels added\n  ◐ an eventVersion other than 0: 1, the first is number 3\n" {
+		t.Errorf("%d: %s%s", exit, out, errs)
+	}
+	if out, _, exit := command(m, dir, "labels", "add", "--format", "sagemaker", "truth.jsonl"); exit != 0 || !strings.Contains(out, "were there already") {
+		t.Errorf("%d: %s", exit, out)
+	}
+	if _, errs, exit := command(m, dir, "labels", "add", "--format", "sagemaker", "empty.jsonl"); exit != 3 || !strings.Contains(errs, "empty.jsonl has no ground truth: an eventVersion other than 0 (1, the first is number 1)") {
+		t.Errorf("%d: %s", exit, errs)
+	}
+	if _, errs, exit := command(m, dir, "labels", "add", "--format", "azure", "truth.jsonl"); exit != 2 || !strings.Contains(errs, `--format is "azure"`) {
+		t.Errorf("%d: %s", exit, errs)
+	}
 	if out, _, _ := command(m, dir, "--json", "log", "query", "SELECT sum(_lost)::BIGINT FROM log"); !strings.Contains(strings.Join(strings.Fields(out), ""), "[[3]]") {
 		t.Errorf("what could not be read is not missing in the log: %s", out)
 	}

@@ -2,15 +2,23 @@ package cli
 
 import (
 	"context"
+	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/collect"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
@@ -62,14 +70,15 @@ func moment(flag, v string) (time.Time, error) {
 
 func (a *app) labelsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "labels", Short: "What really happened, brought to the predictions: add, status"}
-	var model, label, came, cameAt, query string
+	var model, label, came, cameAt, query, format string
 	add := &cobra.Command{
 		Use: "add FILE", Short: "Add labels that have come, from a file (CSV, Parquet, JSON Lines) or a query over it",
 		Long: `Add labels that have come for predictions that were made. A label finds its prediction by monitor.labels.join (data.key without it), or by
 request_id and row. The rows are on the disk when the command ends; nothing is overwritten, and adding the same labels again adds nothing.
 Which of two labels that disagree counts is decided when a window is judged, by monitor.labels.conflicts.
 
---query makes the labels of the file by SQL, in which it is called labels.`,
+--query makes the labels of the file by SQL, in which it is called labels. --format sagemaker reads ground truth as SageMaker keeps it (JSON Lines);
+its ids are those of the requests that assay log ingest took in.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("labels add", func(ctx context.Context, s *session, args []string) error {
 			if model == "" {
@@ -77,24 +86,37 @@ Which of two labels that disagree counts is decided when a window is judged, by 
 			}
 			o := s.labelTable(label, came)
 			o.At = o.Now
+			var err error
 			if cameAt != "" {
-				var err error
 				if o.At, err = moment("came-at", cameAt); err != nil {
 					return err
 				}
 			}
-			t, err := s.labelsOf(ctx, args[0], query)
+			var t *table.Table
+			var skipped collect.Counts
+			switch format {
+			case "":
+				t, err = s.labelsOf(ctx, args[0], query)
+			case sagemakerFormat:
+				o.Join, o.Label = monitor.JoinRequest, truthLabel
+				t, skipped, err = s.groundTruth(ctx, args[0])
+			default:
+				err = assay.Errorf(assay.Invalid, "--format is %q; want sagemaker, or nothing for a table", format)
+			}
 			if err != nil {
 				return err
 			}
 			if v, err := s.st.Versions(ctx, model); err != nil || len(v) == 0 {
 				return assay.Errorf(assay.NotFound, "there is no model %q that labels could be of", model).Try("assay model list")
 			}
+			if skipped.Skipped == nil {
+				skipped.Skipped = map[string]int64{}
+			}
 			got, err := o.Add(ctx, s.labelDir(model), t)
 			if err != nil {
 				return err
 			}
-			return s.print("assay.labels.add/1", map[string]any{"model": model, "labels": got}, func(w io.Writer) {
+			return s.print("assay.labels.add/1", map[string]any{"model": model, "labels": got, "unread": skipped.Skipped}, func(w io.Writer) {
 				if got.Again {
 					fmt.Fprintf(w, "%s: these %s labels were there already; nothing is added\n", model, assay.FormatCount(got.Rows-got.Keyless-got.Empty-got.Timeless))
 					return
@@ -108,6 +130,9 @@ Which of two labels that disagree counts is decided when a window is judged, by 
 						fmt.Fprintf(w, "  ◐ %s %s\n", assay.FormatCount(x.n), x.what)
 					}
 				}
+				for _, reason := range slices.Sorted(maps.Keys(skipped.Skipped)) {
+					fmt.Fprintf(w, "  ◐ %s: %s, the first is number %d\n", reason, assay.FormatCount(skipped.Skipped[reason]), skipped.First[reason])
+				}
 			})
 		}),
 	}
@@ -116,7 +141,11 @@ Which of two labels that disagree counts is decided when a window is judged, by 
 	add.Flags().StringVar(&came, "came", "", "`column` that says when a label came")
 	add.Flags().StringVar(&cameAt, "came-at", "", "`time` at which all of them came; now without it")
 	add.Flags().StringVar(&query, "query", "", "`SQL` that makes the labels; the file is called labels in it")
+	add.Flags().StringVar(&format, "format", "", "`format` of the file, where it is no table: sagemaker (ground truth)")
 	add.MarkFlagsMutuallyExclusive("came", "came-at")
+	add.MarkFlagsMutuallyExclusive("format", "query")
+	add.MarkFlagsMutuallyExclusive("format", "label")
+	add.MarkFlagsMutuallyExclusive("format", "came")
 	status := &cobra.Command{
 		Use: "status", Short: "Which labels have come, how late, and what share of each window's predictions they are of",
 		Args: cobra.NoArgs,
@@ -146,6 +175,47 @@ func (s *session) labelsOf(ctx context.Context, file, query string) (*table.Tabl
 		return nil, err
 	}
 	return t.Answer(ctx, query)
+}
+
+// The columns of the table that ground truth becomes.
+const truthLabel = "label"
+
+// groundTruth reads SageMaker's ground truth as a table: the request, the row of it and the label.
+func (s *session) groundTruth(ctx context.Context, file string) (t *table.Table, counts collect.Counts, err error) {
+	if l := s.p.Monitor.Labels; l != nil && len(l.Join) > 0 && !slices.Equal(l.Join, monitor.JoinRequest) {
+		return nil, counts, assay.Errorf(assay.Refused, "monitor.labels.join is %s, and ground truth names requests", strings.Join(l.Join, ", ")).Try("monitor.labels.join: [request_id, row] in assay.yaml")
+	}
+	f, err := os.Open(s.path(file))
+	if err != nil {
+		return nil, counts, assay.Errorf(assay.NotFound, "%s cannot be read: %w", filepath.Base(file), err)
+	}
+	defer f.Close()
+	r, w := io.Pipe()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		out := csv.NewWriter(w)
+		err := out.Write(append(slices.Clone(monitor.JoinRequest), truthLabel))
+		if err == nil {
+			counts, err = collect.GroundTruth(f, func(_ int64, x collect.Truth) error {
+				for i, v := range x.Values {
+					if err := out.Write([]string{x.ID, strconv.Itoa(i), v}); err != nil {
+						return err
+					}
+				}
+				return ctx.Err()
+			})
+		}
+		out.Flush()
+		w.CloseWithError(errors.Join(err, out.Error()))
+	}()
+	t, err = s.spooled(ctx, r, "labels.csv", map[string]assay.Type{monitor.JoinRequest[0]: assay.TypeString, monitor.JoinRequest[1]: assay.TypeInteger})
+	_ = r.Close()
+	<-read
+	if counts.Rows == 0 && err == nil {
+		err = assay.Errorf(assay.Rejected, "%s has no ground truth: %s", filepath.Base(file), reasons(counts))
+	}
+	return t, counts, err
 }
 
 // A labelState is what is known of the labels of a model.

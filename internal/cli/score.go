@@ -101,11 +101,11 @@ func (s *session) blobTable(ctx context.Context, f assay.File) (*table.Table, er
 		return nil, err
 	}
 	defer in.Close()
-	return s.spooled(ctx, in, filepath.Base(f.Name))
+	return s.spooled(ctx, in, filepath.Base(f.Name), nil)
 }
 
-// spooled reads a stream as a table through a private temporary file, which is gone afterwards.
-func (s *session) spooled(ctx context.Context, in io.Reader, name string) (*table.Table, error) {
+// spooled reads a stream as a table, some of whose columns have stated types, through a private temporary file, which is gone afterwards.
+func (s *session) spooled(ctx context.Context, in io.Reader, name string, types map[string]assay.Type) (*table.Table, error) {
 	dir, err := os.MkdirTemp("", "assay-")
 	if err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "a temporary folder cannot be made: %w", err)
@@ -127,7 +127,7 @@ func (s *session) spooled(ctx context.Context, in io.Reader, name string) (*tabl
 	if err != nil {
 		return nil, err
 	}
-	return e.Read(ctx, path, table.ReadOptions{})
+	return e.Read(ctx, path, table.ReadOptions{Types: types})
 }
 
 // truth is the part as the evaluation sees it.
@@ -362,7 +362,7 @@ func (s *session) sealedLabels(ctx context.Context, disclosure assay.Digest) (*t
 		return nil, err
 	}
 	defer in.Close()
-	return s.spooled(ctx, in, "labels.parquet")
+	return s.spooled(ctx, in, "labels.parquet", nil)
 }
 
 // compareStage holds a model against the version in production on the sealed rows, or against the baseline when none is there. It

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -59,4 +60,21 @@ func (l *Log) Import(b *Bound) (*Import, error) {
 			return out, nil
 		}
 	}
+}
+
+// RemovePieces removes the pieces of a model's log that were written under a nonce, open or closed: nobody may be writing them.
+func RemovePieces(dir, nonce string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return assay.Errorf(assay.Unavailable, "the folder of the prediction log cannot be read: %w", bare(err))
+	}
+	for _, f := range files {
+		if rest, ok := strings.CutPrefix(f.Name()[min(len(hourLayout), len(f.Name())):], "-"+nonce+"-"); !ok || rest == "" {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
+			return assay.Errorf(assay.Unavailable, "a piece of the prediction log cannot be removed: %w", bare(err))
+		}
+	}
+	return nil
 }

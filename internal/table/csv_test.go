@@ -350,6 +350,11 @@ func TestReadSeveralFiles(t *testing.T) {
 	if _, err := e.Read(ctx, dir, ReadOptions{}); assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), "one format") {
 		t.Error(err)
 	}
+	os.Remove(filepath.Join(dir, "4.jsonl"))
+	write("_delta_log/00000000000000000000.json", "{}\n")
+	if _, err := e.Read(ctx, dir, ReadOptions{}); assay.CodeOf(err) != assay.Unimplemented || !strings.Contains(err.Error(), "is a Delta table") {
+		t.Error(err)
+	}
 	for uri, code := range map[string]assay.Code{
 		filepath.Join(dir, "none.csv"): assay.NotFound, filepath.Join(dir, "*.xyz"): assay.NotFound, t.TempDir(): assay.NotFound,
 		"s3://bucket/x.csv": assay.Unimplemented, filepath.Join(dir, "["): assay.Invalid, "/dev/null": assay.Invalid,

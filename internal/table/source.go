@@ -108,6 +108,9 @@ func stat(p, name string) (source, error) {
 	return source{name: name, path: abs, size: info.Size(), mtime: info.ModTime(), info: info}, nil
 }
 
+// deltaLog is the folder that makes a folder of Parquet files a Delta table, in which files that were removed lie beside those that count.
+const deltaLog = "_delta_log"
+
 // folder returns the data files below dir: those with a known extension, hidden files and folders left out.
 func folder(dir string) ([]source, error) {
 	var out []source
@@ -116,6 +119,10 @@ func folder(dir string) ([]source, error) {
 			return err
 		}
 		base := d.Name()
+		if d.IsDir() && base == deltaLog {
+			return assay.Errorf(assay.Unimplemented, "%s is a Delta table: its log says which of its files count, and this build does not read that", dir).
+				Try("write the version that you mean as Parquet, and name that folder")
+		}
 		if p != dir && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
 			if d.IsDir() {
 				return filepath.SkipDir
