@@ -52,7 +52,7 @@ type Monitor struct {
 	Settings    Digest       `json:"settings" names:"content"` // of the project's monitoring settings, canonical
 	Windows     WindowPlan   `json:"windows"`
 	Budget      AlarmBudget  `json:"budget"`
-	References  []Reference  `json:"references"` // in the order features, predictions, labels
+	References  []Reference  `json:"references"` // in the order features, predictions, labels, estimator, sample
 	Signals     []SignalPlan `json:"signals"`    // by scope, column and test
 	Performance []MetricPlan `json:"performance"`
 	Business    *MetricPlan  `json:"business,omitempty"`
@@ -84,9 +84,9 @@ type AlarmBudget struct {
 	Seed               uint64  `json:"seed"`
 }
 
-// Reference is what windows are held against, frozen: counts on fixed edges, not rows.
+// Reference is what windows are held against, frozen: counts on fixed edges. The sample is rows, as the numbers of the cells that their values lie in.
 type Reference struct {
-	Name     string `json:"name"` // features, predictions, labels
+	Name     string `json:"name"` // features, predictions, labels, estimator, sample
 	Part     string `json:"part"` // of the split: train for features, a held-out part for predictions
 	Rows     int64  `json:"rows"`
 	IDs      Digest `json:"ids" names:"content"`   // of the row ids in canonical order
@@ -96,9 +96,9 @@ type Reference struct {
 // SignalPlan is one test that every window undergoes.
 type SignalPlan struct {
 	Scope     string  `json:"scope"`            // input, prediction, label, joint, traffic
-	Kind      string  `json:"kind"`             // distribution, missing, type, unseen, range, volume, refused, lost
+	Kind      string  `json:"kind"`             // distribution, missing, type, unseen, range, change, skew, volume, refused, failed, lost
 	Column    string  `json:"column,omitempty"` // empty: all of them together
-	Test      string  `json:"test"`             // ks, psi, jensen_shannon, chi_square, domain_classifier, …
+	Test      string  `json:"test"`             // ks, psi, jensen_shannon, domain_classifier, adwin, …
 	Threshold Number  `json:"threshold"`        // of the statistic, as calibrated; null when the p-value decides
 	Effect    string  `json:"effect"`           // what the effect size is
 	Floor     Number  `json:"floor"`            // the effect must reach at least that; null: any

@@ -61,15 +61,7 @@ func (a *ADWIN) Add(v float64) bool {
 		*a = ADWIN{o: a.o, rows: [][]bucket{nil}, detections: a.detections}
 	}
 	a.fired = false
-	a.width++
-	if a.width > 1 {
-		d := v - a.total/(a.width-1)
-		a.variance += (a.width - 1) * d * d / a.width
-	}
-	a.total += v
-	a.rows[0] = append(a.rows[0], bucket{total: v})
-	a.merge()
-	a.ticks++
+	a.insert(v)
 	if a.ticks%a.o.Clock != 0 || a.width <= float64(a.o.Grace) {
 		return false
 	}
@@ -80,6 +72,19 @@ func (a *ADWIN) Add(v float64) bool {
 		a.detections++
 	}
 	return a.fired
+}
+
+// insert puts a value into the window.
+func (a *ADWIN) insert(v float64) {
+	a.width++
+	if a.width > 1 {
+		d := v - a.total/(a.width-1)
+		a.variance += (a.width - 1) * d * d / a.width
+	}
+	a.total += v
+	a.rows[0] = append(a.rows[0], bucket{total: v})
+	a.merge()
+	a.ticks++
 }
 
 // merge joins the two oldest buckets of a size that has too many into one of the next.

@@ -10,14 +10,18 @@ import (
 type DomainOptions struct {
 	Level        float64 // 0 means DefaultLevel
 	Permutations int     // 0 means 999
+	Tail         bool    // where fewer than tailReached assignments reach the area, the p-value is that of a normal distribution with the mean and variance of all
 	Seed         uint64
 }
+
+// tailReached is how many assignments of a permutation test must reach the statistic before their share is a p-value to rely on.
+const tailReached = 10
 
 // DomainAUC judges a classifier that was trained to tell the rows of a window from those of a reference, by its scores on rows that it
 // was not trained on (cross-fitted): an area of 0.5 says that it cannot, whatever the columns have to do with each other. The estimate
 // has DeLong's interval, for independent rows. The test's statistic is the area, its p-value the share of random assignments of blocks
 // to the two sides, this one included, with at least that area. blocks has one code a row; all rows of a block (a day, a session) are of
-// one side and change sides together; nil makes every row a block. The p-value is never below one over the number of assignments.
+// one side and change sides together; nil makes every row a block. Without Tail the p-value is never below one over the number of assignments.
 //
 // It refuses unequal lengths, undefined scores, a side without rows, a block on both sides, and unusable options. A function of the
 // seed; O(rows log rows + blocks × permutations).
@@ -94,16 +98,21 @@ func DomainAUC(window []bool, score []float64, blocks []int, o DomainOptions) (a
 	}
 	t := Test{Statistic: area(), DF: math.NaN()}
 	reached := 1
+	areas := make([]float64, 0, o.Permutations)
 	for b := range o.Permutations {
 		r := NewRand(o.Seed, uint64(b))
 		for i := range taken {
 			j := i + r.Intn(len(order)-i)
 			order[i], order[j] = order[j], order[i]
 		}
-		if area() >= t.Statistic-1e-12 {
+		areas = append(areas, area())
+		if areas[b] >= t.Statistic-1e-12 {
 			reached++
 		}
 	}
 	t.P = float64(reached) / float64(o.Permutations+1)
+	if mean, variance := meanVariance(areas); o.Tail && reached <= tailReached && variance > 0 {
+		t.P = math.Min(float64(tailReached+1)/float64(o.Permutations+1), NormalSF((t.Statistic-mean)/math.Sqrt(variance)))
+	}
 	return d.Estimate(0, o.Level, ""), t, nil
 }

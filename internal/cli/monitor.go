@@ -115,6 +115,7 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	if err != nil {
 		return rec, none, nil, err
 	}
+	o.Redacted = s.p.Serve.Log.Redact
 	x := monitor.Subject{Categorical: s.p.Data.Category, Target: m.Target, Time: s.p.Data.Time}
 	if x.Model, err = s.watchedModel(ctx, m); err != nil {
 		return rec, none, nil, err

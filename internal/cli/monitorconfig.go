@@ -14,6 +14,7 @@ type MonitorConfig struct {
 	Time        string                   `yaml:"time,omitempty" jsonschema:"description=column that says when a row of a replayed table came; data.time without it"`
 	Columns     []string                 `yaml:"columns,omitempty" jsonschema:"description=columns to watch; all features without it"`
 	Drift       DriftConfig              `yaml:"drift,omitempty" jsonschema:"description=what counts as drift"`
+	Traffic     TrafficConfig            `yaml:"traffic,omitempty" jsonschema:"description=shares of the traffic that are tolerated; more of it is an alarm"`
 	MinRows     int64                    `yaml:"min_rows,omitempty" jsonschema:"description=with fewer rows a window is undetermined; without it as many as it takes to find a change of twice the floor"`
 	Persistence int                      `yaml:"persistence,omitempty" jsonschema:"description=windows in a row that make an alarm; without it 2 for more than 52 windows a year and 1 for fewer"`
 	RowsPerDay  float64                  `yaml:"rows_per_day,omitempty" jsonschema:"description=expected traffic; for windows by rows where the training data has no time"`
@@ -33,8 +34,21 @@ type DriftConfig struct {
 	Numeric     string   `yaml:"numeric_test,omitempty" jsonschema:"description=test of columns of numbers; without it both anderson_darling and jensen_shannon; see monitoring.md"`
 	Categorical string   `yaml:"categorical_test,omitempty" jsonschema:"description=test of all other columns,default=jensen_shannon"`
 	Correction  string   `yaml:"correction,omitempty" jsonschema:"enum=benjamini_hochberg,enum=benjamini_yekutieli,enum=holm,enum=bonferroni,default=benjamini_hochberg,description=over the signals of a window"`
+	Detectors   Columns  `yaml:"detectors,omitempty" jsonschema:"description=find changes within a window in the order of its events: adwin; page_hinkley. They watch the score; and the 0/1 loss where labels come; without it none do"`
+	Changing    []string `yaml:"detector_columns,omitempty" jsonschema:"description=columns of numbers that the detectors watch too"`
+	Joint       Columns  `yaml:"multivariate,omitempty" jsonschema:"description=tests of all columns together: domain_classifier; pca_reconstruction; or none. Without it both; what they need is a sample of training rows as numbers of cells"`
 	Replicates  int      `yaml:"replicates,omitempty" jsonschema:"description=windows without drift that are drawn for each threshold,default=1000"`
 }
+
+// TrafficConfig says what of the traffic is tolerated.
+type TrafficConfig struct {
+	Refused *float64 `yaml:"refused,omitempty" jsonschema:"description=share of requests that the input schema refuses,default=0.05"`
+	Failed  *float64 `yaml:"failed,omitempty" jsonschema:"description=share of requests without an answer,default=0.01"`
+	Lost    *float64 `yaml:"lost,omitempty" jsonschema:"description=share of rows that are answered and not in the log,default=0.01"`
+}
+
+// noJoint says that no test looks at all columns together.
+const noJoint = "none"
 
 // LabelsConfig says how labels that come later find their predictions.
 type LabelsConfig struct {
@@ -84,6 +98,26 @@ func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
 	oneOf("monitor.drift.numeric_test", c.Drift.Numeric, monitor.Tests(true))
 	oneOf("monitor.drift.categorical_test", c.Drift.Categorical, monitor.Tests(false))
 	oneOf("monitor.drift.correction", c.Drift.Correction, []string{"benjamini_hochberg", "benjamini_yekutieli", "holm", "bonferroni"})
+	for _, t := range c.Drift.Detectors {
+		oneOf("monitor.drift.detectors", t, monitor.EventTests())
+	}
+	if len(c.Drift.Changing) > 0 && len(c.Drift.Detectors) == 0 {
+		bad.Add("monitor.drift.detector_columns names columns, and monitor.drift.detectors no detector")
+	}
+	for _, t := range c.Drift.Joint {
+		oneOf("monitor.drift.multivariate", t, append(monitor.JointTests(), noJoint))
+	}
+	if len(c.Drift.Joint) > 1 && slices.Contains(c.Drift.Joint, noJoint) {
+		bad.Add("monitor.drift.multivariate is none and something else")
+	}
+	for _, t := range []struct {
+		name  string
+		share *float64
+	}{{"refused", c.Traffic.Refused}, {"failed", c.Traffic.Failed}, {"lost", c.Traffic.Lost}} {
+		if t.share != nil {
+			share("monitor.traffic."+t.name, *t.share)
+		}
+	}
 	if r := c.Drift.Replicates; r != 0 && (r < 200 || r > 1_000_000) {
 		bad.Add("monitor.drift.replicates is %d; want 200 to 1000000", r)
 	}
@@ -112,7 +146,11 @@ func (c *MonitorConfig) settings() (monitor.Settings, error) {
 	o := monitor.Settings{
 		FalseAlarmsPerYear: c.Drift.FalseAlarms, EffectFloor: c.Drift.EffectFloor, MinRows: c.MinRows, Persistence: c.Persistence, RowsPerDay: c.RowsPerDay,
 		Numeric: c.Drift.Numeric, Categorical: c.Drift.Categorical, Correction: c.Drift.Correction, Seed: c.Seed, Replicates: c.Drift.Replicates,
-		Labels: c.Labels != nil,
+		Labels: c.Labels != nil, Tolerated: monitor.Tolerated{Refused: c.Traffic.Refused, Failed: c.Traffic.Failed, Lost: c.Traffic.Lost},
+		Events: c.Drift.Detectors, EventColumns: c.Drift.Changing,
+	}
+	if len(c.Drift.Joint) > 0 {
+		o.Joint = slices.DeleteFunc(slices.Clone([]string(c.Drift.Joint)), func(t string) bool { return t == noJoint })
 	}
 	window := c.Window
 	if window == "" {

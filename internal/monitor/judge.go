@@ -22,6 +22,7 @@ type Watch struct {
 	nulls    map[nullKey]map[stat.DriftScore]*stat.Null
 	features map[string]*Feature // by scope and column
 
+	joint     *together  // nil: no test looks at all columns together
 	estimator *Estimator // nil: performance is not estimated before labels come
 }
 
@@ -34,6 +35,7 @@ type nullKey struct {
 func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Watch, error) {
 	w := &Watch{plan: plan, sides: map[string]*Document{}, nulls: map[nullKey]map[stat.DriftScore]*stat.Null{}, features: map[string]*Feature{}}
 	scopes := map[string]string{ReferenceFeatures: ScopeInput, ReferencePredictions: ScopePrediction, ReferenceLabels: ScopeLabel}
+	var sample []byte
 	for _, r := range plan.References {
 		b, err := document(r.Document)
 		if err != nil {
@@ -43,6 +45,10 @@ func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Wat
 			if w.estimator, err = readEstimator(b); err != nil {
 				return nil, err
 			}
+			continue
+		}
+		if r.Name == ReferenceSample {
+			sample = b
 			continue
 		}
 		d, err := ReadDocument(b)
@@ -59,6 +65,12 @@ func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Wat
 		return nil, assay.Errorf(assay.Invalid, "the plan has no reference of the features").Try("assay monitor plan")
 	}
 	w.levels = stat.Levels{Windows: plan.Budget.WindowsPerYear, Window: plan.Budget.Level, Test: plan.Budget.Level / float64(max(1, tests(plan.Signals)))}
+	if sample != nil {
+		var err error
+		if w.joint, err = openSample(sample, w.sides[ScopeInput], plan, w.levels.Test); err != nil {
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
@@ -89,7 +101,8 @@ type held struct {
 	rows   int64
 	counts map[string]Counts // by scope and column
 	log    *outcomes         // nil: the window is not of a log
-	joint  func(ctx context.Context, s assay.SignalPlan) (assay.Signal, error)
+	events func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
+	joint  func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
 
 	inputsOnly bool
 }
@@ -121,14 +134,14 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 		x.Adjusted = assay.Number(adjusted[i])
 		if x.Verdict == "" {
 			x.Verdict = assay.Pass
-			switch small := !(x.Effect.Value >= float64(s.Floor)) && !math.IsNaN(float64(s.Floor)); {
+			switch trifle := !(x.Effect.Value >= float64(s.Floor)) && !math.IsNaN(float64(s.Floor)); {
 			case adjusted[i] > w.plan.Budget.Level || math.IsNaN(adjusted[i]):
-			case small:
-				x.Message = "certain, and smaller than the floor"
+			case trifle:
+				x.Message = small
 			default:
 				x.Verdict = assay.Fail
 			}
-			if x.Scope == ScopeTraffic && x.Verdict == assay.Pass {
+			if (x.Scope == ScopeTraffic || (x.Scope == ScopeJoint || x.Kind == KindChange) && x.Message != small) && x.Verdict == assay.Pass {
 				x.Message = "" // it says what would be an alarm
 			}
 		}
@@ -138,7 +151,11 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 			x.Streak = before[at[i]]
 			alarm = alarm || x.Streak >= s.Persist
 			if x.Streak < s.Persist && x.Scope != ScopeTraffic {
-				x.Message = fmt.Sprintf("moved in %d of the %d windows in a row that make an alarm", x.Streak, s.Persist)
+				waits := fmt.Sprintf("moved in %d of the %d windows in a row that make an alarm", x.Streak, s.Persist)
+				if x.Message != "" {
+					waits = x.Message + "; " + waits
+				}
+				x.Message = waits
 			}
 		case assay.Pass:
 			before[at[i]] = 0
@@ -157,6 +174,9 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 	}
 	return signals, w.rank(signals, at), verdict, nil
 }
+
+// small is what is said of a change that is certain and no alarm.
+const small = "certain, and smaller than the floor"
 
 // corrections are the names of evidence for those of stat.
 var corrections = map[string]string{"benjamini_hochberg": string(stat.BH), "benjamini_yekutieli": string(stat.BY), "holm": string(stat.Holm), "bonferroni": string(stat.Bonferroni)}
@@ -188,7 +208,17 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 			x.Verdict, x.Message = assay.Undetermined, "needs the rows of the window"
 			return x, nil
 		}
-		return h.joint(ctx, s)
+		return h.joint(ctx, s, x)
+	}
+	if s.Kind == KindChange {
+		switch {
+		case h.rows < s.MinRows:
+			return few(x, s), nil
+		case h.events == nil:
+			x.Verdict, x.Message = assay.Undetermined, "needs the rows of the window in their order"
+			return x, nil
+		}
+		return h.events(ctx, s, x)
 	}
 	f := w.features[s.Scope+"/"+s.Column]
 	c, ok := h.counts[s.Scope+"/"+s.Column]
@@ -200,36 +230,6 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 		return w.distribution(ctx, s, f, c, x)
 	}
 	return w.share(s, f, c, x), nil
-}
-
-// unanswered holds the share of requests that were refused or failed, and that of rows which the log lost, against what is tolerated. That a request is
-// refused says nothing of the next one, and its rows are refused together; so requests are counted, and the chance is that of as many where the share is
-// what is tolerated. What is lost is known, and needs no test.
-func unanswered(x assay.Signal, s assay.SignalPlan, h held) assay.Signal {
-	with, what := h.log.refusedRequests, "requests were refused"
-	x.N = h.log.requests
-	switch s.Kind {
-	case KindFailed:
-		with, what = h.log.failedRequests, "requests failed"
-	case KindLost:
-		x.N, with, what = h.rows+h.log.lost, h.log.lost, "rows are not in the log"
-	}
-	if x.N < max(s.MinRows, 1) {
-		return few(x, s)
-	}
-	share := float64(with) / float64(x.N)
-	x.Statistic = assay.Number(share)
-	x.Effect = stat.Proportion(float64(with), float64(x.N), 0.95, stat.Wilson)
-	told := fmt.Sprintf("%s of %s %s; %s is tolerated", assay.FormatCount(with), assay.FormatCount(x.N), what, percent(float64(s.Threshold)))
-	if s.Kind == KindLost {
-		if x.Verdict = assay.Pass; share > float64(s.Threshold) {
-			x.Verdict, x.Message = assay.Fail, told
-		}
-		return x
-	}
-	x.PValue = assay.Number(stat.BinomialTest(with, x.N, float64(s.Threshold), stat.Greater).P)
-	x.Message = told
-	return x
 }
 
 func few(x assay.Signal, s assay.SignalPlan) assay.Signal {
@@ -376,16 +376,24 @@ func property(kind string, f *Feature, c Counts) (with, n int64) {
 	return 0, 0
 }
 
-// rank orders what moved by its contribution: the square of the effect, weighed by what the column is to the model.
+// rank orders what moved by its contribution: the square of the effect, weighed by what the column is to the model. Squared distances of columns add up where they
+// have nothing to do with each other; so all columns together contribute what is beyond the columns that moved by themselves.
 func (w *Watch) rank(signals []assay.Signal, at []int) []assay.Cause {
 	out := []assay.Cause{}
-	total := 0.0
+	total, alone := 0.0, 0.0
+	for i, x := range signals {
+		if x.Verdict == assay.Fail && x.Scope == ScopeInput && x.Kind == KindDistribution && !(i > 0 && again(signals[i-1], x)) {
+			alone += x.Effect.Value * x.Effect.Value
+		}
+	}
 	for i, x := range signals {
 		if x.Verdict != assay.Fail || i > 0 && again(signals[i-1], x) {
 			continue
 		}
 		size := 1.0
-		if x.Effect.Defined() {
+		if x.Scope == ScopeJoint {
+			size = math.Max(0, x.Effect.Value*x.Effect.Value-alone)
+		} else if x.Effect.Defined() {
 			size = w.plan.Signals[at[i]].Weight * x.Effect.Value * x.Effect.Value
 		}
 		total += size
@@ -416,7 +424,13 @@ func say(x assay.Signal) string {
 	case x.Scope == ScopeTraffic:
 		return x.Message
 	case x.Scope == ScopeJoint:
-		return fmt.Sprintf("the columns together can be told from the reference (%s %s)", strings.ReplaceAll(x.Test, "_", " "), assay.FormatNumber(float64(x.Statistic), math.NaN()))
+		return "all columns together: " + x.Message
+	case x.Kind == KindChange:
+		out := fmt.Sprintf("%s: the mean changes within the window by %s (Cohen's w), p %s", x.Column, x.Effect, chanceOf(float64(x.PValue)))
+		if x.Message != "" {
+			out += "; " + x.Message
+		}
+		return out
 	case x.Kind == KindDistribution:
 		return fmt.Sprintf("%s: %s changed by %s (Cohen's w), p %s", x.Column, what, x.Effect, chanceOf(float64(x.PValue)))
 	}
@@ -431,4 +445,10 @@ func chanceOf(p float64) string {
 }
 
 // Forget drops the calibrations that windows share, as a new watch of the plan would have none.
-func (w *Watch) Forget() { clear(w.nulls) }
+func (w *Watch) Forget() {
+	clear(w.nulls)
+	if w.joint != nil {
+		clear(w.joint.nulls)
+		clear(w.joint.parts)
+	}
+}

@@ -1,7 +1,8 @@
 // Package monitor watches a version: it makes the plan by which traffic is held against frozen references, cuts traffic into windows,
 // and judges each window.
 //
-// A reference is counts on fixed cells, never rows: the training part for features, held-out rows for predictions and labels. A window
+// A reference is counts on fixed cells: the training part for features, held-out rows for predictions and labels. Beside it a bounded sample of training rows
+// is kept for the tests of all columns together, as the numbers of the cells that their values lie in. A window
 // is one grouped aggregate over a relation on the same cells. A signal moved when three things hold: chance alone would rarely do as
 // much, given the number of rows and of signals (the level follows from the false alarms a year that the plan allows); the change is at
 // least as large as the plan's floor; and there were enough rows. An alarm also asks that it holds for as many windows in a row as the plan says.
@@ -43,20 +44,13 @@ const (
 	KindLost         = "lost"         // rows that were answered and are not in the log
 )
 
-// Shares of the traffic that are tolerated: more of it is an alarm, however small the budget is.
-const (
-	ToleratedRefused = 0.05 // of requests
-	ToleratedFailed  = 0.01 // of requests
-	ToleratedLost    = 0.01 // of rows
-	minRequests      = 20   // that a share of requests says something of
-)
-
 // Names of the references of a plan, in their order.
 const (
 	ReferenceFeatures    = "features"
 	ReferencePredictions = "predictions"
 	ReferenceLabels      = "labels"
 	ReferenceEstimator   = "estimator" // what performance is estimated by before labels come
+	ReferenceSample      = "sample"    // rows that windows are told from where all columns are looked at together
 )
 
 // EffectCohen names the effect size of all signals: √(8 ln 2) times the Jensen-Shannon distance in base 2, less what chance adds to it. For small

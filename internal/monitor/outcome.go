@@ -157,6 +157,9 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 	if err != nil {
 		return err
 	}
+	if err := w.lossChange(x, rows, out); err != nil {
+		return err
+	}
 	document, err := json.Marshal(OutcomeDocument{Format: outcomeFormat, Rows: rows.n, Labels: counts, Confusion: e.Confusion})
 	if err != nil {
 		return assay.Errorf(assay.Internal, "the outcome of a window cannot be written: %w", err)
@@ -225,6 +228,7 @@ type windowRows struct {
 	answers  learn.Prediction
 	columns  assay.Frame // Outcomes.Columns, of all rows
 	inputs   assay.Frame // the model's, or its answers
+	asked    []float64   // when the predictions were made, in seconds; NaN without times
 	features assay.Frame // those of the estimator; nil without
 	at       []int       // rows with a label that counts
 	label    []int32     // of those
@@ -267,7 +271,7 @@ func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, a
 		}
 	}
 	features := w.estimator.featuresOf(x.Table)
-	for _, c := range append(append(slices.Clone(inputs), features...), joinedLabel) {
+	for _, c := range append(append(slices.Clone(inputs), features...), joinedLabel, joinedAsked) {
 		if !slices.Contains(names, c) {
 			names = append(names, c)
 		}
@@ -291,7 +295,7 @@ func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, a
 	if err != nil {
 		return nil, err
 	}
-	r := &windowRows{n: int64(f.Rows()), columns: f[:len(columns)]}
+	r := &windowRows{n: int64(f.Rows()), columns: f[:len(columns)], asked: f.Column(joinedAsked).Floats}
 	if r.n == 0 {
 		return r, nil
 	}
@@ -424,7 +428,7 @@ func (w *Watch) labelDrift(ctx context.Context, j *joined, k int64, out *assay.O
 	f, c := d.Features[0], j.known[k].counts
 	h := held{rows: c.rows, counts: map[string]Counts{ScopeLabel + "/" + f.Name: c.columns[0]}}
 	for i, s := range w.plan.Signals {
-		if s.Scope != ScopeLabel {
+		if s.Scope != ScopeLabel || s.Kind == KindChange {
 			continue
 		}
 		x, err := w.signal(ctx, i, h)

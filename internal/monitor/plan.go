@@ -34,8 +34,13 @@ type Settings struct {
 	Categorical        string   // test of other columns; "": jensen_shannon
 	Correction         string   // "": benjamini_hochberg
 	Seed               uint64
-	Replicates         int  // 0: DefaultReplicates
-	Labels             bool // labels come later: half of the false alarms are theirs
+	Replicates         int       // 0: DefaultReplicates
+	Labels             bool      // labels come later: half of the false alarms are theirs
+	Joint              []string  // of JointTests; nil: all of them, empty: none, and no sample of reference rows is kept
+	Events             []string  // of EventTests; none: no detector of changes within a window
+	EventColumns       []string  // that detectors watch beside the score, and the 0/1 loss where labels come
+	Redacted           []string  // columns that no sample may hold
+	Tolerated          Tolerated // shares of the traffic
 
 	blockSeconds int64 // of the reference's blocks; 0: none
 }
@@ -120,6 +125,13 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		}
 		p.Documents = append(p.Documents, b)
 	}
+	if err := o.events(m, features, outputs, x.Model.Task); err != nil {
+		return nil, err
+	}
+	sample, sampled, err := o.joint(ctx, x, features, weights, m)
+	if err != nil {
+		return nil, err
+	}
 	m.References = []assay.Reference{
 		{Name: ReferenceFeatures, Part: assay.Train, Rows: features.Rows},
 		{Name: ReferencePredictions, Part: assay.Valid, Rows: outputs.Rows},
@@ -135,23 +147,16 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 			m.References = append(m.References, assay.Reference{Name: ReferenceEstimator, Part: assay.Valid, Rows: rows})
 		}
 	}
+	if sample != nil {
+		p.Documents = append(p.Documents, sample)
+		m.References = append(m.References, assay.Reference{Name: ReferenceSample, Part: assay.Train, Rows: sampled})
+	}
 	for i := range m.References {
 		m.References[i].Document = assay.DigestOf(p.Documents[i])
 	}
-	m.Signals = append(m.Signals, trafficSignals()...)
+	m.Signals = append(m.Signals, o.Tolerated.signals()...)
 	sortSignals(m.Signals)
 	return p, o.budget(m, span)
-}
-
-// trafficSignals watch what becomes of requests.
-func trafficSignals() []assay.SignalPlan {
-	one := func(kind, test, effect string, threshold float64, rows int64) assay.SignalPlan {
-		return assay.SignalPlan{Scope: ScopeTraffic, Kind: kind, Test: test, Threshold: assay.Number(threshold), Effect: effect, Floor: assay.Number(math.NaN()), MinRows: rows, Persist: 1, Weight: 1}
-	}
-	return []assay.SignalPlan{
-		one(KindVolume, "count", "rows", 1, 0), one(KindRefused, "binomial", "share of requests", ToleratedRefused, minRequests),
-		one(KindFailed, "binomial", "share of requests", ToleratedFailed, minRequests), one(KindLost, "count", "share of rows", ToleratedLost, 0),
-	}
 }
 
 func (o *Settings) check() error {
@@ -193,6 +198,17 @@ func (o *Settings) check() error {
 	if o.Correction == "" {
 		o.Correction = "benjamini_hochberg"
 	}
+	for _, t := range o.Joint {
+		if !slices.Contains(JointTests(), t) {
+			bad.Add("the test %q of all columns together is none of %s", t, strings.Join(JointTests(), ", "))
+		}
+	}
+	for _, t := range o.Events {
+		if !slices.Contains(EventTests(), t) {
+			bad.Add("the detector %q is none of %s", t, strings.Join(EventTests(), ", "))
+		}
+	}
+	o.Tolerated.check(&bad)
 	if _, ok := corrections[o.Correction]; !ok {
 		bad.Add("the correction %q is none of benjamini_hochberg, benjamini_yekutieli, holm, bonferroni", o.Correction)
 	}

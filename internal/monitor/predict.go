@@ -64,8 +64,8 @@ func (m Model) frame(p learn.Prediction) assay.Frame {
 const predictBlock = 1 << 18
 
 // eachPrediction predicts the rows of a table block by block and hands the answers on, and as a table with the number of each row's window, NaN for
-// none. window is SQL, which sees the rows of the whole table.
-func eachPrediction(ctx context.Context, t *table.Table, m Model, window string, f func(answers *table.Table, p learn.Prediction, windows []float64) error) error {
+// none. window is SQL, which sees the rows of the whole table; at is SQL for when a row came, in seconds, which goes with its answer, "" where it need not.
+func eachPrediction(ctx context.Context, t *table.Table, m Model, window, at string, f func(answers *table.Table, p learn.Prediction, windows []float64) error) error {
 	var absent assay.Problems
 	for _, name := range m.Inputs {
 		if _, ok := t.Field(name); !ok {
@@ -79,7 +79,12 @@ func eachPrediction(ctx context.Context, t *table.Table, m Model, window string,
 		return assay.Errorf(assay.Rejected, "the data has a column %q, which is used here", windowColumn)
 	}
 	fields := append(t.Fields(), assay.Field{Name: windowColumn, Type: assay.TypeInteger})
-	v, err := t.Select(ctx, "SELECT *, "+window+" AS "+windowColumn+" FROM "+t.Relation(), fields)
+	beside, carried := window+" AS "+windowColumn, []string{windowColumn}
+	if at != "" {
+		fields, carried = append(fields, assay.Field{Name: carriedAt, Type: assay.TypeNumber}), append(carried, carriedAt)
+		beside += ", " + at + " AS " + carriedAt
+	}
+	v, err := t.Select(ctx, "SELECT *, "+beside+" FROM "+t.Relation(), fields)
 	if err != nil {
 		return err
 	}
@@ -88,7 +93,7 @@ func eachPrediction(ctx context.Context, t *table.Table, m Model, window string,
 		if t.Rows() > predictBlock {
 			cond = fmt.Sprintf("_row >= %d AND _row < %d", from, from+predictBlock)
 		}
-		x, err := v.Frame(ctx, append(slices.Clone(m.Inputs), windowColumn), cond)
+		x, err := v.Frame(ctx, append(slices.Clone(m.Inputs), carried...), cond)
 		if err != nil {
 			return err
 		}
@@ -96,7 +101,7 @@ func eachPrediction(ctx context.Context, t *table.Table, m Model, window string,
 		if err != nil {
 			return err
 		}
-		answers, err := t.Engine().FromFrame(ctx, append(m.frame(p), x[len(m.Inputs)]))
+		answers, err := t.Engine().FromFrame(ctx, append(m.frame(p), x[len(m.Inputs):]...))
 		if err != nil {
 			return err
 		}

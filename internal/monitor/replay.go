@@ -73,7 +73,8 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, err := w.answers(ctx, x, cut, outputs, out)
+	events := w.eventTraffic(x, cut.expr, seen)
+	answers, err := w.answers(ctx, x, cut, outputs, out, events)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +113,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		return nil, err
 	}
 	out.cut, out.keys = cut, keys
+	columns := w.jointTraffic(x.Table, cut.expr, seen)
 	before := w.streaksAfter(x.Since)
 	for i, k := range keys {
 		in, pred := by(seen, k, inputs), by(answers, k, outputs)
@@ -127,7 +129,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
 		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
 		d.Window.Content = contents[i]
-		h := held{rows: in.rows, counts: map[string]Counts{}, inputsOnly: x.InputsOnly}
+		h := held{rows: in.rows, counts: map[string]Counts{}, joint: columns.test(k), events: events.test(k), inputsOnly: x.InputsOnly}
 		if x.Log != nil {
 			o := outcomes[k]
 			h.log = &o
@@ -227,7 +229,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 const keptAnswers = 16 << 20
 
 // answers counts what the model said, window by window, and keeps it for the labels.
-func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []Feature, seen *Replay) ([]tally, error) {
+func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []Feature, seen *Replay, events *eventTraffic) ([]tally, error) {
 	if len(outputs) == 0 {
 		return nil, nil
 	}
@@ -238,7 +240,7 @@ func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []F
 		seen.answers = map[int64]*learn.Prediction{}
 	}
 	var out []tally
-	err := eachPrediction(ctx, x.Table, *x.Model, cut.expr, func(t *table.Table, p learn.Prediction, windows []float64) error {
+	err := eachPrediction(ctx, x.Table, *x.Model, cut.expr, events.carry(), func(t *table.Table, p learn.Prediction, windows []float64) error {
 		defer t.Drop(context.WithoutCancel(ctx))
 		if seen.answers != nil {
 			seen.keep(p, windows)
@@ -246,6 +248,7 @@ func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []F
 		part, err := count(ctx, t, outputs, windowColumn)
 		if err == nil {
 			out = merge(out, part)
+			err = events.collect(ctx, t)
 		}
 		return err
 	})

@@ -35,7 +35,7 @@ func TestTrafficSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := p.Monitor
-	m.Signals = append(m.Signals, trafficSignals()...)
+	m.Signals = append(m.Signals, o.Tolerated.signals()...)
 	sortSignals(m.Signals)
 	if err := o.budget(&m, 0); err != nil {
 		t.Fatal(err)

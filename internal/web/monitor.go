@@ -100,7 +100,7 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 			open++
 		}
 		for _, c := range x.Drift.Ranking {
-			total[cmp.Or(c.Column, c.Kind)] += c.Contribution / float64(len(windows))
+			total[causeName(c)] += c.Contribution / float64(len(windows))
 		}
 		r := monitorRow{Label: x.Label, Rows: x.Drift.Window.Rows, Verdict: x.Drift.Verdict, Causes: x.Drift.Ranking, Moved: len(x.Drift.Ranking)}
 		if len(r.Causes) > 3 {
@@ -132,6 +132,11 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 			}
 			p.Columns = append(p.Columns, columnOver(s, windows, references[s.Scope], total[s.Column]))
 		}
+		if s.Scope == monitor.ScopeJoint {
+			c := columnOver(s, windows, nil, total[allColumns])
+			c.Name = allColumns + ": " + strings.ReplaceAll(s.Test, "_", " ")
+			p.Columns = append(p.Columns, c)
+		}
 	}
 	slices.SortStableFunc(p.Columns, func(a, b monitorColumn) int { return cmp.Compare(b.sort, a.sort) })
 	if p.More = len(p.Columns) - monitorColumns; p.More > 0 {
@@ -145,6 +150,17 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 	return render(w, "monitor.html", p.Title, f, p)
 }
 
+// allColumns names what the tests of all columns together found.
+const allColumns = "all columns together"
+
+// causeName is what a cause is shown under.
+func causeName(c assay.Cause) string {
+	if c.Scope == monitor.ScopeJoint {
+		return allColumns
+	}
+	return cmp.Or(c.Column, c.Kind)
+}
+
 // columnOver draws one column over the windows.
 func columnOver(s assay.SignalPlan, windows []MonitorWindow, reference *monitor.Document, contribution float64) monitorColumn {
 	c := monitorColumn{Name: s.Column, Scope: s.Scope, Weight: s.Weight, Verdict: assay.Undetermined}
@@ -153,7 +169,7 @@ func columnOver(s assay.SignalPlan, windows []MonitorWindow, reference *monitor.
 	for i, x := range windows {
 		pt := monitorPoint{Label: x.Label, Effect: assay.Undefined("not judged", 0), PValue: assay.Number(math.NaN()), Verdict: assay.Undetermined}
 		for _, g := range x.Drift.Signals {
-			if g.Scope != s.Scope || g.Column != s.Column {
+			if g.Scope != s.Scope || g.Column != s.Column || s.Scope == monitor.ScopeJoint && g.Test != s.Test {
 				continue
 			}
 			if g.Kind != monitor.KindDistribution {
@@ -190,7 +206,7 @@ func columnOver(s assay.SignalPlan, windows []MonitorWindow, reference *monitor.
 	c.sort += 100 * contribution
 	if last >= 0 {
 		c.TimelineTitle = "Effect in Cohen's w by window, with its interval; dashed the floor"
-		c.Timeline = timeline(s.Column+": "+c.TimelineTitle, c.Points, float64(s.Floor))
+		c.Timeline = timeline(cmp.Or(s.Column, allColumns)+": "+c.TimelineTitle, c.Points, float64(s.Floor))
 		c.distribution(s, windows[last], reference)
 	}
 	return c
