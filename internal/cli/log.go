@@ -147,7 +147,7 @@ func (a *app) logCommand() *cobra.Command {
 	query := &cobra.Command{
 		Use: "query SQL", Short: "Ask the log of a model in SQL; the table is called log",
 		Long: `Ask the log of a model in SQL. The table is called log: a row of a request is a row of it, with _at, _request, _index, _key, _version, _edge,
-_outcome, _violations, _score, _micros, _sampled, _lost, the input columns under their names, prediction and probability_CLASS.`,
+_outcome, _violations, _coerced, _params, _score, _micros, _sampled, _lost, the input columns under their names, prediction and probability_CLASS.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("log query", func(ctx context.Context, s *session, args []string) error {
 			if model == "" {

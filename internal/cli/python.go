@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/base64"
 	"math"
 	"os"
 	"path/filepath"
@@ -90,7 +91,11 @@ func (s *session) workersOf(ctx context.Context, m assay.Model, fields []assay.F
 	o.Clock, o.Say = s.Now, s.say
 	o.Tensor = dir.Signature.Kind() == "tensors"
 	for i, f := range fields {
-		o.Columns = append(o.Columns, pyfunc.Column{Name: f.Name, Kind: kinds[i]})
+		c := pyfunc.Column{Name: f.Name, Kind: kinds[i]}
+		if n := dir.Nested(f.Name); n != nil {
+			c.Fits = n.Fits
+		}
+		o.Columns = append(o.Columns, c)
 	}
 	if c := s.p.Serve.Python; c != nil {
 		for _, name := range c.Env {
@@ -175,7 +180,7 @@ func (s *session) pythonPredictions(ctx context.Context, m assay.Model, x assay.
 	out := learn.Prediction{Classes: m.Classes}
 	for lo, n := 0, x.Rows(); lo < n; lo += offlineRows {
 		rows := frameRows{x, lo, min(n, lo+offlineRows)}
-		a, err := pool.Predict(ctx, rows, at)
+		a, err := pool.Predict(ctx, rows, at, nil)
 		if err != nil {
 			return out, err
 		}
@@ -230,4 +235,12 @@ func (f frameRows) Text(row, i int) ([]byte, bool) {
 		return nil, false
 	}
 	return []byte(c.Levels[c.Codes[f.lo+row]]), true
+}
+
+func (f frameRows) Raw(row, i int) ([]byte, bool) {
+	text, ok := f.Text(row, i)
+	if ok && f.x[i].Type == assay.TypeBinary {
+		text = base64.StdEncoding.AppendEncode(nil, text)
+	}
+	return text, ok
 }

@@ -32,6 +32,7 @@ type ServeConfig struct {
 	OnOutlier string          `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,enum=fallback,default=flag"`
 	Outliers  float64         `yaml:"outlier_share,omitempty" jsonschema:"description=share of ordinary rows that may count as out of distribution,default=0.001"`
 	Fallback  *FallbackConfig `yaml:"fallback,omitempty" jsonschema:"description=what is answered where the model must not or cannot: a constant; or a rule where it has a value"`
+	Coerce    string          `yaml:"coerce,omitempty" json:",omitempty" jsonschema:"description=mlflow: /invocations makes the casts of MLflow's scoring server and counts each value that they change; absent: a value that does not fit is refused,enum=mlflow"`
 	Unknown   string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
 	Python    *PythonConfig   `yaml:"python,omitempty" json:"python,omitempty" jsonschema:"description=models of MLflow that only Python can load"`
 	Log       LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
@@ -81,6 +82,9 @@ func (c *ServeConfig) check(bad *assay.Problems) {
 		if !slices.Contains(x.allowed, x.value) {
 			bad.Add("serve.%s is %q; want one of %s", x.key, x.value, strings.Join(x.allowed, ", "))
 		}
+	}
+	if c.Coerce != "" && c.Coerce != coerceMLflow {
+		bad.Add("serve.coerce is %q; want %s, or nothing", c.Coerce, coerceMLflow)
 	}
 	c.Upstream.check(bad)
 }
@@ -146,6 +150,9 @@ func printServing(w io.Writer, v store.Version, r assay.Record, p assay.Serving)
 		fmt.Fprintf(w, "  a row that at most %.3g %% of the held-out rows are as unusual as is out of distribution: %s\n", 100*float64(p.Outliers), map[string]string{
 			"flag": "it is answered and flagged", "reject": "its request is refused", "fallback": "its request gets the fallback",
 		}[p.OnOutlier])
+	}
+	if p.Coerce != "" {
+		fmt.Fprintln(w, "  on /invocations the casts of MLflow are made: a value that does not fit is changed, counted and told, and not refused")
 	}
 	for _, x := range p.Smoke {
 		fmt.Fprintf(w, "  %s %s: %s", x.Verdict.Glyph(), x.Name, assay.FormatCount(x.Rows)+" rows")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -20,6 +21,7 @@ type UpstreamConfig struct {
 	Single        string `yaml:"single_value,omitempty" jsonschema:"description=what a single value of a row is that a classifier answers,enum=label,enum=probability,default=label"`
 	Label         string `yaml:"label_output,omitempty" jsonschema:"description=name of the output with the class or value; absent: it is found by its shape"`
 	Probabilities string `yaml:"probabilities_output,omitempty" jsonschema:"description=name of the output with the probabilities; absent: it is found by its shape"`
+	Token         string `yaml:"token,omitempty" json:"-" jsonschema:"description=where the token is that the server wants as Authorization: Bearer; env:NAME or file:PATH; absent: none is sent"`
 	Timeout       string `yaml:"timeout,omitempty" json:"-" jsonschema:"description=how long the server may take for a request; such as 5s,default=30s"`
 }
 
@@ -35,6 +37,9 @@ func (c *UpstreamConfig) check(bad *assay.Problems) {
 	}
 	if c.Single != "" && c.Single != upstream.SingleLabel && c.Single != upstream.SingleProbability {
 		bad.Add("serve.upstream.single_value is %q; want one of label, probability", c.Single)
+	}
+	if kind, _, ok := strings.Cut(c.Token, ":"); c.Token != "" && (!ok || kind != "env" && kind != "file") {
+		bad.Add("serve.upstream.token is not env:NAME or file:PATH")
 	}
 	if _, err := c.timeout(); err != nil {
 		bad.Add("serve.upstream.timeout is %q: it wants a time such as 5s or 500ms", c.Timeout)
@@ -91,6 +96,9 @@ func (s *session) servedBy(ctx context.Context, v store.Version, m assay.Model, 
 		URL: c.URL, Protocol: upstream.Protocol(c.Protocol), Model: c.Model, Version: c.Version, Number: v.Number,
 		Answer:  upstream.Answer{Classes: m.Classes, Positive: m.Positive, Single: c.Single, Label: c.Label, Probabilities: c.Probabilities},
 		Timeout: timeout, Clock: s.Now,
+	}
+	if o.Token, err = s.secretAt("serve.upstream.token", c.Token); err != nil {
+		return nil, err
 	}
 	if o.Protocol == "" {
 		o.Protocol = upstream.OpenInference

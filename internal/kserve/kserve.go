@@ -65,7 +65,7 @@ func (s *V1) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.End()
-	c.Trace = serve.TraceID(r)
+	c.Traced(r.Header.Get(serve.TraceHeader))
 	if err = c.ReadBody(r); err == nil {
 		if err = read(c); err != nil {
 			err = c.Malform(err)

@@ -2,7 +2,8 @@
 // /invocations, /ping, /health and /version, for the default model and for each model under /models/{name}. What decides is in package
 // serve; this package turns JSON and CSV into rows and answers into JSON.
 //
-// Where MLflow casts a value that does not fit and answers, this server refuses and names the row and the column.
+// Where MLflow casts a value that does not fit and answers, this server refuses and names the row and the column; or makes the same cast and
+// counts it, for a version that is served so.
 package mlflow
 
 import (
@@ -58,13 +59,19 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.End()
-	c.Trace = serve.TraceID(r)
+	c.Traced(r.Header.Get(serve.TraceHeader))
 	form := reply{}
 	if err = c.ReadBody(r); err == nil {
+		if casts := c.Version().Casts(); casts != nil {
+			c.Rows.BeginCast(casts)
+		}
 		if csv {
-			err = readCSV(c)
+			form.from, err = schema.FromCSV, readCSV(c)
 		} else {
 			form, err = readJSON(c)
+		}
+		if err == nil && c.Rows.Casting() {
+			c.Found = c.Rows.Cast(form.from, c.Found)
 		}
 		if err != nil {
 			err = c.Malform(err)

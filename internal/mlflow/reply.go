@@ -1,6 +1,9 @@
 package mlflow
 
-import "github.com/assay-ml/assay/internal/serve"
+import (
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
+)
 
 // A method says what is answered of each row.
 type method uint8
@@ -11,7 +14,10 @@ const (
 	probabilities               // a list of probabilities
 )
 
-type reply struct{ method method }
+type reply struct {
+	method method
+	from   schema.Construction // what MLflow would have made of the rows of the request
+}
 
 // append writes {"predictions": […]}.
 func (f reply) append(dst []byte, c *serve.Call) []byte {

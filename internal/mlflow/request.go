@@ -48,6 +48,7 @@ func readJSON(c *serve.Call) (reply, error) {
 	}
 	var seen []string
 	var err error
+	params := false
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
@@ -55,7 +56,11 @@ func readJSON(c *serve.Call) (reply, error) {
 		}
 		name := string(key)
 		if name == "params" {
-			out, err = readParams(r)
+			if params {
+				return out, assay.Errorf(assay.Invalid, "params is there twice")
+			}
+			params = true
+			out, err = readParams(c, r)
 		} else {
 			seen = append(seen, name)
 			err = readForm(c, r, name, len(seen) == 1)
@@ -69,6 +74,9 @@ func readJSON(c *serve.Call) (reply, error) {
 		return out, invalidJSON(r)
 	case len(seen) != 1 || !known(seen[0]):
 		return out, wrongKeys(seen)
+	}
+	if seen[0] == "instances" || seen[0] == "inputs" {
+		out.from = schema.FromArrays
 	}
 	return out, nil
 }
@@ -127,8 +135,12 @@ func invalidJSON(r *schema.Reader) error {
 	return assay.Errorf(assay.Invalid, "%s%s", notJSON, what)
 }
 
-// readParams reads the parameters of a request; what is not known is ignored, as MLflow does.
-func readParams(r *schema.Reader) (reply, error) {
+// maxTold is how many problems with parameters an answer lists.
+const maxTold = 20
+
+// readParams reads the parameters of a request: how to answer, and those that the model declares. What is none of these is refused; where
+// the model declares none, or values are cast as MLflow does, it is ignored.
+func readParams(c *serve.Call, r *schema.Reader) (reply, error) {
 	out := reply{}
 	if r.Kind() == schema.JSONNull {
 		r.Null()
@@ -138,26 +150,57 @@ func readParams(r *schema.Reader) (reply, error) {
 		r.Skip()
 		return out, assay.Errorf(assay.Invalid, "params must be a dictionary")
 	}
+	b := c.Version()
+	var bad assay.Problems
+	tell := func(format string, args ...any) {
+		if len(bad) < maxTold {
+			bad.Add(format, args...)
+		}
+	}
+	seen := map[*serve.Param]bool{}
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
 			break
 		}
-		if string(key) != "predict_method" || r.Kind() != schema.JSONString {
-			r.Skip()
+		p := b.Param(key)
+		if p == nil && string(key) == "predict_method" && r.Kind() == schema.JSONString {
+			method, _ := r.Text()
+			switch string(method) {
+			case "predict":
+				out.method = labelsOnly
+			case "predict_proba":
+				out.method = probabilities
+			default:
+				return out, assay.Errorf(assay.Invalid, "predict_method must be predict or predict_proba")
+			}
 			continue
 		}
-		method, _ := r.Text()
-		switch string(method) {
-		case "predict":
-			out.method = labelsOnly
-		case "predict_proba":
-			out.method = probabilities
+		text, ok := r.Skip()
+		switch {
+		case !ok || p == nil && (len(b.Params) == 0 || b.Casts() != nil):
+		case p == nil:
+			tell("%q is none of the model's", key[:min(len(key), 100)])
+		case seen[p]:
+			tell("%q is there twice", p.Name)
 		default:
-			return out, assay.Errorf(assay.Invalid, "predict_method must be predict or predict_proba")
+			seen[p] = true
+			if why := p.Fits(text); why != "" {
+				tell("%q %s", p.Name, why)
+				continue
+			}
+			between := byte(',')
+			if len(c.Params) == 0 {
+				between = '{'
+			}
+			c.Params = append(schema.AppendJSONString(append(c.Params, between), key), ':')
+			c.Params = append(c.Params, text...)
 		}
 	}
-	return out, nil
+	if len(c.Params) > 0 {
+		c.Params = append(c.Params, '}')
+	}
+	return out, bad.Err(assay.Invalid, "the parameters do not fit")
 }
 
 // readRecords reads a list of objects.

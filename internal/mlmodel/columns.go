@@ -12,6 +12,7 @@ import (
 // numpyKinds are the kinds of NumPy in which Python gets the types of columns.
 var numpyKinds = map[string]string{
 	"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64", "string": "string", "datetime": "datetime",
+	"binary": "bytes", "array": "json", "object": "json", "map": "json", "any": "json",
 	"int8": "int8", "int16": "int16", "uint8": "uint8", "uint16": "uint16", "uint32": "uint32",
 }
 
@@ -35,7 +36,7 @@ func (m *Model) Kinds(fields []assay.Field) ([]string, error) {
 		default:
 			kind = map[assay.Type]string{
 				assay.TypeBoolean: "bool", assay.TypeInteger: "int64", assay.TypeNumber: "float64", assay.TypeString: "string",
-				assay.TypeDate: "datetime", assay.TypeTimestamp: "datetime",
+				assay.TypeDate: "datetime", assay.TypeTimestamp: "datetime", assay.TypeBinary: "bytes", assay.TypeJSON: "json",
 			}[f.Type]
 		}
 		if kind == "" {
@@ -44,6 +45,19 @@ func (m *Model) Kinds(fields []assay.Field) ([]string, error) {
 		out[i] = kind
 	}
 	return out, bad.Err(assay.Unimplemented, "a request cannot hold what the model takes")
+}
+
+// Nested is the type of the values of a named column that hold others; nil where it has none of them, or nothing is said of them.
+func (m *Model) Nested(name string) *Nested {
+	if m.Signature == nil {
+		return nil
+	}
+	for i := range m.Signature.Inputs {
+		if s := &m.Signature.Inputs[i]; s.Name == name {
+			return s.Nested
+		}
+	}
+	return nil
 }
 
 // Requirements is the text of a requirements.txt with all that the model needs: its own, or the pip part of its conda.yaml.

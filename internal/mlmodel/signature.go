@@ -24,19 +24,13 @@ type Spec struct {
 	Name     string // "" for one without a name
 	Type     string // of a column: boolean, integer (32 bits), long, float, double, string, binary, datetime, array, object, map, any
 	Optional bool
-	DType    string // of a tensor: a NumPy type
-	Shape    []int  // of a tensor; -1 is a size that may vary
+	Nested   *Nested // of an array, object, map or any; nil otherwise
+	DType    string  // of a tensor: a NumPy type
+	Shape    []int   // of a tensor; -1 is a size that may vary
 }
 
 // Tensor reports whether the spec is of a tensor.
 func (s *Spec) Tensor() bool { return s.DType != "" }
-
-// A Param is a parameter of a prediction with its default, as JSON.
-type Param struct {
-	Name    string
-	Type    string
-	Default json.RawMessage
-}
 
 const maxSpecs = 20_000
 
@@ -86,10 +80,9 @@ func readSpecs(side, text string) ([]Spec, error) {
 		return nil, nil
 	}
 	var raw []struct {
-		Name     string `json:"name"`
-		Type     string `json:"type"`
-		Required *bool  `json:"required"`
-		Optional *bool  `json:"optional"` // before MLflow 2.6
+		Name string `json:"name"`
+		rawNested
+		Optional *bool `json:"optional"` // before MLflow 2.6
 		Tensor   *struct {
 			DType string `json:"dtype"`
 			Shape []int  `json:"shape"`
@@ -122,6 +115,11 @@ func readSpecs(side, text string) ([]Spec, error) {
 			}
 		case columnTypes[r.Type] == "":
 			bad.Add("signature.%s: column %s is of type %q, which is none of MLflow's", side, at, r.Type)
+		case columnTypes[r.Type] == assay.TypeJSON:
+			var err error
+			if s.Nested, err = r.nested(maxNesting); err != nil {
+				bad.Add("signature.%s: column %s: %v", side, at, err)
+			}
 		}
 		if r.Name != "" && seen[r.Name] {
 			bad.Add("signature.%s: %q is there twice", side, r.Name)
@@ -130,29 +128,6 @@ func readSpecs(side, text string) ([]Spec, error) {
 		out = append(out, s)
 	}
 	return out, bad.Err(assay.Invalid, FileName+" cannot be used")
-}
-
-func readParams(text string) ([]Param, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var raw []struct {
-		Name    string          `json:"name"`
-		Type    string          `json:"type"`
-		DType   string          `json:"dtype"` // before MLflow 2.7
-		Default json.RawMessage `json:"default"`
-	}
-	if err := decode("params", text, &raw); err != nil {
-		return nil, err
-	}
-	out := make([]Param, 0, min(len(raw), maxSpecs))
-	for _, r := range raw {
-		if r.Type == "" {
-			r.Type = r.DType
-		}
-		out = append(out, Param{Name: r.Name, Type: r.Type, Default: r.Default})
-	}
-	return out, nil
 }
 
 // Kind says in a word what the inputs are: columns, tensors, or none where there is no signature.
@@ -224,14 +199,28 @@ func (s *Signature) Schema(name string) *schema.Schema {
 // Narrow adds to the columns of an input schema what the signature says of them: type, width and presence. It is Invalid, naming all of
 // them, when the schema lacks a column that the model requires, or has it with a type that the model does not take.
 func (s *Signature) Narrow(in *schema.Schema) error {
+	return s.hold(in, (*Spec).kind)
+}
+
+// NarrowCast is Narrow for a version whose values are cast: a float of 32 bits may be infinite there, which is what a cast makes of a larger
+// number.
+func (s *Signature) NarrowCast(in *schema.Schema) error {
+	return s.hold(in, func(c *Spec) string {
+		if c.kind() == "float" {
+			return "double"
+		}
+		return c.kind()
+	})
+}
+
+func (s *Signature) hold(in *schema.Schema, kind func(*Spec) string) error {
 	var bad assay.Problems
 	if !s.Named() {
 		if w := s.Width(); w >= 0 && w != len(in.Columns) {
 			bad.Add("the model takes %d values a row, the schema has %d columns", w, len(in.Columns))
 		}
 		for i := range in.Columns {
-			spec := s.Inputs[min(i, len(s.Inputs)-1)]
-			narrow(&in.Columns[i], spec.kind(), &bad)
+			narrow(&in.Columns[i], kind(&s.Inputs[min(i, len(s.Inputs)-1)]), &bad)
 		}
 		return bad.Err(assay.Invalid, "the model's signature does not fit the input schema")
 	}
@@ -243,7 +232,7 @@ func (s *Signature) Narrow(in *schema.Schema) error {
 			}
 			continue
 		}
-		narrow(c, spec.kind(), &bad)
+		narrow(c, kind(&spec), &bad)
 		c.Optional = c.Optional && spec.Optional
 	}
 	return bad.Err(assay.Invalid, "the model's signature does not fit the input schema")

@@ -91,7 +91,7 @@ func (s *Inference) infer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.End()
-	c.Trace = serve.TraceID(r)
+	c.Traced(r.Header.Get(serve.TraceHeader))
 	q := s.request()
 	defer s.requests.Put(q)
 	if err = c.ReadBody(r); err == nil {

@@ -1,6 +1,7 @@
 package pyfunc
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"math"
 
@@ -10,7 +11,10 @@ import (
 // A Column is a column that the model takes.
 type Column struct {
 	Name string `json:"name"`
-	Kind string `json:"kind"` // float64, float32, int64, int32, int16, int8, uint8, uint16, uint32, bool, string, datetime
+	Kind string `json:"kind"` // float64, float32, int64, int32, int16, int8, uint8, uint16, uint32, bool, string, datetime, bytes, json
+	// Fits says why the JSON of a value of the kind json is none of the column, in words that follow its name and never repeat the value,
+	// or ""; nil: any JSON will do.
+	Fits func(text []byte) string `json:"-"`
 }
 
 // Rows are typed rows: those of a request (schema.Batch), or of a table.
@@ -20,6 +24,7 @@ type Rows interface {
 	Float(row, i int) float64
 	Int(row, i int) (int64, bool)
 	Text(row, i int) ([]byte, bool)
+	Raw(row, i int) ([]byte, bool) // the JSON of a nested value, or the base64 of bytes
 }
 
 // whole are the bounds and sizes of the kinds of whole numbers.
@@ -51,7 +56,7 @@ func encode(dst []byte, c Column, x Rows, i int) ([]byte, error) {
 		case "float32":
 			v := x.Float(row, i)
 			f := float32(v)
-			if math.IsInf(float64(f), 0) {
+			if math.IsInf(float64(f), 0) && !math.IsInf(v, 0) {
 				return no(row, "is beyond what the model can hold (32-bit floats)")
 			}
 			dst = le.AppendUint32(dst, math.Float32bits(f))
@@ -65,6 +70,30 @@ func encode(dst []byte, c Column, x Rows, i int) ([]byte, error) {
 			default:
 				return no(row, "is no text")
 			}
+		case "bytes", "json":
+			b, ok := x.Raw(row, i)
+			if !ok {
+				if !x.Missing(row, i) {
+					return no(row, "is neither bytes nor a nested value")
+				}
+				dst = le.AppendUint32(dst, noText)
+				continue
+			}
+			if c.Kind == "bytes" {
+				from := len(dst)
+				var err error
+				if dst, err = base64.StdEncoding.AppendDecode(append(dst, 0, 0, 0, 0), b); err != nil {
+					return no(row, "is not base64")
+				}
+				le.PutUint32(dst[from:], uint32(len(dst)-from-4))
+				continue
+			}
+			if c.Fits != nil {
+				if why := c.Fits(b); why != "" {
+					return no(row, why)
+				}
+			}
+			dst = append(le.AppendUint32(dst, uint32(len(b))), b...)
 		case "datetime":
 			at := int64(math.MinInt64) // NumPy's NaT
 			if !x.Missing(row, i) {

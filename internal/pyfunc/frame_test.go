@@ -96,6 +96,11 @@ func (r rows) Text(i, j int) ([]byte, bool) {
 	return []byte(s), ok
 }
 
+func (r rows) Raw(i, j int) ([]byte, bool) {
+	b, ok := r[i][j].([]byte)
+	return b, ok
+}
+
 func (r rows) Int(i, j int) (int64, bool) {
 	n, ok := r[i][j].(int)
 	return int64(n), ok
@@ -115,14 +120,34 @@ func TestEncodeRefusesWhatItCannotHold(t *testing.T) {
 	for kind, bad := range map[string]any{
 		"int32": math.MaxInt32 + 1, "uint8": -1, "int64": nil, "bool": 2, "float32": 1e300, "float64": 1<<53 + 1, "string": 3, "int16": 1.5,
 	} {
-		_, err := encode(nil, Column{"x", kind}, rows{{bad}}, 0)
+		_, err := encode(nil, Column{Name: "x", Kind: kind}, rows{{bad}}, 0)
 		if assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), "row 0: x ") {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	b, err := encode(nil, Column{"x", "string"}, rows{{"ä"}, {nil}, {""}}, 0)
+	b, err := encode(nil, Column{Name: "x", Kind: "string"}, rows{{"ä"}, {nil}, {""}}, 0)
 	if err != nil || !bytes.Equal(b, []byte{2, 0, 0, 0, 0xc3, 0xa4, 255, 255, 255, 255, 0, 0, 0, 0}) {
 		t.Error(b, err)
+	}
+}
+
+func TestEncodeBytesAndNested(t *testing.T) {
+	b, err := encode(nil, Column{Name: "x", Kind: "bytes"}, rows{{[]byte("aGk=")}, {nil}}, 0)
+	if err != nil || !bytes.Equal(b, []byte{2, 0, 0, 0, 'h', 'i', 255, 255, 255, 255}) {
+		t.Error(b, err)
+	}
+	b, err = encode(nil, Column{Name: "x", Kind: "json"}, rows{{[]byte("[1]")}, {nil}}, 0)
+	if err != nil || !bytes.Equal(b, []byte{3, 0, 0, 0, '[', '1', ']', 255, 255, 255, 255}) {
+		t.Error(b, err)
+	}
+	wrong := func([]byte) string { return "must be a list" }
+	for _, c := range []struct {
+		column Column
+		value  any
+	}{{Column{Name: "x", Kind: "bytes"}, []byte("@@@")}, {Column{Name: "x", Kind: "bytes"}, 3}, {Column{Name: "x", Kind: "json"}, "text"}, {Column{Name: "x", Kind: "json", Fits: wrong}, []byte("{}")}} {
+		if _, err := encode(nil, c.column, rows{{c.value}}, 0); assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), "row 0: x ") {
+			t.Errorf("%v: %v", c, err)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@
 package pyfunc
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -71,6 +72,7 @@ type Pool struct {
 type job struct {
 	ctx     context.Context
 	rows    int
+	params  []byte
 	columns [][]byte
 	done    chan result // of length 1
 }
@@ -133,10 +135,12 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Predict asks the model about rows; column i of the options is field fields[i] of the rows. Errors are Rejected for a value that its
+// Predict asks the model about rows; column i of the options is field fields[i] of the rows. params is a JSON object of parameters of the
+// prediction, or nil for none; a request with parameters goes to a worker with none that has others. Errors are Rejected for a value that its
 // column cannot hold, Unavailable when the worker was lost, there is none or the time is over, Internal when the model failed.
-func (p *Pool) Predict(ctx context.Context, x Rows, fields []int) (*Answer, error) {
+func (p *Pool) Predict(ctx context.Context, x Rows, fields []int, params []byte) (*Answer, error) {
 	j := &job{ctx: ctx, rows: x.Rows(), columns: make([][]byte, len(p.o.Columns)), done: make(chan result, 1)}
+	j.params = bytes.Clone(params) // the caller may be gone before they are sent
 	for i, c := range p.o.Columns {
 		var err error
 		if j.columns[i], err = encode(nil, c, x, fields[i]); err != nil {
@@ -238,7 +242,21 @@ func (p *Pool) drain() {
 
 // work gives batches to a worker until it is lost; the error says how.
 func (p *Pool) work(w *worker) error {
+	var next *job // was taken from the queue and could not go along with the last batch
 	for {
+		if j := next; j != nil {
+			if p.stopped() {
+				p.forget(j)
+				return nil
+			}
+			var batch []*job
+			batch, next = p.gather(j)
+			if err := p.serve(w, batch); err != nil {
+				p.forget(next)
+				return err
+			}
+			continue
+		}
 		select {
 		case <-p.stop:
 			return nil
@@ -248,15 +266,21 @@ func (p *Pool) work(w *worker) error {
 			if j.ctx.Err() != nil {
 				continue // nobody waits for it any more
 			}
-			if err := p.serve(w, p.gather(j)); err != nil {
-				return err
-			}
+			next = j
 		}
 	}
 }
 
-// gather takes along what waits beside a request.
-func (p *Pool) gather(j *job) []*job {
+// forget tells the one who waits for a request that was not sent yet that its worker is lost.
+func (p *Pool) forget(j *job) {
+	if j != nil {
+		p.lost.Add(1)
+		j.done <- result{err: assay.Errorf(assay.Unavailable, "the Python worker that had the request is lost")}
+	}
+}
+
+// gather takes along what waits beside a request and has the same parameters; next is what was taken and has others.
+func (p *Pool) gather(j *job) (batch []*job, next *job) {
 	batch, rows := []*job{j}, j.rows
 	var late <-chan time.Time
 	if p.o.BatchWait > 0 {
@@ -265,28 +289,30 @@ func (p *Pool) gather(j *job) []*job {
 		late = t.C
 	}
 	for rows < p.o.BatchRows {
-		var next *job
 		if late == nil {
 			select {
 			case next = <-p.jobs:
 			default:
-				return batch
+				return batch, nil
 			}
 		} else {
 			select {
 			case next = <-p.jobs:
 			case <-late:
-				return batch
+				return batch, nil
 			case <-p.stop:
-				return batch
+				return batch, nil
 			}
 		}
 		if next.ctx.Err() != nil {
 			continue // nobody waits for it any more
 		}
+		if !bytes.Equal(next.params, j.params) {
+			return batch, next
+		}
 		batch, rows = append(batch, next), rows+next.rows
 	}
-	return batch
+	return batch, nil
 }
 
 // serve answers a batch. When the model fails, or answers another number of rows, each request is asked alone, so that only the one that
@@ -296,8 +322,7 @@ func (p *Pool) serve(w *worker, batch []*job) error {
 	var failed *errModel
 	if err != nil && !errors.As(err, &failed) {
 		for _, j := range batch {
-			p.lost.Add(1)
-			j.done <- result{err: assay.Errorf(assay.Unavailable, "the Python worker that had the request is lost")}
+			p.forget(j)
 		}
 		return err
 	}
@@ -317,8 +342,7 @@ func (p *Pool) serve(w *worker, batch []*job) error {
 		for i, j := range batch {
 			if err := p.serve(w, []*job{j}); err != nil {
 				for _, left := range batch[i+1:] {
-					p.lost.Add(1)
-					left.done <- result{err: assay.Errorf(assay.Unavailable, "the Python worker that had the request is lost")}
+					p.forget(left)
 				}
 				return err
 			}
@@ -342,6 +366,7 @@ func (p *Pool) ask(w *worker, batch []*job) (*Answer, error) {
 	le := binary.LittleEndian
 	b := append(w.frame[:0], 0, 0, 0, 0, 'P')
 	b = le.AppendUint32(le.AppendUint64(b, id), uint32(rows))
+	b = append(le.AppendUint32(b, uint32(len(batch[0].params))), batch[0].params...)
 	for i := range p.o.Columns {
 		n := 0
 		for _, j := range batch {

@@ -64,7 +64,7 @@ def load_model(dir):
 `+indent(load)+`
     return Model()
 class Model:
-    def predict(self, data):
+    def predict(self, data, params=None):
         x = data["x"]
 `+indent(indent(body)))
 	real := python(t)
@@ -87,7 +87,7 @@ func indent(text string) string {
 func start(t *testing.T, load, body string, change func(*Options)) (*Pool, error) {
 	t.Helper()
 	dir, interpreter := modelDir(t, load, body)
-	o := Options{Python: interpreter, Dir: dir, Columns: []Column{{"x", "float64"}}, Workers: 1, Clock: time.Now, Say: t.Logf}
+	o := Options{Python: interpreter, Dir: dir, Columns: []Column{{Name: "x", Kind: "float64"}}, Workers: 1, Clock: time.Now, Say: t.Logf}
 	if change != nil {
 		change(&o)
 	}
@@ -113,7 +113,7 @@ func eventually(t *testing.T, p *Pool, x float64) {
 	var err error
 	for range 200 {
 		var a *Answer
-		if a, err = p.Predict(context.Background(), rows{{x}}, []int{0}); err == nil {
+		if a, err = p.Predict(context.Background(), rows{{x}}, []int{0}, nil); err == nil {
 			if len(a.Floats) != 1 {
 				t.Fatalf("%+v", a)
 			}
@@ -130,7 +130,7 @@ func TestBatches(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
-			a, err := p.Predict(context.Background(), rows{{float64(i)}, {float64(100 * i)}}, []int{0})
+			a, err := p.Predict(context.Background(), rows{{float64(i)}, {float64(100 * i)}}, []int{0}, nil)
 			if i == 13 {
 				if assay.CodeOf(err) != assay.Internal || !strings.Contains(err.Error(), "ValueError at pyfunc.py:") || strings.Contains(err.Error(), "secret") {
 					t.Errorf("13: %v", err)
@@ -156,7 +156,7 @@ func TestRequestsThatWaitGoTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
-			a, err := p.Predict(context.Background(), rows{{1.0}}, []int{0})
+			a, err := p.Predict(context.Background(), rows{{1.0}}, []int{0}, nil)
 			if err != nil || a.Floats[0] > 8 {
 				t.Errorf("%+v %v", a, err)
 			}
@@ -186,7 +186,7 @@ func TestWorkersThatFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := mustStart(t, c.body, c.change)
 			eventually(t, p, 1)
-			_, err := p.Predict(context.Background(), rows{{-1.0}}, []int{0})
+			_, err := p.Predict(context.Background(), rows{{-1.0}}, []int{0}, nil)
 			if assay.CodeOf(err) != assay.Unavailable {
 				t.Fatalf("the request that it had: %v", err)
 			}
@@ -209,7 +209,7 @@ func TestOtherWorkersGoOn(t *testing.T) {
 			if i == 30 {
 				x = -1
 			}
-			_, err := p.Predict(context.Background(), rows{{x}}, []int{0})
+			_, err := p.Predict(context.Background(), rows{{x}}, []int{0}, nil)
 			if (err != nil) != (i == 30) {
 				t.Errorf("%d: %v", i, err)
 			}
@@ -272,7 +272,7 @@ open("env", "w").write("\n".join(sorted(os.environ)))
 	for _, pid := range pids {
 		gone(t, pid)
 	}
-	if _, err := p.Predict(context.Background(), rows{{1.0}}, []int{0}); assay.CodeOf(err) != assay.Unavailable {
+	if _, err := p.Predict(context.Background(), rows{{1.0}}, []int{0}, nil); assay.CodeOf(err) != assay.Unavailable {
 		t.Error(err)
 	}
 }
@@ -300,7 +300,7 @@ open(os.environ["OUT"], "w").write(str(os.getpid()) + " " + str(child.pid))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = p.Predict(context.Background(), rows{{1.0}}, []int{0})
+		_, _ = p.Predict(context.Background(), rows{{1.0}}, []int{0}, nil)
 		return
 	}
 	python(t)
@@ -337,14 +337,40 @@ func TestCallersThatDoNotWait(t *testing.T) {
 	p := mustStart(t, "time.sleep(0.2)\nreturn x", nil)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := p.Predict(ctx, rows{{1.0}}, []int{0}); assay.CodeOf(err) != assay.Unavailable || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := p.Predict(ctx, rows{{1.0}}, []int{0}, nil); assay.CodeOf(err) != assay.Unavailable || !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	eventually(t, p, 2)
 	if c := p.Counts(); c.Restarts != 0 {
 		t.Errorf("%+v", c)
 	}
-	if a, err := p.Predict(context.Background(), rows{{math.NaN()}}, []int{0}); err != nil || !math.IsNaN(a.Floats[0]) {
+	if a, err := p.Predict(context.Background(), rows{{math.NaN()}}, []int{0}, nil); err != nil || !math.IsNaN(a.Floats[0]) {
 		t.Error(a, err)
+	}
+}
+
+// TestParameters holds that each request gets its own parameters, however they wait together.
+func TestParameters(t *testing.T) {
+	p := mustStart(t, `
+import numpy
+return numpy.array([v + (params or {"k": 0})["k"] for v in x])
+`, func(o *Options) { o.BatchWait = 5 * time.Millisecond })
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			k := i % 3
+			var params []byte
+			if k > 0 {
+				params = []byte(`{"k": ` + strconv.Itoa(1000*k) + `}`)
+			}
+			a, err := p.Predict(context.Background(), rows{{float64(i)}}, []int{0}, params)
+			if err != nil || a.Floats[0] != float64(i+1000*k) {
+				t.Errorf("%d: %v %v", i, a, err)
+			}
+		})
+	}
+	all.Wait()
+	if c := p.Counts(); c.Requests != 60 || c.Batches > 60 {
+		t.Errorf("%+v", c)
 	}
 }

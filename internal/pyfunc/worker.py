@@ -1,8 +1,8 @@
 # The program of a worker: loads one MLflow python_function and answers frames on file descriptor 3 until it is closed.
 #
 # A frame is a 32-bit length and that many bytes; all numbers are little-endian. The first one, from the server, is JSON: what to load and which
-# columns a request has. The answer is b"R", or b"E" and why the model cannot be loaded. Then each request is b"P", id (64 bits), rows (32 bits)
-# and a length and bytes for each column; its answer b"A", id, type, or b"E", id, and what kind of error it was. No row is ever part of an error.
+# columns a request has. The answer is b"R", or b"E" and why the model cannot be loaded. Then each request is b"P", id (64 bits), rows (32 bits),
+# and a length and bytes for its parameters, which are JSON or nothing, and for each column; its answer b"A", id, type, or b"E", id, and what kind of error it was. No row is ever part of an error.
 import os
 import signal
 import socket
@@ -42,7 +42,7 @@ def send(conn, *parts):
     conn.sendall(struct.pack("<I", sum(map(len, parts))) + b"".join(parts))
 
 
-def texts(data):
+def pieces(data, read):
     out, at = [], 0
     while at < len(data):
         n = struct.unpack_from("<I", data, at)[0]
@@ -50,7 +50,7 @@ def texts(data):
         if n == 0xFFFFFFFF:
             out.append(None)
         else:
-            out.append(data[at : at + n].decode())
+            out.append(read(data[at : at + n]))
             at += n
     return out
 
@@ -97,9 +97,16 @@ def main():
     send(conn, b"R")
     columns, tensor = config["columns"], config["tensor"]
 
+    readers = {"string": bytearray.decode, "bytes": bytes, "json": json.loads}
+
     def column(kind, data):
-        if kind == "string":
-            return np.array(texts(data), dtype=object)
+        if kind in readers:
+            values = pieces(data, readers[kind])
+            if kind == "string":
+                return np.array(values, dtype=object)
+            out = np.empty(len(values), dtype=object)  # lists of one length are no matrix
+            out[:] = values
+            return out
         if kind == "datetime":
             return np.frombuffer(data, "<i8").view("datetime64[us]").astype("datetime64[ns]")
         return np.frombuffer(data, {"bool": "?"}.get(kind, kind))
@@ -141,7 +148,9 @@ def main():
     while True:
         frame = receive(conn)
         id_, rows = struct.unpack_from("<QI", frame, 1)
-        at, values = 13, []
+        n = struct.unpack_from("<I", frame, 13)[0]
+        params = json.loads(frame[17 : 17 + n]) if n else None
+        at, values = 17 + n, []
         for c in columns:
             n = struct.unpack_from("<I", frame, at)[0]
             values.append(column(c["kind"], frame[at + 4 : at + 4 + n]))
@@ -151,7 +160,7 @@ def main():
                 data = np.stack(values, axis=1) if config["matrix"] else values[0]
             else:
                 data = pd.DataFrame({c["name"]: v for c, v in zip(columns, values)}, copy=False)
-            parts = answer(model.predict(data))
+            parts = answer(model.predict(data) if params is None else model.predict(data, params=params))
         except MemoryError:
             os._exit(4)
         except Exception as e:

@@ -28,6 +28,9 @@ type Batch struct {
 	seen  []bool
 	// Unknown counts values under names that an open schema does not have, which were left out.
 	Unknown int64
+
+	casts   *Casts // nil: values are read as the types of their fields
+	coerced []Coercion
 }
 
 // batches are kept between requests, for all schemas: a large one is not kept.
@@ -40,13 +43,14 @@ func (v *Validator) NewBatch() *Batch {
 	b := batches.Get().(*Batch)
 	b.v, b.rows, b.Unknown = v, 0, 0
 	b.cells, b.seen = b.cells[:0], b.seen[:0]
+	b.casts, b.coerced = nil, b.coerced[:0]
 	return b
 }
 
 // Release gives the batch back; it must not be used afterwards.
 func (b *Batch) Release() {
 	b.v = nil
-	if cap(b.cells) <= keptCells {
+	if cap(b.cells) <= keptCells && cap(b.coerced) <= keptCells {
 		clear(b.cells)
 		batches.Put(b)
 	}
@@ -152,6 +156,9 @@ func (b *Batch) at(row, i int) *cell {
 // JSON reads the next value of r as field i of a row. A value of another type is a violation, found by Check; false means that the
 // text is not JSON.
 func (b *Batch) JSON(r *Reader, row, i int) bool {
+	if b.casts != nil && b.casts.kinds[i] != castNone {
+		return b.keep(r, row, i)
+	}
 	return b.v.fields[i].decode(&r.t, b.at(row, i), r.depth)
 }
 
@@ -330,8 +337,15 @@ func (b *Batch) Text(row, i int) ([]byte, bool) {
 	return c.s, c.kind == cellText
 }
 
+// Raw returns the JSON of a value of a column of type json or without a type, or the base64 of bytes, as JSON had it; false where it was
+// not read from JSON. The bytes are not to be changed.
+func (b *Batch) Raw(row, i int) ([]byte, bool) {
+	c := &b.cells[row*len(b.v.fields)+i]
+	return c.s, c.kind == cellOther && c.s != nil
+}
+
 // AppendJSON appends a value as JSON: null for what is missing or was of another type, integers exactly, and dates and times in ISO
-// 8601. Nested values and bytes are not kept by a batch and are null as well.
+// 8601. Nested values and bytes are null as well: Raw has them.
 func (b *Batch) AppendJSON(dst []byte, row, i int) []byte {
 	c := &b.cells[row*len(b.v.fields)+i]
 	switch c.kind {

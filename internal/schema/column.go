@@ -26,6 +26,7 @@ const (
 var wireKinds = [...]byte{
 	cellAbsent: wireMissing, cellNull: wireMissing, cellBool: wireFalse, cellInt: wireInt, cellBig: wireBig, cellFloat: wireFloat,
 	cellText: wireText, cellTime: wireTime, cellOther: wireMissing, cellWrong: wireMissing, cellRefused: wireMissing,
+	rawInt: wireMissing, rawFloat: wireMissing, rawText: wireMissing, rawNested: wireMissing,
 }
 
 func (c *cell) wire() byte {

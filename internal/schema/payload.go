@@ -62,6 +62,7 @@ type field struct {
 	quoted     string // the name as JSON has it
 	kind       assay.Type
 	number     bool // kind is TypeNumber
+	nested     bool // kind is TypeJSON, or there is none: any value will do
 	optional   bool
 	lo, hi     cell
 	text       map[string]struct{}
@@ -127,7 +128,7 @@ func (c *constraint) severity() Severity {
 }
 
 func compileField(c *Column) field {
-	f := field{column: c, name: c.Name, quoted: string(AppendJSONString(nil, []byte(c.Name))), kind: c.Type, number: c.Type == assay.TypeNumber, optional: c.Optional, violations: map[string]FieldViolation{}}
+	f := field{column: c, name: c.Name, quoted: string(AppendJSONString(nil, []byte(c.Name))), kind: c.Type, number: c.Type == assay.TypeNumber, nested: c.Type == assay.TypeJSON || c.Type == "", optional: c.Optional, violations: map[string]FieldViolation{}}
 	if c.Range != nil && c.Range.Min != nil {
 		f.lo = c.Range.Min.cell(c.Type)
 	}
@@ -186,6 +187,12 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 		}
 	}
 	c.kind = cellWrong
+	if f.nested && b != 'n' {
+		from := t.i
+		ok := t.skip(depth)
+		c.kind, c.s = cellOther, t.b[from:t.i:t.i]
+		return ok
+	}
 	switch b {
 	case 'n':
 		c.kind = cellNull
@@ -206,7 +213,6 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 				c.i = 1
 			}
 		}
-		f.anything(c)
 		return t.word(pick(b == 't', "true", "false"))
 	case '"':
 		s, ok := t.str()
@@ -215,7 +221,6 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 		}
 		return ok
 	case '{', '[':
-		f.anything(c)
 		return t.skip(depth)
 	}
 	s, whole, ok := t.num()
@@ -234,13 +239,12 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 			c.kind, c.f = cellFloat, x
 		}
 	}
-	f.anything(c)
 	return true
 }
 
 // anything accepts every value where the column has no type to speak of.
 func (f *field) anything(c *cell) {
-	if f.kind == assay.TypeJSON || f.kind == "" {
+	if f.nested {
 		c.kind = cellOther
 	}
 }
@@ -263,6 +267,10 @@ func small(s []byte) int64 {
 
 // decodeText decodes a string.
 func (f *field) decodeText(c *cell, s []byte) {
+	if f.nested { // not from JSON, where decode keeps it
+		c.kind, c.s = cellOther, AppendJSONString(nil, s)
+		return
+	}
 	ok := false
 	switch f.kind {
 	case assay.TypeString:
@@ -275,13 +283,12 @@ func (f *field) decodeText(c *cell, s []byte) {
 		c.i, ok = parseTimestamp(s)
 	case assay.TypeBinary:
 		if n, valid := base64Len(s); valid {
-			c.kind, c.i = cellOther, n
+			c.kind, c.i, c.s = cellOther, n, s
 		}
 	}
 	if ok {
 		c.kind = cellTime
 	}
-	f.anything(c)
 }
 
 // base64Len returns the number of bytes that s stands for in standard base64 with padding.

@@ -123,7 +123,7 @@ type cell struct {
 	kind cellKind
 	i    int64 // cellInt, cellTime (days, or microseconds), cellBool (0 or 1)
 	f    float64
-	s    []byte // cellText; cellBig: canonical decimal digits
+	s    []byte // cellText; cellBig: canonical decimal digits; cellOther: its JSON, or base64
 }
 
 type cellKind uint8
@@ -140,6 +140,12 @@ const (
 	cellOther   // a nested value, or any value of a column without a type
 	cellWrong   // not of the column's type
 	cellRefused // the same, for a reason that the caller has noted
+
+	// What is kept as it was written, until it is cast. A truth value is cellBool already.
+	rawInt    // s: its digits
+	rawFloat  // f
+	rawText   // s
+	rawNested // s: its JSON
 )
 
 // cell decodes a canonical value of a column of type t.

@@ -20,6 +20,17 @@ type Engine interface {
 	Close() error
 }
 
+// Parametric is an Engine that takes parameters of a prediction, a JSON object of those that the request named.
+type Parametric interface {
+	PredictWith(ctx context.Context, rows *schema.Batch, params []byte, out *Output) error
+}
+
+// A Param is a parameter that a request may name.
+type Param struct {
+	Name string
+	Fits func(text []byte) string // why a JSON value is none of it, in words that follow its name and never repeat the value; or ""
+}
+
 // serials counts the versions that this process has bound.
 var serials atomic.Uint64
 
@@ -40,6 +51,11 @@ type Binding struct {
 	Engine    Engine
 	Outliers  Outliers // nil: no row counts as out of distribution
 	Policy    Policy
+	// Coerce is "mlflow" where /invocations makes the casts of MLflow's scoring server, and counts them; empty: what does not fit is refused.
+	Coerce string
+	Params []Param // that a request may name; nil: there are none, and what a request says is not looked at
+	// Kinds are the NumPy types to which the columns are then cast; nil: the widest of each column's type.
+	Kinds []string
 }
 
 // A Policy says what becomes of rows that should not be answered as they are.
@@ -62,11 +78,12 @@ type Bound struct {
 	Binding
 	in         *schema.Validator
 	out        *schema.Validator
-	users      atomic.Int64 // held by the routes (1) and by each request
-	header     []string     // its number, as a header has it
-	header0    []byte       // the same
-	inputs     assay.Digest // of the input schema: rows read for one are rows of all that have the same
-	keys       []string     // "probability_…" of each class as a JSON string
+	casts      *schema.Casts // nil: none are made
+	users      atomic.Int64  // held by the routes (1) and by each request
+	header     []string      // its number, as a header has it
+	header0    []byte        // the same
+	inputs     assay.Digest  // of the input schema and the casts: rows read for one are rows of all that have the same
+	keys       []string      // "probability_…" of each class as a JSON string
 	closed     chan struct{}
 	retired    sync.Once
 	counters   *versionCounters
@@ -98,6 +115,10 @@ func (s *Server) Bind(b Binding) (*Bound, error) {
 	v.header0 = []byte(v.header[0])
 	if v.inputs, err = b.Input.Digest(); err != nil {
 		return nil, fmt.Errorf("input schema of %s:%d: %w", b.Name, b.Number, err)
+	}
+	if b.Coerce != "" {
+		v.casts = in.Casts(b.Kinds)
+		v.inputs = assay.DigestOf([]byte(strings.Join(append([]string{string(v.inputs), b.Coerce}, b.Kinds...), " ")))
 	}
 	for _, c := range b.Classes {
 		v.keys = append(v.keys, string(schema.AppendJSONString(nil, []byte(ProbabilityField(c)))))
@@ -133,11 +154,36 @@ func (b *Bound) Healthy() bool {
 	return !ok || e.Healthy()
 }
 
+// Casts returns the casts that /invocations makes of what a request holds; nil: none.
+func (b *Bound) Casts() *schema.Casts { return b.casts }
+
 // Inputs returns the validator of the input schema.
 func (b *Bound) Inputs() *schema.Validator { return b.in }
 
 // Outputs returns the validator of the output schema.
 func (b *Bound) Outputs() *schema.Validator { return b.out }
+
+// Param returns the parameter of that name, or nil.
+func (b *Bound) Param(name []byte) *Param {
+	for i := range b.Params {
+		if b.Params[i].Name == string(name) {
+			return &b.Params[i]
+		}
+	}
+	return nil
+}
+
+// evaluate asks the engine, with parameters where there are any.
+func (b *Bound) evaluate(ctx context.Context, rows *schema.Batch, params []byte, out *Output) error {
+	if len(params) == 0 {
+		return b.Engine.Predict(ctx, rows, out)
+	}
+	e, ok := b.Engine.(Parametric)
+	if !ok {
+		return assay.Errorf(assay.Rejected, "the request has parameters, and the model is evaluated by what takes none")
+	}
+	return e.PredictWith(ctx, rows, params, out)
+}
 
 // hold takes the version for one request, unless it has been closed.
 func (b *Bound) hold() bool {

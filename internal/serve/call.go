@@ -44,6 +44,7 @@ type Call struct {
 	Reader schema.Reader
 	Rows   *schema.Batch
 	Found  []schema.RowViolation // what is wrong with the rows, in the order of rows
+	Params []byte                // of the prediction, a JSON object; empty: none
 	Keys   [][]byte              // the caller's key of each row; empty: rows are known by ID and row number
 
 	Output   Output
@@ -58,6 +59,7 @@ type Call struct {
 	At       time.Time // when it began
 	Took     time.Duration
 
+	parent   string        // W3C traceparent; empty without one
 	Limit    time.Duration // how long the caller waits for an answer; 0: as long as the server does
 	split    *Split        // that chose the version; nil when the request named one
 	forced   bool          // the request chose, or there was nothing to choose
@@ -178,11 +180,14 @@ func (c *Call) predict(ctx context.Context) error {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if c.parent != "" {
+		ctx = context.WithValue(ctx, traceKey{}, c.parent)
+	}
 	if err := c.server.gate.enter(ctx); err != nil {
 		return err
 	}
 	at := c.server.o.Clock()
-	err := b.Engine.Predict(ctx, c.Rows, &c.Output)
+	err := b.evaluate(ctx, c.Rows, c.Params, &c.Output)
 	c.spent = c.server.o.Clock().Sub(at)
 	c.server.gate.leave()
 	if ctx.Err() != nil {
@@ -309,7 +314,7 @@ func (c *Call) Release() {
 	}
 	c.Output.reset()
 	*c = Call{
-		server: s, Body: c.Body[:0], Found: c.Found[:0], Keys: c.Keys[:0], Output: c.Output,
+		server: s, Body: c.Body[:0], Found: c.Found[:0], Keys: c.Keys[:0], Params: c.Params[:0], Output: c.Output,
 		Scores: c.Scores[:0], Unusual: c.Unusual[:0], Reply: c.Reply[:0],
 	}
 	s.calls.Put(c)

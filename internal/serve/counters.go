@@ -25,7 +25,13 @@ type versionCounters struct {
 	lost          atomic.Int64 // rows that the log had no room for
 	latency       []atomic.Int64
 	micros        atomic.Int64
+
+	coercing sync.Mutex
+	coerced  map[coercion]int64 // values that were cast
 }
+
+// coercion is what a cast did to values of a column.
+type coercion struct{ column, rule string }
 
 // counters are those of a server.
 type counters struct {
@@ -42,7 +48,7 @@ func (c *counters) version(name string, number int) *versionCounters {
 	defer c.lock.Unlock()
 	v := c.versions[key]
 	if v == nil {
-		v = &versionCounters{name: name, version: strconv.Itoa(number), latency: make([]atomic.Int64, len(latencyBounds)+1)}
+		v = &versionCounters{name: name, version: strconv.Itoa(number), latency: make([]atomic.Int64, len(latencyBounds)+1), coerced: map[coercion]int64{}}
 		c.versions[key] = v
 	}
 	return v
@@ -59,6 +65,13 @@ func (c *Call) count() {
 	if c.Rows.Unknown > 0 {
 		v.unknown.Add(c.Rows.Unknown)
 	}
+	if coerced := c.Rows.Coerced(); len(coerced) > 0 {
+		v.coercing.Lock()
+		for _, x := range coerced {
+			v.coerced[coercion{c.Rows.Validator().Field(x.Field).Name, x.Rule}]++
+		}
+		v.coercing.Unlock()
+	}
 	v.micros.Add(int64(c.Took / time.Microsecond))
 	v.latency[sort.SearchFloat64s(latencyBounds, c.Took.Seconds())].Add(1)
 }
@@ -71,6 +84,7 @@ type Tally struct {
 	Rows     map[string]int64 `json:"rows"`     // by outcome
 	Outliers int64            `json:"outliers"`
 	Unknown  int64            `json:"unknown_values"`
+	Coerced  int64            `json:"coerced_values"` // that a cast changed
 	Fallback int64            `json:"fallbacks"`
 	Withheld int64            `json:"withheld"` // answers of the model that the fallback took the place of
 	Lost     int64            `json:"lost_rows"`
@@ -84,7 +98,7 @@ func (s *Server) Tallies() []Tally {
 	for _, v := range s.counted.versions {
 		t := Tally{
 			Name: v.name, Version: v.version, Requests: map[string]int64{}, Rows: map[string]int64{},
-			Outliers: v.outliers.Load(), Unknown: v.unknown.Load(), Fallback: v.fallbacks.Load(), Withheld: v.badOutput.Load(), Lost: v.lost.Load(),
+			Outliers: v.outliers.Load(), Unknown: v.unknown.Load(), Coerced: v.casts(nil), Fallback: v.fallbacks.Load(), Withheld: v.badOutput.Load(), Lost: v.lost.Load(),
 		}
 		for i, name := range outcomeNames {
 			t.Requests[name], t.Rows[name] = v.requests[i].Load(), v.rows[i].Load()
@@ -100,11 +114,25 @@ func (s *Server) Tallies() []Tally {
 	return out
 }
 
+// casts returns how many values were cast, and tells each of how many of which column and by which rule; each may be nil.
+func (v *versionCounters) casts(each func(coercion, int64)) (all int64) {
+	v.coercing.Lock()
+	defer v.coercing.Unlock()
+	for what, n := range v.coerced {
+		all += n
+		if each != nil {
+			each(what, n)
+		}
+	}
+	return all
+}
+
 var (
 	descRequests = prometheus.NewDesc("assay_requests_total", "Prediction requests by outcome.", []string{"model", "version", "outcome"}, nil)
 	descRows     = prometheus.NewDesc("assay_rows_total", "Rows of prediction requests by outcome.", []string{"model", "version", "outcome"}, nil)
 	descOutliers = prometheus.NewDesc("assay_out_of_distribution_rows_total", "Rows unlike what the model learned from.", []string{"model", "version"}, nil)
 	descUnknown  = prometheus.NewDesc("assay_unknown_values_total", "Values under names that the input schema does not have, left out.", []string{"model", "version"}, nil)
+	descCoerced  = prometheus.NewDesc("assay_coerced_values_total", "Values that a cast of MLflow changed, by column and by what the cast did.", []string{"model", "version", "column", "rule"}, nil)
 	descFallback = prometheus.NewDesc("assay_fallback_requests_total", "Requests answered with the declared fallback.", []string{"model", "version"}, nil)
 	descWithheld = prometheus.NewDesc("assay_withheld_answers_total", "Answers of the model that must not be passed on, replaced by the declared fallback.", []string{"model", "version"}, nil)
 	descLost     = prometheus.NewDesc("assay_log_lost_rows_total", "Rows that the prediction log had no room for.", []string{"model", "version"}, nil)
@@ -176,6 +204,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 		}
 		count(descOutliers, v.outliers.Load(), v.name, v.version)
 		count(descUnknown, v.unknown.Load(), v.name, v.version)
+		v.casts(func(what coercion, n int64) { count(descCoerced, n, v.name, v.version, what.column, what.rule) })
 		count(descFallback, v.fallbacks.Load(), v.name, v.version)
 		count(descWithheld, v.badOutput.Load(), v.name, v.version)
 		count(descLost, v.lost.Load(), v.name, v.version)

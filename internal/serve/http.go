@@ -3,6 +3,7 @@ package serve
 import (
 	"compress/gzip"
 	"compress/zlib"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
 )
 
 // ReadBody reads the body of a request into Body, within the server's limit after decompression (Content-Encoding gzip, deflate or identity).
@@ -109,21 +111,42 @@ func Status(err error) int {
 	return info.HTTP
 }
 
-// TraceID returns the trace id of a request's W3C traceparent header, or "".
-func TraceID(r *http.Request) string { return TraceParent(r.Header.Get("Traceparent")) }
+// TraceHeader is the header of a W3C trace.
+const TraceHeader = "Traceparent"
 
-// TraceParent returns the trace id of a W3C traceparent, or "".
-func TraceParent(h string) string {
-	if len(h) < 55 || h[2] != '-' || h[35] != '-' {
+// Traced notes the trace that the request belongs to, by its W3C traceparent; one that is none is left out.
+func (c *Call) Traced(parent string) {
+	if c.Trace = traceID(parent); c.Trace != "" {
+		c.parent = parent
+	}
+}
+
+// traceID returns the trace id of a W3C traceparent, or "".
+func traceID(h string) string {
+	if len(h) < 55 || len(h) > 55 && h[55] != '-' || len(h) > maxTraceParent || h[2] != '-' || h[35] != '-' || h[52] != '-' {
 		return ""
 	}
-	id := h[3:35]
-	for i := range len(id) {
-		if c := id[i]; !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
+	for i := range len(h) {
+		if c := h[i]; !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c == '-') {
 			return ""
 		}
 	}
+	id := h[3:35]
+	if strings.Contains(id, "-") {
+		return ""
+	}
 	return id
+}
+
+const maxTraceParent = 128
+
+// traceKey is the key of a traceparent in the context of an engine.
+type traceKey struct{}
+
+// TraceParent returns the W3C traceparent of the request that an engine evaluates, or "".
+func TraceParent(ctx context.Context) string {
+	parent, _ := ctx.Value(traceKey{}).(string)
+	return parent
 }
 
 // Headers by which a caller names a request and reads what was made of it.
@@ -131,6 +154,7 @@ const (
 	RequestIDHeader = "X-Request-Id"
 	VersionHeader   = "X-Assay-Model-Version"
 	UnusualHeader   = "X-Assay-Out-Of-Distribution" // the numbers of the rows, from 0, at most unusualTold
+	CoercedHeader   = "X-Assay-Coerced"             // likewise, of the rows of which a cast changed a value
 	FallbackHeader  = "X-Assay-Fallback"
 	TimeoutHeader   = "X-Request-Timeout" // how long the caller waits: seconds, or a number with ms or s
 )
@@ -179,13 +203,27 @@ func (c *Call) WriteHeaders(h http.Header) {
 	if len(c.Unusual) > 0 {
 		h.Set(UnusualHeader, c.UnusualRows())
 	}
+	if coerced := c.Rows.Coerced(); len(coerced) > 0 {
+		h.Set(CoercedHeader, c.coercedRows(coerced))
+	}
+}
+
+// coercedRows lists the numbers of the rows of which a cast changed a value, as UnusualRows does.
+func (c *Call) coercedRows(coerced []schema.Coercion) string {
+	rows := make([]bool, c.Rows.Rows())
+	for _, x := range coerced {
+		rows[x.Row] = true
+	}
+	return numbers(rows)
 }
 
 // UnusualRows lists the numbers of the rows that count as out of distribution, from 0, with commas; of many only the first hundred.
-func (c *Call) UnusualRows() string {
+func (c *Call) UnusualRows() string { return numbers(c.Unusual) }
+
+func numbers(rows []bool) string {
 	var out []byte
 	told := 0
-	for i, f := range c.Unusual {
+	for i, f := range rows {
 		if !f {
 			continue
 		}

@@ -314,6 +314,10 @@ func (d *lineWriter) call(l *layout) bool {
 		tail = append(tail, `,"_trace":`...)
 		tail = schema.AppendJSONString(tail, d.text())
 	}
+	if flags&hasParams != 0 {
+		tail = append(tail, `,"_params":`...)
+		tail = schema.AppendJSONString(tail, d.text())
+	}
 	count := d.uint()
 	if d.bad || count > maxRecordRows {
 		return false
@@ -342,18 +346,13 @@ func (d *lineWriter) rows(l *layout, rows int, flags byte, head, tail []byte) bo
 			keys = append(keys, key)
 		}
 	}
-	var found cursor // entries that are left
-	entries := uint64(0)
-	if flags&hasFound != 0 {
-		entries = d.uint()
-		found = cursor{b: d.b}
-		for range entries {
-			d.uint()
-			d.text()
-			d.text()
-			if d.bad {
-				return false
-			}
+	var found, coerced notes
+	for _, n := range []struct {
+		flag byte
+		to   *notes
+	}{{hasFound, &found}, {hasCoerced, &coerced}} {
+		if flags&n.flag != 0 && !n.to.read(&d.cursor) {
+			return false
 		}
 	}
 	var scores []byte
@@ -371,10 +370,6 @@ func (d *lineWriter) rows(l *layout, rows int, flags byte, head, tail []byte) bo
 	if !ok || d.bad {
 		return false
 	}
-	at, have := uint64(0), entries > 0
-	if have {
-		at = found.uint()
-	}
 	for row := range rows {
 		b := append(d.out, head...)
 		b = append(b, `,"_index":`...)
@@ -384,21 +379,8 @@ func (d *lineWriter) rows(l *layout, rows int, flags byte, head, tail []byte) bo
 			b = schema.AppendJSONString(b, keys[row])
 		}
 		b = append(b, tail...)
-		for n := 0; have && at <= uint64(row); n++ {
-			if n == 0 {
-				b = append(b, `,"_violations":"`...)
-			} else {
-				b = append(b, "; "...)
-			}
-			name := schema.AppendJSONString(nil, bytes.Join([][]byte{found.text(), found.text()}, []byte(" ")))
-			b = append(b, name[1:len(name)-1]...)
-			if entries--; entries > 0 {
-				at = found.uint()
-			}
-			if have = entries > 0; !have || at > uint64(row) {
-				b = append(b, '"')
-			}
-		}
+		b = found.append(b, `,"_violations":"`, row)
+		b = coerced.append(b, `,"_coerced":"`, row)
 		if row < len(scores)/8 {
 			b = appendNumber(b, `,"_score":`, float(scores, row))
 		}
@@ -413,6 +395,51 @@ func (d *lineWriter) rows(l *layout, rows int, flags byte, head, tail []byte) bo
 		d.flush(1 << 20)
 	}
 	return true
+}
+
+// notes are names and words about rows, in the order of rows.
+type notes struct {
+	left cursor
+	n    uint64 // that are left
+	row  uint64 // of the next one
+}
+
+// read takes the notes off a record; false when they are torn.
+func (x *notes) read(c *cursor) bool {
+	x.n = c.uint()
+	x.left = cursor{b: c.b}
+	for range x.n {
+		c.uint()
+		c.text()
+		c.text()
+		if c.bad {
+			return false
+		}
+	}
+	if x.n > 0 {
+		x.row = x.left.uint()
+	}
+	return true
+}
+
+// append writes the notes about a row, the next one, as a JSON string after key; nothing where there are none.
+func (x *notes) append(b []byte, key string, row int) []byte {
+	for n := 0; x.n > 0 && x.row <= uint64(row); n++ {
+		if n == 0 {
+			b = append(b, key...)
+		} else {
+			b = append(b, "; "...)
+		}
+		name := schema.AppendJSONString(nil, bytes.Join([][]byte{x.left.text(), x.left.text()}, []byte(" ")))
+		b = append(b, name[1:len(name)-1]...)
+		if x.n--; x.n > 0 {
+			x.row = x.left.uint()
+		}
+		if x.n == 0 || x.row > uint64(row) {
+			b = append(b, '"')
+		}
+	}
+	return b
 }
 
 // An answer is what a record says that the caller was told.

@@ -186,7 +186,7 @@ func (p *nativePort) fill(s *learn.Session, i int, rows *schema.Batch, count int
 			case learn.Float32:
 				x := rows.Float(row, f)
 				y := float32(x)
-				if math.IsInf(float64(y), 0) {
+				if math.IsInf(float64(y), 0) && !math.IsInf(x, 0) {
 					return assay.Errorf(assay.Rejected, "row %d: %s is beyond what the model can hold (32-bit floats)", row, rows.Validator().Field(f).Name)
 				}
 				t.Floats[to] = y

@@ -38,8 +38,13 @@ func Python(pool *pyfunc.Pool, columns []pyfunc.Column, fields []assay.Field, cl
 func (e *python) Close() error { return e.pool.Close() }
 
 func (e *python) Predict(ctx context.Context, rows *schema.Batch, out *Output) error {
+	return e.PredictWith(ctx, rows, nil, out)
+}
+
+// PredictWith implements Parametric.
+func (e *python) PredictWith(ctx context.Context, rows *schema.Batch, params []byte, out *Output) error {
 	out.reset()
-	a, err := e.pool.Predict(ctx, rows, e.fields)
+	a, err := e.pool.Predict(ctx, rows, e.fields, params)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ const (
 	hasKeys
 	hasFound
 	hasScores
+	hasCoerced
+	hasParams
 )
 
 // What a call's record holds of the answer.
@@ -119,8 +121,9 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	b = appendText(b, c.Edge)
 	keys := len(c.Keys) > 0
 	scores := c.Scores[:min(len(c.Scores), rows)]
+	coerced := c.Rows.Coerced()
 	b = append(b, byte(c.Outcome), flag(hasFallback, c.Fallback)|flag(hasIncident, c.Incident != "")|flag(hasTrace, c.Trace != "")|
-		flag(hasKeys, keys)|flag(hasFound, len(c.Found) > 0)|flag(hasScores, len(scores) > 0))
+		flag(hasKeys, keys)|flag(hasFound, len(c.Found) > 0)|flag(hasScores, len(scores) > 0)|flag(hasCoerced, len(coerced) > 0)|flag(hasParams, len(c.Params) > 0))
 	b = binary.AppendUvarint(b, uint64(c.Took/time.Microsecond))
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(sample))
 	if c.Incident != "" {
@@ -128,6 +131,9 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	}
 	if c.Trace != "" {
 		b = appendText(b, c.Trace)
+	}
+	if len(c.Params) > 0 {
+		b = appendText(b, c.Params)
 	}
 	b = binary.AppendUvarint(b, uint64(rows))
 	if rows == 0 {
@@ -144,6 +150,9 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	}
 	if len(c.Found) > 0 {
 		b = appendFound(b, c.Found, rows)
+	}
+	if len(coerced) > 0 {
+		b = appendCoerced(b, c.Rows)
 	}
 	if len(scores) > 0 {
 		b = appendFloats(binary.AppendUvarint(b, uint64(len(scores))), scores)
@@ -174,6 +183,19 @@ func appendFound(b []byte, found []schema.RowViolation, rows int) []byte {
 		b = binary.AppendUvarint(b, uint64(v.Row))
 		b = appendText(b, v.Field)
 		b = appendText(b, v.Rule)
+	}
+	return b
+}
+
+// appendCoerced writes what casts did to rows, as appendFound writes what is wrong with them.
+func appendCoerced(b []byte, rows *schema.Batch) []byte {
+	coerced := rows.Coerced()
+	slices.SortStableFunc(coerced, func(a, b schema.Coercion) int { return a.Row - b.Row })
+	b = binary.AppendUvarint(b, uint64(len(coerced)))
+	for _, x := range coerced {
+		b = binary.AppendUvarint(b, uint64(x.Row))
+		b = appendText(b, rows.Validator().Field(x.Field).Name)
+		b = appendText(b, x.Rule)
 	}
 	return b
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/schema"
@@ -130,6 +132,63 @@ func TestLinesOfEveryType(t *testing.T) {
 		if got := fmt.Sprint(other); got != rest[i] {
 			t.Errorf("row %d is %s, want %s", i, got, rest[i])
 		}
+	}
+}
+
+// TestLinesOfCasts: a line says which values of its row a cast changed, and how, and which parameters the prediction had.
+func TestLinesOfCasts(t *testing.T) {
+	l, err := OpenLog(LogOptions{Clock: assaytest.Clock(), Dir: t.TempDir(), Nonce: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{Clock: assaytest.Clock(), Nonce: "s", Log: l})
+	in := schema.New("in")
+	in.Columns = []schema.Column{{Name: "a b", Type: assay.TypeInteger}, {Name: "c", Type: assay.TypeNumber}}
+	b, err := s.Bind(Binding{Name: "m", Number: 3, Task: assay.Regression, Input: in, Output: OutputSchema("out", nil, false), Engine: fixed{}, Coerce: "mlflow", Kinds: []string{"int32", "float32"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Set("m", b, b)
+	c, err := s.Begin("mlflow", "m", "", "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Rows.BeginCast(b.Casts())
+	c.Reader.Reset([]byte(`[[3000000000, 0.5], [1, 0.5], ["7", 0.1], ["x", 1e39]]`), 0)
+	if err := c.ReadInstances(&c.Reader); err != nil || !c.Reader.End() {
+		t.Fatal(err, c.Reader.Err())
+	}
+	c.Found = c.Rows.Check(c.Rows.Cast(schema.FromFrame, c.Found))
+	c.Params = append(c.Params, `{"k":"\""}`...)
+	c.Outcome = Refused
+	c.End()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, open, err := Segments(LogDir(l.o.Dir, "m"))
+	if err != nil || len(open) != 1 {
+		t.Fatal(open, err)
+	}
+	var text bytes.Buffer
+	if err := Lines(open[0], &text); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(text.String()) {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatal(err, line)
+		}
+		got = append(got, fmt.Sprint(v["_coerced"], " ", v["_violations"], " ", v["a b"], " ", v["c"], " ", v["_params"]))
+	}
+	want := []string{
+		`<nil> a b type <nil> 0.5 {"k":"\""}`, // beside texts, NumPy refuses a whole number that is too large
+		`<nil> <nil> 1 0.5 {"k":"\""}`,
+		`a b text_to_number; c precision <nil> 7 0.10000000149011612 {"k":"\""}`,
+		`c overflow a b type <nil> <nil> {"k":"\""}`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

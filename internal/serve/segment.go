@@ -36,6 +36,8 @@ func LogFields() []assay.Field {
 		{Name: "_outcome", Type: assay.TypeString},
 		{Name: "_fallback", Type: assay.TypeBoolean},
 		{Name: "_violations", Type: assay.TypeString}, // "AGEP range; SEX set": what is wrong with this row
+		{Name: "_coerced", Type: assay.TypeString},    // "AGEP overflow": which values of this row a cast changed, and how
+		{Name: "_params", Type: assay.TypeString},     // of the prediction, a JSON object
 		{Name: "_incident", Type: assay.TypeString},
 		{Name: "_score", Type: assay.TypeNumber}, // how unusual the row is, 0–1
 		{Name: "_micros", Type: assay.TypeInteger},
@@ -188,6 +190,9 @@ func (s *segment) adopt(b *Bound) error {
 			s.fields.all = append(s.fields.all, f)
 		}
 		return f
+	}
+	for _, f := range LogFields() {
+		add(f) // a log that an earlier version of Assay began has fewer
 	}
 	l := layout{Serial: b.serial, Version: b.header[0], Classes: b.Classes}
 	for i := range b.in.Fields() {

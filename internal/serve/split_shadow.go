@@ -124,7 +124,7 @@ func (s *Server) shadow(x shadowed) {
 	at := s.o.Clock()
 	failed := translated && refuses(rows.Check(nil))
 	if !failed {
-		failed = x.other.Engine.Predict(ctx, rows, &out) != nil || x.other.check(&out, n) != ""
+		failed = x.other.evaluate(ctx, rows, c.Params, &out) != nil || x.other.check(&out, n) != ""
 	}
 	mine := side{out: &c.Output, failed: c.failed, spent: c.spent}
 	its := side{out: &out, failed: failed, spent: s.o.Clock().Sub(at)}

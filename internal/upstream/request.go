@@ -116,7 +116,7 @@ func clip(s string) string {
 // encode appends the request.
 func (e *Engine) encode(dst []byte, rows *schema.Batch, in *inputs) ([]byte, error) {
 	if in == nil {
-		return e.split(dst, rows), nil
+		return e.split(dst, rows)
 	}
 	n := rows.Rows()
 	var err error
@@ -230,7 +230,7 @@ func (e *Engine) element(dst []byte, rows *schema.Batch, row, f int, typ string)
 		if i, ok := rows.Int(row, f); ok && int64(x) != i {
 			return nil, beyond
 		}
-		if typ == "FP32" && math.IsInf(float64(float32(x)), 0) || typ == "FP16" && math.Abs(x) >= 65520 {
+		if math.IsInf(x, 0) || typ == "FP32" && math.IsInf(float64(float32(x)), 0) || typ == "FP16" && math.Abs(x) >= 65520 {
 			return nil, beyond
 		}
 		return strconv.AppendFloat(dst, x, 'g', -1, 64), nil
@@ -258,7 +258,7 @@ func (e *Engine) element(dst []byte, rows *schema.Batch, row, f int, typ string)
 }
 
 // split appends the rows as dataframe_split.
-func (e *Engine) split(dst []byte, rows *schema.Batch) []byte {
+func (e *Engine) split(dst []byte, rows *schema.Batch) ([]byte, error) {
 	dst = append(dst, `{"dataframe_split":{"columns":[`...)
 	for i, f := range e.o.Fields {
 		if i > 0 {
@@ -276,9 +276,12 @@ func (e *Engine) split(dst []byte, rows *schema.Batch) []byte {
 			if f > 0 {
 				dst = append(dst, ',')
 			}
+			if math.IsInf(rows.Float(row, f), 0) {
+				return nil, assay.Errorf(assay.Rejected, "row %d: %s is infinite, which JSON cannot say", row, e.o.Fields[f].Name)
+			}
 			dst = rows.AppendJSON(dst, row, f)
 		}
 		dst = append(dst, ']')
 	}
-	return append(dst, "]}}"...)
+	return append(dst, "]}}"...), nil
 }

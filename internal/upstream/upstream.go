@@ -54,6 +54,8 @@ type Options struct {
 	Version  string // of the model there; empty: the server's default
 	Number   int    // of the version in the registry
 
+	Token string // sent as a bearer token; empty: none. Never repeated in an error
+
 	Fields []assay.Field // of the input schema, in its order
 	Answer Answer
 
@@ -88,6 +90,12 @@ func New(o Options) (*Engine, error) {
 		bad.Add("the address of the upstream is not http://HOST:PORT or https://HOST:PORT")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		bad.Add("the address of the upstream must hold neither a password nor a query")
+	}
+	if o.Token != "" && u != nil && u.Scheme == "http" && !local(u.Hostname()) {
+		bad.Add("a token is sent to another machine over https alone")
+	}
+	if strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		bad.Add("the token holds what a header cannot")
 	}
 	e := &Engine{o: o, trip: breaker{clock: o.Clock}}
 	switch o.Protocol {
@@ -130,6 +138,12 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
+// local reports whether a host is this machine.
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // Close gives the connections back.
 func (e *Engine) Close() error {
 	e.client.CloseIdleConnections()
@@ -143,11 +157,20 @@ func (e *Engine) Healthy() bool { return !e.trip.open() }
 // before; Unavailable (504) when it took too long; Internal (502) when it answered with an error or with what is no answer for these
 // rows.
 func (e *Engine) Predict(ctx context.Context, rows *schema.Batch, out *serve.Output) error {
+	return e.PredictWith(ctx, rows, nil, out)
+}
+
+// PredictWith implements serve.Parametric. The Open Inference Protocol has no place for parameters of a prediction that its servers agree
+// on, so that they are Rejected there.
+func (e *Engine) PredictWith(ctx context.Context, rows *schema.Batch, params []byte, out *serve.Output) error {
+	if len(params) > 0 && e.o.Protocol != Invocations {
+		return assay.Errorf(assay.Rejected, "the request has parameters, and the model is asked over a protocol that has none")
+	}
 	probe, err := e.trip.enter()
 	if err != nil {
 		return err
 	}
-	f, err := e.ask(ctx, rows, out)
+	f, err := e.ask(ctx, rows, params, out)
 	e.trip.leave(probe, f)
 	return err
 }
@@ -161,7 +184,7 @@ const (
 	unknown              // the caller went away
 )
 
-func (e *Engine) ask(ctx context.Context, rows *schema.Batch, out *serve.Output) (fault, error) {
+func (e *Engine) ask(ctx context.Context, rows *schema.Batch, params []byte, out *serve.Output) (fault, error) {
 	own, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
 	in, f, err := e.declared(own, ctx)
@@ -172,6 +195,9 @@ func (e *Engine) ask(ctx context.Context, rows *schema.Batch, out *serve.Output)
 	body, err := e.encode(nil, rows, in)
 	if err != nil {
 		return works, err
+	}
+	if len(params) > 0 {
+		body = append(append(append(body[:len(body)-1], `,"params":`...), params...), '}')
 	}
 	answer, f, err := e.send(own, ctx, http.MethodPost, e.url, body)
 	if err != nil {
@@ -221,6 +247,12 @@ func (e *Engine) send(own, caller context.Context, method, url string, body []by
 		r.Header.Set("Accept", "application/json")
 		if body != nil {
 			r.Header.Set("Content-Type", "application/json")
+		}
+		if e.o.Token != "" {
+			r.Header.Set("Authorization", "Bearer "+e.o.Token)
+		}
+		if parent := serve.TraceParent(own); parent != "" {
+			r.Header.Set(serve.TraceHeader, parent)
 		}
 		if until, ok := own.Deadline(); ok {
 			// The other server need not work for an answer that nobody waits for. Deadlines are of the machine's clock.

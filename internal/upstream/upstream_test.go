@@ -461,3 +461,32 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestToken holds that a token goes along and nowhere else, and that the trace of the request goes along.
+func TestToken(t *testing.T) {
+	var got http.Header
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		_, _ = io.WriteString(w, `{"predictions":["yes","no"]}`)
+	}))
+	defer srv.Close()
+	e := engine(t, upstream.Options{URL: srv.URL + "/invocations", Protocol: upstream.Invocations, Answer: yesNo(), Token: "s3cret"})
+	rows := two(t)
+	defer rows.Release()
+	var out serve.Output
+	if err := e.Predict(t.Context(), rows, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got.Get("Authorization") != "Bearer s3cret" || got.Get("Traceparent") != "" {
+		t.Errorf("%v", got)
+	}
+	for address, token := range map[string]string{"http://example.org/invocations": "s3cret", "https://example.org/invocations": "s3\ncret"} {
+		_, err := upstream.New(upstream.Options{URL: address, Protocol: upstream.Invocations, Answer: yesNo(), Token: token, Fields: fields(), Clock: time.Now})
+		if assay.CodeOf(err) != assay.Invalid || strings.Contains(err.Error(), "s3") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if _, err := upstream.New(upstream.Options{URL: "https://example.org/invocations", Protocol: upstream.Invocations, Answer: yesNo(), Token: "s3cret", Fields: fields(), Clock: time.Now}); err != nil {
+		t.Error(err)
+	}
+}
