@@ -24,7 +24,13 @@ import (
 // dial serves the models of the fixture over gRPC and connects to them.
 func dial(t testing.TB, repository oip.Repository) wire.GRPCInferenceServiceClient {
 	t.Helper()
-	g := (&oip.Inference{Server: server(t), Version: "0.1.0", Repository: repository}).GRPC()
+	return connect(t, &oip.Inference{Server: server(t), Version: "0.1.0", Repository: repository})
+}
+
+// connect serves over gRPC and connects to it.
+func connect(t testing.TB, o *oip.Inference) wire.GRPCInferenceServiceClient {
+	t.Helper()
+	g := o.GRPC()
 	ln := bufconn.Listen(1 << 20)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(ln) }()

@@ -2,6 +2,7 @@ package oip_test
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,6 +30,40 @@ var stricter = map[string]string{
 var laxer = map[string]string{
 	"null in data":            "null is a missing value, which the schema of this model allows",
 	"content type text/plain": "the body is JSON, whatever it is called",
+	"missing optional column": "the signature says that it may be missing; MLServer's model fails at that",
+	"int64 for int32 column":  "the values are within 32 bits",
+	"INT64 for FP64 column":   "the values are numbers that a float holds",
+}
+
+// likeMLServer serves models that take what those of the recordings take, and answer the same types.
+func likeMLServer(t testing.TB) *serve.Server {
+	t.Helper()
+	s := serve.New(serve.Options{Clock: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, Nonce: "n"})
+	var numbers []schema.Column
+	for _, n := range []string{"a", "b", "c", "d"} {
+		numbers = append(numbers, schema.Column{Name: n, Type: assay.TypeNumber})
+	}
+	lo, hi := schema.Int(math.MinInt32), schema.Int(math.MaxInt32)
+	people := []schema.Column{ // as the signature of testdata/mlflow/titanic has them
+		{Name: "age", Type: assay.TypeNumber, Optional: true},
+		{Name: "fare", Type: assay.TypeNumber},
+		{Name: "sibsp", Type: assay.TypeInteger, NotNull: &schema.NotNull{}},
+		{Name: "parch", Type: assay.TypeInteger, NotNull: &schema.NotNull{}, Range: &schema.Range{Min: &lo, Max: &hi}},
+		{Name: "sex", Type: assay.TypeString},
+		{Name: "embarked", Type: assay.TypeString},
+		{Name: "alone", Type: assay.TypeBoolean, NotNull: &schema.NotNull{}},
+	}
+	three, two := []string{"0", "1", "2"}, []string{"0", "1"}
+	for _, m := range []model{
+		{"clf", learn.Spec{Learner: "logistic_regression", Task: assay.Multiclass, Target: learn.Target{Name: "y", Type: assay.TypeInteger, Classes: three}}, numbers, three},
+		{"reg", learn.Spec{Learner: "linear_regression", Task: assay.Regression, Target: learn.Target{Name: "y", Type: assay.TypeNumber}}, numbers, nil},
+		{"titanic", learn.Spec{Learner: "logistic_regression", Task: assay.Binary, Target: learn.Target{Name: "y", Type: assay.TypeInteger, Classes: two, Positive: "1"}}, people, two},
+	} {
+		v := bind(t, s, m, 1)
+		s.Set(m.name, v, v)
+	}
+	s.SetReady(true)
+	return s
 }
 
 // TestMLServer sends the recorded requests: what MLServer answers, Assay answers in the same form, and what MLServer refuses, or fails
@@ -55,20 +90,7 @@ func TestMLServer(t *testing.T) {
 	if err := json.Unmarshal(b, &table); err != nil || len(table.Cases) < 40 {
 		t.Fatalf("%d cases: %v", len(table.Cases), err)
 	}
-	s := serve.New(serve.Options{Clock: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, Nonce: "n"})
-	var numbers []schema.Column
-	for _, n := range []string{"a", "b", "c", "d"} {
-		numbers = append(numbers, schema.Column{Name: n, Type: assay.TypeNumber})
-	}
-	classes := []string{"0", "1", "2"}
-	for _, m := range []model{
-		{"clf", learn.Spec{Learner: "logistic_regression", Task: assay.Multiclass, Target: learn.Target{Name: "y", Type: assay.TypeInteger, Classes: classes}}, numbers, classes},
-		{"reg", learn.Spec{Learner: "linear_regression", Task: assay.Regression, Target: learn.Target{Name: "y", Type: assay.TypeNumber}}, numbers, nil},
-	} {
-		v := bind(t, s, m, 1)
-		s.Set(m.name, v, v)
-	}
-	s.SetReady(true)
+	s := likeMLServer(t)
 	mux := http.NewServeMux()
 	(&oip.Inference{Server: s, Version: "test"}).Routes(mux)
 	answered, refused := 0, 0

@@ -73,9 +73,12 @@ func bind(t testing.TB, s *serve.Server, m model, number int) *serve.Bound {
 			col.Levels = []string{"north", "south"}
 		}
 		for i := range n {
-			if c.Type == assay.TypeString {
+			switch c.Type {
+			case assay.TypeString:
 				col.Codes = append(col.Codes, int32(i%2))
-			} else {
+			case assay.TypeBoolean:
+				col.Floats = append(col.Floats, float64(i%2))
+			default:
 				col.Floats = append(col.Floats, float64((i*(j+3))%(17+j)))
 			}
 		}
