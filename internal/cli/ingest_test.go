@@ -5,13 +5,19 @@ package cli
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/metric"
 )
 
 // TestIngest brings the predictions of other servers into the log: SageMaker's data capture, an inference table, CloudEvents. Monitors
@@ -153,5 +159,95 @@ func TestIngest(t *testing.T) {
 	}
 	if out, _, _ := command(m, dir, "--json", "log", "query", "SELECT sum(_lost)::BIGINT FROM log"); !strings.Contains(strings.Join(strings.Fields(out), ""), "[[3]]") {
 		t.Errorf("what could not be read is not missing in the log: %s", out)
+	}
+}
+
+// TestIngestedIsWatched judges what another server answered: two days of predictions as a table, their labels as SageMaker's ground
+// truth. The realised metric of a day is that of an evaluation of the same rows.
+func TestIngestedIsWatched(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ProjectFile), os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString("monitor: {window: 1d, min_rows: 50, persistence: 1, drift: {effect_floor: 0.3}, labels: {join: [request_id, row], within: 2d}, margin: 0.05}\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	m := &stageManager{clock: assaytest.Clock()}
+	for _, args := range []string{"make register", "monitor plan", "serve check", "predict people.csv --out scored.csv"} {
+		do(t, m, dir, 0, strings.Fields(args)...)
+	}
+	rows := func(name string) [][]string {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		out, err := csv.NewReader(f).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	people, scored := rows("people.csv"), rows("scored.csv")
+	var table, truth strings.Builder
+	w := csv.NewWriter(&table)
+	_ = w.Write(append(append([]string{"when", "call"}, people[0][1:7]...), "class", "no", "yes"))
+	for d, day := range []string{"2025-12-29", "2025-12-30"} {
+		for i := 1; i <= 300; i++ {
+			p, s := people[300*d+i], scored[300*d+i]
+			if p[0] != s[0] {
+				t.Fatalf("row %d is of %s and %s", i, p[0], s[0])
+			}
+			_ = w.Write(append(append([]string{day + "T12:00:00Z", p[0]}, p[1:7]...), s[1:4]...))
+			if d == 0 {
+				fmt.Fprintf(&truth, `{"groundTruthData":{"data":"%s","encoding":"CSV"},"eventMetadata":{"eventId":"%s"},"eventVersion":"0"}`+"\n", p[7], p[0])
+			}
+		}
+	}
+	w.Flush()
+	for name, text := range map[string]string{"table.csv": table.String(), "truth.jsonl": truth.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(t, m, dir, 0, "log", "ingest", "--format", "table", "--map", "time=when,request=call,prediction=class,probability_no=no,probability_yes=yes", "table.csv")
+	do(t, m, dir, 0, "labels", "add", "--format", "sagemaker", "--came-at", "2025-12-31", "truth.jsonl")
+	stdout, stderr, _ := command(m, dir, "--json", "monitor", "run")
+	var doc struct {
+		Windows  []replayedWindow
+		Outcomes []outcomeWindow
+	}
+	if err := json.Unmarshal([]byte(stdout), &doc); err != nil || len(doc.Windows) < 2 || len(doc.Outcomes) < 2 {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	for i, x := range doc.Windows[:2] {
+		if x.Drift.Window.Rows != 300 || x.Drift.Window.Lost != 0 || x.Drift.Window.Failed != 0 {
+			t.Errorf("window %d: %+v", i, x.Drift.Window)
+		}
+	}
+	labels, score := make([]int32, 300), make([]float64, 300)
+	for i := range labels {
+		if people[1+i][7] == "yes" {
+			labels[i] = 1
+		}
+		if score[i], err = strconv.ParseFloat(scored[1+i][3], 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := metric.RocAucScore(labels, score, metric.RankOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := doc.Outcomes[0].Outcome; o.Labels.Labelled != 300 || o.Labels.Coverage.Value != 1 || math.Abs(float64(o.Performance[0].Realised.Value)-want.Value) > 1e-12 {
+		t.Errorf("the labelled day: %+v, %+v; want %v", o.Labels, o.Performance, want)
+	}
+	if o := doc.Outcomes[1].Outcome; o.Labels.Labelled != 0 || o.Verdict != assay.Undetermined {
+		t.Errorf("the day without labels: %+v, %s", o.Labels, o.Verdict)
 	}
 }
