@@ -164,65 +164,73 @@ func TestAlarmsKeepTheBudget(t *testing.T) {
 	model := logistic(t, all)
 	full := os.Getenv("ASSAY_TEST_PROOF") != "" // half an hour and more: not a part of the full test command
 	for _, size := range []int{500, 5000} {
-		reps, shifted := 8, 2
-		if size == 5000 {
-			reps = 2
+		t.Run(strconv.Itoa(size), func(t *testing.T) { proveBudget(t, e, all, model, size, full) })
+	}
+}
+
+// proveBudget judges windows of so many rows, with and without a change, each against a reference of its own.
+func proveBudget(t *testing.T, e *table.Engine, all assay.Frame, model monitor.Model, size int, full bool) {
+	reps, shifted := 8, 2
+	if size == 5000 {
+		reps = 2
+	}
+	if full {
+		reps, shifted = 500, 500
+		if n, err := strconv.Atoi(os.Getenv("ASSAY_TEST_PROOF")); err == nil && n > 1 { // a shorter proof, with wider intervals
+			reps, shifted = n, n
 		}
-		if full {
-			reps, shifted = 500, 500
-			if n, err := strconv.Atoi(os.Getenv("ASSAY_TEST_PROOF")); err == nil && n > 1 { // a shorter proof, with wider intervals
-				reps, shifted = n, n
+	}
+	var same, moved, fresh alarms
+	var level float64
+	for rep := range max(reps, shifted) {
+		g := stat.NewRand(11, uint64(size), uint64(rep))
+		order := g.Perm(all.Rows())
+		reference := tableOf(t, e, all.Take(order[:size]))
+		w := planOf(t, reference, model, monitor.Settings{Windows: window(t, "1d"), Persistence: 1, MinRows: 100, Seed: uint64(rep), Events: monitor.EventTests(), EventColumns: []string{"AGEP", "SCHL"}})
+		level = w.Plan().Budget.Level
+		run := func(rows []int) assay.Drift {
+			live := tableOf(t, e, all.Take(rows)[:len(features)])
+			seen, err := w.Run(context.Background(), monitor.Traffic{Table: live, By: "", Model: &model, Whole: true})
+			if err != nil {
+				t.Fatal(err)
 			}
+			live.Drop(context.Background())
+			return seen.Windows[0].Drift
 		}
-		var same, moved, fresh alarms
-		var level float64
-		for rep := range max(reps, shifted) {
-			g := stat.NewRand(11, uint64(size), uint64(rep))
-			order := g.Perm(all.Rows())
-			reference := tableOf(t, e, all.Take(order[:size]))
-			w := planOf(t, reference, model, monitor.Settings{Windows: window(t, "1d"), Persistence: 1, MinRows: 100, Seed: uint64(rep), Events: monitor.EventTests(), EventColumns: []string{"AGEP", "SCHL"}})
-			level = w.Plan().Budget.Level
-			run := func(rows []int) assay.Drift {
-				live := tableOf(t, e, all.Take(rows)[:len(features)])
-				seen, err := w.Run(context.Background(), monitor.Traffic{Table: live, By: "", Model: &model, Whole: true})
-				if err != nil {
-					t.Fatal(err)
-				}
-				live.Drop(context.Background())
-				return seen.Windows[0].Drift
-			}
-			if rep < reps {
-				same.add(run(order[size:2*size]), level)
-			}
-			if rep < shifted && size == 5000 {
-				moved.add(run(weighted(all, "AGEP", 65, order[size:], size, &g)), level)
-				fresh.add(run(weighted(all, "SCHL", 21, order[size:], size, &g)), level)
-			}
-			reference.Drop(context.Background())
+		if rep < reps {
+			same.add(run(order[size:2*size]), level)
 		}
-		for _, c := range []struct {
-			name  string
-			k     int64
-			level float64
-		}{{"plan (floor, budget)", same.plan, level}, {"budget without floor", same.bare, level}, {"level 0.05 without floor", same.five, 0.05}} {
-			share := stat.Proportion(float64(c.k), float64(same.windows), 0.95, stat.Wilson)
-			t.Logf("n = %d, no change, %s: %d of %d windows alarm, %s; allowed %.4f", size, c.name, c.k, same.windows, share, c.level)
-			if tail := stat.Proportion(float64(c.k), float64(same.windows), 0.998, stat.ClopperPearson); tail.Lo > c.level {
-				t.Errorf("n = %d, %s: %s of windows without change alarm, and %.4f are allowed", size, c.name, share, c.level)
-			}
+		if rep < shifted && size == 5000 {
+			moved.add(run(weighted(all, "AGEP", 65, order[size:], size, &g)), level)
+			fresh.add(run(weighted(all, "SCHL", 21, order[size:], size, &g)), level)
 		}
-		t.Logf("n = %d, no change, windows by test: %v", size, same.by)
-		if size == 5000 {
-			t.Logf("n = %d, weight 1.5 on AGEP ≥ 65, windows by test: %v", size, moved.by)
-			share := stat.Proportion(float64(moved.plan), float64(moved.windows), 0.95, stat.Wilson)
-			t.Logf("n = %d, weight 1.5 on AGEP ≥ 65: %d of %d windows alarm, %s", size, moved.plan, moved.windows, share)
-			if share.Value < 0.95 {
-				t.Errorf("the shift is found in %s of windows; want 0.95", share)
-			}
-			// Of a shift by which nothing was chosen, neither tests nor floor: it is measured, not demanded.
-			share = stat.Proportion(float64(fresh.plan), float64(fresh.windows), 0.95, stat.Wilson)
-			t.Logf("n = %d, weight 1.5 on SCHL ≥ 21: %d of %d windows alarm, %s", size, fresh.plan, fresh.windows, share)
+		reference.Drop(context.Background())
+		if full && (rep+1)%25 == 0 {
+			t.Logf("n = %d, after %d repetitions: no change %+v; AGEP %+v; SCHL %+v", size, rep+1, same, moved, fresh)
 		}
+	}
+	for _, c := range []struct {
+		name  string
+		k     int64
+		level float64
+	}{{"plan (floor, budget)", same.plan, level}, {"budget without floor", same.bare, level}, {"level 0.05 without floor", same.five, 0.05}} {
+		share := stat.Proportion(float64(c.k), float64(same.windows), 0.95, stat.Wilson)
+		t.Logf("n = %d, no change, %s: %d of %d windows alarm, %s; allowed %.4f", size, c.name, c.k, same.windows, share, c.level)
+		if tail := stat.Proportion(float64(c.k), float64(same.windows), 0.998, stat.ClopperPearson); tail.Lo > c.level {
+			t.Errorf("n = %d, %s: %s of windows without change alarm, and %.4f are allowed", size, c.name, share, c.level)
+		}
+	}
+	t.Logf("n = %d, no change, windows by test: %v", size, same.by)
+	if size == 5000 {
+		t.Logf("n = %d, weight 1.5 on AGEP ≥ 65, windows by test: %v", size, moved.by)
+		share := stat.Proportion(float64(moved.plan), float64(moved.windows), 0.95, stat.Wilson)
+		t.Logf("n = %d, weight 1.5 on AGEP ≥ 65: %d of %d windows alarm, %s", size, moved.plan, moved.windows, share)
+		if share.Value < 0.95 {
+			t.Errorf("the shift is found in %s of windows; want 0.95", share)
+		}
+		// Of a shift by which nothing was chosen, neither tests nor floor: it is measured, not demanded.
+		share = stat.Proportion(float64(fresh.plan), float64(fresh.windows), 0.95, stat.Wilson)
+		t.Logf("n = %d, weight 1.5 on SCHL ≥ 21: %d of %d windows alarm, %s", size, fresh.plan, fresh.windows, share)
 	}
 }
 
