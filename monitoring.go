@@ -58,6 +58,7 @@ type Monitor struct {
 	Business    *MetricPlan  `json:"business,omitempty"`
 	Slices      []string     `json:"slices"` // of the evaluation, by name
 	Labels      *LabelPlan   `json:"labels,omitempty"`
+	Skew        *SkewPlan    `json:"skew,omitempty"` // how training rows that come back are compared; absent: they are not
 	Channels    []Channel    `json:"channels"`
 	Alerts      []AlertPlan  `json:"alerts"`
 }
@@ -124,6 +125,12 @@ type LabelPlan struct {
 	MinCoverage   float64  `json:"min_coverage"`   // with a smaller share of labelled rows the window is undetermined
 	Conflicts     string   `json:"conflicts"`      // which of two labels that disagree counts: first, last, refuse (neither)
 	MaxConflicts  float64  `json:"max_conflicts"`  // a larger share of predictions whose labels disagree is an alarm
+}
+
+// SkewPlan says how training rows that come back are compared with what the model learned from.
+type SkewPlan struct {
+	Join      []string `json:"join"`      // columns that tell a row
+	Tolerated float64  `json:"tolerated"` // share of rows that may differ, 0–1
 }
 
 // Channel is one way to reach somebody. Where it leads and its secret are no part of evidence: Target tells two of them apart.
@@ -196,8 +203,25 @@ type Drift struct {
 	Restates Digest   `json:"restates,omitempty" names:"evidence"` // the drift evidence of the same window that this one replaces
 	Signals  []Signal `json:"signals"`                             // in the order of the plan
 	Ranking  []Cause  `json:"ranking"`                             // of what moved, by contribution
+	Skew     *Skew    `json:"skew,omitempty"`                      // training rows that came back; absent: none was looked for
 	Report   Digest   `json:"report" names:"blob"`                 // the summaries of the window
 	Verdict  Verdict  `json:"verdict"`
+}
+
+// Skew is the rows of a window that the model learned from, and whether they were served as they were then. It holds no value.
+type Skew struct {
+	Matched   int64        `json:"matched"`   // rows whose key is that of one training row
+	Differing int64        `json:"differing"` // of them, in at least one column
+	Share     Estimate     `json:"share"`
+	Columns   []SkewColumn `json:"columns"` // that differ, the most first
+	Left      int          `json:"left"`    // columns that differ and are not named
+}
+
+// SkewColumn is one column of rows that came back.
+type SkewColumn struct {
+	Column    string   `json:"column"`
+	Differing int64    `json:"differing"` // rows with another value than in training
+	Share     Estimate `json:"share"`     // of the matched rows
 }
 
 // Signal is the result of one test on one window.

@@ -116,6 +116,11 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 		return rec, none, nil, err
 	}
 	o.Redacted = s.p.Serve.Log.Redact
+	if k := s.p.Monitor.Skew; k != nil {
+		if o.SkewKey, o.ToleratedSkew = k.Join, k.Tolerated; len(o.SkewKey) == 0 {
+			o.SkewKey = s.p.Data.Key
+		}
+	}
 	x := monitor.Subject{Categorical: s.p.Data.Category, Target: m.Target, Time: s.p.Data.Time}
 	if x.Model, err = s.watchedModel(ctx, m); err != nil {
 		return rec, none, nil, err

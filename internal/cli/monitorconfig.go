@@ -15,6 +15,7 @@ type MonitorConfig struct {
 	Columns     []string                 `yaml:"columns,omitempty" jsonschema:"description=columns to watch; all features without it"`
 	Drift       DriftConfig              `yaml:"drift,omitempty" jsonschema:"description=what counts as drift"`
 	Traffic     TrafficConfig            `yaml:"traffic,omitempty" jsonschema:"description=shares of the traffic that are tolerated; more of it is an alarm"`
+	Skew        *SkewConfig              `yaml:"skew,omitempty" json:",omitempty" jsonschema:"description=compares training rows that come back with what the model learned from"`
 	MinRows     int64                    `yaml:"min_rows,omitempty" jsonschema:"description=with fewer rows a window is undetermined; without it as many as it takes to find a change of twice the floor"`
 	Persistence int                      `yaml:"persistence,omitempty" jsonschema:"description=windows in a row that make an alarm; without it 2 for more than 52 windows a year and 1 for fewer"`
 	RowsPerDay  float64                  `yaml:"rows_per_day,omitempty" jsonschema:"description=expected traffic; for windows by rows where the training data has no time"`
@@ -45,6 +46,12 @@ type TrafficConfig struct {
 	Refused *float64 `yaml:"refused,omitempty" jsonschema:"description=share of requests that the input schema refuses,default=0.05"`
 	Failed  *float64 `yaml:"failed,omitempty" jsonschema:"description=share of requests without an answer,default=0.01"`
 	Lost    *float64 `yaml:"lost,omitempty" jsonschema:"description=share of rows that are answered and not in the log,default=0.01"`
+}
+
+// SkewConfig says how training rows that come back are found.
+type SkewConfig struct {
+	Join      Columns  `yaml:"join,omitempty" jsonschema:"description=columns that tell a row; data.key without it"`
+	Tolerated *float64 `yaml:"tolerated,omitempty" jsonschema:"description=share of those rows that may differ,default=0.01"`
 }
 
 // noJoint says that no test looks at all columns together.
@@ -116,6 +123,14 @@ func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
 	}{{"refused", c.Traffic.Refused}, {"failed", c.Traffic.Failed}, {"lost", c.Traffic.Lost}} {
 		if t.share != nil {
 			share("monitor.traffic."+t.name, *t.share)
+		}
+	}
+	if k := c.Skew; k != nil {
+		if len(k.Join) == 0 && len(p.Data.Key) == 0 {
+			bad.Add("monitor.skew.join is empty, and so is data.key: what tells a row?")
+		}
+		if k.Tolerated != nil {
+			share("monitor.skew.tolerated", *k.Tolerated)
 		}
 	}
 	if r := c.Drift.Replicates; r != 0 && (r < 200 || r > 1_000_000) {

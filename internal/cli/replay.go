@@ -109,6 +109,11 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			return err
 		}
 		x.Model = &model
+		if p.Skew != nil {
+			if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
+				return err
+			}
+		}
 	}
 	seen, err := w.Run(ctx, x)
 	if err != nil {

@@ -97,6 +97,11 @@ func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Dri
 	if p.Windows.By != monitor.ByCount {
 		x.By, x.Until = "_at", s.Now().Add(-time.Duration(p.Windows.GraceSeconds)*time.Second)
 	}
+	if p.Skew != nil {
+		if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
+			return nil, err
+		}
+	}
 	out := &loggedRun{plan: id}
 	if out.seen, err = w.Run(ctx, x); err != nil {
 		return nil, err

@@ -101,6 +101,7 @@ type held struct {
 	rows   int64
 	counts map[string]Counts // by scope and column
 	log    *outcomes         // nil: the window is not of a log
+	skew   *assay.Skew       // training rows that came back; nil: none was looked for
 	events func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
 	joint  func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
 
@@ -141,7 +142,7 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 			default:
 				x.Verdict = assay.Fail
 			}
-			if (x.Scope == ScopeTraffic || (x.Scope == ScopeJoint || x.Kind == KindChange) && x.Message != small) && x.Verdict == assay.Pass {
+			if (x.Scope == ScopeTraffic || (x.Scope == ScopeJoint || x.Kind == KindChange || x.Kind == KindSkew) && x.Message != small) && x.Verdict == assay.Pass {
 				x.Message = "" // it says what would be an alarm
 			}
 		}
@@ -209,6 +210,9 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 			return x, nil
 		}
 		return h.joint(ctx, s, x)
+	}
+	if s.Kind == KindSkew {
+		return skewSignal(x, s, h.skew), nil
 	}
 	if s.Kind == KindChange {
 		switch {
@@ -421,7 +425,7 @@ func say(x assay.Signal) string {
 		KindDistribution: "how often each value comes", KindMissing: "missing values", KindType: "values of another type", KindUnseen: "values never seen before", KindRange: "values outside the range of the reference",
 	}[x.Kind]
 	switch {
-	case x.Scope == ScopeTraffic:
+	case x.Scope == ScopeTraffic, x.Kind == KindSkew:
 		return x.Message
 	case x.Scope == ScopeJoint:
 		return "all columns together: " + x.Message

@@ -39,6 +39,8 @@ type Settings struct {
 	Joint              []string  // of JointTests; nil: all of them, empty: none, and no sample of reference rows is kept
 	Events             []string  // of EventTests; none: no detector of changes within a window
 	EventColumns       []string  // that detectors watch beside the score, and the 0/1 loss where labels come
+	SkewKey            []string  // columns that tell a training row that comes back; none: they are not looked for
+	ToleratedSkew      *float64  // share of them that may differ; nil: ToleratedSkew
 	Redacted           []string  // columns that no sample may hold
 	Tolerated          Tolerated // shares of the traffic
 
@@ -126,6 +128,9 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		p.Documents = append(p.Documents, b)
 	}
 	if err := o.events(m, features, outputs, x.Model.Task); err != nil {
+		return nil, err
+	}
+	if err := o.skewed(x, m); err != nil {
 		return nil, err
 	}
 	sample, sampled, err := o.joint(ctx, x, features, weights, m)
@@ -307,7 +312,7 @@ func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
 	}
 	m.Windows.MinRows = o.MinRows
 	for i := range m.Signals {
-		if s := &m.Signals[i]; s.Scope != ScopeTraffic {
+		if s := &m.Signals[i]; s.Scope != ScopeTraffic && s.Kind != KindSkew {
 			s.MinRows, s.Persist = o.MinRows, o.Persistence
 		} else if s.Test == "binomial" { // its p-value is one of those that the budget is for
 			s.Persist = o.Persistence

@@ -16,9 +16,10 @@ import (
 // A Traffic is a table whose rows are held against a plan.
 type Traffic struct {
 	Table *table.Table
-	By    string // column that says when a row came; "": windows by count, in the order of rows
-	Model *Model // predicts the rows; nil: the table has the columns of answers itself
-	Whole bool   // all rows are one window, whatever the plan says
+	By    string       // column that says when a row came; "": windows by count, in the order of rows
+	Model *Model       // predicts the rows; nil: the table has the columns of answers itself
+	Train *table.Table // what the model learned from, for rows of it that come back; nil: they are not looked for
+	Whole bool         // all rows are one window, whatever the plan says
 
 	InputsOnly bool // only columns of the input are judged, and that there was traffic: no model is asked
 
@@ -113,6 +114,10 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		return nil, err
 	}
 	out.cut, out.keys = cut, keys
+	skews, err := w.skews(ctx, x, cut.expr, keys)
+	if err != nil {
+		return nil, err
+	}
 	columns := w.jointTraffic(x.Table, cut.expr, seen)
 	before := w.streaksAfter(x.Since)
 	for i, k := range keys {
@@ -129,7 +134,8 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
 		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
 		d.Window.Content = contents[i]
-		h := held{rows: in.rows, counts: map[string]Counts{}, joint: columns.test(k), events: events.test(k), inputsOnly: x.InputsOnly}
+		d.Skew = skews[k]
+		h := held{rows: in.rows, counts: map[string]Counts{}, joint: columns.test(k), events: events.test(k), skew: skews[k], inputsOnly: x.InputsOnly}
 		if x.Log != nil {
 			o := outcomes[k]
 			h.log = &o

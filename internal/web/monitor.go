@@ -46,6 +46,13 @@ type monitorPage struct {
 	Figures         []monitorFigure // of performance, the business metric last
 	Labels          []monitorLabels
 	Worse           []monitorSlice
+	Skews           []monitorSkew
+}
+
+// monitorSkew is the training rows that came back in one window.
+type monitorSkew struct {
+	Label string
+	assay.Skew
 }
 
 // monitorRow is one window in the table.
@@ -107,6 +114,9 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 			r.More, r.Causes = len(r.Causes)-3, r.Causes[:3]
 		}
 		p.Windows = append(p.Windows, r)
+		if k := x.Drift.Skew; k != nil && k.Matched > 0 {
+			p.Skews = append(p.Skews, monitorSkew{x.Label, *k})
+		}
 	}
 	if p.Left = len(p.Windows) - monitorPoints; p.Left > 0 {
 		p.Windows, windows = p.Windows[p.Left:], windows[p.Left:]
