@@ -256,16 +256,8 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 				r.Skip()
 				return assay.Errorf(assay.Invalid, "%s: columns must be a list", notSplit)
 			}
-			for more := r.Enter(); more; more = r.More() {
-				if r.Kind() != schema.JSONString {
-					r.Skip()
-					return assay.Errorf(assay.Invalid, "%s: the name of a column is not a string", notSplit)
-				}
-				name, ok := r.Text()
-				if !ok {
-					return nil
-				}
-				l.Add(c, name)
+			if err := readNames(c, r, &l); err != nil {
+				return err
 			}
 		case "data":
 			if read || data >= 0 {
@@ -301,6 +293,30 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 	}
 	if !read {
 		return assay.Errorf(assay.Invalid, "%s: it has no data", notSplit)
+	}
+	return nil
+}
+
+// readNames reads the names of columns. Numbers from 0 are what pandas calls columns that have none: then they are in the order of the schema.
+func readNames(c *serve.Call, r *schema.Reader, l *serve.Layout) error {
+	for more := r.Enter(); more; more = r.More() {
+		n := len(l.Fields)
+		switch {
+		case r.Kind() == schema.JSONString && (n == 0 || l.Names[0] != nil):
+			name, ok := r.Text()
+			if !ok {
+				return nil
+			}
+			l.Add(c, name)
+		case r.Kind() == schema.JSONNumber && (n == 0 || l.Names[0] == nil):
+			if i, ok := r.Int(); !ok || i != int64(n) || n == c.Version().Inputs().Fields() {
+				return assay.Errorf(assay.Invalid, "%s: the columns are numbers, and not those from 0 of the %d that the model takes", notSplit, c.Version().Inputs().Fields())
+			}
+			l.Fields, l.Names = append(l.Fields, n), append(l.Names, nil)
+		default:
+			r.Skip()
+			return assay.Errorf(assay.Invalid, "%s: the name of a column is not a string", notSplit)
+		}
 	}
 	return nil
 }

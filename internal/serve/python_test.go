@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,100 @@ func realModel(t *testing.T, interpreter, name, file string, classes []string, f
 	for _, line := range []string{`assay_python_workers{model="` + name + `",version="1"} 1`, `assay_python_requests_total{model="` + name + `",version="1"} 1`} {
 		if !strings.Contains(w.Body.String(), line) {
 			t.Errorf("%s is not among the metrics", line)
+		}
+	}
+}
+
+// A model with columns of bytes, lists, objects and maps, and with parameters, answers through the workers what MLflow's own python_function
+// answered; a value that is not of its nested type is refused before it reaches Python.
+func TestRealNestedModel(t *testing.T) {
+	interpreter := os.Getenv("ASSAY_PYTHON")
+	if os.Getenv("ASSAY_TEST_FULL") == "" || interpreter == "" {
+		t.Skip("set ASSAY_TEST_FULL and ASSAY_PYTHON, a Python that has mlflow and scikit-learn")
+	}
+	archive, err := mlmodel.Pack("../../testdata/mlflow/nested")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mlmodel.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := m.Signature.Fields()
+	kinds, err := m.Kinds(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := pyfunc.Options{Python: interpreter, Dir: t.TempDir(), Clock: time.Now, Say: t.Logf, Workers: 1, MemoryBytes: 4 << 30}
+	for i, f := range fields {
+		c := pyfunc.Column{Name: f.Name, Kind: kinds[i]}
+		if n := m.Nested(f.Name); n != nil {
+			c.Fits = n.Fits
+		}
+		o.Columns = append(o.Columns, c)
+	}
+	if err := m.Extract(o.Dir); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pyfunc.Start(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := Python(pool, o.Columns, fields, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := New(Options{Clock: time.Now, Nonce: "t"})
+	bound, err := server.Bind(Binding{Name: "m", Number: 1, Task: assay.Regression, Input: m.Signature.Schema("m"), Output: OutputSchema("out", nil, false), Engine: engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Set("m", bound, bound)
+	defer server.Close(context.Background())
+	predict := func(rows, params string) ([]float64, error) {
+		c, err := server.Begin("test", "m", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.End()
+		c.Reader.Reset([]byte(rows), 0)
+		if err := c.ReadInstances(&c.Reader); err != nil {
+			t.Fatal(err)
+		}
+		c.Params = append(c.Params, params...)
+		err = c.Predict(context.Background())
+		return slices.Clone(c.Output.Values), err
+	}
+	var want struct {
+		Input   json.RawMessage
+		Answers []struct {
+			Params      json.RawMessage
+			Predictions []float64
+		}
+	}
+	if err := json.Unmarshal(m.Files["expected.json"], &want); err != nil || len(want.Answers) != 3 {
+		t.Fatal(err)
+	}
+	for _, a := range want.Answers {
+		params := string(a.Params)
+		if params == "null" {
+			params = ""
+		}
+		got, err := predict(string(want.Input), params)
+		if err != nil || !slices.Equal(got, a.Predictions) {
+			t.Errorf("%s: %v, expected %v: %v", params, got, a.Predictions, err)
+		}
+	}
+	for row, says := range map[string]string{
+		`{"a": [1, "x"], "b": "", "o": {"n": 0}, "m": {}}`:     "a must be a number at [1]",
+		`{"a": [], "b": "@", "o": {"n": 0}, "m": {}}`:          "b must be of type binary",
+		`{"a": [], "b": "", "o": {"n": 1.5}, "m": {}}`:         "o must be a whole number",
+		`{"a": [], "b": "", "o": {"n": 1}, "m": {"k": "x"}}`:   "m must be a number at {}",
+		`{"a": 5, "b": "", "o": {"n": 1}, "m": {}}`:            "a must be a list",
+		`{"a": [], "b": "", "o": {"n": 1, "z": 1}, "m": null}`: "o must be an object of the properties of its type alone",
+	} {
+		if _, err := predict("["+row+"]", ""); assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", row, err)
 		}
 	}
 }
