@@ -34,6 +34,7 @@ type World struct {
 	Host     string             // as the journal states it
 	Machine  *assay.Environment // as training runs state it; nil asks the machine
 	Terminal bool               // progress and colour are welcome on Stderr
+	Self     string             // this program, for work that may have a process of its own; empty: it is done in this one
 }
 
 // System is the world of a real process.
@@ -46,8 +47,12 @@ func System() World {
 	if err != nil {
 		host = ""
 	}
+	self, err := os.Executable()
+	if err != nil {
+		self = ""
+	}
 	return World{
-		Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Now: time.Now, Host: host,
+		Dir: dir, Self: self, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Now: time.Now, Host: host,
 		Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 	}
 }

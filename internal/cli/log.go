@@ -18,12 +18,6 @@ import (
 	"github.com/assay-ml/assay/internal/table"
 )
 
-// Limits of the engine that turns segments of the log into Parquet beside the server.
-const (
-	compactMemory  = 256 << 20
-	compactThreads = 1
-)
-
 // logDir is the folder of the prediction logs.
 func (s *session) logDir() string { return filepath.Join(s.p.Path(s.p.Store), "log") }
 
@@ -42,22 +36,8 @@ func (s *session) openLog(nonce string) (*serve.Log, error) {
 		return nil, err
 	}
 	return serve.OpenLog(serve.LogOptions{
-		Dir: s.logDir(), Clock: s.Now, Nonce: nonce, Sample: c.Sample, Redact: c.Redact, Keep: time.Duration(keep) * time.Second, KeepBytes: bytes, Compact: compactSegment,
+		Dir: s.logDir(), Clock: s.Now, Nonce: nonce, Sample: c.Sample, Redact: c.Redact, Keep: time.Duration(keep) * time.Second, KeepBytes: bytes, Compact: s.compact,
 	})
-}
-
-// compactSegment writes a closed segment of the log as Parquet.
-func compactSegment(ctx context.Context, segment, parquet string, fields []assay.Field) error {
-	e, err := table.Open(ctx, table.Options{MemoryBytes: compactMemory, Threads: compactThreads})
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	t, err := e.ReadSegments(ctx, nil, pieces(segment), fields)
-	if err != nil {
-		return err
-	}
-	return t.Write(ctx, parquet, nil, "")
 }
 
 // pieces are segments of the log that are not Parquet, as package table reads them.
@@ -158,7 +138,7 @@ _outcome, _violations, _coerced, _params, _score, _micros, _sampled, _lost, the 
 	}
 	query.Flags().StringVar(&model, "model", "", "`name` of the model; the project's without it")
 	query.Flags().StringVarP(&out, "out", "o", "", "write the answer to this `file` (.csv, .jsonl, .parquet)")
-	c.AddCommand(list, query, a.ingestCommand())
+	c.AddCommand(list, query, a.ingestCommand(), a.compactCommand())
 	return c
 }
 

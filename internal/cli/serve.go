@@ -264,6 +264,8 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	for _, name := range server.Models() {
 		s.say("serving %s on %s", f.served[name], where)
 	}
+	g := sparingly(s.Env)
+	defer g.usual()
 	watching, stopWatching := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -278,6 +280,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 		case err := <-done:
 			return assay.Errorf(assay.Unavailable, "the server stopped: %w", err)
 		case <-tick.C:
+			g.adjust()
 			events.Expire(s.Now())
 			if err := f.follow(ctx); err != nil {
 				f.say("the versions that serve stay as they are: %v", err)

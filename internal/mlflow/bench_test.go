@@ -151,15 +151,26 @@ func BenchmarkInvocations(b *testing.B) {
 	}
 }
 
-// TestInvocationsAllocate: a request allocates a few times, whatever the number of its rows.
+// TestInvocationsAllocate: a request allocates a few times, whatever the number of its rows, also with all that the network needs: garbage
+// is what makes the slowest requests slow.
 func TestInvocationsAllocate(t *testing.T) {
 	if assaytest.Race {
 		t.Skip("the race detector allocates")
 	}
 	h, body := sixteen(t)
+	address := on(t, h)
 	for _, rows := range []int{1, 100} {
-		if n := testing.AllocsPerRun(200, asking(t, h, body(rows))); n > 25 {
+		if n := testing.AllocsPerRun(1000, asking(t, h, body(rows))); n > 10 {
 			t.Errorf("%d rows: %v allocations", rows, n)
+		}
+		a := dial(t, address, "/invocations", body(rows))
+		n := testing.AllocsPerRun(1000, func() {
+			if status, _, err := a.ask(); err != nil || status != http.StatusOK {
+				t.Fatal(status, err)
+			}
+		})
+		if n > 40 {
+			t.Errorf("%d rows over a connection: %v allocations", rows, n)
 		}
 	}
 }

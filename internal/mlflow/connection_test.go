@@ -40,12 +40,19 @@ func (p *patient) Predict(ctx context.Context, rows *schema.Batch, out *serve.Ou
 }
 func (p *patient) Close() error { return nil }
 
-// listening serves a regression on a real listener with the limits of a connection.
+// listening serves a patient engine.
 func listening(t *testing.T, o serve.Options) (s *serve.Server, address string, e *patient) {
+	t.Helper()
+	e = &patient{wait: make(chan struct{})}
+	s, address = listeningTo(t, o, e)
+	return s, address, e
+}
+
+// listeningTo serves a regression on a real listener with the limits of a connection.
+func listeningTo(t *testing.T, o serve.Options, e serve.Engine) (s *serve.Server, address string) {
 	t.Helper()
 	o.Clock, o.Nonce = time.Now, "test"
 	s = serve.New(o)
-	e = &patient{wait: make(chan struct{})}
 	in := schema.New("in")
 	in.Columns = []schema.Column{{Name: "x", Type: assay.TypeNumber}}
 	b, err := s.Bind(serve.Binding{Name: "m", Number: 1, Task: assay.Regression, Input: in, Output: serve.OutputSchema("out", nil, false), Engine: e})
@@ -63,7 +70,7 @@ func listening(t *testing.T, o serve.Options) (s *serve.Server, address string, 
 	hs := &http.Server{Handler: mux, ReadHeaderTimeout: 300 * time.Millisecond, ReadTimeout: 600 * time.Millisecond}
 	go func() { _ = hs.Serve(ln) }()
 	t.Cleanup(func() { _ = hs.Close() })
-	return s, ln.Addr().String(), e
+	return s, ln.Addr().String()
 }
 
 func postTo(t *testing.T, address string, x int, header ...string) (*http.Response, string) {

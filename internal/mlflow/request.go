@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -46,7 +47,8 @@ func readJSON(c *serve.Call) (reply, error) {
 		}
 		return out, invalidJSON(r)
 	}
-	var seen []string
+	first, count := "", 0
+	var others []string
 	var err error
 	params := false
 	for more := r.Enter(); more; more = r.More() {
@@ -54,16 +56,20 @@ func readJSON(c *serve.Call) (reply, error) {
 		if !ok {
 			break
 		}
-		name := string(key)
-		if name == "params" {
+		if string(key) == "params" {
 			if params {
 				return out, assay.Errorf(assay.Invalid, "params is there twice")
 			}
 			params = true
 			out, err = readParams(c, r)
 		} else {
-			seen = append(seen, name)
-			err = readForm(c, r, name, len(seen) == 1)
+			name := nameOf(key)
+			if count++; count == 1 {
+				first = name
+			} else {
+				others = append(others, name)
+			}
+			err = readForm(c, r, name, count == 1)
 		}
 		if err != nil && r.Err() == nil {
 			return out, err
@@ -72,13 +78,25 @@ func readJSON(c *serve.Call) (reply, error) {
 	switch {
 	case r.Err() != nil || !r.End():
 		return out, invalidJSON(r)
-	case len(seen) != 1 || !known(seen[0]):
-		return out, wrongKeys(seen)
+	case count == 0:
+		return out, wrongKeys(nil)
+	case count > 1 || !slices.Contains(forms, first):
+		return out, wrongKeys(append(others, first))
 	}
-	if seen[0] == "instances" || seen[0] == "inputs" {
+	if first == "instances" || first == "inputs" {
 		out.from = schema.FromArrays
 	}
 	return out, nil
+}
+
+// nameOf is the text of a key, without a copy where it is a form's.
+func nameOf(key []byte) string {
+	for _, f := range forms {
+		if string(key) == f {
+			return f
+		}
+	}
+	return string(key)
 }
 
 // readForm reads the rows of one form; a second one, and what is no form, is skipped.
@@ -96,15 +114,6 @@ func readForm(c *serve.Call, r *schema.Reader, name string, first bool) error {
 	}
 	r.Skip()
 	return nil
-}
-
-func known(name string) bool {
-	for _, f := range forms {
-		if name == f {
-			return true
-		}
-	}
-	return false
 }
 
 func wrongKeys(seen []string) error {

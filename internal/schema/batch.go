@@ -24,8 +24,7 @@ type RowViolation struct {
 type Batch struct {
 	v     *Validator
 	rows  int
-	cells []cell // row-major
-	seen  []bool
+	cells []cell // row-major; those beyond them are zero
 	// Unknown counts values under names that an open schema does not have, which were left out.
 	Unknown int64
 
@@ -42,7 +41,6 @@ const keptCells = 1 << 20
 func (v *Validator) NewBatch() *Batch {
 	b := batches.Get().(*Batch)
 	b.v, b.rows, b.Unknown = v, 0, 0
-	b.cells, b.seen = b.cells[:0], b.seen[:0]
 	b.casts, b.coerced = nil, b.coerced[:0]
 	return b
 }
@@ -52,6 +50,7 @@ func (b *Batch) Release() {
 	b.v = nil
 	if cap(b.cells) <= keptCells && cap(b.coerced) <= keptCells {
 		clear(b.cells)
+		b.cells = b.cells[:0]
 		batches.Put(b)
 	}
 }
@@ -83,25 +82,27 @@ func (b *Batch) Rows() int { return b.rows }
 func (b *Batch) Add(n int) {
 	have, want := len(b.cells), (b.rows+n)*len(b.v.fields)
 	b.cells = slices.Grow(b.cells, want-have)[:want]
-	b.seen = slices.Grow(b.seen, want-have)[:want]
-	clear(b.cells[have:])
-	clear(b.seen[have:])
 	b.rows += n
 }
 
 // Object reads a JSON object as a new row. Fields of an open schema that it does not know are skipped and counted; those of a closed
 // one, and a key that comes twice, are violations, appended to out. It returns false when the text is not such an object.
 func (b *Batch) Object(r *Reader, out []RowViolation) ([]RowViolation, bool) {
-	row := b.rows
+	row, fields := b.rows, b.v.fields
 	b.Add(1)
 	if r.Kind() != JSONObject {
 		return out, r.Fail("not an object")
 	}
+	cells := b.cells[row*len(fields):]
 	next := 0
 	for more := r.Enter(); more; more = r.More() {
 		// Fields mostly come in the order of the schema, and their names as a program writes them.
-		if next < len(b.v.fields) && !b.seen[row*len(b.v.fields)+next] && r.t.space() == '"' && r.t.key(b.v.fields[next].quoted) {
-			if !b.JSON(r, row, next) {
+		if next < len(fields) && cells[next].kind == cellAbsent && r.t.space() == '"' && r.t.key(fields[next].quoted) {
+			if b.casts != nil {
+				if !b.JSON(r, row, next) {
+					return out, false
+				}
+			} else if !fields[next].decode(&r.t, &cells[next], r.depth) {
 				return out, false
 			}
 			next++
@@ -116,7 +117,7 @@ func (b *Batch) Object(r *Reader, out []RowViolation) ([]RowViolation, bool) {
 		case !known:
 			out = b.unknown(row, key, out)
 			_, ok = r.Skip()
-		case b.seen[row*len(b.v.fields)+at]:
+		case cells[at].kind != cellAbsent:
 			out = append(out, b.violation(row, at, RuleDuplicate, "must not occur twice"))
 			_, ok = r.Skip()
 		default:
@@ -147,11 +148,7 @@ func (b *Batch) violation(row, i int, rule, detail string) RowViolation {
 	return RowViolation{row, FieldViolation{Field: b.v.fields[i].name, Rule: rule, Detail: detail, Severity: Error}}
 }
 
-func (b *Batch) at(row, i int) *cell {
-	at := row*len(b.v.fields) + i
-	b.seen[at] = true
-	return &b.cells[at]
-}
+func (b *Batch) at(row, i int) *cell { return &b.cells[row*len(b.v.fields)+i] }
 
 // JSON reads the next value of r as field i of a row. A value of another type is a violation, found by Check; false means that the
 // text is not JSON.
@@ -280,10 +277,10 @@ func (b *Batch) Check(out []RowViolation) []RowViolation {
 	n := len(b.v.fields)
 	var found []FieldViolation
 	for row := range b.rows {
-		cells, seen := b.cells[row*n:(row+1)*n], b.seen[row*n:(row+1)*n]
+		cells := b.cells[row*n : (row+1)*n]
 		found = found[:0]
 		for i := range b.v.fields {
-			found = b.v.fields[i].check(&cells[i], seen[i], found)
+			found = b.v.fields[i].check(&cells[i], found)
 		}
 		for i := range b.v.conditions {
 			c := &b.v.conditions[i]
@@ -323,6 +320,19 @@ func (b *Batch) Float(row, i int) float64 {
 		return float64(c.i) / 1e6
 	}
 	return math.NaN()
+}
+
+// Floats reads field i of as many rows as out holds, from the given row on, each as Float does.
+func (b *Batch) Floats(from, i int, out []float64) {
+	at := from*len(b.v.fields) + i
+	for j := range out {
+		if c := &b.cells[at]; c.kind == cellFloat {
+			out[j] = c.f
+		} else {
+			out[j] = b.Float(from+j, i)
+		}
+		at += len(b.v.fields)
+	}
 }
 
 // Int returns a value as a 64-bit integer, and whether it is one: an integer or a truth value.

@@ -167,7 +167,7 @@ func (b *Batch) Cast(how Construction, out []RowViolation) []RowViolation {
 			x.dtype = b.infer(i)
 		}
 		for row, at := 0, i; row < b.rows; row, at = row+1, at+len(b.v.fields) {
-			if !b.seen[at] {
+			if b.cells[at].kind == cellAbsent {
 				continue
 			}
 			switch rule, why := x.cast(&b.cells[at]); {

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/base64"
+	"math"
 	"regexp"
 	"sort"
 	"strconv"
@@ -156,6 +157,29 @@ func compileField(c *Column) field {
 // TableOnly names the constraints that a payload cannot be checked for, because they speak of several rows.
 func (v *Validator) TableOnly() []string { return append([]string(nil), v.tableOnly...) }
 
+// Span returns the limits within which field i takes every number, where they are all that the schema asks of a number there; ok is false
+// where there may be more to it.
+func (v *Validator) Span(i int) (lo, hi float64, ok bool) {
+	f := &v.fields[i]
+	c := f.column
+	lo, hi = -math.MaxFloat64, math.MaxFloat64
+	if !f.number || c.Set != nil || c.Length != nil || c.Pattern != nil || len(v.conditions) > 0 {
+		return lo, hi, false
+	}
+	if r := c.Range; r != nil {
+		if r.ExclusiveMin || r.ExclusiveMax {
+			return lo, hi, false
+		}
+		if r.Min != nil {
+			lo = f.lo.f
+		}
+		if r.Max != nil {
+			hi = f.hi.f
+		}
+	}
+	return lo, hi, true
+}
+
 // Payload checks one JSON object. It returns every violation, in the order of the schema, and nil when there is none. An error of
 // code assay.Invalid means that the text is not a JSON object within the limits; it names the place and not the content.
 func (v *Validator) Payload(b []byte) ([]FieldViolation, error) {
@@ -306,10 +330,10 @@ func base64Len(s []byte) (int64, bool) {
 }
 
 // check appends what the cell violates.
-func (f *field) check(c *cell, seen bool, out []FieldViolation) []FieldViolation {
+func (f *field) check(c *cell, out []FieldViolation) []FieldViolation {
 	col := f.column
 	switch {
-	case !seen:
+	case c.kind == cellAbsent:
 		if !f.optional {
 			out = append(out, f.violations[RuleRequired])
 		}

@@ -32,6 +32,14 @@ func (t *tokenizer) err() *assay.Error {
 
 // space skips white space and returns the next byte, or 0 at the end.
 func (t *tokenizer) space() byte {
+	if t.i < len(t.b) && t.b[t.i] > ' ' {
+		return t.b[t.i]
+	}
+	return t.blank()
+}
+
+// blank is space where there may be some.
+func (t *tokenizer) blank() byte {
 	for t.i < len(t.b) {
 		switch c := t.b[t.i]; c {
 		case ' ', '\t', '\n', '\r':

@@ -4,23 +4,26 @@ import (
 	"context"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/assay-ml/assay"
 )
 
-// An admission lets so many requests be evaluated at once and so many wait; the next one is turned away at once, because a queue that
-// grows answers nobody in time.
+// An admission lets so many requests be evaluated at once and so many wait, each for so long; what has no place, or waited that long, is
+// turned away, because a queue that grows answers nobody in time. Who waits gets a turn in the order in which they came, before anybody
+// who comes later.
 type admission struct {
-	slots   chan struct{}
-	waiting atomic.Int64
-	queue   int64
+	slots    chan struct{} // a full channel hands the slot that leave gives back to whoever waits longest
+	waiting  atomic.Int64
+	queue    int64
+	patience time.Duration
 }
 
-func (a *admission) init(concurrent, queue int) {
+func (a *admission) init(concurrent, queue int, patience time.Duration) {
 	if concurrent <= 0 {
 		concurrent = 4 * runtime.GOMAXPROCS(0)
 	}
-	a.slots, a.queue = make(chan struct{}, concurrent), int64(queue)
+	a.slots, a.queue, a.patience = make(chan struct{}, concurrent), int64(queue), patience
 }
 
 // enter waits for a turn; leave must follow when it returns nil.
@@ -35,9 +38,13 @@ func (a *admission) enter(ctx context.Context) error {
 		return errBusy
 	}
 	defer a.waiting.Add(-1)
+	patience := time.NewTimer(a.patience)
+	defer patience.Stop()
 	select {
 	case a.slots <- struct{}{}:
 		return nil
+	case <-patience.C:
+		return errBusy
 	case <-ctx.Done():
 		return errLate
 	}
@@ -46,7 +53,7 @@ func (a *admission) enter(ctx context.Context) error {
 func (a *admission) leave() { <-a.slots }
 
 var (
-	errBusy = assay.Errorf(assay.Unavailable, "the server is busy: too many requests wait").Try("send the request again after a second")
+	errBusy = assay.Errorf(assay.Unavailable, "the server is busy: too many requests wait, or it waited too long").Try("send the request again after a second")
 	errLate = assay.Errorf(assay.Unavailable, "the request took longer than it may")
 )
 

@@ -92,6 +92,7 @@ type Bound struct {
 	server     *Server
 	serial     uint64 // tells versions of one process apart, also when a number is bound again
 	logged     atomic.Pointer[logPlan]
+	plain      *plainOutput
 }
 
 // Bind compiles a Binding. It fails, naming everything, when a schema does not compile.
@@ -124,6 +125,7 @@ func (s *Server) Bind(b Binding) (*Bound, error) {
 		v.keys = append(v.keys, string(schema.AppendJSONString(nil, []byte(ProbabilityField(c)))))
 		v.classBytes = append(v.classBytes, []byte(c))
 	}
+	v.plain = v.plainly()
 	if err := v.checkPolicy(); err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func (c *Call) Predict(ctx context.Context) error {
 	return err
 }
 
-func (c *Call) predict(ctx context.Context) error {
+func (c *Call) predict(caller context.Context) error {
 	n := c.Rows.Rows()
 	switch {
 	case n == 0:
@@ -176,21 +176,19 @@ func (c *Call) predict(ctx context.Context) error {
 	if c.Limit > 0 {
 		limit = min(limit, c.Limit)
 	}
-	limit -= c.server.o.Clock().Sub(c.At)
-	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	if c.parent != "" {
-		ctx = context.WithValue(ctx, traceKey{}, c.parent)
+		caller = context.WithValue(caller, traceKey{}, c.parent)
 	}
+	ctx := &deadline{caller: caller, clock: c.server.o.Clock, began: c.At, limit: limit}
+	defer ctx.end()
 	if err := c.server.gate.enter(ctx); err != nil {
 		return err
 	}
 	at := c.server.o.Clock()
-	err := b.evaluate(ctx, c.Rows, c.Params, &c.Output)
-	c.spent = c.server.o.Clock().Sub(at)
-	c.server.gate.leave()
-	if ctx.Err() != nil {
+	err := c.evaluate(ctx)
+	now := c.server.o.Clock()
+	c.spent = now.Sub(at)
+	if ctx.over(now) {
 		c.failed = caller.Err() == nil && c.spent > limit/2 // the model took the time, not the queue
 		if g := gateway(0); errors.As(err, &g) {
 			return err
@@ -214,6 +212,12 @@ func (c *Call) predict(ctx context.Context) error {
 		return assay.Errorf(assay.Internal, "%s %s", b, wrong)
 	}
 	return nil
+}
+
+// evaluate asks the engine and ends the turn, whatever the engine does.
+func (c *Call) evaluate(ctx context.Context) error {
+	defer c.server.gate.leave()
+	return c.bound.evaluate(ctx, c.Rows, c.Params, &c.Output)
 }
 
 func refuses(found []schema.RowViolation) bool {

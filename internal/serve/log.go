@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -114,7 +115,8 @@ func (l *Log) Offer(c *Call) bool {
 	}
 	e := entries.Get().(*entry)
 	e.bound, e.rows = c.bound, rows
-	e.buf = appendCall(e.buf[:0], c, c.bound.logPlan(l.redact), sample)
+	plan := c.bound.logPlan(l.redact)
+	e.buf = appendCall(slices.Grow(e.buf[:0], plan.room(rows, len(c.bound.Classes))), c, plan, sample)
 	n := int64(len(e.buf))
 	if n > maxRecord || !l.ring.put(e) {
 		e.release()
@@ -348,7 +350,7 @@ func (l *Log) finish(dir, segment string, fields []assay.Field) {
 	if l.o.Compact != nil {
 		began := l.o.Clock()
 		defer func() { l.rest(3 * l.o.Clock().Sub(began)) }()
-		if err := l.o.Compact(context.Background(), segment, parquetPath(segment), fields); err != nil {
+		if err := l.o.Compact(context.Background(), segment, ParquetPath(segment), fields); err != nil {
 			l.fail(err)
 		} else if err := os.Remove(segment); err != nil {
 			l.fail(err)
@@ -369,8 +371,8 @@ func (l *Log) rest(d time.Duration) {
 	}
 }
 
-// parquetPath is what a closed segment is called once it is Parquet.
-func parquetPath(segment string) string {
+// ParquetPath is what a closed segment is called once it is Parquet.
+func ParquetPath(segment string) string {
 	return segment[:len(segment)-len(filepath.Ext(segment))] + ".parquet"
 }
 
@@ -423,7 +425,7 @@ func Segments(dir string) (closed, open []string, err error) {
 		case ext == ".parquet":
 			closed = append(closed, path)
 		case ext != closedSuffix && ext != linesSuffix:
-		case openSegment(name), !have[parquetPath(name)]:
+		case openSegment(name), !have[ParquetPath(name)]:
 			open = append(open, path)
 		}
 	}

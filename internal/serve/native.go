@@ -179,17 +179,13 @@ func (p *nativePort) fill(s *learn.Session, i int, rows *schema.Batch, count int
 	if err != nil {
 		return err
 	}
+	if p.typ == learn.Float32 {
+		return p.fillFloats(t.Floats, rows, count)
+	}
 	for row := range count {
 		for j, f := range p.fields {
 			to := row*width + j
 			switch p.typ {
-			case learn.Float32:
-				x := rows.Float(row, f)
-				y := float32(x)
-				if math.IsInf(float64(y), 0) && !math.IsInf(x, 0) {
-					return assay.Errorf(assay.Rejected, "row %d: %s is beyond what the model can hold (32-bit floats)", row, rows.Validator().Field(f).Name)
-				}
-				t.Floats[to] = y
 			case learn.Float64:
 				t.Doubles[to] = rows.Float(row, f)
 			case learn.String:
@@ -201,6 +197,26 @@ func (p *nativePort) fill(s *learn.Session, i int, rows *schema.Batch, count int
 					return assay.Errorf(assay.Rejected, "row %d: %s is missing, and the model takes whole numbers only", row, rows.Validator().Field(f).Name)
 				}
 				t.Ints[to] = x
+			}
+		}
+	}
+	return nil
+}
+
+// fillFloats copies the fields into a matrix of 32-bit floats, a column after the other.
+func (p *nativePort) fillFloats(to []float32, rows *schema.Batch, count int) error {
+	var block [128]float64
+	width := len(p.fields)
+	for j, f := range p.fields {
+		for from := 0; from < count; from += len(block) {
+			values := block[:min(len(block), count-from)]
+			rows.Floats(from, f, values)
+			for i, x := range values {
+				y := float32(x)
+				if y-y != 0 && math.IsInf(float64(y), 0) && !math.IsInf(x, 0) {
+					return assay.Errorf(assay.Rejected, "row %d: %s is beyond what the model can hold (32-bit floats)", from+i, rows.Validator().Field(f).Name)
+				}
+				to[(from+i)*width+j] = y
 			}
 		}
 	}

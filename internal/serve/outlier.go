@@ -24,6 +24,7 @@ type supportScorer struct {
 	sum       rankTable
 	worst     rankTable
 	both      rankTable
+	guides    [3]*guide // of sum, worst and both
 	threshold float64
 	space     sync.Pool // *scoreSpace
 }
@@ -37,36 +38,7 @@ type scoredColumn struct {
 	group      []uint8   // as cost
 	low, high  float64   // the range of the training rows
 	scale      float64
-	guide      []uint16 // how many edges lie in buckets before each of guideBuckets, and all of them
-	bucket     float64  // buckets for each unit
-}
-
-// guideBuckets is how many equal buckets the range of a number is cut into, so that its cell is found among few edges.
-const guideBuckets = 256
-
-// place is the bucket of a value. It never falls as values rise, which is all that cellOf needs.
-func (c *scoredColumn) place(v float64) int {
-	x := (v - c.low) * c.bucket
-	if !(x > 0) {
-		return 0
-	}
-	if x >= guideBuckets-1 {
-		return guideBuckets - 1
-	}
-	return int(x)
-}
-
-func (c *scoredColumn) makeGuide() {
-	c.bucket = guideBuckets / (c.high - c.low)
-	if math.IsInf(c.bucket, 0) || math.IsNaN(c.bucket) {
-		c.bucket = 0
-	}
-	c.guide = make([]uint16, guideBuckets+1)
-	for _, u := range c.edges.Upper {
-		for b := c.place(u) + 1; b <= guideBuckets; b++ {
-			c.guide[b]++
-		}
-	}
+	guide      *guide // of the edges
 }
 
 // cellOf is Edges.Cell, by the guide.
@@ -74,20 +46,7 @@ func (c *scoredColumn) cellOf(v float64) int {
 	if v-v != 0 {
 		return -1
 	}
-	b := c.place(v)
-	at, end := int(c.guide[b]), int(c.guide[b+1])
-	for end-at > 4 {
-		mid := int(uint(at+end) >> 1)
-		if c.edges.Upper[mid] < v {
-			at = mid + 1
-		} else {
-			end = mid
-		}
-	}
-	for at < end && c.edges.Upper[at] < v {
-		at++
-	}
-	return at
+	return c.guide.find(c.edges.Upper, v)
 }
 
 // A scoredPair says how much more surprising two columns are together than each alone.
@@ -115,6 +74,9 @@ func (s *Support) Outliers(in *schema.Schema, share float64) (Outliers, error) {
 
 func (s *Support) scorer(names []string) *supportScorer {
 	x := &supportScorer{sum: s.Sum, worst: s.Worst, both: s.Both}
+	for i, t := range []*rankTable{&x.sum, &x.worst, &x.both} {
+		x.guides[i] = t.guide()
+	}
 	at := make([]int, len(s.Columns)) // of the columns that are left
 	for i := range s.Columns {
 		at[i] = -1
@@ -144,6 +106,7 @@ const scoreBlock = 128
 // A scoreSpace is what the scores of a block are made in.
 type scoreSpace struct {
 	groups     []uint8 // scoreBlock of each column
+	values     [scoreBlock]float64
 	sum, worst [scoreBlock]float64
 }
 
@@ -155,52 +118,49 @@ func (x *supportScorer) Score(rows *schema.Batch, out []float64) []float64 {
 		clear(s.sum[:n])
 		clear(s.worst[:n])
 		for i := range x.columns {
-			x.columns[i].score(rows, from, s.groups[i*scoreBlock:i*scoreBlock+n], s.sum[:n], s.worst[:n])
+			x.columns[i].score(rows, from, s.values[:n], s.groups[i*scoreBlock:i*scoreBlock+n], s.sum[:n], s.worst[:n])
 		}
 		for i := range x.pairs {
 			p := &x.pairs[i]
 			p.score(s.groups[p.a*scoreBlock:p.a*scoreBlock+n], s.groups[p.b*scoreBlock:p.b*scoreBlock+n], s.sum[:n], s.worst[:n])
 		}
 		for i := range n {
-			out = append(out, x.both.less(max(x.sum.less(s.sum[i]), x.worst.less(s.worst[i]))))
+			rank := max(x.sum.share(x.guides[0].find(x.sum.At, s.sum[i])), x.worst.share(x.guides[1].find(x.worst.At, s.worst[i])))
+			out = append(out, x.both.share(x.guides[2].find(x.both.At, rank)))
 		}
 	}
 	x.space.Put(s)
 	return out
 }
 
-// score adds what the column says of rows, and notes the groups that they fall into.
-func (c *scoredColumn) score(rows *schema.Batch, from int, groups []uint8, sum, worst []float64) {
+// score adds what the column says of rows, and notes the groups that they fall into. values has room for what it reads.
+func (c *scoredColumn) score(rows *schema.Batch, from int, values []float64, groups []uint8, sum, worst []float64) {
+	if c.categories == nil {
+		rows.Floats(from, c.field, values)
+	}
 	for i := range groups {
-		cell, cost := c.cell(rows, from+i)
-		cost += c.cost[cell]
+		cell, beyond := len(c.cost)-1, 0.0
+		switch {
+		case c.categories != nil:
+			if text, ok := rows.Text(from+i, c.field); ok {
+				cell = c.categories.CellBytes(text)
+			} else if rows.Missing(from+i, c.field) {
+				cell--
+			}
+		case values[i]-values[i] == 0:
+			v := values[i]
+			cell = c.guide.find(c.edges.Upper, v)
+			if v < c.low || v > c.high {
+				beyond = c.beyond(v)
+			}
+		case rows.Missing(from+i, c.field):
+			cell--
+		}
+		cost := beyond + c.cost[cell]
 		groups[i] = c.group[cell]
 		sum[i] += cost
 		worst[i] = max(worst[i], cost)
 	}
-}
-
-// cell returns the cell of a value, and what it costs beyond that for lying far outside.
-func (c *scoredColumn) cell(rows *schema.Batch, row int) (cell int, beyond float64) {
-	last := len(c.cost) - 1
-	if c.categories != nil {
-		text, ok := rows.Text(row, c.field)
-		switch {
-		case ok:
-			return c.categories.CellBytes(text), 0
-		case rows.Missing(row, c.field):
-			return last - 1, 0
-		}
-		return last, 0
-	}
-	v := rows.Float(row, c.field)
-	if cell = c.cellOf(v); cell >= 0 {
-		return cell, c.beyond(v)
-	}
-	if rows.Missing(row, c.field) {
-		return last - 1, 0
-	}
-	return last, 0
 }
 
 // beyond grows with the distance to the range of the training rows, in robust standard deviations.
@@ -256,12 +216,21 @@ func newRankTable(values []float64) rankTable {
 }
 
 // less is the share of held-out rows with a smaller value.
-func (t *rankTable) less(v float64) float64 {
-	i := sort.SearchFloat64s(t.At, v)
+func (t *rankTable) less(v float64) float64 { return t.share(sort.SearchFloat64s(t.At, v)) }
+
+// share is that of the held-out rows with one of the first i values.
+func (t *rankTable) share(i int) float64 {
 	if i == 0 {
 		return 0
 	}
 	return float64(t.UpTo[i-1]) / float64(t.Rows)
+}
+
+func (t *rankTable) guide() *guide {
+	if len(t.At) == 0 {
+		return newGuide(nil, 0, 0)
+	}
+	return newGuide(t.At, t.At[0], t.At[len(t.At)-1])
 }
 
 func (t *rankTable) check(p *assay.Problems, name string) {

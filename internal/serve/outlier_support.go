@@ -237,7 +237,7 @@ func (s *SupportColumn) scored(field int) scoredColumn {
 	}
 	if s.Edges != nil {
 		x.scale = s.Edges.Scale
-		x.makeGuide()
+		x.guide = newGuide(x.edges.Upper, x.low, x.high)
 	}
 	s.groups(&x, values)
 	return x

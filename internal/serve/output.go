@@ -63,6 +63,9 @@ func (b *Bound) check(o *Output, rows int) string {
 	case k > 0 && len(o.Proba) != 0 && len(o.Proba) != rows*k:
 		return "answered " + strconv.Itoa(len(o.Proba)) + " probabilities for " + strconv.Itoa(rows) + " rows of " + strconv.Itoa(k) + " classes"
 	}
+	if b.plain.takes(o, k) {
+		return ""
+	}
 	out := b.out.NewBatch()
 	defer out.Release()
 	out.Add(rows)
@@ -94,4 +97,71 @@ func (b *Bound) check(o *Output, rows int) string {
 		}
 	}
 	return ""
+}
+
+// A plainOutput is what an output schema asks of answers, where it is simple enough to be looked at without putting them into a batch:
+// which classes it has, and from where to where values or probabilities may lie. nil takes nothing: the schema itself decides then.
+type plainOutput struct {
+	classes []bool
+	lo, hi  []float64 // of the value, or of each class's probability
+}
+
+// plainly returns nil where the schema asks for more.
+func (b *Bound) plainly() *plainOutput {
+	p, k := &plainOutput{}, len(b.Classes)
+	for i := min(1, k); i < b.out.Fields(); i++ {
+		lo, hi, ok := b.out.Span(i)
+		if !ok {
+			return nil
+		}
+		p.lo, p.hi = append(p.lo, lo), append(p.hi, hi)
+	}
+	if k > 0 && len(p.lo) != k { // labels alone are soon looked at
+		return nil
+	}
+	for i := range k {
+		row := b.out.NewBatch()
+		row.Add(1)
+		row.SetText(0, 0, b.classBytes[i])
+		fits := true
+		for _, v := range row.Check(nil) {
+			fits = fits && v.Field != PredictionField
+		}
+		row.Release()
+		p.classes = append(p.classes, fits)
+	}
+	return p
+}
+
+// takes reports whether the answers, of which there are as many as there should be, fit. What it does not take may fit all the same.
+func (p *plainOutput) takes(o *Output, k int) bool {
+	if p == nil || k > 0 && len(o.Proba) == 0 {
+		return false
+	}
+	if k == 0 {
+		for _, x := range o.Values {
+			if !(x >= p.lo[0] && x <= p.hi[0]) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, label := range o.Labels {
+		if uint(label) >= uint(k) || !p.classes[label] {
+			return false
+		}
+	}
+	for from := 0; from < len(o.Proba); from += k {
+		sum := 0.0
+		for j, x := range o.Proba[from : from+k] {
+			if !(x >= p.lo[j] && x <= p.hi[j]) {
+				return false
+			}
+			sum += x
+		}
+		if !(math.Abs(sum-1) <= sumTolerance) {
+			return false
+		}
+	}
+	return true
 }

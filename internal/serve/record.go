@@ -55,6 +55,9 @@ type logPlan struct {
 	columns []int
 }
 
+// room is about how many bytes the record of a call of numbers takes, so that a new buffer seldom grows.
+func (p *logPlan) room(rows, classes int) int { return 192 + rows*(9*len(p.columns)+8*(1+classes)+4) }
+
 func (b *Bound) logPlan(redact map[string]bool) *logPlan {
 	if p := b.logged.Load(); p != nil {
 		return p

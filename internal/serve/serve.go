@@ -8,7 +8,6 @@ package serve
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sort"
 	"strconv"
@@ -25,6 +24,7 @@ const (
 	DefaultMaxRows      = 10000
 	DefaultTimeout      = 60 * time.Second
 	DefaultMaxQueue     = 1024
+	DefaultMaxWait      = 10 * time.Second
 
 	// DrainTimeout is how long a version that was replaced waits for its last requests.
 	DrainTimeout = 30 * time.Second
@@ -39,6 +39,7 @@ type Options struct {
 	Timeout      time.Duration    // of a request
 	Concurrent   int              // requests that are evaluated at once; 0: four for each processor
 	MaxQueue     int              // requests that wait for their turn; the next one is turned away
+	MaxWait      time.Duration    // for a turn; who waited so long is turned away
 	Log          Recorder         // nil: predictions are not logged
 }
 
@@ -69,8 +70,9 @@ func New(o Options) *Server {
 	o.MaxRows = orDefault(o.MaxRows, DefaultMaxRows)
 	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
 	o.MaxQueue = orDefault(o.MaxQueue, DefaultMaxQueue)
+	o.MaxWait = orDefault(o.MaxWait, DefaultMaxWait)
 	s := &Server{o: o}
-	s.gate.init(o.Concurrent, o.MaxQueue)
+	s.gate.init(o.Concurrent, o.MaxQueue, o.MaxWait)
 	s.routes.Store(&routes{models: map[string]*endpoint{}})
 	s.calls.New = func() any { return &Call{server: s} }
 	s.counted.init()
@@ -258,4 +260,7 @@ func clip(s string) string {
 }
 
 // id returns a new id of a request.
-func (s *Server) id() string { return fmt.Sprintf("%s-%x", s.o.Nonce, s.ids.Add(1)) }
+func (s *Server) id() string {
+	var room [64]byte
+	return string(strconv.AppendInt(append(append(room[:0], s.o.Nonce...), '-'), s.ids.Add(1), 16))
+}
