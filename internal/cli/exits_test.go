@@ -19,7 +19,7 @@ func leaves() map[string][]string {
 		"init": "data.csv", "profile": "", "schema diff": "a.json b.json", "run": "true", "predict": "data.csv", "gate test": "policy.yaml",
 		"waive": "serving --by Ada --reason a-long-enough-reason --to staging", "evidence show": "latest", "evidence graph": "latest", "evidence export": "latest", "evidence verify": "e.json",
 		"model alias": "people champion 1", "model tag": "people:1 a=b", "snapshot restore": "--to folder", "search": "", "schema infer": "",
-		"monitor replay": "data.csv", "labels add": "data.csv", "log query": "SELECT", "log ingest": "data.csv --format databricks", "alert show": "x", "alert ack": "x --by Ada --reason a-long-enough-reason",
+		"monitor replay": "data.csv", "labels add": "data.csv", "log query": "SELECT", "log ingest": "data.csv --format databricks", "log compact": "hour.seg", "alert show": "x", "alert ack": "x --by Ada --reason a-long-enough-reason",
 		"alert mute": "x --by Ada --reason a-long-enough-reason --for 1h", "alert resolve": "x --by Ada --reason a-long-enough-reason",
 	}
 	out := map[string][]string{}
@@ -225,6 +225,7 @@ func TestExitStatus(t *testing.T) {
 		{0, "labels status"},
 		{0, "log list"},
 		{1, "log query SELECT"},
+		{1, "log compact hour.seg"},
 		{2, "log ingest people.csv"},
 		{1, "log ingest --model people:99 --format sagemaker people.csv"},
 		{0, "model list"},

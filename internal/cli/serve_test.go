@@ -4,16 +4,23 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/serve"
 )
 
 // serving starts assay serve as a process of its own and returns its address.
@@ -129,4 +136,85 @@ func TestServeProcess(t *testing.T) {
 	if out, _, exit := command(m, dir, "fsck"); exit != 0 {
 		t.Error(out)
 	}
+	closed, open, err := serve.Segments(serve.LogDir(filepath.Join(dir, ".assay", "log"), "people"))
+	if err != nil || len(closed) < 2 || len(open) > 0 {
+		t.Errorf("segments of the log: %v are Parquet, %v are not: %v", closed, open, err)
+	}
 }
+
+// TestCompact: a segment becomes Parquet in a process of its own; what that process says of its failure is told; where it cannot be
+// started the work is done here.
+func TestCompact(t *testing.T) {
+	dir := t.TempDir()
+	log, err := serve.OpenLog(serve.LogOptions{Dir: dir, Clock: time.Now, Nonce: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve.New(serve.Options{Clock: time.Now, Nonce: "n", Log: log})
+	in := schema.New("in")
+	in.Columns = []schema.Column{{Name: "x", Type: assay.TypeNumber}}
+	b, err := s.Bind(serve.Binding{Name: "m", Number: 1, Task: assay.Regression, Input: in, Output: serve.OutputSchema("out", nil, false), Engine: &constant{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Set("m", b, b)
+	for range 10 {
+		c, err := s.Begin("test", "m", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Rows.Add(1)
+		c.Rows.SetFloat(0, 0, 1)
+		if err := c.Predict(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.End()
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, open, err := serve.Segments(serve.LogDir(dir, "m"))
+	if err != nil || len(open) != 1 {
+		t.Fatalf("%v: segments %v", err, open)
+	}
+	fields, err := serve.LogFieldsOf(filepath.Dir(open[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(asProcess, "1")
+	parquet := serve.ParquetPath(open[0])
+	for _, program := range []string{self, "", filepath.Join(dir, "nothing")} {
+		a := &app{World: World{Dir: dir, Self: program}}
+		if err := a.compact(t.Context(), open[0], parquet, fields); err != nil {
+			t.Errorf("%q: %v", program, err)
+		}
+		if err := os.Remove(parquet); err != nil {
+			t.Errorf("%q: %v", program, err)
+		}
+	}
+	a := &app{World: World{Dir: dir, Self: self}}
+	if err := os.WriteFile(open[0], []byte("no segment"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.compact(t.Context(), open[0], parquet, fields); assay.CodeOf(err) != assay.Unavailable || !strings.Contains(err.Error(), "is no segment of the prediction log") {
+		t.Errorf("a damaged segment: %v", err)
+	}
+	if exists(parquet)() {
+		t.Error("a damaged segment became Parquet")
+	}
+}
+
+// constant is an engine that says 1.
+type constant struct{}
+
+func (constant) Predict(_ context.Context, rows *schema.Batch, out *serve.Output) error {
+	for range rows.Rows() {
+		out.Values = append(out.Values, 1)
+	}
+	return nil
+}
+func (constant) Close() error { return nil }
