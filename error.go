@@ -135,3 +135,12 @@ func (p Problems) Err(code Code, heading string) error {
 	}
 	return Errorf(code, "%s: %d problems\n  - %s", heading, len(p), strings.Join(p, "\n  - "))
 }
+
+// ErrTry is Err with a hint.
+func (p Problems) ErrTry(code Code, heading, hint string) error {
+	var e *Error
+	if errors.As(p.Err(code, heading), &e) {
+		return e.Try("%s", hint)
+	}
+	return nil
+}

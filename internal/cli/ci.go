@@ -218,7 +218,12 @@ func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
 	if err != nil {
 		return err
 	}
-	t, err := e.Read(ctx, uri, r.p.readOptions(r.app))
+	sc, noSchema := r.readSchema("")
+	o := r.p.readOptions(r.app)
+	if r.data != "" && noSchema == nil {
+		o.Texts = textColumns(sc)
+	}
+	t, err := e.Read(ctx, uri, o)
 	if err != nil {
 		return err
 	}
@@ -229,9 +234,8 @@ func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
 		return err
 	}
 	r.table = t
-	sc, err := r.readSchema("")
-	if err != nil {
-		return err
+	if noSchema != nil {
+		return noSchema
 	}
 	v, err := sc.Check(ctx, t, schema.CheckOptions{Boundary: "data"})
 	if err != nil {

@@ -273,6 +273,11 @@ func jsonDocuments() []jsonDocument {
 			Digest   assay.Digest    `json:"digest"`
 			Document json.RawMessage `json:"document"` // the schema itself, see schema.md
 		}{}},
+		{"assay.schema.export/1", "schema show --format json-schema", struct {
+			Digest   assay.Digest    `json:"digest"`   // of Assay's own form
+			Document json.RawMessage `json:"document"` // JSON Schema 2020-12
+			Lost     []string        `json:"lost"`     // what JSON Schema cannot say, with --lossy
+		}{}},
 		{"assay.policy/1", "gate show", struct {
 			Digest assay.Digest `json:"digest"`
 			Source string       `json:"source"` // YAML
@@ -342,6 +347,7 @@ func TestDocuments(t *testing.T) {
 		{0, "search"},
 		{0, "run -- sh -c true"},
 		{0, "schema show"},
+		{0, "schema show --format json-schema --lossy"},
 		{0, "schema infer"},
 		{0, "gate show"},
 		{0, "evidence show people"},

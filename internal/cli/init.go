@@ -24,20 +24,22 @@ import (
 func (a *app) initCommand() *cobra.Command {
 	var target, name string
 	var force bool
+	var reading textReading
 	c := &cobra.Command{
 		Use: "init DATA --target COLUMN", Short: "Write a commented assay.yaml and a schema for a data set, by looking at it",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.initProject(c.Context(), args[0], target, name, force)
+			return a.initProject(c.Context(), args[0], target, name, force, reading)
 		},
 	}
 	c.Flags().StringVar(&target, "target", "", "the `column` to predict")
 	c.Flags().StringVar(&name, "name", "", "`name` of the project; the data file's without it")
 	c.Flags().BoolVar(&force, "force", false, "write over an assay.yaml that is there")
+	reading.flags(c)
 	return c
 }
 
-func (a *app) initProject(ctx context.Context, data, target, name string, force bool) error {
+func (a *app) initProject(ctx context.Context, data, target, name string, force bool, reading textReading) error {
 	file := filepath.Join(a.Dir, ProjectFile)
 	if _, err := os.Stat(file); err == nil && !force {
 		return assay.Errorf(assay.Exists, "%s is there already", ProjectFile).Try("assay init %s --target %s --force", data, cmp.Or(target, "COLUMN"))
@@ -47,7 +49,7 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return err
 	}
 	defer e.Close()
-	t, err := e.Read(ctx, a.path(data), table.ReadOptions{Stdin: a.Stdin})
+	t, err := e.Read(ctx, a.path(data), reading.over(table.ReadOptions{Stdin: a.Stdin}))
 	if err != nil {
 		return err
 	}
@@ -66,6 +68,7 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return err
 	}
 	g.Name, g.Data, g.Target = name, filepath.ToSlash(a.relative(data)), target
+	g.Reading = reading.yaml()
 	text := g.yaml()
 	p, err := ParseProject([]byte(text))
 	if err != nil {
@@ -87,6 +90,9 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 			fmt.Fprintf(w, ", %q counts as positive", g.Positive)
 		}
 		fmt.Fprintf(w, "\n")
+		if how := detected(t.Reading()); how != "" {
+			fmt.Fprintf(w, "  %s\n", how)
+		}
 		const show = 20
 		for _, n := range g.Notes[:min(show, len(g.Notes))] {
 			fmt.Fprintf(w, "  %s\n", n)
@@ -160,6 +166,7 @@ type guess struct {
 	Exclude, Category  []string
 	Notes              []string
 	Times              []string // columns that say when, named beside data.time
+	Reading            string   // lines of data that say how the file is read
 }
 
 // look decides task, key and the columns to leave out.
@@ -379,6 +386,7 @@ func (g *guess) yaml() string {
 		return "[" + strings.Join(out, ", ") + "]"
 	}
 	fmt.Fprintf(&b, "# Every parameter of the experiment is in this file. Written by assay init; read it and change what is wrong.\nproject: %s\ndata:\n  uri: %s\n", q(g.Name), q(g.Data))
+	b.WriteString(g.Reading)
 	if g.Key != "" {
 		fmt.Fprintf(&b, "  key: %s                  # what identifies a row\n", q(g.Key))
 	} else {

@@ -32,6 +32,7 @@ type profileRequest struct {
 	target  string
 	html    string
 	allRows bool
+	reading textReading
 }
 
 func (a *app) profileCommand() *cobra.Command {
@@ -51,6 +52,7 @@ is then said about relations to the target.`,
 	c.Flags().StringVar(&q.target, "target", "", "the `column` to predict; in a project it is known")
 	c.Flags().StringVar(&q.html, "html", "", "write the report as a page to this `file`")
 	c.Flags().BoolVar(&q.allRows, "all-rows", false, "look at sealed test rows too, without relations to the target")
+	q.reading.flags(c)
 	return c
 }
 
@@ -71,6 +73,9 @@ func (a *app) profile(ctx context.Context, q profileRequest) error {
 	}
 	if q.target != "" && q.target != p.Data.Target.Column {
 		return closing(s, assay.Errorf(assay.Invalid, "--target %q is not the project's target, %s", q.target, p.Data.Target.Column).Try("assay profile"))
+	}
+	if q.reading != (textReading{}) {
+		return closing(s, assay.Errorf(assay.Invalid, "how the project's data is read is said under data in %s", ProjectFile).Try("assay profile, without --delimiter, --quote, --encoding and --header"))
 	}
 	return closing(s, func() error {
 		r, report, err := s.profileStage(ctx, q.allRows)
@@ -101,7 +106,7 @@ func (a *app) profileFile(ctx context.Context, q profileRequest, s *session) err
 		return err
 	}
 	defer e.Close()
-	ro := table.ReadOptions{Stdin: a.Stdin}
+	ro := q.reading.over(table.ReadOptions{Stdin: a.Stdin})
 	uri := q.data
 	if uri != "-" {
 		uri = a.path(uri)

@@ -51,7 +51,9 @@ type DataConfig struct {
 	Category  []string          `yaml:"categorical,omitempty" jsonschema:"description=numeric columns whose numbers are codes"`
 	Nulls     []string          `yaml:"nulls,omitempty" jsonschema:"description=texts that mean missing"`
 	Delimiter string            `yaml:"delimiter,omitempty" jsonschema:"description=of a text file; absent: detected"`
-	Encoding  string            `yaml:"encoding,omitempty" jsonschema:"description=of a text file; absent: detected"`
+	Quote     string            `yaml:"quote,omitempty" jsonschema:"description=around fields of a text file; or none; absent: a double quote"`
+	Encoding  string            `yaml:"encoding,omitempty" jsonschema:"description=of a text file: utf-8; utf-16le; utf-16be; latin-1; absent: detected"`
+	Header    string            `yaml:"header,omitempty" jsonschema:"description=whether a text file begins with the names of its columns; absent: detected,enum=,enum=yes,enum=no"`
 	Document  map[string]string `yaml:"documentation,omitempty" jsonschema:"description=the datasheet: sources; time_range; population; known_gaps; exclusions; imputations; licence"`
 }
 
@@ -527,6 +529,9 @@ func (p *Project) check() error {
 		bad.Add("data.target.task is empty: one of binary, multiclass, regression")
 	default:
 		bad.Add("data.target.task %q is none of binary, multiclass, regression", p.Data.Target.Task)
+	}
+	if h := p.Data.Header; h != "" && h != "yes" && h != "no" {
+		bad.Add("data.header %q is none of yes, no", h)
 	}
 	ways := []string{"stratified", "random", "group", "stratified_group", "time", "hash", "predefined"}
 	if !slices.Contains(ways, p.Split.By) {

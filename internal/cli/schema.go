@@ -20,23 +20,45 @@ import (
 func (a *app) schemaCommand() *cobra.Command {
 	c := &cobra.Command{Use: "schema", Short: "Say what must hold of the data: infer, show, compare schemas"}
 	var out string
+	var reading textReading
 	infer := &cobra.Command{
 		Use: "infer [DATA]", Short: "Propose a schema from what the rows show; each constraint says how many support it",
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.inferSchema(c.Context(), first(args), out) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.inferSchema(c.Context(), first(args), out, reading)
+		},
 	}
 	infer.Flags().StringVarP(&out, "out", "o", "", "write the schema to this `file` instead of standard output")
+	reading.flags(infer)
+	var format string
+	var lossy bool
 	show := &cobra.Command{
-		Use: "show [FILE]", Short: "Print a schema and its digest",
+		Use: "show [FILE]", Short: "Print a schema and its digest, or the schema as JSON Schema",
+		Long: `Print a schema and its digest. Every command that takes a schema takes a JSON Schema (2020-12) of a flat object as well, so this turns
+one into Assay's own form.
+
+With --format json-schema the rules for one row are written as JSON Schema. Where it cannot say everything, all of that is named and nothing is
+written; with --lossy it is left out, and named.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			sc, err := a.readSchema(first(args))
 			if err != nil {
 				return err
 			}
-			return a.printSchema(sc)
+			switch format {
+			case "assay":
+				if lossy {
+					return assay.Errorf(assay.Invalid, "--lossy is of --format json-schema").Try("assay schema show --format json-schema --lossy")
+				}
+				return a.printSchema(sc)
+			case "json-schema":
+				return a.exportSchema(sc, lossy)
+			}
+			return assay.Errorf(assay.Invalid, "--format %q is none of assay, json-schema", format).Try("assay schema show --format json-schema")
 		},
 	}
+	show.Flags().StringVar(&format, "format", "assay", "`form` of the schema: assay, json-schema")
+	show.Flags().BoolVar(&lossy, "lossy", false, "leave out what JSON Schema cannot say")
 	diff := &cobra.Command{
 		Use: "diff OLD NEW", Short: "Say what a new schema asks more and less, and for whom it breaks",
 		Args: cobra.ExactArgs(2),
@@ -82,7 +104,31 @@ func (a *app) printSchema(sc *schema.Schema) error {
 	return a.print("assay.schema/1", map[string]any{"digest": digest, "document": json.RawMessage(b)}, func(w io.Writer) { _, _ = w.Write(b) })
 }
 
-// readSchema reads a schema file; an empty path means the project's.
+// exportSchema prints a schema as JSON Schema, and says on standard error what that leaves out.
+func (a *app) exportSchema(sc *schema.Schema, lossy bool) error {
+	b, lost, err := sc.JSONSchema(lossy)
+	if e := (&assay.Error{}); errors.As(err, &e) {
+		return e.Try("assay schema show --format json-schema --lossy")
+	}
+	if err != nil {
+		return err
+	}
+	digest, err := sc.Digest()
+	if err != nil {
+		return err
+	}
+	if lost == nil {
+		lost = []string{}
+	}
+	if !a.json {
+		for _, what := range lost {
+			a.say("left out: %s", what)
+		}
+	}
+	return a.print("assay.schema.export/1", map[string]any{"digest": digest, "document": json.RawMessage(b), "lost": lost}, func(w io.Writer) { _, _ = w.Write(b) })
+}
+
+// readSchema reads a schema file, Assay's or a JSON Schema; an empty path means the project's.
 func (a *app) readSchema(path string) (*schema.Schema, error) {
 	if path == "" {
 		p, err := LoadProject(a.Dir, a.config)
@@ -100,10 +146,10 @@ func (a *app) readSchema(path string) (*schema.Schema, error) {
 	if err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
 	}
-	return schema.Parse(b)
+	return schema.Read(b)
 }
 
-func (a *app) inferSchema(ctx context.Context, data, out string) error {
+func (a *app) inferSchema(ctx context.Context, data, out string, reading textReading) error {
 	e, err := a.tableEngine(ctx)
 	if err != nil {
 		return err
@@ -120,7 +166,7 @@ func (a *app) inferSchema(ctx context.Context, data, out string) error {
 	} else {
 		data = a.path(data)
 	}
-	t, err := e.Read(ctx, data, ro)
+	t, err := e.Read(ctx, data, reading.over(ro))
 	if err != nil {
 		return err
 	}
@@ -157,15 +203,21 @@ func (a *app) path(s string) string {
 	return filepath.Join(a.Dir, s)
 }
 
+// A checkRequest is what the command line asks of a check.
+type checkRequest struct {
+	data, against, quarantine string // "": the project's data, its schema, no file
+	reading                   textReading
+}
+
 func (a *app) checkCommand() *cobra.Command {
-	var against, quarantine string
+	var q checkRequest
 	c := &cobra.Command{
 		Use: "check [DATA]", Short: "Check data against the schema: every violation, failing rows to a quarantine file",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 && against == "" {
+			if q.data = first(args); q.data == "" && q.against == "" && q.reading == (textReading{}) {
 				return a.with("check", func(ctx context.Context, s *session, _ []string) error {
-					r, v, err := s.checkStage(ctx, quarantine)
+					r, v, err := s.checkStage(ctx, q.quarantine)
 					if err != nil {
 						return err
 					}
@@ -175,30 +227,31 @@ func (a *app) checkCommand() *cobra.Command {
 					return answer(v.Verdict)
 				})(c, args)
 			}
-			return a.checkFile(c.Context(), first(args), against, quarantine)
+			return a.checkFile(c.Context(), q)
 		},
 	}
-	c.Flags().StringVar(&against, "schema", "", "schema `file` instead of the project's")
-	c.Flags().StringVar(&quarantine, "quarantine", "", "write all failing rows, with the reasons, to this `file` (.csv, .jsonl, .parquet)")
+	c.Flags().StringVar(&q.against, "schema", "", "schema `file` instead of the project's")
+	c.Flags().StringVar(&q.quarantine, "quarantine", "", "write all failing rows, with the reasons, to this `file` (.csv, .jsonl, .parquet)")
+	q.reading.flags(c)
 	return c
 }
 
-// checkFile checks any file against a schema, without a project and without evidence.
-func (a *app) checkFile(ctx context.Context, data, against, quarantine string) error {
-	sc, err := a.readSchema(against)
+// checkFile checks any file against a schema, without a project and without evidence. What the schema calls text is read as text.
+func (a *app) checkFile(ctx context.Context, q checkRequest) error {
+	sc, err := a.readSchema(q.against)
 	if err != nil {
 		return err
 	}
-	ro := table.ReadOptions{Stdin: a.Stdin}
-	if data == "" {
+	ro, data := table.ReadOptions{Stdin: a.Stdin}, a.path(q.data)
+	if q.data == "" {
 		p, err := LoadProject(a.Dir, a.config)
 		if err != nil {
 			return err
 		}
 		data, ro = p.Path(p.Data.URI), p.readOptions(a)
-	} else {
-		data = a.path(data)
 	}
+	ro = q.reading.over(ro)
+	ro.Texts = textColumns(sc)
 	e, err := a.inPlaceEngine(ctx)
 	if err != nil {
 		return err
@@ -208,6 +261,7 @@ func (a *app) checkFile(ctx context.Context, data, against, quarantine string) e
 	if err != nil {
 		return err
 	}
+	quarantine := q.quarantine
 	if quarantine != "" {
 		quarantine = a.path(quarantine)
 	}

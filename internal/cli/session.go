@@ -98,7 +98,7 @@ func (a *app) inPlaceEngine(ctx context.Context) (*table.Engine, error) {
 
 // readOptions are how the project reads its data.
 func (p *Project) readOptions(a *app) table.ReadOptions {
-	return table.ReadOptions{Delimiter: p.Data.Delimiter, Encoding: p.Data.Encoding, Nulls: p.Data.Nulls, Stdin: a.Stdin}
+	return table.ReadOptions{Delimiter: p.Data.Delimiter, Quote: p.Data.Quote, Encoding: p.Data.Encoding, Header: p.Data.Header, Nulls: p.Data.Nulls, Stdin: a.Stdin}
 }
 
 // table reads the project's data set.

@@ -114,7 +114,7 @@ func stages() []stage {
 	data := func(ctx context.Context, m *maker, more map[string]assay.Digest) (map[string]assay.Digest, error) {
 		d, err := m.dataDigest(ctx)
 		more["the data files"] = d
-		more["data in assay.yaml"] = section([]any{m.p.Data.URI, m.p.Data.Nulls, m.p.Data.Delimiter, m.p.Data.Encoding})
+		more["data in assay.yaml"] = section([]any{m.p.Data.URI, m.p.Data.Nulls, m.p.Data.Delimiter, m.p.Data.Quote, m.p.Data.Encoding, m.p.Data.Header})
 		return more, err
 	}
 	return []stage{

@@ -211,6 +211,19 @@ func anyNotNL(re *syntax.Regexp) bool {
 	return false
 }
 
+// Read reads a schema in Assay's own form or as a JSON Schema, which says so by its "$schema", or by properties and no form of its own.
+func Read(b []byte) (*Schema, error) {
+	var head struct {
+		Own        *json.RawMessage `json:"schema"`
+		Dialect    *json.RawMessage `json:"$schema"`
+		Properties *json.RawMessage `json:"properties"`
+	}
+	if len(b) <= maxDocument && json.Unmarshal(b, &head) == nil && head.Own == nil && (head.Dialect != nil || head.Properties != nil) {
+		return FromJSONSchema(b)
+	}
+	return Parse(b)
+}
+
 // FromJSONSchema reads a JSON Schema (2020-12) of a flat object. It keeps the subset that JSONSchema writes, with annotations (title,
 // description, default, examples, $comment, $id, deprecated, readOnly, writeOnly) ignored, and refuses everything else, naming each
 // keyword with its JSON pointer, because a rule that is dropped in silence would let data pass.

@@ -69,7 +69,7 @@ func (c *csvReader) scan(ctx context.Context, src *source, first bool) error {
 	}
 	defer t.close()
 	if len(t.head) == 0 {
-		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", src.name)
+		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", src.name).Try(emptyHint)
 	}
 	d, err := c.dialect(t, src)
 	if err != nil {
@@ -189,7 +189,7 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 			for i, cell := range s.cells {
 				b := s.text(cell)
 				u.check(b, s.line)
-				head = append(head, string(b))
+				head = append(head, latin1IfNot(b))
 				k, padded := classify(b, c.null)
 				kinds = append(kinds, k)
 				held[i].add(k, padded, s.line)
@@ -218,7 +218,7 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 		return 0, err
 	}
 	if head == nil {
-		return 0, assay.Errorf(assay.Rejected, "%s is empty: it holds nothing but line ends", name)
+		return 0, assay.Errorf(assay.Rejected, "%s is empty: it holds nothing but line ends", name).Try(emptyHint)
 	}
 	header := c.reading.Header
 	if first {
@@ -261,7 +261,7 @@ func raggedError(name string, ragged *places, widths []int, want int, d dialect)
 		fmt.Fprintf(&b, "\n  - and %d more", ragged.count-int64(len(ragged.lines)))
 	}
 	return assay.Errorf(assay.Rejected, "%s is ragged or cut off: the first record has %d fields (delimiter %q), but %d records have another number%s",
-		name, want, string(d.delimiter), ragged.count, b.String()).Try("repair these lines, or state --delimiter")
+		name, want, string(d.delimiter), ragged.count, b.String()).Try("repair these lines, or state data.delimiter in assay.yaml or --delimiter")
 }
 
 // hasHeader decides whether the first record names the columns. It does if some name stands over values that are not text. It does
@@ -332,7 +332,7 @@ func checkNames(file string, names []string) error {
 			seen[key] = i
 		}
 	}
-	return bad.Err(assay.Rejected, "the header of "+file+" does not name its columns")
+	return bad.ErrTry(assay.Rejected, "the header of "+file+" does not name its columns", "give every column of the header a name of its own")
 }
 
 // merge adds a further file's tallies by name.
@@ -368,7 +368,7 @@ func sameNames(a string, as []string, b string, bs []string) error {
 			bad.Add("column %q is in %s and not in %s", n, a, b)
 		}
 	}
-	return bad.Err(assay.Rejected, "the files do not make one table")
+	return bad.ErrTry(assay.Rejected, "the files do not make one table", "write the files with the same columns, or name fewer of them")
 }
 
 // create makes a file in the engine's directory.

@@ -114,6 +114,8 @@ func TestReadCSV(t *testing.T) {
 			"zip:integer n:number when:timestamp code:string", "1|1.0|2020-01-01 00:00:00|1\n2|2.0|2020-01-02 00:00:00|2",
 		},
 		{"latin-1", "a,b\nM\xfcller,1\nS\xe9e,2\n", ReadOptions{}, "a:string b:integer", "Müller|1\nSée|2"},
+		{"a header in latin-1", "id;gr\xf6\xdfe\n1;x\n2;\xe9\n", ReadOptions{}, "id:integer größe:string", "1|x\n2|é"},
+		{"a header in latin-1 over ASCII", "id,gr\xf6\xdfe\n1,2\n", ReadOptions{}, "id:integer größe:integer", "1|2"},
 		{"utf-8", "a,b\nMüller,1\n東京,2\n", ReadOptions{}, "a:string b:integer", "Müller|1\n東京|2"},
 		{"utf-8 with a mark", "\ufeffa,b\nMüller,1\n", ReadOptions{}, "a:string b:integer", "Müller|1"},
 		{"utf-16le with a mark", utf16Text("a,b\nMüller,1\n", false, true), ReadOptions{}, "a:string b:integer", "Müller|1"},

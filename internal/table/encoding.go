@@ -62,7 +62,7 @@ func openText(ctx context.Context, s *source, encoding string, progress func(don
 		z, err := gzip.NewReader(bufio.NewReaderSize(r, 1<<18))
 		if err != nil {
 			t.close()
-			return nil, assay.Errorf(assay.Rejected, "%s is not a whole gzip file", s.name)
+			return nil, assay.Errorf(assay.Rejected, "%s is not a whole gzip file", s.name).Try("copy the file again")
 		}
 		r = z
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
@@ -70,7 +70,7 @@ func openText(ctx context.Context, s *source, encoding string, progress func(don
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
 		if err != nil {
 			t.close()
-			return nil, assay.Errorf(assay.Rejected, "%s is not a whole zstd file", s.name)
+			return nil, assay.Errorf(assay.Rejected, "%s is not a whole zstd file", s.name).Try("copy the file again")
 		}
 		r = z
 		t.close = func() { z.Close(); f.Close() }
@@ -204,6 +204,19 @@ func (u *runes) check(b []byte, line int64) {
 	u.invalid.add(line)
 }
 
+// emptyHint is what to do about a file that holds nothing.
+const emptyHint = "write the file again: a table has a header and rows"
+
+// latin1IfNot reads the name of a column, which is needed before the encoding of its file is decided: as UTF-8, or as Latin-1 where it is
+// not. A name of more bytes that is UTF-8 rules Latin-1 out for the whole file.
+func latin1IfNot(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	s, _ := charmap.ISO8859_1.NewDecoder().String(string(b)) // every byte is a character of Latin-1
+	return s
+}
+
 func ascii(b []byte) bool {
 	for _, c := range b {
 		if c >= utf8.RuneSelf {
@@ -220,11 +233,11 @@ func (u *runes) decide(name, stated string) (string, error) {
 	}
 	if stated == UTF8 {
 		return "", assay.Errorf(assay.Rejected, "%s is not UTF-8 throughout: %d fields are not, on lines %s", name, u.invalid.count, u.invalid.list()).
-			Try("--encoding latin-1 if that is what it is")
+			Try("data.encoding: latin-1 in assay.yaml, or --encoding latin-1, if that is what it is")
 	}
 	if u.wide {
 		return "", assay.Errorf(assay.Rejected, "%s mixes encodings: line %d is UTF-8 but %d fields are not, on lines %s", name, u.wideAt, u.invalid.count, u.invalid.list()).
-			Try("convert the file to UTF-8, or state --encoding latin-1")
+			Try("convert the file to UTF-8, or state data.encoding in assay.yaml or --encoding, if it is latin-1")
 	}
 	return Latin1, nil
 }

@@ -75,7 +75,7 @@ func (j *jsonReader) scan(ctx context.Context, src *source, first bool) error {
 	}
 	defer t.close()
 	if len(t.head) == 0 {
-		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", src.name)
+		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", src.name).Try(emptyHint)
 	}
 	if first {
 		j.c.reading.Encoding, j.c.reading.Compression = t.encoding, t.compression
@@ -204,7 +204,7 @@ func (j *jsonReader) object(dec *json.Decoder, name string, record int64, values
 			return nil, assay.Errorf(assay.Rejected, "%s: record %d has the key %q twice", name, record, key)
 		}
 		if !utf8.Valid(raw) {
-			return nil, assay.Errorf(assay.Rejected, "%s: record %d is not UTF-8 in %q", name, record, key).Try("--encoding latin-1 if that is what it is")
+			return nil, assay.Errorf(assay.Rejected, "%s: record %d is not UTF-8 in %q", name, record, key).Try("data.encoding: latin-1 in assay.yaml, or --encoding latin-1, if that is what it is")
 		}
 		v, k := jsonText(raw, c.null)
 		v.seen = true
@@ -266,11 +266,11 @@ func (j *jsonReader) syntax(name string, records int64, err error) error {
 	}
 	where := fmt.Sprintf("%s: record %d", name, records+1)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return assay.Errorf(assay.Rejected, "%s is cut off", where)
+		return assay.Errorf(assay.Rejected, "%s is cut off", where).Try("copy the file again")
 	}
 	var pathError *os.PathError
 	if errors.As(err, &pathError) {
 		return assay.Errorf(assay.Unavailable, "%s cannot be read", name)
 	}
-	return assay.Errorf(assay.Rejected, "%s is not JSON", where)
+	return assay.Errorf(assay.Rejected, "%s is not JSON", where).Try("mend the file at this record")
 }

@@ -158,6 +158,9 @@ func (c *csvReader) types() ([]columnType, error) {
 	for i, name := range c.names {
 		t := &c.tallies[i]
 		typ, store := t.infer()
+		if c.keepsText(name) {
+			typ, store = assay.TypeString, "VARCHAR"
+		}
 		if stated, ok := c.o.Types[name]; ok {
 			fit, line := t.fits(stated)
 			var total int64
@@ -190,6 +193,11 @@ func (c *csvReader) types() ([]columnType, error) {
 		out[i] = ct
 	}
 	return out, bad.Err(assay.Rejected, "the stated types do not fit "+c.files[0].name)
+}
+
+// keepsText reports whether a column is text whatever its values look like. JSON says itself what is text.
+func (c *csvReader) keepsText(name string) bool {
+	return c.unit == "line" && slices.Contains(c.o.Texts, name)
 }
 
 // duckType names the type of DuckDB that holds t, or "".
@@ -235,7 +243,7 @@ func (c *csvReader) notes(types []columnType) []Note {
 	var out []Note
 	for i := range c.names {
 		t := &c.tallies[i]
-		if _, stated := c.o.Types[c.names[i]]; stated {
+		if _, stated := c.o.Types[c.names[i]]; stated || c.keepsText(c.names[i]) {
 			continue
 		}
 		var n int64

@@ -162,7 +162,7 @@ func wholeParquet(s *source) error {
 	}
 	defer f.Close()
 	if s.size == 0 {
-		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", s.name)
+		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", s.name).Try(emptyHint)
 	}
 	var head, tail [4]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil && err != io.EOF {
@@ -172,10 +172,10 @@ func wholeParquet(s *source) error {
 		return assay.Errorf(assay.Unimplemented, "%s is encrypted, which is not supported", s.name)
 	}
 	if string(head[:]) != "PAR1" {
-		return assay.Errorf(assay.Rejected, "%s is not a Parquet file: it does not begin with PAR1", s.name)
+		return assay.Errorf(assay.Rejected, "%s is not a Parquet file: it does not begin with PAR1", s.name).Try("give the file the extension of what it is")
 	}
 	if s.size < 12 {
-		return assay.Errorf(assay.Rejected, "%s is cut off: %d bytes are too few for a Parquet file", s.name, s.size)
+		return assay.Errorf(assay.Rejected, "%s is cut off: %d bytes are too few for a Parquet file", s.name, s.size).Try("copy the file again")
 	}
 	if _, err := f.ReadAt(tail[:], s.size-4); err != nil && err != io.EOF {
 		return assay.Errorf(assay.Unavailable, "%s cannot be read: %w", s.name, err)
@@ -195,7 +195,7 @@ func parquetError(ctx context.Context, name string, err error) error {
 	if e := (&assay.Error{}); asError(err, &e) && e.Hint != "" {
 		return err
 	}
-	return assay.Errorf(assay.Rejected, "%s is damaged or not a Parquet file that can be read: %w", name, err)
+	return assay.Errorf(assay.Rejected, "%s is damaged or not a Parquet file that can be read: %w", name, err).Try("copy the file again")
 }
 
 // describe lists the columns of a relation, and the expressions that bring each to a type of ours, named c0, c1, ….

@@ -18,6 +18,7 @@ type ReadOptions struct {
 	Header    string                  // yes, no; "": detected
 	Nulls     []string                // texts that are missing values; nil: DefaultNulls(); empty: none
 	Types     map[string]assay.Type   // stated types; every value must fit
+	Texts     []string                // columns of a text file that are text whatever their values look like; those that are not there are ignored
 	Stdin     io.Reader               // what "-" reads; nil: standard input
 	Progress  func(done, total int64) // bytes of the file that is being read, as stored
 }

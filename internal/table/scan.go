@@ -311,5 +311,5 @@ func (s *scanner) fault(name string) error {
 	if s.stray.count > 0 {
 		bad.Add("%d records have text after a closing quote (quotes inside a field must be doubled): lines %s", s.stray.count, s.stray.list())
 	}
-	return bad.Err(assay.Rejected, name+" cannot be read without loss")
+	return bad.ErrTry(assay.Rejected, name+" cannot be read without loss", "mend the file at these lines")
 }

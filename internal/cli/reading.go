@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/internal/table"
+)
+
+// A textReading is how a person says that a text file is read, where detection is not to decide.
+type textReading struct{ delimiter, quote, encoding, header string }
+
+// flags adds what says it to a command that reads a file of any project or none.
+func (r *textReading) flags(c *cobra.Command) {
+	c.Flags().StringVar(&r.delimiter, "delimiter", "", "one `character` between the fields of a text file, \\t for a tab; detected without it")
+	c.Flags().StringVar(&r.quote, "quote", "", "the `character` around fields of a text file, or none; a double quote without it")
+	c.Flags().StringVar(&r.encoding, "encoding", "", "of a text file: utf-8, utf-16le, utf-16be, latin-1; detected without it")
+	c.Flags().StringVar(&r.header, "header", "", "whether a text file begins with the names of its columns: yes, no; detected without it")
+}
+
+// over returns o with what was said in place of what it says.
+func (r *textReading) over(o table.ReadOptions) table.ReadOptions {
+	for _, f := range []struct {
+		to   *string
+		said string
+	}{{&o.Delimiter, r.delimiter}, {&o.Quote, r.quote}, {&o.Encoding, r.encoding}, {&o.Header, r.header}} {
+		if f.said != "" {
+			*f.to = f.said
+		}
+	}
+	return o
+}
+
+// yaml is the same in assay.yaml, a line for each thing that was said.
+func (r *textReading) yaml() string {
+	var b strings.Builder
+	for _, f := range []struct{ key, said string }{{"delimiter", r.delimiter}, {"quote", r.quote}, {"encoding", r.encoding}, {"header", r.header}} {
+		if f.said != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", f.key, strconv.Quote(f.said))
+		}
+	}
+	return b.String()
+}
+
+// detected says how a text file was read, where that is not what everybody expects: in UTF-8, with commas.
+func detected(r assay.Reading) string {
+	var out []string
+	if r.Encoding != "" && r.Encoding != table.UTF8 {
+		out = append(out, "as "+r.Encoding)
+	}
+	if r.Delimiter != "" && r.Delimiter != "," {
+		out = append(out, fmt.Sprintf("with %q between fields", r.Delimiter))
+	}
+	if r.Compression != "" {
+		out = append(out, "from "+r.Compression)
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "read " + strings.Join(out, ", ")
+}
+
+// textColumns are the columns of a schema that hold text. A text file is read with them stated, so that codes stay codes in a file where
+// all of them look like numbers.
+func textColumns(sc *schema.Schema) []string {
+	var out []string
+	for i := range sc.Columns {
+		if sc.Columns[i].Type == assay.TypeString {
+			out = append(out, sc.Columns[i].Name)
+		}
+	}
+	return out
+}
