@@ -105,10 +105,13 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // withHelp names the help of the command as the next one, for what was asked wrongly and says nothing of its own. Where assay.yaml is
-// wrong, the message names the line.
+// wrong, the message names the line, and the help would not.
 func withHelp(c *cobra.Command, err error) error {
-	if c == nil || assay.CodeOf(err) != assay.Invalid || assay.HintOf(err) != "" || strings.HasPrefix(err.Error(), ProjectFile) {
+	if c == nil || assay.CodeOf(err) != assay.Invalid || assay.HintOf(err) != "" {
 		return err
+	}
+	if strings.HasPrefix(err.Error(), ProjectFile) {
+		return assay.Errorf(assay.Invalid, "%w", err).Try("mend %s; assay init DATA --target COLUMN writes one with comments", ProjectFile)
 	}
 	return assay.Errorf(assay.Invalid, "%w", err).Try("%s --help", c.CommandPath())
 }

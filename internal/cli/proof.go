@@ -347,6 +347,88 @@ func (s *session) judge(ctx context.Context, v store.Version, stage assay.Stage)
 	return r, j, seen, err
 }
 
+// judgeUnregistered applies the project's policy where nothing is registered yet: to the newest model, or to the data alone. No verdict is
+// written, because there is no version that it could be about.
+func (s *session) judgeUnregistered(ctx context.Context, stage assay.Stage) (assay.Judgement, error) {
+	p, err := s.policy()
+	if err != nil {
+		return assay.Judgement{}, err
+	}
+	models, err := s.st.Find(ctx, store.Query{Kind: assay.KindModel, Limit: 1})
+	if err != nil {
+		return assay.Judgement{}, err
+	}
+	err = assay.Errorf(assay.NotFound, "no model")
+	var rec assay.Record
+	if len(models) > 0 {
+		rec, _, err = s.model(ctx, "")
+	}
+	if err == nil {
+		d, err := s.dossier(ctx, store.Version{Name: s.p.Name, Model: rec.Subject, Evidence: rec.ID})
+		if err != nil {
+			return assay.Judgement{}, err
+		}
+		f, err := s.facts(ctx, d, stage, p)
+		if err != nil {
+			return assay.Judgement{}, err
+		}
+		return gate.Judge(p, stage, f)
+	}
+	if assay.CodeOf(err) != assay.NotFound {
+		return assay.Judgement{}, err
+	}
+	f, err := s.dataFacts(ctx)
+	if err != nil {
+		return assay.Judgement{}, err
+	}
+	return gate.Judge(p, stage, f)
+}
+
+// dataFacts are what the gate sees of a project without a model: its newest snapshot, and what was found about that.
+func (s *session) dataFacts(ctx context.Context) (*gate.Facts, error) {
+	rs, snaps, err := s.snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(snaps, func(x assay.Snapshot) bool { return x.Name == s.p.Name })
+	if i < 0 {
+		return gate.NewFacts("", ""), nil
+	}
+	f := gate.NewFacts("", snaps[i].Content)
+	if err := f.Set("snapshot", rs[i], nil); err != nil {
+		return nil, err
+	}
+	sheet, schema := dataset.Datasheet(s.p.Data.Document), s.schemaDigest()
+	documented, err := pick(ctx, s, assay.KindDatasheet, f.Data, nil, func(x assay.Datasheet) bool { return reflect.DeepEqual(x, sheet) })
+	if err != nil {
+		return nil, err
+	}
+	valid, err := pick(ctx, s, assay.KindValidation, f.Data, func(x assay.Validation) bool { return x.Boundary == "data" },
+		func(x assay.Validation) bool { return x.Schema == schema })
+	if err != nil {
+		return nil, err
+	}
+	if documented != nil {
+		r, err := s.st.Get(ctx, documented.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.Set("datasheet", r, nil); err != nil {
+			return nil, err
+		}
+	}
+	if valid != nil {
+		r, err := s.st.Get(ctx, valid.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.Set("validation", r, map[string]any{"schema_current": valid.Value.Schema != "" && valid.Value.Schema == schema}); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
 // registerStage gives a model a version of the project's name.
 func (s *session) registerStage(ctx context.Context, ref, name string) (store.Version, bool, error) {
 	rec, _, err := s.model(ctx, ref)

@@ -561,18 +561,24 @@ func (a *app) doneCommand() *cobra.Command {
 				return err
 			}
 			v, err := s.version(ctx, first(args))
-			if err != nil {
-				if assay.CodeOf(err) == assay.NotFound {
-					return assay.Errorf(assay.NotFound, "%s has no registered version yet", s.p.Name).Try("assay make card")
-				}
+			unregistered := len(args) == 0 && assay.CodeOf(err) == assay.NotFound
+			if err != nil && !unregistered {
 				return err
 			}
-			_, j, _, err := s.judge(ctx, v, stage)
+			name := s.p.Name + ", of which no version is registered,"
+			var j assay.Judgement
+			if unregistered {
+				j, err = s.judgeUnregistered(ctx, stage)
+				j.Verdict = assay.Verdicts(j.Verdict, assay.Undetermined)
+			} else {
+				name = versionName(v)
+				_, j, _, err = s.judge(ctx, v, stage)
+			}
 			if err != nil {
 				return err
 			}
 			if err := s.print("assay.done/1", j, func(w io.Writer) {
-				printJudgement(w, versionName(v), j, true)
+				printJudgement(w, name, j, true)
 				done, spared := 0, 0
 				for _, r := range j.Rules {
 					switch {
@@ -587,6 +593,9 @@ func (a *app) doneCommand() *cobra.Command {
 					fmt.Fprintf(w, ", and %d more are not required for %s", spared, stage)
 				}
 				fmt.Fprintln(w)
+				if unregistered {
+					fmt.Fprintln(w, "Try: assay make card, which trains what is missing and registers a version")
+				}
 			}); err != nil {
 				return err
 			}
