@@ -61,7 +61,7 @@ type Reproduction struct {
 	Run         Digest       `json:"run" names:"evidence"`
 	Identical   bool         `json:"identical"`
 	Differences []Difference `json:"differences"`
-	Cause       string       `json:"cause,omitempty"` // threads, unseeded_generator, time, network, input, environment, unknown
+	Cause       string       `json:"cause,omitempty"` // threads, unseeded_generator, time, network, input, environment, unknown; several with a comma between them
 	Verdict     Verdict      `json:"verdict"`
 }
 

@@ -208,7 +208,9 @@ func (a *app) reproduceCommand() *cobra.Command {
 				if rep.Identical {
 					fmt.Fprint(w, " gave the same bytes and metrics again")
 				}
-				if rep.Cause != "" {
+				if many := strings.Contains(rep.Cause, ","); many {
+					fmt.Fprintf(w, ", the causes of the difference are %s", rep.Cause)
+				} else if rep.Cause != "" {
 					fmt.Fprintf(w, ", the cause of the difference is %s", rep.Cause)
 				}
 				fmt.Fprintln(w)

@@ -40,8 +40,9 @@ type ReproduceOptions struct {
 // was run; Recall gives it back. The second run is recorded as a run of its own, and is the same evidence when nothing differs.
 //
 // The verdict is Pass when outputs, metrics and exit status are the same, or when the metrics are within the tolerance; Fail when they
-// are not; Undetermined when what was run is not what was run then. To find a cause the command is run again up to thirteen times,
-// holding still one thing after another: entropy, the clock, the number of threads, the network. These runs are not recorded.
+// are not; Undetermined when what was run is not what was run then. To find a cause the command is run again, up to thirteen times holding
+// still one thing after another (entropy, the clock, the number of threads, the network), then up to fifteen times several of them at once.
+// These runs are not recorded. Several causes are named together, with a comma between them.
 func Reproduce(ctx context.Context, run assay.Record, s Spec, o ReproduceOptions, st store.Store) (assay.Record, error) {
 	if run.Kind != assay.KindRun {
 		return assay.Record{}, assay.Errorf(assay.Invalid, "%s is %s evidence, not a run", run.ID.Short(), run.Kind)
@@ -144,45 +145,44 @@ func explain(ctx context.Context, s Spec, second assay.Run, environment bool, bl
 		return CauseUnknown, nil
 	}
 	broke := map[string]bool{}
-	for _, p := range []struct {
-		cause string
-		hold  func(*Spec)
-	}{
-		{CauseGenerator, func(s *Spec) { s.probe = CauseGenerator }},
-		{CauseTime, func(s *Spec) { s.probe = CauseTime }},
-		{CauseThreads, func(s *Spec) {
-			s.Env = maps.Clone(s.Env)
-			if s.Env == nil {
-				s.Env = map[string]string{}
-			}
-			for _, name := range threadVariables {
-				s.Env[name] = "1"
-			}
-		}},
-		{CauseNetwork, func(s *Spec) { s.probe = CauseNetwork }},
-	} {
+	var tried []string
+	for _, cause := range []string{CauseGenerator, CauseTime, CauseThreads, CauseNetwork} {
 		// Holding still what the run did not use changes nothing, and runs that then agree would agree by chance.
-		if p.cause == CauseNetwork && !slices.Contains(second.Missing, "network") ||
-			p.cause == CauseGenerator && !slices.ContainsFunc(second.Unseeded, func(g string) bool { return slices.Contains(holdable, g) }) {
+		if cause == CauseNetwork && !slices.Contains(second.Missing, "network") ||
+			cause == CauseGenerator && !slices.ContainsFunc(second.Unseeded, func(g string) bool { return slices.Contains(holdable, g) }) {
 			continue
 		}
-		held := s
-		p.hold(&held)
-		held.Stdout, held.Stderr = nil, nil
-		one, err := execute(ctx, held, blobs)
-		if err != nil {
-			return "", err
-		}
-		if one.run.Status != second.Status {
-			broke[p.cause] = true
-			continue // holding it still broke the program: that says nothing
-		}
-		same, err := agree(ctx, held, one.run, probeRuns-1, blobs)
+		same, ran, err := agreeHolding(ctx, s, []string{cause}, second, blobs)
 		if err != nil {
 			return "", err
 		}
 		if same {
-			return p.cause, nil
+			return cause, nil
+		}
+		if broke[cause] = !ran; ran {
+			tried = append(tried, cause)
+		}
+	}
+	if len(tried) > 1 {
+		// No single one: all together, and then without each that is not needed.
+		same, _, err := agreeHolding(ctx, s, tried, second, blobs)
+		if err != nil {
+			return "", err
+		}
+		for i := 0; same && i < len(tried); {
+			rest := slices.Delete(slices.Clone(tried), i, i+1)
+			without, _, err := agreeHolding(ctx, s, rest, second, blobs)
+			if err != nil {
+				return "", err
+			}
+			if without {
+				tried = rest
+			} else {
+				i++
+			}
+		}
+		if same {
+			return strings.Join(tried, ", "), nil
 		}
 	}
 	// What could not be held still may be the cause; it is named when it is the only one left.
@@ -194,6 +194,33 @@ func explain(ctx context.Context, s Spec, second assay.Run, environment bool, bl
 		return CauseNetwork, nil
 	}
 	return CauseUnknown, nil
+}
+
+// agreeHolding runs the specification probeRuns times while the named things are held still, and reports whether all came out the same,
+// and whether the program could run so at all: where holding them still broke it, that says nothing.
+func agreeHolding(ctx context.Context, s Spec, causes []string, second assay.Run, blobs putter) (same, ran bool, err error) {
+	var probes []string
+	for _, c := range causes {
+		if c != CauseThreads {
+			probes = append(probes, c)
+			continue
+		}
+		s.Env = maps.Clone(s.Env)
+		if s.Env == nil {
+			s.Env = map[string]string{}
+		}
+		for _, name := range threadVariables {
+			s.Env[name] = "1"
+		}
+	}
+	s.probe = strings.Join(probes, ",")
+	s.Stdout, s.Stderr = nil, nil
+	one, err := execute(ctx, s, blobs)
+	if err != nil || one.run.Status != second.Status {
+		return false, false, err
+	}
+	same, err = agree(ctx, s, one.run, probeRuns-1, blobs)
+	return same, true, err
 }
 
 // holdable are the unseeded generators that a probe derives from the seed: when the difference stays, they are not its cause.

@@ -63,6 +63,7 @@ func TestReproduceNamesTheCause(t *testing.T) {
 		"clock":          {"import time; out['seconds'] = time.perf_counter()", nil, assay.Fail, CauseTime},
 		"date":           {"import datetime; out['x'] = datetime.datetime.now().timestamp()", nil, assay.Fail, CauseTime},
 		"threads":        {"out['x'] = 1.0 if os.environ.get('OMP_NUM_THREADS') == '1' else os.getpid()", nil, assay.Fail, CauseThreads},
+		"two at once":    {"import time; out['x'] = int.from_bytes(os.urandom(6), 'big'); out['seconds'] = time.time()", nil, assay.Fail, CauseGenerator + ", " + CauseTime},
 		"unknown":        {"out['x'] = os.getpid()", nil, assay.Fail, CauseUnknown},
 		"changed input":  {"out['x'] = len(open(os.environ['ASSAY_TRAIN']).read())", func(s *Spec) { must(0, os.WriteFile(s.Files["train"], []byte("a,b\n"), 0o644)) }, assay.Undetermined, CauseInput},
 		"entropy beside": {"os.urandom(1); out['x'] = os.getpid()", nil, assay.Fail, CauseUnknown},

@@ -58,7 +58,7 @@ type Spec struct {
 	Signals <-chan os.Signal // signals to pass on to the command; nil: none
 	Clock   func() time.Time // nil: the journal says nothing of the duration
 
-	probe string // what a reproduction holds still
+	probe string // what a reproduction holds still, with commas between
 }
 
 var (

@@ -164,6 +164,9 @@ func TestRecordModelOfACommand(t *testing.T) {
 			t.Errorf("%s: %v (%s), want %s", program, err, assay.CodeOf(err), want)
 		}
 	}
+	if _, err := RecordModel(t.Context(), run(`echo 0.5 > "$ASSAY_OUT/model.txt"`), s, st); assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), "left model.txt, which is no model") {
+		t.Errorf("a text called model.txt: %v", err)
+	}
 	s.Classes = []string{"yes", "no"}
 	if _, err := RecordModel(t.Context(), run(`cp made.onnx "$ASSAY_OUT/model.onnx"`), s, st); assay.CodeOf(err) != assay.Invalid {
 		t.Errorf("classes in another order: %v", err)
