@@ -74,7 +74,7 @@ func fitPreparation(x assay.Frame, spec Spec) (*preparation, error) {
 			p.numeric = append(p.numeric, num)
 		}
 	}
-	return p, problems.Err(assay.Invalid, "the table cannot be learned from")
+	return p, problems.ErrTry(assay.Invalid, "the table cannot be learned from", "leave these columns out (data.exclude in assay.yaml), or mend their values")
 }
 
 // countInfinite counts values that no model can be fitted on.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -215,6 +216,7 @@ const looksAtOnce = 128
 type glance struct {
 	distinct, present int64
 	sequence          bool   // whole numbers without a gap
+	infinite          int64  // numbers that are infinite, or beyond the float32 that models compute with
 	least             string // of text, the first in order
 }
 
@@ -233,12 +235,16 @@ func lookAt(ctx context.Context, t *table.Table, fields []assay.Field) ([]glance
 		if f.Type == assay.TypeInteger {
 			width = fmt.Sprintf("max(%s)::DOUBLE - min(%s)::DOUBLE", q, q)
 		}
+		infinite := "0"
+		if f.Type == assay.TypeNumber {
+			infinite = fmt.Sprintf("count(*) FILTER (WHERE abs(%s) > %g AND NOT isnan(%s))", q, math.MaxFloat32, q)
+		}
 		least := "''"
 		if f.Type == assay.TypeString {
 			least = fmt.Sprintf("coalesce(min(%s), '')", q)
 		}
-		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s, %s", q, q, width, least))
-		dest = append(dest, &out[i].distinct, &out[i].present, &span[i], &out[i].least)
+		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s, %s, %s", q, q, width, infinite, least))
+		dest = append(dest, &out[i].distinct, &out[i].present, &span[i], &out[i].infinite, &out[i].least)
 	}
 	rows, err := t.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+t.From(fieldNames(fields)...))
 	if err != nil {
@@ -266,6 +272,11 @@ func lookAtMany(ctx context.Context, t *table.Table) ([]glance, error) {
 	return out, t.Examine(ctx, nil, table.ExamineOptions{SummaryOptions: table.SummaryOptions{Top: -1, Bins: 1, Quantiles: []float64{}}, Each: func(e *table.Examined) error {
 		g := &out[at[e.Name]]
 		g.distinct, g.present = e.Distinct, e.Rows-e.Nulls
+		if n := e.Numbers; n != nil && e.Type == assay.TypeNumber {
+			if g.infinite = n.PosInf + n.NegInf; math.Max(float64(n.Max), -float64(n.Min)) > math.MaxFloat32 {
+				g.infinite++ // one at least
+			}
+		}
 		if len(e.Texts) > 0 {
 			g.least = e.Texts[0]
 		}
@@ -332,6 +343,8 @@ func (g *guess) drops(f assay.Field, n int64, c glance) bool {
 		return drop("has no value and is left out")
 	case c.distinct <= 1:
 		return drop("has one value and is left out")
+	case c.infinite > 0:
+		return drop("has infinite numbers and is left out")
 	case f.Type == assay.TypeString && c.distinct > 50 && c.distinct*2 > c.present:
 		return drop("is text that hardly repeats (%s values) and is left out", assay.FormatCount(c.distinct))
 	case f.Type == assay.TypeJSON || f.Type == assay.TypeBinary || f.Type == assay.TypeTime:

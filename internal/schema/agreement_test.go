@@ -223,7 +223,9 @@ func TestAgreement(t *testing.T) {
 		var fields []assay.Field
 		for _, k := range kinds() {
 			c := Column{Name: k.column, Type: k.kind}
-			drawRules(t, &c)
+			if rapid.Bool().Draw(t, "ruled") { // with rules for every column hardly a row would pass
+				drawRules(t, &c)
+			}
 			s.Columns = append(s.Columns, c)
 			fields = append(fields, assay.Field{Name: k.column, Type: k.kind})
 		}
