@@ -3,8 +3,14 @@
 # peers, by wrk (Debian's package), one after the other, with the same rows; how long each takes to be ready and what it holds in memory;
 # and 20,000 rows a second for a while without a loss. It ends with the ratios against the goals.
 # Usage: bench/serve.sh [SECONDS of each load, 8] [SECONDS of the sustained load, 30; 600 is the goal's]
+#        bench/serve.sh python [SECONDS of each load, 8]: Python workers beside mlflow models serve alone, the same python_function of MLflow
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mode=all
+if [ "${1:-}" = python ]; then
+	mode=python
+	shift
+fi
 root=$PWD seconds=${1:-8} sustained=${2:-30}
 command -v wrk >/dev/null || { echo "wrk is missing: install Debian's package of that name"; exit 1; }
 make -s build
@@ -13,7 +19,7 @@ if [ ! -x "$venv/bin/uvicorn" ]; then
 	python3 -m venv "$venv"
 	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check mlflow-skinny==3.17.2 'pandas<3' skops fastapi uvicorn onnxruntime==1.32.0 onnx==1.23.2 skl2onnx==1.20.0 scikit-learn==1.9.1
 fi
-if [ ! -x "$mls/bin/mlserver" ]; then
+if [ "$mode" = all ] && [ ! -x "$mls/bin/mlserver" ]; then
 	python3 -m venv "$mls"
 	"$mls/bin/python" -m pip install --quiet --disable-pip-version-check mlserver==1.7.1 mlserver-sklearn==1.7.1 'uvloop<0.22' scikit-learn==1.9.1
 fi
@@ -64,9 +70,47 @@ load() { # load NAME PORT PATH BODY
 			"$(awk '$1=="50%"{print $2}' <<<"$out")" "$(awk '$1=="99%"{print $2}' <<<"$out")" "$(awk '/Non-2xx/{print $NF}' <<<"$out")" | tee -a "$work/loads"
 	done
 }
+rate() { awk -F' *[|] *' -v s="$1" -v r="$2" '$2==s && $3==r && $4==8 {print $5}' "$work/loads"; }
+ratio() { # ratio TEXT GOAL OURS BODY THEIRS BODY
+	awk -v a="$(rate "$3" "$4")" -v b="$(rate "$5" "$6")" -v t="$1" -v g="$2" 'BEGIN {printf "| %s | %.1f | ≥ %s |%s\n", t, a/b, g, (a/b >= g ? "" : " missed")}'
+}
+mlflow() { # mlflow NAME WORKERS
+	start "$1" 18530 /health env PATH="$root/$venv/bin:$PATH" "$root/$venv/bin/mlflow" models serve --env-manager local --workers "$2" --port 18530 --model-uri "$work/mlflow"
+	load "$1" 18530 /invocations records
+	load "$1" 18530 /invocations records100
+	stop
+}
 echo "load of the machine: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores"
 echo '| server | request | connections | requests/s | p50 | p99 | errors |'
 echo '|---|---|---|---|---|---|---|'
+if [ "$mode" = python ]; then
+	# MLflow serves with one worker unless told otherwise; two stand beside Assay's two.
+	(
+		cd "$work/project"
+		printf 'serve: {python: {interpreter: %s, workers: 2}}\n' "$root/$venv/bin/python" >>assay.yaml
+		for step in "register $work/mlflow" 'serve check bench:2'; do
+			"$root/bin/assay" $step >>"$work/make.log" 2>&1 || { cat "$work/make.log"; exit 1; }
+		done
+	)
+	start 'Assay, two Python workers' 18540 /readyz env -C "$work/project" "$root/bin/assay" serve --model bench:2 --listen 127.0.0.1:18540
+	load 'Assay, two Python workers' 18540 /invocations records
+	load 'Assay, two Python workers' 18540 /invocations records100
+	stop
+	mlflow 'mlflow models serve' 1
+	mlflow 'mlflow models serve, two workers' 2
+	echo
+	echo '| server | ready after, ms | resident then, MB |'
+	echo '|---|---|---|'
+	awk -F'\t' '{printf "| %s | %s | %s |\n", $1, $2, $3}' "$work/starts"
+	echo
+	echo '| at 8 connections | ratio | goal |'
+	echo '|---|---|---|'
+	for body in records records100; do
+		ratio "python_function, $body, mlflow" 1.5 'Assay, two Python workers' "$body" 'mlflow models serve' "$body"
+		ratio "python_function, $body, mlflow with two workers" 1.5 'Assay, two Python workers' "$body" 'mlflow models serve, two workers' "$body"
+	done
+	exit 0
+fi
 start Assay 18500 /readyz env -C "$work/project" "$root/bin/assay" serve --model bench:1 --listen 127.0.0.1:18500
 load 'Assay, /invocations' 18500 /invocations records
 load 'Assay, OIP infer' 18500 /v2/models/bench/infer columns
@@ -83,10 +127,7 @@ start MLServer 18520 /v2/models/bench/ready "$root/$mls/bin/mlserver" start "$wo
 load 'MLServer' 18520 /v2/models/bench/infer matrix
 load 'MLServer' 18520 /v2/models/bench/infer matrix100
 stop
-start 'mlflow models serve' 18530 /health env PATH="$root/$venv/bin:$PATH" "$root/$venv/bin/mlflow" models serve --env-manager local --port 18530 --model-uri "$work/mlflow"
-load 'mlflow models serve' 18530 /invocations records
-load 'mlflow models serve' 18530 /invocations records100
-stop
+mlflow 'mlflow models serve' 1
 
 echo
 echo '| server | ready after, ms | resident then, MB |'
@@ -97,10 +138,6 @@ echo "Assay after all loads: $loaded MB"
 echo
 echo '| at 8 connections | ratio | goal |'
 echo '|---|---|---|'
-rate() { awk -F' *[|] *' -v s="$1" -v r="$2" '$2==s && $3==r && $4==8 {print $5}' "$work/loads"; }
-ratio() { # ratio TEXT GOAL OURS BODY THEIRS BODY
-	awk -v a="$(rate "$3" "$4")" -v b="$(rate "$5" "$6")" -v t="$1" -v g="$2" 'BEGIN {printf "| %s | %.1f | ≥ %s |%s\n", t, a/b, g, (a/b >= g ? "" : " missed")}'
-}
 ratio '1 row, /invocations, mlflow' 100 'Assay, /invocations' records 'mlflow models serve' records
 ratio '1 row, OIP infer, MLServer' 20 'Assay, OIP infer' columns MLServer matrix
 ratio '1 row, /invocations, FastAPI' 5 'Assay, /invocations' records 'FastAPI, ONNX Runtime' records

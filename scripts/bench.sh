@@ -27,7 +27,8 @@ peer() { # peer NAME: one script, Assay beside its peer
 	drift) "$drift/bin/python" bench/drift.py bin/assay .cache/bench/drift ;;
 	serve) bench/serve.sh 8 30 && go test -run '^$' -bench 'Invocations|Row|Outliers|InferRow' ./internal/serve ./internal/mlflow ./internal/oip ;;
 	log) bench/log.sh "${LOG_SECONDS:-600}" ;;
-	*) echo "no measurement $1: boosting, check, drift, eval, log, predict, profile, serve" && exit 2 ;;
+	python) bench/serve.sh python 8 ;;
+	*) echo "no measurement $1: boosting, check, drift, eval, log, predict, profile, python, serve" && exit 2 ;;
 	esac
 }
 if [ $# -gt 0 ]; then
