@@ -61,4 +61,19 @@ done
 expect 0 "$assay" fsck
 echo "python: the life of a scikit-learn model, as ONNX and as predictions, and native files of XGBoost and LightGBM passed"
 
+# A model that only Python can load, in an environment that is made of its own requirements, by the network: checked, watched, served.
+mkdir "$work/people"
+cp "$root"/internal/cli/testdata/people/* "$work/people/"
+cd "$work/people"
+expect 0 "$assay" make register
+expect 0 "$assay" register "$root/testdata/mlflow/rule"
+expect 0 "$assay" serve check people:2
+grep -q "Installing the model's Python requirements" "$work/out"
+expect 0 "$assay" eval people:2
+! grep -q Installing "$work/out" || { echo "the environment was made again"; exit 1; }
+expect 0 "$assay" monitor plan people:2
+expect 0 "$assay" predict --model people:2 people.csv
+ls .assay/cache/python/*/assay-ready >/dev/null
+echo "python: an environment of a model's own requirements passed"
+
 "$root/scripts/serving_clients.sh"

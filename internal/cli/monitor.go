@@ -122,9 +122,11 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 		}
 	}
 	x := monitor.Subject{Categorical: s.p.Data.Category, Target: m.Target, Time: s.p.Data.Time}
-	if x.Model, err = s.watchedModel(ctx, m); err != nil {
+	var done func()
+	if x.Model, done, err = s.watchedModel(ctx, m); err != nil {
 		return rec, none, nil, err
 	}
+	defer done()
 	if x.Columns = s.p.Monitor.Columns; len(x.Columns) == 0 {
 		x.Columns = x.Model.Inputs
 	}
@@ -183,20 +185,30 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	return r, p, made.Excluded, err
 }
 
-// watchedModel opens the model of a version for rows of a table.
-func (s *session) watchedModel(ctx context.Context, m assay.Model) (monitor.Model, error) {
+// watchedModel opens the model of a version for rows of a table; done closes it.
+func (s *session) watchedModel(ctx context.Context, m assay.Model) (out monitor.Model, done func(), err error) {
 	if m.Format == "predictions" {
-		return monitor.Model{}, assay.Errorf(assay.Refused, "the version is a file of predictions: there is no model to watch").Try("register the model itself, as ONNX")
-	}
-	p, err := s.predictor(ctx, m)
-	if err != nil {
-		return monitor.Model{}, err
+		return out, nil, assay.Errorf(assay.Refused, "the version is a file of predictions: there is no model to watch").Try("register the model itself, as ONNX")
 	}
 	fields, _, err := s.servedFields(ctx, m)
 	if err != nil {
-		return monitor.Model{}, err
+		return out, nil, err
 	}
-	return monitor.Model{Predictor: p, Inputs: fieldNames(fields), Task: m.Task, Positive: m.Positive, Threads: s.workers()}, nil
+	out = monitor.Model{Inputs: fieldNames(fields), Task: m.Task, Positive: m.Positive, Threads: s.workers()}
+	if isPython(m) {
+		p, err := s.pythonModel(ctx, m)
+		if err != nil {
+			return out, nil, err
+		}
+		out.Predictor, done = p, func() { _ = p.Close() } // it has answered all that it was asked
+		return out, done, nil
+	}
+	p, err := s.predictor(ctx, m)
+	if err != nil {
+		return out, nil, err
+	}
+	out.Predictor, done = p, func() { _ = p.Close() }
+	return out, done, nil
 }
 
 // watchedMetrics takes the figures to watch from the newest evaluation on held-out rows that are not sealed.

@@ -152,42 +152,56 @@ func (s *session) givesProbabilities(ctx context.Context, m assay.Model, dir *ml
 	for i := range rows {
 		rows[i] = i
 	}
-	p, err := s.pythonPredictions(ctx, m, x.Take(rows))
+	p, err := s.predictions(ctx, m, x.Take(rows))
 	return len(p.Proba) > 0, err
 }
 
 // offlineRows is how many rows of a table a worker gets at once.
 const offlineRows = 4096
 
-// pythonPredictions are a model's answers to the rows of a table.
-func (s *session) pythonPredictions(ctx context.Context, m assay.Model, x assay.Frame) (learn.Prediction, error) {
+// A pythonModel answers the rows of tables by Python workers.
+type pythonModel struct {
+	pool    *pyfunc.Pool
+	fields  []assay.Field
+	classes []string
+}
+
+// pythonModel starts the workers of a model. It is to be closed.
+func (s *session) pythonModel(ctx context.Context, m assay.Model) (*pythonModel, error) {
 	fields, _, err := s.servedFields(ctx, m)
 	if err != nil {
-		return learn.Prediction{}, err
-	}
-	if x, err = signed(x, fields); err != nil {
-		return learn.Prediction{}, err
+		return nil, err
 	}
 	pool, _, err := s.workersOf(ctx, m, fields)
 	if err != nil {
-		return learn.Prediction{}, err
+		return nil, err
 	}
-	defer pool.Close()
-	at := make([]int, len(fields))
+	return &pythonModel{pool, fields, m.Classes}, nil
+}
+
+func (p *pythonModel) Close() error { return p.pool.Close() }
+
+// PredictParallel answers the rows of x, which has the model's columns among others, one batch after the other.
+func (p *pythonModel) PredictParallel(ctx context.Context, x assay.Frame, _ int) (learn.Prediction, error) {
+	out := learn.Prediction{Classes: p.classes}
+	x, err := signed(x, p.fields)
+	if err != nil {
+		return out, err
+	}
+	at := make([]int, len(p.fields))
 	for i := range at {
 		at[i] = i
 	}
-	out := learn.Prediction{Classes: m.Classes}
 	for lo, n := 0, x.Rows(); lo < n; lo += offlineRows {
 		rows := frameRows{x, lo, min(n, lo+offlineRows)}
-		a, err := pool.Predict(ctx, rows, at, nil)
+		a, err := p.pool.Predict(ctx, rows, at, nil)
 		if err != nil {
 			return out, err
 		}
 		if a.Rows != rows.Rows() {
 			return out, assay.Errorf(assay.Rejected, "the model answered %d rows for %d", a.Rows, rows.Rows())
 		}
-		labels, proba, values, err := pyfunc.Interpret(a, m.Classes)
+		labels, proba, values, err := pyfunc.Interpret(a, p.classes)
 		if err != nil {
 			return out, err
 		}
@@ -196,8 +210,8 @@ func (s *session) pythonPredictions(ctx context.Context, m assay.Model, x assay.
 				return out, assay.Errorf(assay.Rejected, "the model answered a class in row %d that is none of the target's", lo+i+1)
 			}
 		}
-		for row := range len(proba) / max(1, len(m.Classes)) {
-			learn.Normalise(proba[row*len(m.Classes) : (row+1)*len(m.Classes)])
+		for k, row := len(p.classes), 0; row < len(proba); row += k {
+			learn.Normalise(proba[row : row+k])
 		}
 		out.Labels, out.Proba, out.Values = append(out.Labels, labels...), append(out.Proba, proba...), append(out.Values, values...)
 	}

@@ -104,10 +104,11 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 		}
 	}
 	if !q.inputsOnly {
-		model, err := s.watchedModel(ctx, m)
+		model, done, err := s.watchedModel(ctx, m)
 		if err != nil {
 			return err
 		}
+		defer done()
 		x.Model = &model
 		if p.Skew != nil {
 			if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {

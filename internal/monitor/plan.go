@@ -58,9 +58,15 @@ type Subject struct {
 	Model       Model
 }
 
+// A Predictor answers the rows of a frame, on up to that many goroutines, with the same result at any number of them. A *learn.Predictor
+// is one.
+type Predictor interface {
+	PredictParallel(ctx context.Context, x assay.Frame, workers int) (learn.Prediction, error)
+}
+
 // A Model predicts: what plans and windows need of a version.
 type Model struct {
-	Predictor *learn.Predictor
+	Predictor Predictor
 	Inputs    []string // columns of a table
 	Task      assay.Task
 	Positive  string
