@@ -17,6 +17,7 @@ type Evaluation struct {
 	Task        Task             `json:"task"`
 	Classes     []string         `json:"classes,omitempty"`
 	Positive    string           `json:"positive,omitempty"`
+	Engine      string           `json:"engine,omitempty"` // what evaluated the model: onnxruntime with its version, python_function; empty: Assay, or a file of predictions
 	Threshold   Number           `json:"threshold"`
 	Entity      string           `json:"entity,omitempty"`      // intervals resample whole entities
 	Weight      string           `json:"weight,omitempty"`      // the column that says how many rows each stands for
@@ -120,6 +121,7 @@ type Comparison struct {
 	Split     Digest             `json:"split" names:"evidence"`
 	Rows      Digest             `json:"rows" names:"content"`
 	Count     int64              `json:"count"`
+	Engine    string             `json:"engine,omitempty"`      // what evaluated the candidate, as in an evaluation
 	Weight    string             `json:"weight,omitempty"`      // as in an evaluation
 	Effective float64            `json:"effective_n,omitempty"` // as in an evaluation
 	Margin    float64            `json:"margin"`                // how much worse still counts as not worse, in the metric's unit

@@ -4,7 +4,7 @@ package assay
 // they should. The subject is the model's digest.
 type Serving struct {
 	Data      Digest   `json:"data" names:"content"`     // of the data set that the model learned from
-	Engine    string   `json:"engine"`                   // what evaluates the model: assay, onnxruntime, python_function, upstream
+	Engine    string   `json:"engine"`                   // what evaluates the model: assay, onnxruntime with its version, python_function, upstream
 	Input     Contract `json:"input"`                    // what a request must fit
 	Output    Contract `json:"output"`                   // what an answer must fit
 	Reference Digest   `json:"reference" names:"blob"`   // summaries of training rows that a request is held against: its distance is told per request

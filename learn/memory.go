@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"context"
 	"fmt"
 	"math"
 )
@@ -8,6 +9,7 @@ import (
 // A memory hands out the tensors of one run and counts their bytes. After reset it hands out the same ones again, so that a run of
 // the same shape as the one before allocates nothing. It belongs to one goroutine. A nil memory allocates and does not count.
 type memory struct {
+	ctx         context.Context // of the run; an Evaluator heeds it
 	limit, used int64
 	floats      slab[float32]
 	doubles     slab[float64]

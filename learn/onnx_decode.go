@@ -31,9 +31,10 @@ type wireReader struct {
 
 // spent is what a file has taken of its limits so far.
 type spent struct {
-	limits Limits
-	bytes  int64 // in memory, of the numbers and strings read
-	nodes  int
+	limits  Limits
+	bytes   int64 // in memory, of the numbers and strings read
+	nodes   int
+	outline bool // what only an evaluation needs is skipped: constants, functions, graphs inside nodes
 }
 
 // charge counts bytes that a field takes in memory.
@@ -123,14 +124,24 @@ func (r *wireReader) sub(f wireField) (*wireReader, error) {
 }
 
 func decodeModel(b []byte, limits Limits) (*onnxModel, error) {
+	return readModel(b, &spent{limits: limits})
+}
+
+// outlineModel reads what a model takes and gives, and what its nodes say of classes. What it skips may be of a kind that decodeModel
+// refuses.
+func outlineModel(b []byte, limits Limits) (*onnxModel, error) {
+	return readModel(b, &spent{limits: limits, outline: true})
+}
+
+func readModel(b []byte, spent *spent) (*onnxModel, error) {
 	if len(b) == 0 {
 		return nil, assay.Errorf(assay.Invalid, "onnx model is empty")
 	}
-	if err := limits.checkFile(FormatONNX, int64(len(b))); err != nil {
+	if err := spent.limits.checkFile(FormatONNX, int64(len(b))); err != nil {
 		return nil, err
 	}
 	m := &onnxModel{opsets: map[string]int64{}}
-	r := &wireReader{b: b, spent: &spent{limits: limits}}
+	r := &wireReader{b: b, spent: spent}
 	err := r.each(func(f wireField) error {
 		switch f.num {
 		case 1:
@@ -153,6 +164,9 @@ func decodeModel(b []byte, limits Limits) (*onnxModel, error) {
 			m.metadata = append(m.metadata, kv)
 			return err
 		case 25:
+			if spent.outline {
+				return nil
+			}
 			return refuse("onnx model defines functions of its own, which are not supported")
 		}
 		return nil
@@ -233,7 +247,12 @@ func (r *wireReader) graph() (*onnxGraph, error) {
 		case 2:
 			return r.set(&g.name, f)
 		case 5:
-			t, err := s.tensor()
+			var t namedTensor
+			if r.spent.outline {
+				t.name, err = s.tensorName()
+			} else {
+				t, err = s.tensor()
+			}
 			g.initializers = append(g.initializers, t)
 			return err
 		case 11, 12:
@@ -245,6 +264,9 @@ func (r *wireReader) graph() (*onnxGraph, error) {
 			}
 			return err
 		case 15:
+			if r.spent.outline {
+				return nil
+			}
 			return refuse("onnx model has sparse initializers, which are not supported")
 		}
 		return nil
@@ -303,7 +325,7 @@ func (r *wireReader) attribute() (*attribute, error) {
 			return r.set(&a.s, f)
 		case 5, 6:
 			s, err := r.sub(f)
-			if err != nil {
+			if err != nil || r.spent.outline {
 				return err
 			}
 			if f.num == 6 {
@@ -324,11 +346,14 @@ func (r *wireReader) attribute() (*attribute, error) {
 		case 20:
 			a.kind = int32(f.value)
 		case 21:
+			if r.spent.outline {
+				return nil
+			}
 			return refuse("attribute %s refers to one of a function, which is not supported", a.name)
 		}
 		return nil
 	})
-	if err == nil && (a.kind == attrTensor && a.tensor == nil || a.kind == attrGraph && a.graph == nil) {
+	if err == nil && !r.spent.outline && (a.kind == attrTensor && a.tensor == nil || a.kind == attrGraph && a.graph == nil) {
 		err = r.fail("attribute %s has no value", a.name)
 	}
 	return a, err
@@ -366,6 +391,16 @@ func (r *wireReader) repeated(f wireField, typ protowire.Type, add func(uint64))
 		b = b[n:]
 	}
 	return nil
+}
+
+// tensorName reads the name of a tensor and nothing else of it.
+func (r *wireReader) tensorName() (name string, err error) {
+	return name, r.each(func(f wireField) error {
+		if f.num == 8 {
+			return r.set(&name, f)
+		}
+		return nil
+	})
 }
 
 func (r *wireReader) tensor() (namedTensor, error) {

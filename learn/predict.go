@@ -74,24 +74,8 @@ func (p *Program) Metadata() map[string]string {
 	return out
 }
 
-// Inputs returns the columns that the model takes, in order, as fields of a table. A model with a single matrix input, as exporters
-// write it, has one field for the whole matrix.
-func (p *Program) Inputs() []assay.Field {
-	out := make([]assay.Field, len(p.inputs))
-	for i, in := range p.inputs {
-		typ := assay.TypeNumber
-		switch {
-		case in.elem == String:
-			typ = assay.TypeString
-		case in.elem == Bool:
-			typ = assay.TypeBoolean
-		case in.elem.integral():
-			typ = assay.TypeInteger
-		}
-		out[i] = assay.Field{Name: in.name, Type: typ}
-	}
-	return out
-}
+// Inputs returns the columns that the model takes, as Predictor.Fields does.
+func (p *Program) Inputs() []assay.Field { return p.predictor.Fields() }
 
 // Predict runs the model on the rows of a frame, as Predictor.Predict does.
 func (p *Program) Predict(x assay.Frame) (Prediction, error) { return p.predictor.Predict(x) }

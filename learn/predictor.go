@@ -3,6 +3,7 @@ package learn
 import (
 	"bytes"
 	"context"
+	"io"
 	"slices"
 	"strconv"
 	"sync"
@@ -50,13 +51,27 @@ type Feature struct {
 	Levels      []string // categories by code, where the model knows them as strings
 }
 
+// field is the port as a field of a table.
+func (p *Port) field() assay.Field {
+	typ := assay.TypeNumber
+	switch {
+	case p.Type == String:
+		typ = assay.TypeString
+	case p.Type == Bool:
+		typ = assay.TypeBoolean
+	case p.Type.integral():
+		typ = assay.TypeInteger
+	}
+	return assay.Field{Name: p.Name, Type: typ}
+}
+
 // An engine computes the outputs of a model from its inputs, both in the order of its ports. It is immutable. Results live in m.
 type engine interface {
 	ports() (in, out []Port)
 	execute(m *memory, in, out []*Tensor) error
 }
 
-// A Predictor is a model file ready to run, of whatever format. It is immutable and safe for use by several goroutines; each of them
+// A Predictor is a model file ready to run, of whatever format. Once it is in use it is immutable and safe for use by several goroutines; each of them
 // runs it through a Session of its own.
 type Predictor struct {
 	format   Format
@@ -68,7 +83,7 @@ type Predictor struct {
 	block    int  // rows that pass through the model together where rows do not depend on each other
 	positive string
 	task     assay.Task
-	program  *Program // of an ONNX model
+	program  *Program // of an ONNX model that this package evaluates
 	sessions sync.Pool
 }
 
@@ -139,13 +154,51 @@ func (p *Predictor) Outputs() []Port { return slices.Clone(p.out) }
 // say.
 func (p *Predictor) Classes() []string { return slices.Clone(p.classes) }
 
+// SetClasses names the classes of a classifier, in the order of its probabilities, where the model does not say them. Nobody may be using
+// the Predictor yet.
+func (p *Predictor) SetClasses(classes []string) {
+	for i := range p.out {
+		if p.out[i].Role == RoleProbability && !p.out[i].Keys && len(p.classes) == 0 {
+			p.out[i].Classes, p.classes = slices.Clone(classes), slices.Clone(classes)
+		}
+	}
+}
+
 // Positive returns the class that a binary model counts as positive, or "" where the model does not say.
 func (p *Predictor) Positive() string { return p.positive }
 
 // Task returns the task that the model was trained for, or "" where it does not say.
 func (p *Predictor) Task() assay.Task { return p.task }
 
-// Program returns the graph of an ONNX model, and nil for other formats.
+// Fields returns what the model takes, in order, as fields of a table. An ONNX model with a single matrix input, as exporters write it,
+// has one field for the whole matrix; a model of another format has those of its columns, where it names them.
+func (p *Predictor) Fields() []assay.Field {
+	out := []assay.Field{}
+	for i := range p.in {
+		if p.format == FormatONNX {
+			out = append(out, p.in[i].field())
+			continue
+		}
+		for _, c := range p.in[i].Columns {
+			typ := assay.TypeNumber
+			if len(c.Levels) > 0 {
+				typ = assay.TypeString
+			}
+			out = append(out, assay.Field{Name: c.Name, Type: typ})
+		}
+	}
+	return out
+}
+
+// Close gives back what an Evaluator holds; no session may be in use. A model that this package evaluates holds nothing.
+func (p *Predictor) Close() error {
+	if c, ok := p.engine.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// Program returns the graph of an ONNX model that this package evaluates, and nil for any other.
 func (p *Predictor) Program() *Program { return p.program }
 
 // A Session runs a Predictor again and again without allocating, as long as the shapes of the inputs stay the same and the outputs
@@ -225,14 +278,19 @@ func portShape(shape []int) string {
 }
 
 // Run computes the outputs from the inputs, all of which must have been filled since the last Run. Errors are Invalid.
-func (s *Session) Run() error {
+func (s *Session) Run() error { return s.RunContext(context.Background()) }
+
+// RunContext is Run, which an Evaluator ends early when the context does. This package itself does not look: its runs are short.
+func (s *Session) RunContext(ctx context.Context) error {
 	for i, t := range s.in {
 		if t == nil {
 			return assay.Errorf(assay.Invalid, "input %q is missing", s.p.in[i].Name)
 		}
 	}
 	s.m.reset()
+	s.m.ctx = ctx
 	err := s.p.engine.execute(&s.m, s.in, s.out)
+	s.m.ctx = nil
 	clear(s.in)
 	return err
 }
@@ -274,7 +332,7 @@ func (p *Predictor) PredictParallel(ctx context.Context, x assay.Frame, workers 
 		if err := binding.fill(s, lo, hi); err != nil {
 			return err
 		}
-		if err := s.Run(); err != nil {
+		if err := s.RunContext(ctx); err != nil {
 			return err
 		}
 		var err error

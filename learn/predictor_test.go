@@ -2,10 +2,8 @@ package learn
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strconv"
@@ -17,21 +15,10 @@ import (
 )
 
 // readOracleONNX returns a model of the oracle with its inputs and the outputs that ONNX Runtime gave.
-func readOracleONNX(t testing.TB, name string) (b []byte, o oracleModel) {
+func readOracleONNX(t testing.TB, name string) (b []byte, o assaytest.ModelCase) {
 	t.Helper()
-	base := filepath.Join(assaytest.Root(), "testdata", "oracle", "onnx", name)
-	b, err := os.ReadFile(base + ".onnx")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(base + ".json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &o); err != nil {
-		t.Fatal(err)
-	}
-	return b, o
+	o = assaytest.Model(t, "oracle/onnx", name)
+	return o.Model, o
 }
 
 // fill puts a tensor into the i-th input of a session.
@@ -63,7 +50,7 @@ func TestSessionGivesWhatRunGives(t *testing.T) {
 		}
 		inputs := map[string]*Tensor{}
 		for k, v := range o.Inputs {
-			inputs[k] = v.tensor(t)
+			inputs[k] = tensorOf(t, v)
 		}
 		want, err := p.Program().Run(inputs)
 		if err != nil {
@@ -119,7 +106,7 @@ func TestSessionAllocatesNothing(t *testing.T) {
 		}
 		rows := make([]*Tensor, len(p.in))
 		for i, in := range p.in {
-			all := o.Inputs[in.Name].tensor(t)
+			all := tensorOf(t, o.Inputs[in.Name])
 			if rows[i], err = sliceAxis(nil, all, 0, 0, 1, 1); err != nil {
 				t.Fatal(err)
 			}
@@ -204,10 +191,10 @@ func TestBlocksGiveWhatAllRowsGive(t *testing.T) {
 }
 
 // frameOf makes a table of the inputs of a model that are matrices of numbers or strings.
-func frameOf(t *testing.T, p *Predictor, o oracleModel) (assay.Frame, bool) {
+func frameOf(t *testing.T, p *Predictor, o assaytest.ModelCase) (assay.Frame, bool) {
 	var frame assay.Frame
 	for _, in := range p.in {
-		x := o.Inputs[in.Name].tensor(t)
+		x := tensorOf(t, o.Inputs[in.Name])
 		if len(x.Shape) != 2 || x.Type == Bool || len(p.in) > 1 && x.Shape[1] != 1 {
 			return nil, false
 		}

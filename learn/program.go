@@ -121,7 +121,7 @@ func newProgram(m *onnxModel, limits Limits) (*Program, error) {
 	p.planFrees()
 	p.about = readAbout(m, order)
 	p.predictor = newPredictor(FormatONNX, p, limits)
-	p.predictor.rowwise = p.rowwise() && !p.labelsOnly()
+	p.predictor.rowwise = p.rowwise() && !p.predictor.labelsOnly()
 	p.predictor.program, p.predictor.task, p.predictor.positive = p, p.about.Task, p.about.Positive
 	return p, nil
 }
@@ -137,13 +137,13 @@ func (n *onnxNode) reads() []string {
 }
 
 // labelsOnly reports whether the classes are not known before all rows have been seen.
-func (p *Program) labelsOnly() bool {
-	for _, out := range p.predictor.out {
+func (p *Predictor) labelsOnly() bool {
+	for _, out := range p.out {
 		if out.Role == RoleProbability {
 			return len(out.Classes) == 0 && !out.Keys
 		}
 	}
-	for _, out := range p.predictor.out {
+	for _, out := range p.out {
 		if out.Role == RoleLabel {
 			return true
 		}
@@ -310,18 +310,23 @@ func (p *Program) run(m *memory, values []*Tensor) error {
 	return nil
 }
 
-// ports implements engine. What an output is for follows from its type: the first that is not of floats is the label, the first of
-// floats the probabilities where the model has classes or a label, and the value otherwise.
+// ports implements engine.
 func (p *Program) ports() (in, out []Port) {
-	for _, v := range p.inputs {
+	return portsOf(p.inputs, p.model.graph.outputs, p.about.Classes)
+}
+
+// portsOf tells what inputs and outputs are for from their types: the first output that is not of floats is the label, the first of
+// floats the probabilities where the model has classes or a label, and the value otherwise.
+func portsOf(inputs, outputs []valueInfo, classes []string) (in, out []Port) {
+	for _, v := range inputs {
 		in = append(in, v.port())
 	}
 	labelled := false
-	for _, v := range p.model.graph.outputs {
+	for _, v := range outputs {
 		labelled = labelled || v.elem == String || v.elem.integral()
 	}
 	var seenLabel, seenScores bool
-	for _, v := range p.model.graph.outputs {
+	for _, v := range outputs {
 		port := v.port()
 		floats := v.elem == Float32 || v.elem == Float64 || v.elem == 0 || port.Keys
 		switch {
@@ -329,8 +334,8 @@ func (p *Program) ports() (in, out []Port) {
 			port.Role, seenLabel = RoleLabel, true
 		case floats && !seenScores && len(v.dims) <= 2:
 			seenScores = true
-			if port.Role = RoleValue; labelled || len(p.about.Classes) > 0 {
-				port.Role, port.Classes = RoleProbability, p.about.Classes
+			if port.Role = RoleValue; labelled || len(classes) > 0 {
+				port.Role, port.Classes = RoleProbability, classes
 			}
 		default:
 			port.Role = RoleOther

@@ -9,6 +9,9 @@ step() { printf '\n== %s (%ss)\n' "$*" "$(($(date +%s) - started))"; }
 
 step "what the tests need"
 scripts/deps.sh
+for library in "$PWD"/.cache/venv/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so*; do
+	export ASSAY_TEST_ONNXRUNTIME=$library
+done
 # The deep-learning libraries are large: they come while lint runs.
 scripts/frameworks.sh >.cache/frameworks.log 2>&1 &
 frameworks=$!

@@ -65,6 +65,8 @@ type app struct {
 	quiet   bool
 	memory  string
 	threads int
+
+	onnxruntime string // file of ONNX Runtime
 }
 
 // errAnswerNo ends a command that worked and whose answer, already printed, is no.
@@ -175,6 +177,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print no progress and no explanation")
 	f.StringVar(&a.memory, "memory", "", "memory limit of the table engine, such as 1GiB")
 	f.IntVar(&a.threads, "threads", 0, "threads to use; 0 means all")
+	f.StringVar(&a.onnxruntime, "onnxruntime", "", "shared library of ONNX Runtime, a `file` that then evaluates ONNX models; none: Assay does")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return assay.Errorf(assay.Invalid, "%s%s", err, nearFlag(c, err)).Try("%s --help", c.CommandPath())
 	})

@@ -144,7 +144,7 @@ func (s *session) runStage(ctx context.Context, command []string) (assay.Record,
 	}
 	m, err := run.RecordModel(ctx, r, run.ModelSpec{
 		Learner: "command", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.Column, Classes: train.classes, Positive: positive,
-		Dataset: splitRec.Subject, Split: splitRec.ID,
+		Dataset: splitRec.Subject, Split: splitRec.ID, Open: s.openModel,
 	}, s.st)
 	if err != nil {
 		return r, nil, err

@@ -20,7 +20,7 @@ import (
 	"github.com/assay-ml/assay/stat"
 )
 
-// predictor opens the model file of a model.
+// predictor opens the model file of a model. It is to be closed.
 func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predictor, error) {
 	dir, err := s.directory(ctx, m.File)
 	if err != nil {
@@ -28,26 +28,41 @@ func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predicto
 	}
 	if dir != nil {
 		if dir.Native == nil {
-			return nil, assay.Errorf(assay.Unimplemented, "the model is a python_function, which cannot be watched yet").Try("save it with one of the flavours onnx, xgboost, lightgbm")
+			return nil, assay.Errorf(assay.Internal, "a python_function was opened as a file of a model")
 		}
-		return learn.Open(dir.Files[dir.Native.File], learn.Limits{})
+		return s.openNamed(m, dir.Files[dir.Native.File])
 	}
 	b, err := s.modelBytes(ctx, m.File)
 	if err != nil {
 		return nil, err
 	}
-	return learn.Open(b, learn.Limits{})
+	return s.openNamed(m, b)
+}
+
+// openNamed opens the file of a model. A classifier of ONNX that does not say its classes has those of the target, in their order.
+func (s *session) openNamed(m assay.Model, b []byte) (*learn.Predictor, error) {
+	p, err := s.openModel(b)
+	if err == nil && p.Format() == learn.FormatONNX {
+		p.SetClasses(m.Classes)
+	}
+	return p, err
 }
 
 // predictions are a model's answers to the rows of x. A file that knows its classes by number alone answers with the target's.
 func (s *session) predictions(ctx context.Context, m assay.Model, x assay.Frame) (learn.Prediction, error) {
 	if isPython(m) {
-		return s.pythonPredictions(ctx, m, x)
+		p, err := s.pythonModel(ctx, m)
+		if err != nil {
+			return learn.Prediction{}, err
+		}
+		defer p.Close()
+		return p.PredictParallel(ctx, x, s.workers())
 	}
 	p, err := s.predictor(ctx, m)
 	if err != nil {
 		return learn.Prediction{}, err
 	}
+	defer p.Close()
 	if m.Format == "mlflow" && len(m.Inputs) > 0 { // the signature's columns in its order are the matrix
 		if x, err = signed(x, m.Inputs); err != nil {
 			return learn.Prediction{}, err
@@ -299,6 +314,9 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 	if err != nil {
 		return rec, e, err
 	}
+	if e.Engine, err = s.besidesOwn(m); err != nil {
+		return rec, e, err
+	}
 	curves, err := eval.Curves(sc.truth, sc.model, sc.baseline, o)
 	if err != nil {
 		return rec, e, err
@@ -418,6 +436,9 @@ func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Re
 	}
 	c, err := eval.Compare(ctx, sc.truth, sc.model, reference, s.p.Gate.Margin, o)
 	if err != nil {
+		return rec, c, err
+	}
+	if c.Engine, err = s.besidesOwn(m); err != nil {
 		return rec, c, err
 	}
 	if err := s.keep(ctx); err != nil {

@@ -28,17 +28,18 @@ import (
 
 // ServeConfig says how a model answers.
 type ServeConfig struct {
-	OnInvalid string          `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,enum=fallback,default=reject"`
-	OnOutlier string          `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,enum=fallback,default=flag"`
-	Outliers  float64         `yaml:"outlier_share,omitempty" jsonschema:"description=share of ordinary rows that may count as out of distribution,default=0.001"`
-	Fallback  *FallbackConfig `yaml:"fallback,omitempty" jsonschema:"description=what is answered where the model must not or cannot: a constant; or a rule where it has a value"`
-	Coerce    string          `yaml:"coerce,omitempty" json:",omitempty" jsonschema:"description=mlflow: /invocations makes the casts of MLflow's scoring server and counts each value that they change; absent: a value that does not fit is refused,enum=mlflow"`
-	Unknown   string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
-	Python    *PythonConfig   `yaml:"python,omitempty" json:"python,omitempty" jsonschema:"description=models of MLflow that only Python can load"`
-	Log       LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
-	Upstream  *UpstreamConfig `yaml:"upstream,omitempty" json:",omitempty" jsonschema:"description=another server that has the model: it is asked in place of the model's file, with all that Assay checks before and behind it"`
-	Listen    string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
-	GRPC      string          `yaml:"grpc_listen,omitempty" json:"-" jsonschema:"description=address of the Open Inference Protocol over gRPC; none: it is not answered; absent: the port after that of listen"`
+	OnInvalid   string          `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,enum=fallback,default=reject"`
+	OnOutlier   string          `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,enum=fallback,default=flag"`
+	Outliers    float64         `yaml:"outlier_share,omitempty" jsonschema:"description=share of ordinary rows that may count as out of distribution,default=0.001"`
+	Fallback    *FallbackConfig `yaml:"fallback,omitempty" jsonschema:"description=what is answered where the model must not or cannot: a constant; or a rule where it has a value"`
+	Coerce      string          `yaml:"coerce,omitempty" json:",omitempty" jsonschema:"description=mlflow: /invocations makes the casts of MLflow's scoring server and counts each value that they change; absent: a value that does not fit is refused,enum=mlflow"`
+	Unknown     string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
+	Python      *PythonConfig   `yaml:"python,omitempty" json:"python,omitempty" jsonschema:"description=models of MLflow that only Python can load"`
+	Log         LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
+	ONNXRuntime string          `yaml:"onnxruntime,omitempty" json:"-" jsonschema:"description=shared library of ONNX Runtime; such as libonnxruntime.so: it evaluates ONNX models in place of Assay wherever a model is evaluated; absent: Assay does"`
+	Upstream    *UpstreamConfig `yaml:"upstream,omitempty" json:",omitempty" jsonschema:"description=another server that has the model: it is asked in place of the model's file, with all that Assay checks before and behind it"`
+	Listen      string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
+	GRPC        string          `yaml:"grpc_listen,omitempty" json:"-" jsonschema:"description=address of the Open Inference Protocol over gRPC; none: it is not answered; absent: the port after that of listen"`
 }
 
 // LogConfig says what of the predictions is kept.

@@ -130,7 +130,11 @@ func (s *session) evaluator(ctx context.Context, m assay.Model, in *schema.Schem
 	if err != nil {
 		return nil, err
 	}
-	return serve.Native(p, fields, m.Classes)
+	e, err := serve.Native(p, fields, m.Classes)
+	if err != nil {
+		_ = p.Close()
+	}
+	return e, err
 }
 
 // binding makes the binding of a version with the given schemas.
@@ -139,8 +143,12 @@ func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, i
 	if err != nil {
 		return serve.Binding{}, err
 	}
+	platform := "assay_" + m.Format
+	if isONNX(m) && s.onnxRuntimePath() != "" && s.p.Serve.Upstream == nil {
+		platform = "onnxruntime_onnx" // as Triton names it
+	}
 	return serve.Binding{
-		Name: v.Name, Number: v.Number, Model: v.Model, Platform: "assay_" + m.Format, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
+		Name: v.Name, Number: v.Number, Model: v.Model, Platform: platform, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
 		LabelType: label, Input: in, Output: out, Engine: e,
 	}, nil
 }
@@ -172,10 +180,10 @@ func (s *session) signature(ctx context.Context, b *serve.Binding, m assay.Model
 }
 
 // Largest relative differences between a served and an offline score: the same file evaluated by the same code, and a model that another
-// server evaluates, perhaps in 32 bits.
+// server or a library evaluates, perhaps in 32 bits and by the number of rows in another order.
 const (
-	sameCodeTolerance = 1e-9
-	upstreamTolerance = 1e-5
+	sameCodeTolerance  = 1e-9
+	otherCodeTolerance = 1e-5
 )
 
 // serveCheck binds a version to its schemas, sends held-out rows and broken ones through the whole path, and records what came out.
@@ -191,9 +199,13 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if err != nil {
 		return assay.Record{}, assay.Serving{}, err
 	}
+	engine, err := s.engineName(m)
+	if err != nil {
+		return assay.Record{}, assay.Serving{}, err
+	}
 	p := assay.Serving{
-		Data: m.Data, Engine: s.engineName(m), OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Coerce: s.p.Serve.Coerce, Smoke: []assay.Smoke{}, Problems: []string{},
-		Outliers: assay.Number(s.p.Serve.Outliers), Settings: section(s.p.Serve), Tolerance: s.smokeTolerance(), Verdict: assay.Pass,
+		Data: m.Data, Engine: engine, OnInvalid: s.p.Serve.OnInvalid, OnOutlier: s.p.Serve.OnOutlier, Coerce: s.p.Serve.Coerce, Smoke: []assay.Smoke{}, Problems: []string{},
+		Outliers: assay.Number(s.p.Serve.Outliers), Settings: section(s.p.Serve), Tolerance: smokeTolerance(engine), Verdict: assay.Pass,
 	}
 	if p.Input, err = s.contract(ctx, in); err != nil {
 		return assay.Record{}, p, err
@@ -245,7 +257,7 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	owned = true
 	server.SetReady(true)
 	defer func() { _ = server.Close(ctx) }() // it has answered all that it was asked
-	if p.Smoke, err = s.smoke(ctx, server, m, in); err != nil {
+	if p.Smoke, err = s.smoke(ctx, server, m, in, float64(p.Tolerance)); err != nil {
 		return assay.Record{}, p, err
 	}
 	for _, x := range p.Smoke {
@@ -288,8 +300,12 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 	if err != nil {
 		return nil, err
 	}
-	if p.Engine != s.engineName(m) {
-		return nil, assay.Errorf(assay.Refused, "%s was checked with the engine %q, and assay.yaml now wants %q", versionName(v), p.Engine, s.engineName(m)).Try("assay serve check %s", versionName(v))
+	engine, err := s.engineName(m)
+	if err != nil {
+		return nil, err
+	}
+	if p.Engine != engine {
+		return nil, assay.Errorf(assay.Refused, "%s was checked with the engine %q, and %q would answer now", versionName(v), p.Engine, engine).Try("assay serve check %s", versionName(v))
 	}
 	var sides [2]*schema.Schema
 	for i, d := range []assay.Digest{p.Input.Document, p.Output.Document} {

@@ -31,7 +31,7 @@ type smoker struct {
 	tolerance float64
 }
 
-func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema) ([]assay.Smoke, error) {
+func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema, tolerance float64) ([]assay.Smoke, error) {
 	part, err := s.part(ctx, m.Split, assay.Valid)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model
 	if err != nil {
 		return nil, err
 	}
-	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want, tolerance: float64(s.smokeTolerance())}
+	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want, tolerance: tolerance}
 	(&mlflow.Scoring{Server: server}).Routes(k.mux)
 	all := make([]map[string]any, x.Rows())
 	for i := range all {

@@ -223,8 +223,11 @@ func (s *session) usable(ctx context.Context, f assay.File) error {
 	if err != nil || dir != nil && dir.Native == nil {
 		return err
 	}
-	_, err = s.predictor(ctx, assay.Model{File: f})
-	return err
+	p, err := s.predictor(ctx, assay.Model{File: f})
+	if err != nil {
+		return err
+	}
+	return p.Close()
 }
 
 // isMLflow reports whether a path is a directory of MLflow.
@@ -246,7 +249,11 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 	}
 	if run.IsModel(name) {
 		if err := s.usable(ctx, assay.File{Name: name, Bytes: n, Digest: d}); err != nil {
-			return assay.Record{}, assay.Model{}, assay.Errorf(assay.CodeOf(err), "%s is no model that can be used: %w", filepath.Base(path), err).Try("export the model as ONNX again, or give its predictions as .csv or .parquet")
+			hint := "export the model as ONNX again, or give its predictions as .csv or .parquet"
+			if assay.CodeOf(err) == assay.Unimplemented && assay.HintOf(err) != "" {
+				hint = assay.HintOf(err)
+			}
+			return assay.Record{}, assay.Model{}, assay.Errorf(assay.CodeOf(err), "%s is no model that can be used: %w", filepath.Base(path), err).Try("%s", hint)
 		}
 	}
 	config, err := s.keepBytes(ctx, []byte("{}")) // nothing was configured
@@ -275,7 +282,7 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 	}
 	ev, err := run.ModelOf(r, run.ModelSpec{
 		Learner: "imported", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.Column, Classes: train.classes, Positive: positive,
-		Dataset: splitRec.Subject, Split: splitRec.ID, File: name,
+		Dataset: splitRec.Subject, Split: splitRec.ID, File: name, Open: s.openModel,
 	}, func(f assay.File) ([]byte, error) { return s.modelBytes(ctx, f) })
 	if err != nil {
 		return r, assay.Model{}, err

@@ -62,22 +62,22 @@ const (
 	ownEngine      = "assay"
 	pythonEngine   = "python_function"
 	upstreamEngine = "upstream"
+
+	onnxRuntimeEngine = "onnxruntime" // with its version
 )
 
-// engineName is what evaluates a model of the project.
-func (s *session) engineName(m assay.Model) string {
-	switch {
-	case s.p.Serve.Upstream != nil:
-		return upstreamEngine
-	case isPython(m):
-		return pythonEngine
+// engineName is what answers for a model of the project, as evidence names it.
+func (s *session) engineName(m assay.Model) (string, error) {
+	if s.p.Serve.Upstream != nil {
+		return upstreamEngine, nil
 	}
-	return ownEngine
+	return s.evaluatedBy(m)
 }
 
-func (s *session) smokeTolerance() assay.Number {
-	if s.p.Serve.Upstream != nil {
-		return upstreamTolerance
+// smokeTolerance is how far a served score may be from the offline one.
+func smokeTolerance(engine string) assay.Number {
+	if engine == upstreamEngine || strings.HasPrefix(engine, onnxRuntimeEngine) {
+		return otherCodeTolerance
 	}
 	return sameCodeTolerance
 }

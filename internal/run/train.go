@@ -129,6 +129,15 @@ type ModelSpec struct {
 	Inputs   []assay.Field // empty: as the ONNX file says
 	Dataset  assay.Digest  // content of the data set
 	Split    assay.Digest  // evidence id of the split
+
+	Open func([]byte) (*learn.Predictor, error) // opens a model file; nil: learn.Open
+}
+
+func (s *ModelSpec) open() func([]byte) (*learn.Predictor, error) {
+	if s.Open != nil {
+		return s.Open
+	}
+	return func(b []byte) (*learn.Predictor, error) { return learn.Open(b, learn.Limits{}) }
 }
 
 // maxModelBytes is the largest ONNX file that is opened to see what it takes.
@@ -171,7 +180,7 @@ func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error
 		if err != nil {
 			return none, err
 		}
-		if err := describeModel(&m, b); err != nil {
+if err := describeModel(&m, b, s.open()); err != nil {
 			return none, assay.Errorf(assay.CodeOf(err), "run %s left %s, which is no model that can be used: %w", run.ID.Short(), file.Name, err).
 				Try("leave a model of that form, or give the file another name; the run is recorded")
 		}
@@ -188,7 +197,7 @@ func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error
 
 // describeModel opens a model file and fills in what it says of itself. A file of XGBoost or LightGBM knows its classes by number alone:
 // they are the target's in their order, as the libraries' label encoding has them.
-func describeModel(m *assay.Model, b []byte) error {
+func describeModel(m *assay.Model, b []byte, open func([]byte) (*learn.Predictor, error)) error {
 	var dir *mlmodel.Model
 	if m.File.Name == mlmodel.ArchiveName {
 		var err error
@@ -205,10 +214,11 @@ func describeModel(m *assay.Model, b []byte) error {
 		m.Flavour = dir.Native.Flavour
 		b = dir.Files[dir.Native.File]
 	}
-	p, err := learn.Open(b, learn.Limits{})
+	p, err := open(b)
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	if dir == nil {
 		m.Format = string(p.Format())
 	}
@@ -224,19 +234,7 @@ func describeModel(m *assay.Model, b []byte) error {
 	if len(m.Inputs) > 0 {
 		return nil
 	}
-	if program := p.Program(); program != nil {
-		m.Inputs = program.Inputs()
-		return nil
-	}
-	for _, in := range p.Inputs() {
-		for _, c := range in.Columns {
-			typ := assay.TypeNumber
-			if len(c.Levels) > 0 {
-				typ = assay.TypeString
-			}
-			m.Inputs = append(m.Inputs, assay.Field{Name: c.Name, Type: typ})
-		}
-	}
+	m.Inputs = p.Fields()
 	return nil
 }
 

@@ -16,6 +16,7 @@ type native struct {
 	ports   []nativePort
 	classes []string
 	number  bool // labels are the numbers of the classes, not their names
+	unnamed bool // the model does not say which class a probability is of: the keys of its maps do
 	label   int  // output ports; -1 without one
 	proba   int
 	value   int
@@ -74,7 +75,7 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 		case out.Role == learn.RoleLabel && n.label < 0:
 			n.label = i
 		case out.Role == learn.RoleProbability && n.proba < 0:
-			n.proba = i
+			n.proba, n.unnamed = i, out.Keys && len(out.Classes) == 0
 		case out.Role == learn.RoleValue && n.value < 0:
 			n.value = i
 		}
@@ -91,9 +92,9 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 	return n, nil
 }
 
-func (n *native) Close() error { return nil }
+func (n *native) Close() error { return n.model.Close() }
 
-func (n *native) Predict(_ context.Context, rows *schema.Batch, out *Output) error {
+func (n *native) Predict(ctx context.Context, rows *schema.Batch, out *Output) error {
 	s := n.model.Session()
 	defer s.Close()
 	count := rows.Rows()
@@ -102,7 +103,7 @@ func (n *native) Predict(_ context.Context, rows *schema.Batch, out *Output) err
 			return err
 		}
 	}
-	if err := s.Run(); err != nil {
+	if err := s.RunContext(ctx); err != nil {
 		return assay.Errorf(assay.Internal, "%w", err)
 	}
 	out.reset()
@@ -112,7 +113,11 @@ func (n *native) Predict(_ context.Context, rows *schema.Batch, out *Output) err
 	}
 	k := len(n.classes)
 	if n.proba >= 0 {
-		out.Proba = appendDoubles(out.Proba, s.Output(n.proba))
+		scores := s.Output(n.proba)
+		if n.unnamed && !keyed(scores, n.classes) {
+			return assay.Errorf(assay.Internal, "the keys of the model's maps are not the classes in their order")
+		}
+		out.Proba = appendDoubles(out.Proba, scores)
 		for row := range len(out.Proba) / k {
 			learn.Normalise(out.Proba[row*k : (row+1)*k])
 		}
@@ -130,6 +135,19 @@ func (n *native) Predict(_ context.Context, rows *schema.Batch, out *Output) err
 		return nil
 	}
 	return n.labels(s.Output(n.label), out)
+}
+
+// keyed reports whether the keys of a sequence of maps are the classes in their order.
+func keyed(t *learn.Tensor, classes []string) bool {
+	if t.Keys == nil || t.Keys.Len() != len(classes) {
+		return false
+	}
+	for i, c := range classes {
+		if t.Keys.Type == learn.String && t.Keys.Strings[i] != c || t.Keys.Type != learn.String && strconv.FormatInt(t.Keys.Ints[i], 10) != c {
+			return false
+		}
+	}
+	return true
 }
 
 // labels finds the class of every predicted label; one that is none of the model's is -1, which the output check refuses.
