@@ -17,7 +17,8 @@ if [ -z "$project" ]; then
 	for step in 'make register' 'serve check'; do
 		(cd "$project" && "$root/bin/assay" -q $step) >"$work/make.log" 2>&1 || { cat "$work/make.log"; exit 1; }
 	done
-	gzip -dc examples/employment/train_2015.csv.gz | head -101 | awk -F, '
+	gzip -dc examples/employment/train_2015.csv.gz | awk -F, '
+		NR>101 {next}
 		NR==1 {for (i=1; i<=NF; i++) name[i]=$i; printf "{\"dataframe_split\":{\"columns\":["; for (i=1; i<=NF; i++) if (name[i]!="id" && name[i]!="year" && name[i]!="employed") {printf "%s\"%s\"", (n++ ? "," : ""), name[i]} printf "],\"data\":["; next}
 		{printf "%s[", (NR>2 ? "," : ""); n=0; for (i=1; i<=NF; i++) if (name[i]!="id" && name[i]!="year" && name[i]!="employed") printf "%s%s", (n++ ? "," : ""), $i; printf "]"}
 		END {print "]}}"}' >"$body"

@@ -87,6 +87,9 @@ func Main(ctx context.Context, args []string, w World) int {
 	if err == nil {
 		return 0
 	}
+	if strings.HasPrefix(err.Error(), "if any flags in the group ") { // two flags that cannot be used together, which cobra refuses by itself
+		err = assay.Errorf(assay.Invalid, "%s", err).Try("%s --help", c.CommandPath())
+	}
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || assay.CodeOf(err) == assay.Internal) {
 		fmt.Fprintln(w.Stderr, "assay: stopped")
 		return interrupted

@@ -44,13 +44,16 @@ of any other column each value is a window. With --window other windows are trie
 With monitor.labels the labels that have come are joined to the predictions: how many, how late, and what they say of the model. --labels
 names a file of them, and --delay or --came says when they came. What they say is evidence of its own, which later labels restate.
 
-With --inputs-only no model is asked and only the columns are held against the plan, which is quick; nothing is recorded. --out writes the
-windows as a page, whether they are recorded or not.
+With --inputs-only no model is asked and only the columns are held against the plan, which is quick: nothing is recorded, and no digest of the
+rows is made. --out writes the windows as a page, whether they are recorded or not.
 
 The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, or when a window could not be judged.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("monitor replay", func(ctx context.Context, s *session, args []string) error {
 			q.data = args[0]
+			if q.came != "" && q.delay != "" {
+				return assay.Errorf(assay.Invalid, "--came and --delay cannot both say when labels came").Try("assay monitor replay %s, without one of the two", q.data)
+			}
 			if q.inputsOnly && (q.labels != "" || q.label != "" || q.came != "" || q.delay != "" || q.asOf != "") {
 				return assay.Errorf(assay.Invalid, "--inputs-only joins no labels").Try("assay monitor replay %s, without one of the two", q.data)
 			}
@@ -65,7 +68,6 @@ The exit status is 3 when something moved, when a figure is certainly worse than
 	f.StringVar(&q.came, "came", "", "`column` that says when a label came")
 	f.StringVar(&q.delay, "delay", "", "every label came this `time` after its prediction, such as 30d or 1y")
 	f.StringVar(&q.asOf, "as-of", "", "labels that came after this `time` are not known yet")
-	replay.MarkFlagsMutuallyExclusive("came", "delay")
 	f.BoolVar(&q.inputsOnly, "inputs-only", false, "hold the columns alone against the plan, without the model and labels; nothing is recorded")
 	f.StringVarP(&q.out, "out", "o", "", "write the windows as a page to this `file`")
 	f.StringVar(&q.window, "window", "", "try windows of this `length` instead of those of the plan; nothing is recorded")

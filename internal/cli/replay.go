@@ -89,6 +89,11 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err != nil {
 		return err
 	}
+	if q.inputsOnly && s.engine == nil { // a handful of statements is less than loading the file
+		if s.engine, err = s.inPlaceEngine(ctx); err != nil {
+			return err
+		}
+	}
 	e, err := s.tables(ctx)
 	if err != nil {
 		return err
@@ -117,7 +122,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 		}
 	}
 	seen, err := w.Run(ctx, x)
-	if err != nil {
+	if err = t.ReadError(ctx, err); err != nil {
 		return err
 	}
 	windows, verdict, err := s.recordWindows(ctx, v, id, seen, recorded)

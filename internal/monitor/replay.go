@@ -21,7 +21,9 @@ type Traffic struct {
 	Train *table.Table // what the model learned from, for rows of it that come back; nil: they are not looked for
 	Whole bool         // all rows are one window, whatever the plan says
 
-	InputsOnly bool // only columns of the input are judged, and that there was traffic: no model is asked
+	// InputsOnly is for a quick look: only columns of the input are judged, and that there was traffic. No model is asked, and windows have no digest
+	// of their rows, so they cannot be evidence.
+	InputsOnly bool
 
 	Until time.Time     // windows that end later are not judged yet; those after the last row that have ended are windows without traffic. Zero: the rows say
 	Since []assay.Drift // what was said of the windows before, the newest first: those are not judged again, the table has only rows after them, and signals go on from there. For windows by time
@@ -109,9 +111,11 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if len(keys) == 0 {
 		return nil, assay.Errorf(assay.Rejected, "the data has no row that belongs to a window: there is nothing to judge")
 	}
-	contents, err := x.Table.ContentDigests(ctx, cut.expr, keys)
-	if err != nil {
-		return nil, err
+	contents := make([]assay.Digest, len(keys))
+	if !x.InputsOnly {
+		if contents, err = x.Table.ContentDigests(ctx, cut.expr, keys); err != nil {
+			return nil, err
+		}
 	}
 	out.cut, out.keys = cut, keys
 	skews, err := w.skews(ctx, x, cut.expr, keys)

@@ -92,3 +92,35 @@ func watchOfDocument(t testing.TB, d *Document) *Watch {
 	}
 	return w
 }
+
+// Inputs alone are judged as they are with everything else, by the tests that are left, and nothing claims to know the rows.
+func TestInputsOnly(t *testing.T) {
+	e := engine(t)
+	w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, Conflicts: ConflictRefuse})
+	x := predictedDays(t, e, 2, 60)
+	all, err := w.Run(context.Background(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.InputsOnly = true
+	some, err := w.Run(context.Background(), x)
+	if err != nil || len(some.Windows) != len(all.Windows) {
+		t.Fatal(some, err)
+	}
+	for i, j := range some.Windows {
+		d := j.Drift
+		if d.Window.Content != "" || all.Windows[i].Drift.Window.Content == "" {
+			t.Errorf("window %d: digests %q and %q", i, d.Window.Content, all.Windows[i].Drift.Window.Content)
+		}
+		for _, s := range d.Signals {
+			if s.Scope != ScopeInput && s.Scope != ScopeTraffic {
+				t.Errorf("window %d has a signal of scope %s", i, s.Scope)
+			}
+			for _, o := range all.Windows[i].Drift.Signals {
+				if o.Scope == s.Scope && o.Kind == s.Kind && o.Column == s.Column && o.Test == s.Test && (o.Statistic != s.Statistic && s.Statistic == s.Statistic || o.PValue != s.PValue && s.PValue == s.PValue) {
+					t.Errorf("window %d, %s of %s: %v (%v), with everything %v (%v)", i, s.Kind, s.Column, s.Statistic, s.PValue, o.Statistic, o.PValue)
+				}
+			}
+		}
+	}
+}
