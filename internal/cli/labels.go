@@ -23,6 +23,7 @@ import (
 	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/stat"
 )
 
 // labelDir is the folder of the labels of a model.
@@ -225,6 +226,8 @@ type labelState struct {
 	Keys       int64           `json:"predictions"` // that they name
 	Duplicates int64           `json:"duplicates"`  // that said the same again
 	Conflicts  int64           `json:"conflicts"`   // predictions that labels disagree about
+	Logged     int64           `json:"logged"`      // predictions that the log has as answered
+	Known      int64           `json:"labelled"`    // of them: with a label
 	First      assay.Instant   `json:"first,omitempty"`
 	Last       assay.Instant   `json:"last,omitempty"`
 	Windows    []labelledState `json:"windows"` // that were judged, by version and time
@@ -272,6 +275,9 @@ func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
 			if first != nil && last != nil {
 				x.First, x.Last = assay.InstantOf(*first), assay.InstantOf(*last)
 			}
+			if x.Logged, x.Known, err = s.labelledLog(ctx, m.Name, t); err != nil {
+				return nil, err
+			}
 		}
 		versions, err := s.st.Versions(ctx, m.Name)
 		if err != nil {
@@ -287,6 +293,19 @@ func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// labelledLog counts the predictions in a model's log, and those of which the label is known; none where there is no log.
+func (s *session) labelledLog(ctx context.Context, model string, labels *table.Table) (logged, known int64, err error) {
+	log, err := s.logged(ctx, model)
+	if assay.CodeOf(err) == assay.NotFound {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	defer log.Drop(context.WithoutCancel(ctx))
+	return monitor.Labelled(ctx, log, labels, s.labelTable("", "").Join)
 }
 
 // labelledWindows are the windows of a version's plan, as their labels say now.
@@ -323,6 +342,9 @@ func printLabelStates(w io.Writer, all []labelState) {
 			continue
 		}
 		fmt.Fprintf(w, "%s: %s labels of %s predictions; %s said the same again, %s predictions have labels that disagree\n", x.Model, assay.FormatCount(x.Labels), assay.FormatCount(x.Keys), assay.FormatCount(x.Duplicates), assay.FormatCount(x.Conflicts))
+		if x.Logged > 0 {
+			fmt.Fprintf(w, "  in the log: %s predictions were answered, %s of them (%s) have a label\n", assay.FormatCount(x.Logged), assay.FormatCount(x.Known), shareText(stat.Proportion(float64(x.Known), float64(x.Logged), 0.95, "")))
+		}
 		if len(x.Windows) == 0 {
 			continue
 		}

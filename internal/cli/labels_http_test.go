@@ -23,6 +23,17 @@ func TestLabelsOverHTTP(t *testing.T) {
 		t.Fatal(errs)
 	}
 	c, url := serving(t, dir, "--model", "people:1")
+	// Two predictions by the key of their rows, one without.
+	keyed := strings.Replace(person, `{"age"`, `{"id": "p1", "age"`, 1)
+	for _, body := range []string{keyed, strings.Replace(keyed, "p1", "q1", 1), person} {
+		r, err := http.Post(url+"/invocations", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Body.Close(); r.StatusCode != http.StatusOK {
+			t.Fatal(r.Status)
+		}
+	}
 	post := func(path, kind, body string) (int, string) {
 		r, err := http.Post(url+path, kind, strings.NewReader(body))
 		if err != nil {
@@ -91,6 +102,9 @@ func TestLabelsOverHTTP(t *testing.T) {
 	}
 	out, _, _ = command(m, dir, "labels", "status")
 	if !strings.Contains(out, "1 predictions have labels that disagree") {
+		t.Error(out)
+	}
+	if !strings.Contains(out, "in the log: 3 predictions were answered, 1 of them (33.3 %) have a label") {
 		t.Error(out)
 	}
 	_ = c.Process.Kill()

@@ -149,7 +149,7 @@ func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, i
 	}
 	return serve.Binding{
 		Name: v.Name, Number: v.Number, Model: v.Model, Platform: platform, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
-		LabelType: label, Input: in, Output: out, Engine: e,
+		LabelType: label, Input: in, Output: out, Engine: e, Key: s.keyColumn(in),
 	}, nil
 }
 
@@ -177,6 +177,15 @@ func (s *session) signature(ctx context.Context, b *serve.Binding, m assay.Model
 	}
 	b.Kinds, _ = dir.Kinds(fields) // a column that no request can hold is the engine's to refuse
 	return nil
+}
+
+// keyColumn is the column by which labels find their predictions, where a request may have it beside the inputs.
+func (s *session) keyColumn(in *schema.Schema) string {
+	join := s.labelTable("", "").Join
+	if len(join) != 1 || in.Column(join[0]) != nil {
+		return ""
+	}
+	return join[0]
 }
 
 // Largest relative differences between a served and an offline score: the same file evaluated by the same code, and a model that another

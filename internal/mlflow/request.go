@@ -365,8 +365,7 @@ func readInputs(c *serve.Call, r *schema.Reader) error {
 		}
 		f, known := c.Version().Inputs().Index(key)
 		if !known {
-			c.Found = c.Rows.Missed(0, key, c.Found)
-			r.Skip()
+			readKeys(c, r, key)
 			continue
 		}
 		if seen[f] {
@@ -408,6 +407,19 @@ func readInputs(c *serve.Call, r *schema.Reader) error {
 	return nil
 }
 
+// readKeys reads a column that is no field: the keys of the rows, or what the schema does not know.
+func readKeys(c *serve.Call, r *schema.Reader, name []byte) {
+	if !c.Rows.IsKey(name) || r.Kind() != schema.JSONArray {
+		c.Found, _ = c.Rows.Extra(r, 0, name, c.Found)
+		return
+	}
+	row := 0
+	for more := r.Enter(); more; more = r.More() {
+		c.Found, _ = c.Rows.Extra(r, row, name, c.Found)
+		row++
+	}
+}
+
 // readCSV reads a header and rows. An empty field is missing.
 func readCSV(c *serve.Call) error {
 	r := csv.NewReader(bytes.NewReader(c.Body))
@@ -439,10 +451,13 @@ func readCSV(c *serve.Call) error {
 		row := c.Rows.Rows()
 		c.Rows.Add(1)
 		for j, text := range record {
-			if f := l.Fields[j]; f < 0 {
-				c.Found = c.Rows.Missed(row, l.Names[j], c.Found)
-			} else {
+			switch f := l.Fields[j]; {
+			case f >= 0:
 				c.Rows.SetField(row, f, []byte(text))
+			case !c.Rows.IsKey(l.Names[j]):
+				c.Found = c.Rows.Missed(row, l.Names[j], c.Found)
+			case text != "":
+				c.Rows.SetKey(row, []byte(text))
 			}
 		}
 	}

@@ -23,6 +23,12 @@ import (
 // scoring serves a logistic regression over one integer, one number and one string, trained here.
 func scoring(t testing.TB) http.Handler {
 	t.Helper()
+	return scoringWith(t, nil)
+}
+
+// scoringWith does so with a log.
+func scoringWith(t testing.TB, log serve.Recorder) http.Handler {
+	t.Helper()
 	n := 200
 	x := assay.Frame{
 		{Name: "age", Type: assay.TypeInteger, Floats: make([]float64, n)},
@@ -63,8 +69,8 @@ func scoring(t testing.TB) http.Handler {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := serve.New(serve.Options{Clock: func() time.Time { return at }, Nonce: "n", MaxBodyBytes: 4096})
-	b, err := s.Bind(serve.Binding{Name: "m", Number: 2, Task: assay.Binary, Classes: classes, LabelType: assay.TypeInteger, Input: in, Output: serve.OutputSchema("out", classes, true), Engine: e})
+	s := serve.New(serve.Options{Clock: func() time.Time { return at }, Nonce: "n", MaxBodyBytes: 4096, Log: log})
+	b, err := s.Bind(serve.Binding{Name: "m", Number: 2, Task: assay.Binary, Classes: classes, LabelType: assay.TypeInteger, Input: in, Output: serve.OutputSchema("out", classes, true), Engine: e, Key: "id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +123,46 @@ func TestFormsAgree(t *testing.T) {
 		}
 		if body != first {
 			t.Errorf("%s answered %s, not %s", c.name, body, first)
+		}
+	}
+}
+
+// keysSeen notes the keys of the rows of finished calls.
+type keysSeen struct{ keys []string }
+
+func (k *keysSeen) Offer(c *serve.Call) bool {
+	k.keys = nil
+	for row := range c.Rows.Rows() {
+		if key := c.Rows.Key(row); key != nil {
+			k.keys = append(k.keys, string(key))
+		} else {
+			k.keys = append(k.keys, "none")
+		}
+	}
+	return false
+}
+
+// TestKeys: what tells rows apart is read beside their columns, in every form that has names, and is no input.
+func TestKeys(t *testing.T) {
+	var log keysSeen
+	h := scoringWith(t, &log)
+	for _, c := range []struct{ contentType, body, want string }{
+		{"application/json", `{"dataframe_records": [{"id": 7, "age": 20, "income": 10.5, "region": "north"}, {"region": "south", "age": 70, "income": null, "id": "a\"b"}]}`, `7 a"b`},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 10.5, "region": "north"}, {"region": "south", "age": 70, "income": null, "id": 1e3}]}`, "none 1000"},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": null}, {"region": "south", "age": 70, "income": null, "id": {"x": [1]}}]}`, "none none"},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": "` + strings.Repeat("x", 1025) + `"}]}`, "none"},
+		{"application/json", `{"dataframe_split": {"columns": ["age", "id", "income", "region"], "data": [[20, 2.5, 10.5, "north"], [70, true, null, "south"]]}}`, "2.5 true"},
+		{"application/json", `{"instances": [{"age": 20, "income": 10.5, "region": "north", "id": "p"}, {"age": 70, "income": null, "region": "south"}]}`, "p none"},
+		{"application/json", `{"inputs": {"id": ["p", 8], "age": [20, 70], "income": [10.5, null], "region": ["north", "south"]}}`, "p 8"},
+		{"application/json", `{"inputs": {"age": 20, "income": 10.5, "region": "north", "id": 9}}`, "9"},
+		{"text/csv", "age,income,region,id\n20,10.5,north,007\n70,,south,\n", "007 none"},
+		{"application/json", `{"instances": [[20, 10.5, "north"]]}`, "none"},
+	} {
+		if status, body, _ := post(t, h, "/invocations", c.contentType, c.body); status != http.StatusOK {
+			t.Errorf("%s: %d %s", c.body, status, body)
+		}
+		if got := strings.Join(log.keys, " "); got != c.want {
+			t.Errorf("%s: keys %q, want %q", c.body, got, c.want)
 		}
 	}
 }

@@ -41,33 +41,56 @@ type windowLabels struct {
 	counts      tally     // of labels, over the cells of the reference
 }
 
+// joinKeys is the SQL by which predictions and labels find each other: of the rows of a table or of a log, and of the log of labels.
+func joinKeys(rows *table.Table, logged bool, columns []string) (key, of string, err error) {
+	if slices.Equal(columns, JoinRequest) {
+		of = fmt.Sprintf("_request || chr(%d) || _index", keySeparator)
+		if logged {
+			return of, of, nil
+		}
+		return keyOf(rows, columns), of, nil
+	}
+	var absent []string
+	for _, c := range columns {
+		if _, ok := rows.Field(c); !ok {
+			absent = append(absent, c)
+		}
+	}
+	switch {
+	case len(absent) == 0:
+		return keyOf(rows, columns), "_key", nil
+	case logged && len(columns) == 1:
+		return "_key", "_key", nil // as the caller gave it
+	}
+	return "", "", assay.Errorf(assay.Rejected, "the predictions have no column %s to find their labels by", strings.Join(absent, ", ")).
+		Try("set monitor.labels.join in assay.yaml; [request_id, row] for a log without keys")
+}
+
+// Labelled counts the answered predictions of a log, and those of them for which a label has come.
+func Labelled(ctx context.Context, log, labels *table.Table, join []string) (answered, labelled int64, err error) {
+	key, of, err := joinKeys(log, true, join)
+	if err != nil {
+		return 0, 0, err
+	}
+	r, err := log.Query(ctx, fmt.Sprintf("SELECT count(*), count(*) FILTER (k IN (SELECT %s FROM %s WHERE _label IS NOT NULL)) FROM (SELECT %s AS k FROM %s WHERE _outcome = 'answered')",
+		of, labels.Relation(), key, log.Relation()))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer r.Close()
+	if r.Next() {
+		err = r.Scan(&answered, &labelled)
+	}
+	return answered, labelled, err
+}
+
 // join brings labels to the predictions of a traffic that is cut into windows.
 func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, keys []int64, o Outcomes) (*joined, error) {
 	p := w.plan.Labels
-	key, of := "", "_key"
 	asked := "NULL::TIMESTAMP"
-	switch {
-	case slices.Equal(p.Join, JoinRequest):
-		of = fmt.Sprintf("_request || chr(%d) || _index", keySeparator)
-		if key = of; x.Log == nil {
-			key = keyOf(x.Table, p.Join)
-		}
-	default:
-		var absent []string
-		for _, c := range p.Join {
-			if _, ok := x.Table.Field(c); !ok {
-				absent = append(absent, c)
-			}
-		}
-		switch {
-		case len(absent) == 0:
-			key = keyOf(x.Table, p.Join)
-		case x.Log != nil && len(p.Join) == 1:
-			key = "_key" // as the caller gave it
-		default:
-			return nil, assay.Errorf(assay.Rejected, "the predictions have no column %s to find their labels by", strings.Join(absent, ", ")).
-				Try("set monitor.labels.join in assay.yaml; [request_id, row] for a log without keys")
-		}
+	key, of, err := joinKeys(x.Table, x.Log != nil, p.Join)
+	if err != nil {
+		return nil, err
 	}
 	if x.By != "" && cut.timed {
 		asked = cut.moment

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,30 +164,8 @@ func readKey(r *schema.Reader, columns int) (string, bool) {
 	return key, good && len(parts) == columns && len(key) <= maxLabelKey
 }
 
-// scalar reads text, a number or a boolean as text, one number having one spelling: that of the table engine.
+// scalar reads text, a number or a boolean as text; any other value is skipped.
 func scalar(r *schema.Reader) (string, bool) {
-	switch r.Kind() {
-	case schema.JSONString:
-		s, ok := r.Text()
-		return string(s), ok
-	case schema.JSONNumber:
-		s, ok := r.Number()
-		text := string(s)
-		if _, err := strconv.ParseInt(text, 10, 64); err == nil && text != "-0" {
-			return text, ok
-		}
-		v, err := strconv.ParseFloat(text, 64)
-		if err != nil || math.IsInf(v, 0) {
-			return "", false
-		}
-		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
-			return strconv.FormatInt(int64(v), 10), ok
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64), ok
-	case schema.JSONBool:
-		v, ok := r.Bool()
-		return strconv.FormatBool(v), ok
-	}
-	r.Skip()
-	return "", false
+	s, ok := r.Scalar()
+	return string(s), ok && s != nil
 }

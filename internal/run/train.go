@@ -180,7 +180,7 @@ func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error
 		if err != nil {
 			return none, err
 		}
-if err := describeModel(&m, b, s.open()); err != nil {
+		if err := describeModel(&m, b, s.open()); err != nil {
 			return none, assay.Errorf(assay.CodeOf(err), "run %s left %s, which is no model that can be used: %w", run.ID.Short(), file.Name, err).
 				Try("leave a model of that form, or give the file another name; the run is recorded")
 		}

@@ -1,6 +1,9 @@
 package schema
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // A JSONKind says what a JSON value is, from its first byte.
 type JSONKind uint8
@@ -152,6 +155,33 @@ func (r *Reader) Bool() (value, ok bool) {
 		return false, r.t.fail("neither true nor false")
 	}
 	return false, r.t.word("false")
+}
+
+// Scalar reads text, a number or a boolean as text, one number having one spelling: that of the table engine. Any other value is skipped and
+// gives nil; false means that the text is not JSON. The bytes are not to be changed.
+func (r *Reader) Scalar() ([]byte, bool) {
+	switch r.Kind() {
+	case JSONString:
+		return r.Text()
+	case JSONNumber:
+		s, ok := r.Number()
+		if _, err := strconv.ParseInt(string(s), 10, 64); err == nil && string(s) != "-0" {
+			return s, ok
+		}
+		v, err := strconv.ParseFloat(string(s), 64)
+		if err != nil || math.IsInf(v, 0) {
+			return nil, ok
+		}
+		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+			return strconv.AppendInt(nil, int64(v), 10), ok
+		}
+		return strconv.AppendFloat(nil, v, 'g', -1, 64), ok
+	case JSONBool:
+		v, ok := r.Bool()
+		return strconv.AppendBool(nil, v), ok
+	}
+	_, ok := r.Skip()
+	return nil, ok
 }
 
 // Null reads null.

@@ -50,6 +50,7 @@ type Binding struct {
 	Output    *schema.Schema
 	Engine    Engine
 	Outliers  Outliers // nil: no row counts as out of distribution
+	Key       string   // name under which a row may have what tells it apart: it is no input, and the log has it; empty: none
 	Policy    Policy
 	// Coerce is "mlflow" where /invocations makes the casts of MLflow's scoring server, and counts them; empty: what does not fit is refused.
 	Coerce string

@@ -29,7 +29,7 @@ var outcomeNames = [...]string{"answered", "malformed", "refused", "failed", "sh
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// A Call is one request on its way through a version. An edge begins it, fills Rows (and Keys), calls Predict, writes the answer and
+// A Call is one request on its way through a version. An edge begins it, fills Rows, calls Predict, writes the answer and
 // ends it. It belongs to one goroutine at a time. All of its buffers are kept for later calls, so that nothing of it may be used after
 // End.
 type Call struct {
@@ -45,7 +45,6 @@ type Call struct {
 	Rows   *schema.Batch
 	Found  []schema.RowViolation // what is wrong with the rows, in the order of rows
 	Params []byte                // of the prediction, a JSON object; empty: none
-	Keys   [][]byte              // the caller's key of each row; empty: rows are known by ID and row number
 
 	Output   Output
 	Scores   []float64 // how unusual each row is, 0–1; empty where the version has no reference
@@ -93,8 +92,14 @@ func (s *Server) BeginWith(edge, name, version, id string, header func(name stri
 	if header != nil {
 		c.Limit = TimeLimit(header(TimeoutHeader))
 	}
-	c.Rows = c.bound.in.NewBatch()
+	c.begin()
 	return c, nil
+}
+
+// begin makes room for rows.
+func (c *Call) begin() {
+	c.Rows = c.bound.in.NewBatch()
+	c.Rows.KeyedBy(c.bound.Key)
 }
 
 // Version returns the version that answers.
@@ -318,7 +323,7 @@ func (c *Call) Release() {
 	}
 	c.Output.reset()
 	*c = Call{
-		server: s, Body: c.Body[:0], Found: c.Found[:0], Keys: c.Keys[:0], Params: c.Params[:0], Output: c.Output,
+		server: s, Body: c.Body[:0], Found: c.Found[:0], Params: c.Params[:0], Output: c.Output,
 		Scores: c.Scores[:0], Unusual: c.Unusual[:0], Reply: c.Reply[:0],
 	}
 	s.calls.Put(c)

@@ -26,7 +26,7 @@ func (s *Server) Observe(edge, name, version, id string, at time.Time) (*Call, e
 		}
 	}
 	c.Edge, c.ID, c.At, c.observed = edge, id, at, true
-	c.Rows = c.bound.in.NewBatch()
+	c.begin()
 	return c, nil
 }
 

@@ -122,7 +122,7 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	b = binary.AppendVarint(b, c.At.UnixMicro())
 	b = appendText(b, c.ID)
 	b = appendText(b, c.Edge)
-	keys := len(c.Keys) > 0
+	keys := c.Rows.Keyed()
 	scores := c.Scores[:min(len(c.Scores), rows)]
 	coerced := c.Rows.Coerced()
 	b = append(b, byte(c.Outcome), flag(hasFallback, c.Fallback)|flag(hasIncident, c.Incident != "")|flag(hasTrace, c.Trace != "")|
@@ -144,8 +144,8 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	}
 	if keys {
 		for row := range rows {
-			if row < len(c.Keys) && c.Keys[row] != nil {
-				b = append(binary.AppendUvarint(b, uint64(len(c.Keys[row]))+1), c.Keys[row]...)
+			if key := c.Rows.Key(row); key != nil {
+				b = append(binary.AppendUvarint(b, uint64(len(key))+1), key...)
 			} else {
 				b = append(b, 0)
 			}

@@ -71,7 +71,9 @@ func call(t testing.TB, s *Server, rows string) *Call {
 func TestLinesOfEveryType(t *testing.T) {
 	s, b, l := everyType(t, LogOptions{Redact: []string{"c6 timestamp"}})
 	c := call(t, s, everyRow)
-	c.Keys = [][]byte{[]byte("k0"), nil, {}, []byte(`k"3`)}
+	for row, key := range [][]byte{[]byte("k0"), nil, {}, []byte(`k"3`)} {
+		c.Rows.SetKey(row, key)
+	}
 	c.Scores = append(c.Scores, 0.5, math.NaN(), 1, 0)
 	c.Output = Output{Labels: []int32{0, 1, 1, 0}, Proba: []float64{1, 0, 0.25, 0.75, 0, 1, 0.5, 0.5}}
 	c.Fallback, c.Incident, c.Trace = true, "i-1", "0af7651916cd43dd8448eb211c80319c"

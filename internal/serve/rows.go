@@ -55,8 +55,7 @@ func (c *Call) ReadRow(r *schema.Reader, l *Layout) error {
 			return assay.Errorf(assay.Invalid, "row %d has more than the %d values of its columns", row, len(l.Fields))
 		}
 		if f := l.Fields[j]; f < 0 {
-			c.Found = c.Rows.Missed(row, l.Names[j], c.Found)
-			r.Skip()
+			c.Found, _ = c.Rows.Extra(r, row, l.Names[j], c.Found)
 		} else if !c.Rows.JSON(r, row, f) {
 			return nil
 		}
