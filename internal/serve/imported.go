@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/assay-ml/assay"
 )
@@ -20,21 +19,9 @@ type Import struct {
 
 // Import makes room in the log of a version's model for a piece with its columns. The piece counts from when the file is there.
 func (l *Log) Import(b *Bound) (*Import, error) {
-	s := &segment{model: b.Name, dir: modelDir(l.o.Dir, b.Name), hour: l.o.Clock().UTC().Truncate(time.Hour), redact: l.redact}
-	s.begin()
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, assay.Errorf(assay.Unavailable, "the folder of the prediction log cannot be made: %w", bare(err))
-	}
-	fields, err := LogFieldsOf(s.dir)
-	if assay.CodeOf(err) == assay.NotFound {
-		fields, err = LogFields(), nil
-	}
+	s, err := l.begun(b.Name)
 	if err != nil {
 		return nil, err
-	}
-	s.fields = &fieldSet{all: fields, types: map[string]assay.Type{}}
-	for _, f := range fields {
-		s.fields.types[f.Name] = f.Type
 	}
 	if err := s.adopt(b); err != nil {
 		return nil, err

@@ -111,7 +111,8 @@ func modelDir(dir, model string) string {
 // LogDir returns the folder of a model's log inside the folder of all.
 func LogDir(dir, model string) string { return modelDir(dir, model) }
 
-func (l *Log) open(model string) (*segment, error) {
+// begun returns a segment of a model without a file, which knows the columns that the model's log has.
+func (l *Log) begun(model string) (*segment, error) {
 	s := &segment{model: model, dir: modelDir(l.o.Dir, model), hour: l.o.Clock().UTC().Truncate(time.Hour), redact: l.redact}
 	s.begin()
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
@@ -127,6 +128,14 @@ func (l *Log) open(model string) (*segment, error) {
 	s.fields = &fieldSet{all: fields, types: map[string]assay.Type{}}
 	for _, f := range fields {
 		s.fields.types[f.Name] = f.Type
+	}
+	return s, nil
+}
+
+func (l *Log) open(model string) (*segment, error) {
+	s, err := l.begun(model)
+	if err != nil {
+		return nil, err
 	}
 	for n := 0; ; n++ {
 		s.path = filepath.Join(s.dir, s.hour.Format(hourLayout)+"-"+l.o.Nonce+"-"+strconv.Itoa(n)+openSuffix)
