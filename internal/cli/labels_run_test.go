@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,39 +9,13 @@ import (
 	"testing"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 // TestLabelsOfTheLog brings labels to the rows of requests that a log holds: what they say is judged window by window, and restated as more come.
 func TestLabelsOfTheLog(t *testing.T) {
-	dir := t.TempDir()
-	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, ProjectFile), os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintln(f, "monitor: {window: 1d, min_rows: 50, persistence: 1, drift: {effect_floor: 0.3}, labels: {join: [request_id, row], within: 2d}, margin: 0.01}")
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	m := &stageManager{clock: assaytest.Clock()}
-	for _, args := range []string{"make register", "monitor plan"} {
-		if out, stderr, exit := command(m, dir, strings.Fields(args)...); exit != 0 {
-			t.Fatalf("assay %s: %d\n%s%s", args, exit, out, stderr)
-		}
-	}
+	m, dir := monitored(t, ", labels: {join: [request_id, row], within: 2d}, margin: 0.01")
 	logDays(t, dir, "2025123012", map[string]string{"2025-12-30": "", "2025-12-31": ""})
-	in, err := os.Open(filepath.Join(dir, "people.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	people, err := csv.NewReader(in).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	people := people(t)
 	add := func(day, came string, from, to int) {
 		t.Helper()
 		var b strings.Builder

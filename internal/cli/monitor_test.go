@@ -1,119 +1,46 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/assaytest"
-	"github.com/assay-ml/assay/internal/serve"
 )
 
 // TestMonitorRun holds a prediction log against a plan: a day like the training data, a day without traffic, a day that changed, one before the
 // clock's and not over.
 func TestMonitorRun(t *testing.T) {
-	dir := t.TempDir()
-	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, ProjectFile), os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintln(f, "monitor: {window: 1d, min_rows: 50, persistence: 1, drift: {effect_floor: 0.3}}")
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	m := &stageManager{clock: assaytest.Clock()}
-	for _, args := range []string{"make register", "monitor plan"} {
-		if out, stderr, exit := command(m, dir, strings.Fields(args)...); exit != 0 {
-			t.Fatalf("assay %s: %d\n%s%s", args, exit, out, stderr)
-		}
-	}
+	m, dir := monitored(t, "")
 	if _, stderr, exit := command(m, dir, "monitor", "run"); exit != 1 || !strings.Contains(stderr, "no prediction of this model was logged") {
 		t.Errorf("without a log: %d, %s", exit, stderr)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "people.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	people, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := append(serve.LogFields(), assay.Field{Name: "prediction", Type: assay.TypeString}, assay.Field{Name: "probability_no", Type: assay.TypeNumber}, assay.Field{Name: "probability_yes", Type: assay.TypeNumber})
-	for _, name := range people[0][1:7] {
-		typ := assay.TypeNumber
-		switch name {
-		case "sex", "region":
-			typ = assay.TypeString
-		case "age", "hours":
-			typ = assay.TypeInteger
-		}
-		fields = append(fields, assay.Field{Name: name, Type: typ})
-	}
-	var lines bytes.Buffer
-	line := func(day, outcome string, i int, change func(map[string]any)) {
-		row := map[string]any{"_at": day + "T12:00:00.000000", "_request": day + strconv.Itoa(i), "_index": 0, "_version": 1, "_edge": "mlflow", "_outcome": outcome, "_sampled": 1, "prediction": "no", "probability_no": 0.9, "probability_yes": 0.1}
-		for c, name := range people[0][1:7] {
-			if v := people[1+i%600][1+c]; v == "" {
-				row[name] = nil
-			} else if n, err := strconv.ParseFloat(v, 64); err == nil {
-				row[name] = n
-			} else {
-				row[name] = v
-			}
-		}
-		change(row)
-		doc, err := json.Marshal(row)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines.Write(append(doc, '\n'))
-	}
+	l := newPeopleLog(t)
 	answer := func(row map[string]any, i int) {
-		if people[1+i%600][7] == "yes" {
+		if l.people[1+i%600][7] == "yes" {
 			row["prediction"], row["probability_no"], row["probability_yes"] = "yes", 0.05, 0.95
 		}
 	}
 	for i := range 400 {
-		line("2025-12-29", "answered", i, func(row map[string]any) { answer(row, i) })
-		line("2025-12-31", "answered", i, func(row map[string]any) {
+		l.line("2025-12-29", "answered", i, func(row map[string]any) { answer(row, i) })
+		l.line("2025-12-31", "answered", i, func(row map[string]any) {
 			answer(row, i)
 			row["region"] = "south"
 		})
 	}
 	for i := range 7 {
-		line("2025-12-31", "refused", i, func(row map[string]any) {
+		l.line("2025-12-31", "refused", i, func(row map[string]any) {
 			delete(row, "prediction")
 			delete(row, "probability_yes")
 			delete(row, "probability_no")
 		})
 	}
-	fmt.Fprintln(&lines, `{"_at":"2025-12-31T13:00:00.000000","_index":-1,"_outcome":"lost","_lost":11}`)
-	line("2026-01-02", "answered", 0, func(map[string]any) {})
-	log := serve.LogDir(filepath.Join(dir, ".assay", "log"), "people")
-	if err := os.MkdirAll(log, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	doc, err := json.Marshal(fields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{"fields.json": doc, "2025123112-x-0.jsonl": lines.Bytes()} {
-		if err := os.WriteFile(filepath.Join(log, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fmt.Fprintln(&l.lines, `{"_at":"2025-12-31T13:00:00.000000","_index":-1,"_outcome":"lost","_lost":11}`)
+	l.line("2026-01-02", "answered", 0, func(map[string]any) {})
+	l.write(dir, "2025123112")
 	run := func() (out struct {
 		Windows []replayedWindow `json:"windows"`
 		Verdict assay.Verdict    `json:"verdict"`

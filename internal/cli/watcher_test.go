@@ -1,14 +1,11 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,69 +13,8 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/monitor"
-	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
 )
-
-// logDays writes a segment of the log of testdata/people: 400 rows on each day, in the region that it names, or as they are where it names none.
-func logDays(t *testing.T, dir, segment string, days map[string]string) {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "people", "people.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	people, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := append(serve.LogFields(), assay.Field{Name: "prediction", Type: assay.TypeString}, assay.Field{Name: "probability_no", Type: assay.TypeNumber}, assay.Field{Name: "probability_yes", Type: assay.TypeNumber})
-	for _, name := range people[0][1:7] {
-		typ := assay.TypeNumber
-		switch name {
-		case "sex", "region":
-			typ = assay.TypeString
-		case "age", "hours":
-			typ = assay.TypeInteger
-		}
-		fields = append(fields, assay.Field{Name: name, Type: typ})
-	}
-	var lines bytes.Buffer
-	for _, day := range sortedKeys(days) {
-		for i := range 400 {
-			row := map[string]any{"_at": day + "T12:00:00.000000", "_request": day + strconv.Itoa(i), "_index": 0, "_version": 1, "_edge": "mlflow", "_outcome": "answered", "_sampled": 1, "prediction": "no", "probability_no": 0.9, "probability_yes": 0.1}
-			for c, name := range people[0][1:7] {
-				if v := people[1+i%600][1+c]; v == "" {
-					row[name] = nil
-				} else if n, err := strconv.ParseFloat(v, 64); err == nil {
-					row[name] = n
-				} else {
-					row[name] = v
-				}
-			}
-			if days[day] != "" {
-				row["region"] = days[day]
-			}
-			doc, err := json.Marshal(row)
-			if err != nil {
-				t.Fatal(err)
-			}
-			lines.Write(append(doc, '\n'))
-		}
-	}
-	log := serve.LogDir(filepath.Join(dir, ".assay", "log"), "people")
-	if err := os.MkdirAll(log, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	doc, err := json.Marshal(fields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{"fields.json": doc, segment + "-x-0.jsonl": lines.Bytes()} {
-		if err := os.WriteFile(filepath.Join(log, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // heldProject is a project whose plan was made by the command, told over a webhook, with a clock that moves.
 func heldProject(t *testing.T, alerts string) (*watchedProject, *hook) {
@@ -89,11 +25,7 @@ func heldProject(t *testing.T, alerts string) (*watchedProject, *hook) {
 	}
 	ops := newHook(t, 200, "")
 	p := &watchedProject{t: t, dir: dir, env: map[string]string{"OPS": ops.URL, "OPS_KEY": "key"}, now: assaytest.Clock()()}
-	f, err := os.OpenFile(filepath.Join(dir, ProjectFile), os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprint(f, `monitor:
+	addSettings(t, dir, `monitor:
   window: 1d
   min_rows: 50
   persistence: 1
@@ -101,9 +33,6 @@ func heldProject(t *testing.T, alerts string) (*watchedProject, *hook) {
   channels: {ops: {type: webhook, address: "env:OPS", secret: "env:OPS_KEY"}}
   alerts:
 `+alerts)
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
 	p.run(0, "make", "register")
 	p.run(0, "monitor", "plan")
 	return p, ops
