@@ -145,6 +145,8 @@ func TestExitStatus(t *testing.T) {
 		{0, "split"},
 		{0, "train"},
 		{2, "train --learner nothing"},
+		{2, "train --param trees"},
+		{2, "train --param no_such=1"},
 		{1, "train --data nowhere.csv"},
 		{0, "run -- sh -c true"},
 		{0, "reproduce"},

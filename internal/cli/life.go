@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,11 +164,16 @@ func printSplit(w io.Writer, s *session, r assay.Record, split assay.Split) {
 
 func (a *app) trainCommand() *cobra.Command {
 	var learner, file string
+	var set []string
 	c := &cobra.Command{
 		Use: "train", Short: "Train a built-in learner on the training part, seeded, into an ONNX model",
 		Args: cobra.NoArgs,
 		RunE: a.with("train", func(ctx context.Context, s *session, _ []string) error {
-			if learner == "" && file == "" {
+			given, err := givenParams(set)
+			if err != nil {
+				return err
+			}
+			if learner == "" && file == "" && given == nil {
 				r, m, err := s.trainProject(ctx)
 				if err != nil {
 					return err
@@ -179,6 +186,14 @@ func (a *app) trainCommand() *cobra.Command {
 			} else {
 				learner = s.p.Train.Learner
 			}
+			if given != nil {
+				all := maps.Clone(params)
+				if all == nil {
+					all = map[string]any{}
+				}
+				maps.Copy(all, given)
+				params = all
+			}
 			r, m, err := s.trainStage(ctx, learner, params, file)
 			if err != nil {
 				return err
@@ -187,8 +202,38 @@ func (a *app) trainCommand() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVar(&learner, "learner", "", "a built-in `learner` instead of the one in assay.yaml, with its default parameters")
+	c.Flags().StringArrayVar(&set, "param", nil, "a `NAME=VALUE` of the learner instead of the one in assay.yaml or the default; may be repeated")
 	c.Flags().StringVar(&file, "data", "", "train on this `file` instead of the training part; rows that are sealed are counted and the gate will say so")
 	return c
+}
+
+// givenParams reads parameters of the command line, typed as assay.yaml would type them; nil without any. What they must be is the learner's to say.
+func givenParams(set []string) (map[string]any, error) {
+	if len(set) == 0 {
+		return nil, nil
+	}
+	out := map[string]any{}
+	var bad assay.Problems
+	for _, x := range set {
+		name, text, ok := strings.Cut(x, "=")
+		if _, twice := out[name]; !ok || name == "" || twice {
+			bad.Add("--param %q: want NAME=VALUE, each name once", x)
+			continue
+		}
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			out[name] = n
+		} else if f, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
+			out[name] = f
+		} else if text == "true" || text == "false" {
+			out[name] = text == "true"
+		} else {
+			out[name] = text
+		}
+	}
+	if err := bad.Err(assay.Invalid, "the parameters cannot be read"); err != nil {
+		return nil, assay.Errorf(assay.Invalid, "%w", err).Try("assay train --param learning_rate=0.05")
+	}
+	return out, nil
 }
 
 func (s *session) printTrained(ctx context.Context, r assay.Record, m assay.Model) error {
