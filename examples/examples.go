@@ -5,5 +5,5 @@ import "embed"
 
 // Employment is the folder of the MA employment example: data, datasheet and assay.yaml.
 //
-//go:embed employment/README.md employment/*.parquet employment/assay.yaml
+//go:embed employment/README.md employment/*.parquet employment/*.onnx employment/assay.yaml
 var Employment embed.FS

@@ -61,12 +61,33 @@ func demoSteps() []demoStep {
 		{why: "… and now the gate opens: the version goes to production.", args: []string{"promote", "1", "--to", "production"}, exit: 0},
 		{why: "It answers requests: assay serve, on a port of this machine.", do: (*demoRun).serve},
 		{why: "The people of the three years after come in, as requests of 500 rows.", do: (*demoRun).traffic},
+		{why: "What really happened is known later, and comes to the server by the ids that the requests had.", do: (*demoRun).labels},
+		{why: "", args: []string{"labels", "status"}, exit: 0},
+		{why: "Another team offers a model, as an ONNX file: a naive Bayes classifier that was fitted on 1,000 rows.", args: []string{"register", "naive_bayes.onnx"}, exit: 0},
+		{why: "It passes the checks of serving …", args: []string{"serve", "check", "4"}, exit: 0},
+		{why: "… and may answer a fifth of the requests, beside the version in production.", args: []string{"serve", "canary", "4", "--percent", "20"}, exit: 0},
+		{why: "It was fitted without smoothing: of a person with two codes that its rows never had together it makes 0/0. That is never passed on, and it is counted.", do: (*demoRun).canary},
+		{why: "A fourth candidate has more and smaller trees, and goes the whole way.", args: []string{"train", "--learner", "gradient_boosting", "--param", "trees=300", "--param", "learning_rate=0.05"}, exit: 0},
+		{why: "", args: []string{"eval"}, exit: 0},
+		{why: "", args: []string{"eval", "--final", "--reason", "fourth candidate of the demo"}, exit: 0},
+		{why: "", args: []string{"register"}, exit: 0},
+		{why: "", args: []string{"compare"}, exit: 0},
+		{why: "", args: []string{"serve", "check", "5"}, exit: 0},
+		{why: "", args: []string{"monitor", "plan", "5"}, exit: 0},
+		{why: "", args: []string{"monitor", "test-fire", "5"}, exit: 0},
+		{why: "", do: (*demoRun).told},
+		{why: "", args: []string{"card", "5"}, exit: 0},
+		{why: "It takes the place of version 1, while four clients ask one request after the other.", do: (*demoRun).load},
+		{why: "", args: []string{"promote", "5", "--to", "production"}, exit: 0},
+		{why: "", do: func(d *demoRun, ctx context.Context) error { return d.answersFrom(ctx, demoBetter) }},
+		{why: "Somebody has second thoughts: one command gives production back, and the server follows.", args: []string{"rollback", "--stage", "production"}, exit: 0},
+		{why: "", do: func(d *demoRun, ctx context.Context) error { return d.answersFrom(ctx, demoLive) }},
+		{why: "", do: (*demoRun).unload},
 		{why: "The server stops: the log is closed, and what is missing in it would be counted.", do: (*demoRun).unserve},
 		{why: "", args: []string{"log", "list"}, exit: 0},
 		{why: "", args: []string{"log", "query", "SELECT _violations AS refused_for, count(*) AS n FROM log WHERE _violations IS NOT NULL GROUP BY ALL ORDER BY n DESC LIMIT 5"}, exit: 0},
-		{why: "Did something move? The same three years, held against the plan year by year.", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year"}, exit: 3},
-		{why: "A year later it is known who was at work. What did the change do to the model, and to what its errors cost?", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year", "--labels", "labels_*.parquet", "--delay", "1y"}, exit: 3},
-		{why: "", args: []string{"labels", "status"}, exit: 0},
+		{why: "Did something move? The same three years, held against the plan year by year, as it was when no label had come.", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year", "--as-of", "2019-01-01"}, exit: 3},
+		{why: "A year after each it is known who was at work. What did the change do to the model, and to what its errors cost?", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year", "--delay", "1y"}, exit: 3},
 		{why: "The same as a page: estimates before the labels came, what they showed, and what was restated.", args: []string{"monitor", "report", "1", "-o", "monitor.html"}, exit: 0},
 		{why: "Who was told? The replay brought the alerts up to what it saw: one alert for the version, with what moved in the order of its weight. Nothing waits.", args: []string{"alert", "send"}, exit: 0},
 		{why: "", do: (*demoRun).told},
@@ -183,6 +204,7 @@ func (d *demoRun) step(ctx context.Context, st demoStep) error {
 	root.SetOut(w.Stdout)
 	root.SetErr(w.Stderr)
 	err := root.ExecuteContext(ctx)
+	d.ended = d.Now()
 	if got := assay.ExitStatus(err); got != st.exit {
 		if err == nil || errors.Is(err, errAnswerNo) {
 			return assay.Errorf(assay.Internal, "assay %s: exit status %d, expected %d", shellLine(st.args), got, st.exit)

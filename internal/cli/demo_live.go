@@ -2,9 +2,7 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +25,9 @@ type demoRun struct {
 	out      io.Writer
 	receiver *demoReceiver
 	server   *demoServer
+	rows     assay.Frame // that live read
+	clients  *demoLoad
+	ended    time.Time // of the last command
 }
 
 // Variables of the environment that the demo's assay.yaml names: where its alerts go, and the key that signs them.
@@ -51,6 +52,10 @@ func (d *demoRun) environment(name string) string {
 }
 
 func (d *demoRun) close() {
+	if d.clients != nil {
+		close(d.clients.stop)
+		d.clients.done.Wait()
+	}
 	if d.server != nil {
 		d.server.stop()
 	}
@@ -161,25 +166,34 @@ func (d *demoRun) unserve(context.Context) error {
 	return nil
 }
 
-// demoBatch is how many rows a request of the demo has.
-const demoBatch = 500
-
-// traffic sends the rows of the three years after as requests and says what became of them.
-func (d *demoRun) traffic(ctx context.Context) error {
+// live are the rows of the three years after, in the order of their files.
+func (d *demoRun) live(ctx context.Context) (assay.Frame, error) {
+	if d.rows != nil {
+		return d.rows, nil
+	}
 	e, err := table.Open(ctx, table.Options{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer e.Close()
 	t, err := e.Read(ctx, filepath.Join(d.dir, "live_*.parquet"), table.ReadOptions{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var names []string
 	for _, f := range t.Fields() {
 		names = append(names, f.Name)
 	}
-	x, err := t.Frame(ctx, names, "")
+	d.rows, err = t.Frame(ctx, names, "")
+	return d.rows, err
+}
+
+// demoBatch is how many rows a request of the demo has.
+const demoBatch = 500
+
+// traffic sends the rows of the three years after as requests and says what became of them.
+func (d *demoRun) traffic(ctx context.Context) error {
+	x, err := d.live(ctx)
 	if err != nil {
 		return err
 	}
@@ -192,18 +206,18 @@ func (d *demoRun) traffic(ctx context.Context) error {
 			batch = append(batch, record(x, i))
 		}
 		for len(batch) > 0 {
-			code, answer, err := d.post(ctx, batch)
+			a, err := d.ask(ctx, "", batch)
 			if err != nil {
 				return err
 			}
-			if code == http.StatusOK {
-				status[code] += len(batch)
+			if a.code == http.StatusOK {
+				status[a.code] += len(batch)
 				break
 			}
 			// One row that does not fit refuses its request, and is named: the others are sent again without it.
-			named := namedRows(answer)
-			if code != http.StatusBadRequest || len(named) == 0 {
-				return assay.Errorf(assay.Internal, "a request was answered with status %d: %s", code, answer)
+			named := namedRows(a.message)
+			if a.code != http.StatusBadRequest || len(named) == 0 {
+				return assay.Errorf(assay.Internal, "a request was answered with status %d: %s", a.code, a.message)
 			}
 			kept := batch[:0]
 			for i, row := range batch {
@@ -211,7 +225,7 @@ func (d *demoRun) traffic(ctx context.Context) error {
 					kept = append(kept, row)
 				}
 			}
-			status[code] += len(batch) - len(kept)
+			status[a.code] += len(batch) - len(kept)
 			batch = kept
 		}
 	}
@@ -236,29 +250,3 @@ func namedRows(message string) map[int]bool {
 }
 
 var rowNumber = regexp.MustCompile(`row (\d+):`)
-
-// post sends rows and returns the status and the error's message.
-func (d *demoRun) post(ctx context.Context, rows []map[string]any) (int, string, error) {
-	body, err := json.Marshal(map[string]any{"dataframe_records": rows})
-	if err != nil {
-		return 0, "", assay.Errorf(assay.Internal, "a request cannot be written: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, d.server.url+"/invocations", bytes.NewReader(body))
-	if err != nil {
-		return 0, "", assay.Errorf(assay.Internal, "a request cannot be made: %w", err)
-	}
-	q.Header.Set("Content-Type", "application/json")
-	r, err := http.DefaultClient.Do(q)
-	if err != nil {
-		return 0, "", assay.Errorf(assay.Unavailable, "the server did not answer: %w", err)
-	}
-	defer r.Body.Close()
-	if r.StatusCode == http.StatusOK {
-		_, err = io.Copy(io.Discard, r.Body)
-		return r.StatusCode, "", err
-	}
-	answer, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	return r.StatusCode, errorMessage(answer), err
-}
