@@ -22,19 +22,23 @@ func FuzzReadCSV(f *testing.F) {
 		"d,t\n2020-02-29,2020-01-01T00:00\n0001-01-01,9999-12-31 23:59:59.999999+15:59\n", "a\n 1\n\t2 \n nan \n-Infinity\n", "a\n00:00\n23:59:59.1\n",
 		"a\n\"\r\"\n1\n", "a,b\r\n\"x\ny\",1\r\n", "n\nTRUE\nfalse\nFalse\n", "a\n170141183460469231731687303715884105727\n-170141183460469231731687303715884105728\n", "a\n" + strings.Repeat("9", 299) + "\n1.5\n",
 	} {
-		f.Add([]byte(s), "", "", "")
+		f.Add([]byte(s), "", "", "", "")
 	}
-	f.Add([]byte("a|b\n1|2\n"), "|", "'", "yes")
-	f.Add([]byte("a b\n1 2\n"), " ", "none", "no")
+	f.Add([]byte("a|b\n1|2\n"), "|", "'", "yes", "utf-8")
+	f.Add([]byte("a b\n1 2\n"), " ", "none", "no", "latin-1")
+	f.Add([]byte("gr\xf6\xdfe,x\n\xe9,2\n"), "", "", "", "")
+	f.Add([]byte("\xd6,\xf6\n1,2\n"), "", "", "", "latin-1")
+	f.Add([]byte(utf16Text("a,é\n1,ü\n", true, false)), "", "", "", "utf-16be")
+	f.Add([]byte("a,b\n1,2\n"), "", "", "maybe", "ebcdic")
 	e := open(f)
 	ctx := context.Background()
 	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, data []byte, delimiter, quote, header string) {
+	f.Fuzz(func(t *testing.T, data []byte, delimiter, quote, header, encoding string) {
 		p := filepath.Join(dir, "x.csv")
 		if err := os.WriteFile(p, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		tab, err := e.Read(ctx, p, ReadOptions{Delimiter: delimiter, Quote: quote, Header: header, Format: CSV})
+		tab, err := e.Read(ctx, p, ReadOptions{Delimiter: delimiter, Quote: quote, Header: header, Encoding: encoding, Format: CSV})
 		if err != nil {
 			if c := assay.CodeOf(err); c != assay.Rejected && c != assay.Invalid {
 				t.Fatalf("%v (%s)", err, c)
