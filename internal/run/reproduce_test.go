@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/store"
 )
 
 // reproduced runs a Python program and reproduces it, with a change in between.
@@ -43,6 +44,9 @@ func reproducedBy(t *testing.T, interpreter, program string, o ReproduceOptions,
 	rep, err := assay.Decode[assay.Reproduction](rec.Evidence)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if report, err := st.(*store.SQLite).Fsck(t.Context()); err != nil || len(report.Problems)+len(report.Orphans) > 0 {
+		t.Errorf("what the probes left is in the store: %+v, %v", report, err)
 	}
 	if rec.Subject != first.Subject || !slices.Contains(rec.Parents, first.ID) || rep.Run != first.ID {
 		t.Errorf("the reproduction is not about the run: %+v", rec.Evidence)

@@ -2,8 +2,10 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,7 +88,10 @@ func (t *Table) finite(ctx context.Context, fields []assay.Field, cond string) e
 // move puts a finished file in place: synced, then renamed within the target's directory.
 func move(made, path string) (err error) {
 	cannot := func(err error) error {
-		return assay.Errorf(assay.Unavailable, "%s cannot be written: %w", filepath.Base(path), err)
+		if p := (*fs.PathError)(nil); errors.As(err, &p) {
+			err = p.Err // the path is that of a temporary file
+		}
+		return assay.Errorf(assay.Unavailable, "%s cannot be written: %w", filepath.Base(path), err).Try("name a file in a folder that is there and can be written to")
 	}
 	in, err := os.Open(made)
 	if err != nil {
