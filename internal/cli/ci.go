@@ -218,10 +218,9 @@ func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
 	if err != nil {
 		return err
 	}
-	sc, noSchema := r.readSchema("")
 	o := r.p.readOptions(r.app)
-	if r.data != "" && noSchema == nil {
-		o.Texts = textColumns(sc)
+	if r.data != "" {
+		o = r.besides()
 	}
 	t, err := e.Read(ctx, uri, o)
 	if err != nil {
@@ -234,8 +233,9 @@ func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
 		return err
 	}
 	r.table = t
-	if noSchema != nil {
-		return noSchema
+	sc, err := r.readSchema("")
+	if err != nil {
+		return err
 	}
 	v, err := sc.Check(ctx, t, schema.CheckOptions{Boundary: "data"})
 	if err != nil {

@@ -3,10 +3,8 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -35,7 +33,7 @@ func (a *app) initCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&target, "target", "", "the `column` to predict")
 	c.Flags().StringVar(&name, "name", "", "`name` of the project; the data file's without it")
-	c.Flags().BoolVar(&force, "force", false, "write over an assay.yaml that is there")
+	c.Flags().BoolVar(&force, "force", false, "write over an assay.yaml and a schema that are there")
 	reading.flags(c)
 	return c
 }
@@ -77,7 +75,10 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 	}
 	p.dir = a.Dir
 	schemaFile := p.Path(p.Schema)
-	if _, err := os.Stat(schemaFile); errors.Is(err, fs.ErrNotExist) || force {
+	wrote := fmt.Sprintf("wrote %s and %s", ProjectFile, a.shown(schemaFile))
+	if _, err := os.Stat(schemaFile); err == nil && !force {
+		wrote = fmt.Sprintf("wrote %s; %s was there and is kept, --force writes it anew", ProjectFile, a.shown(schemaFile))
+	} else {
 		if err := writeSchema(ctx, t, p.inferOptions(), schemaFile); err != nil {
 			return err
 		}
@@ -101,7 +102,7 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		if more := len(g.Notes) - show; more > 0 {
 			fmt.Fprintf(w, "  and %s more: see data.exclude in %s\n", assay.FormatCount(int64(more)), ProjectFile)
 		}
-		fmt.Fprintf(w, "wrote %s and %s\nTry: assay make\n", ProjectFile, a.shown(schemaFile))
+		fmt.Fprintf(w, "%s\nTry: assay make\n", wrote)
 	})
 }
 

@@ -168,7 +168,7 @@ func (s *session) labelsOf(ctx context.Context, file, query string) (*table.Tabl
 	if err != nil {
 		return nil, err
 	}
-	t, err := e.Read(ctx, s.path(file), s.p.readOptions(s.app))
+	t, err := e.Read(ctx, s.path(file), s.besides())
 	if err != nil || query == "" {
 		return t, err
 	}

@@ -65,6 +65,16 @@ func detected(r assay.Reading) string {
 	return "read " + strings.Join(out, ", ")
 }
 
+// besides says how another file than the project's is read: in the same way, and what the schema calls text as text. Otherwise a file of the
+// same rows could be another table, whose rows nobody would know again.
+func (s *session) besides() table.ReadOptions {
+	o := s.p.readOptions(s.app)
+	if sc, err := s.readSchema(""); err == nil {
+		o.Texts = textColumns(sc)
+	}
+	return o
+}
+
 // textColumns are the columns of a schema that hold text. A text file is read with them stated, so that codes stay codes in a file where
 // all of them look like numbers.
 func textColumns(sc *schema.Schema) []string {

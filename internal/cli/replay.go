@@ -98,7 +98,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err != nil {
 		return err
 	}
-	t, err := e.Read(ctx, s.path(q.data), s.p.readOptions(s.app))
+	t, err := e.Read(ctx, s.path(q.data), s.besides())
 	if err != nil {
 		return err
 	}

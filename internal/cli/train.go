@@ -32,7 +32,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	} else {
 		var e *table.Engine
 		if e, err = s.tables(ctx); err == nil {
-			t, err = e.Read(ctx, s.p.Path(file), s.p.readOptions(s.app))
+			t, err = e.Read(ctx, s.p.Path(file), s.besides())
 		}
 	}
 	if err != nil {
