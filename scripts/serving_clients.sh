@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Unmodified Python clients of Triton, KServe, MLServer and MLflow against `assay serve`. docs/compatibility.md is the list of what ran:
-# it must be as this run makes it, or is written anew with -update.
+# Unmodified Python clients of Triton, KServe, MLServer and MLflow against `assay serve`, and `assay serve` in front of real servers of MLflow
+# and MLServer. docs/compatibility.md is the list of what ran: it must be as this run makes it, or is written anew with -update.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD assay=$PWD/bin/assay
@@ -39,7 +39,8 @@ kill "$server"
 wait "$server" || true
 server=
 cd "$root"
-python3 python/compatibility.py "$work"/[1-4].json >"$work/compatibility.md"
+scripts/upstreams.sh "$work/5.json"
+python3 python/compatibility.py "$work"/[1-5].json >"$work/compatibility.md"
 if [ "${1:-}" = -update ]; then
 	cp "$work/compatibility.md" docs/compatibility.md
 fi
