@@ -12,6 +12,7 @@ import (
 	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/learn"
 )
 
 // A parametric echo keeps the parameters that it was given.
@@ -94,5 +95,31 @@ func TestParams(t *testing.T) {
 	}
 	if status, answer, _ := post(t, parameters(t, &echo{}, ""), "/invocations", "application/json", `{"params": {"k": 2}, "instances": [1.5], "params": {"k": 3}}`); status != 400 || !strings.Contains(answer, "params is there twice") {
 		t.Errorf("%d %s", status, answer)
+	}
+}
+
+// TestNativeTakesNoNested holds that a model that is evaluated without Python is not given a column of nested values or bytes, of which it
+// would see nothing.
+func TestNativeTakesNoNested(t *testing.T) {
+	x := assay.Frame{{Name: "c", Type: assay.TypeNumber, Floats: []float64{1, 2, 3, 4}}}
+	m, err := learn.Fit(t.Context(), learn.Spec{Learner: "linear_regression", Task: assay.Regression, Target: learn.Target{Name: "y", Type: assay.TypeNumber}}, learn.Data{X: x, Values: []float64{1, 2, 3, 5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := m.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := learn.Open(file, learn.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []assay.Type{assay.TypeJSON, assay.TypeBinary} {
+		if _, err := serve.Native(p, []assay.Field{{Name: "c", Type: typ}}, nil); assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), `column "c" is of type `+string(typ)) {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+	if _, err := serve.Native(p, []assay.Field{{Name: "c", Type: assay.TypeNumber}}, nil); err != nil {
+		t.Error(err)
 	}
 }

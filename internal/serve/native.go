@@ -46,7 +46,9 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 			bad.Add("input %q is not a field of the schema", name)
 			return
 		}
-		if text := fields[i].Type == assay.TypeString; text != (p.typ == learn.String) {
+		if t := fields[i].Type; t == assay.TypeJSON || t == assay.TypeBinary {
+			bad.Add("column %q is of type %s, which only a model in Python workers can take", name, t)
+		} else if text := t == assay.TypeString; text != (p.typ == learn.String) {
 			bad.Add("input %q takes %s, its field is of type %s", name, p.typ, fields[i].Type)
 		}
 		p.fields = append(p.fields, i)

@@ -279,7 +279,14 @@ func (e *Engine) split(dst []byte, rows *schema.Batch) ([]byte, error) {
 			if math.IsInf(rows.Float(row, f), 0) {
 				return nil, assay.Errorf(assay.Rejected, "row %d: %s is infinite, which JSON cannot say", row, e.o.Fields[f].Name)
 			}
-			dst = rows.AppendJSON(dst, row, f)
+			switch raw, ok := rows.Raw(row, f); {
+			case !ok:
+				dst = rows.AppendJSON(dst, row, f)
+			case e.o.Fields[f].Type == assay.TypeBinary:
+				dst = schema.AppendJSONString(dst, raw)
+			default:
+				dst = append(dst, raw...)
+			}
 		}
 		dst = append(dst, ']')
 	}

@@ -108,6 +108,11 @@ func New(o Options) (*Engine, error) {
 			e.meta += "/versions/" + url.PathEscape(strings.ReplaceAll(o.Version, "{version}", number))
 		}
 		e.url = e.meta + "/infer"
+		for _, f := range o.Fields {
+			if f.Type == assay.TypeJSON || f.Type == assay.TypeBinary {
+				bad.Add("column %q is of type %s, for which the Open Inference Protocol has no tensor", f.Name, f.Type)
+			}
+		}
 	case Invocations:
 		e.url = address
 	default:

@@ -490,3 +490,46 @@ func TestToken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNested holds that bytes and nested values go to /invocations as they came, and that the other protocol, which has no place for them, is
+// refused before anything is asked.
+func TestNested(t *testing.T) {
+	a := newAnswering(t)
+	a.say(200, `{"predictions":["yes","no"]}`)
+	nested := []assay.Field{{Name: "l", Type: assay.TypeJSON}, {Name: "b", Type: assay.TypeBinary}, {Name: "x", Type: assay.TypeNumber}}
+	s := schema.New("in")
+	for _, f := range nested {
+		s.Columns = append(s.Columns, schema.Column{Name: f.Name, Type: f.Type})
+	}
+	v, err := s.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := v.NewBatch()
+	defer rows.Release()
+	var r schema.Reader
+	for _, text := range []string{`{"l": [1, {"a": "b"}], "b": "aGk=", "x": 0.5}`, `{"l": null, "b": null, "x": null}`} {
+		r.Reset([]byte(text), 0)
+		if _, ok := rows.Object(&r, nil); !ok {
+			t.Fatal(r.Err())
+		}
+	}
+	e := engine(t, upstream.Options{URL: a.URL + "/invocations", Protocol: upstream.Invocations, Answer: yesNo(), Fields: nested})
+	var out serve.Output
+	if err := e.PredictWith(t.Context(), rows, []byte(`{"k":1}`), &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"dataframe_split":{"columns":["l","b","x"],"data":[[[1, {"a": "b"}],"aGk=",0.5],[null,null,null]]},"params":{"k":1}}`; *a.seen.Load() != want {
+		t.Errorf("%s, want %s", *a.seen.Load(), want)
+	}
+	_, err = upstream.New(upstream.Options{URL: a.URL, Protocol: upstream.OpenInference, Model: "m", Answer: yesNo(), Fields: nested, Clock: time.Now})
+	if assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), `"l" is of type json`) || !strings.Contains(err.Error(), `"b" is of type binary`) {
+		t.Error(err)
+	}
+	flat := engine(t, upstream.Options{URL: a.URL, Protocol: upstream.OpenInference, Answer: yesNo()})
+	two := two(t)
+	defer two.Release()
+	if err := flat.PredictWith(t.Context(), two, []byte(`{"k":1}`), &out); assay.CodeOf(err) != assay.Rejected {
+		t.Errorf("parameters over a protocol that has none: %v", err)
+	}
+}
