@@ -10,12 +10,15 @@ import (
 type DomainOptions struct {
 	Level        float64 // 0 means DefaultLevel
 	Permutations int     // 0 means 999
-	Tail         bool    // where fewer than tailReached assignments reach the area, the p-value is that of a normal distribution with the mean and variance of all
+	Tail         bool    // drawing stops as soon as tailEnough assignments have reached the area (Besag and Clifford, 1991); where fewer than tailReached assignments reach the area, the p-value is that of a normal distribution with the mean and variance of all
 	Seed         uint64
 }
 
 // tailReached is how many assignments of a permutation test must reach the statistic before their share is a p-value to rely on.
-const tailReached = 10
+const (
+	tailReached = 10
+	tailEnough  = 50 // the p-value is their share then, and no further draw would say more of a window that is like all others
+)
 
 // DomainAUC judges a classifier that was trained to tell the rows of a window from those of a reference, by its scores on rows that it
 // was not trained on (cross-fitted): an area of 0.5 says that it cannot, whatever the columns have to do with each other. The estimate
@@ -108,6 +111,10 @@ func DomainAUC(window []bool, score []float64, blocks []int, o DomainOptions) (a
 		areas = append(areas, area())
 		if areas[b] >= t.Statistic-1e-12 {
 			reached++
+		}
+		if o.Tail && reached > tailEnough {
+			t.P = float64(tailEnough) / float64(b+1)
+			return d.Estimate(0, o.Level, ""), t, nil
 		}
 	}
 	t.P = float64(reached) / float64(o.Permutations+1)

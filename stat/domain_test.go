@@ -30,11 +30,16 @@ func TestDomainAUC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, certain, err := stat.DomainAUC(w, s, nil, stat.DomainOptions{Tail: true})
+	if err != nil || !(certain.P < 1e-20 && certain.P > 0) {
+		t.Errorf("shifted, with a tail: %+v, %v", certain, err)
+	}
 	if math.Abs(e.Value-test.Statistic) > 1e-12 || test.P > 0.01 || e.Lo < 0.6 {
 		t.Errorf("shifted: %v, %+v", e, test)
 	}
 	var rows, blocks float64
 	const sets = 300
+	tail := map[float64]float64{}
 	for set := range uint64(sets) {
 		w, s, d := table(0, 0.3, set)
 		_, byRow, err := stat.DomainAUC(w, s, nil, stat.DomainOptions{Permutations: 99, Seed: set})
@@ -45,6 +50,16 @@ func TestDomainAUC(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		w, s, _ = table(0, 0, set)
+		_, quick, err := stat.DomainAUC(w, s, nil, stat.DomainOptions{Permutations: 399, Tail: true, Seed: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, alpha := range []float64{0.5, 0.2, 0.05, 0.01} {
+			if quick.P <= alpha {
+				tail[alpha]++
+			}
+		}
 		if byRow.P <= 0.05 {
 			rows++
 		}
@@ -54,6 +69,11 @@ func TestDomainAUC(t *testing.T) {
 	}
 	if e := stat.Proportion(blocks, sets, 0.999, stat.Wilson); e.Lo > 0.05 || e.Hi < 0.05 {
 		t.Errorf("without drift, days rejected at 0.05: %s", e)
+	}
+	for alpha, n := range tail {
+		if e := stat.Proportion(n, sets, 0.9999, stat.ClopperPearson); e.Lo > alpha || e.Hi < alpha {
+			t.Errorf("without drift, with a tail rejected at %v: %s", alpha, e)
+		}
 	}
 	if rows/sets < 0.15 {
 		t.Errorf("rows of a day as independent rejected %v only: no example", rows/sets)

@@ -84,3 +84,32 @@ func BenchmarkReplayYear(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTogether judges 5,000 rows of 2015 against the rest of the year, each column by itself, then with the tests of all columns together, then with
+// detectors of changes too.
+func BenchmarkTogether(b *testing.B) {
+	e, err := table.Open(context.Background(), table.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	all := employment(b, e)
+	model := logistic(b, all)
+	order := stat.NewRand(1)
+	rows := order.Perm(all.Rows())
+	x, live := tableOf(b, e, all.Take(rows[5000:])), tableOf(b, e, all.Take(rows[:5000]))
+	for _, c := range []struct {
+		name string
+		set  monitor.Settings
+	}{{"alone", monitor.Settings{Joint: []string{}}}, {"together", monitor.Settings{}}, {"events", monitor.Settings{Events: monitor.EventTests(), EventColumns: []string{"AGEP", "SCHL"}}}} {
+		c.set.Windows = window(b, "1y")
+		w := planOf(b, x, model, c.set)
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := w.Run(context.Background(), monitor.Traffic{Table: live, Whole: true, Model: &model}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -127,3 +127,69 @@ func TestSkew(t *testing.T) {
 		t.Error("a key that the training part has not is planned")
 	}
 }
+
+// TestSkewOfALog: in a log the key is the one that the caller gave each row; rows that were not answered are left out, and a column that the log does not hold is not
+// one that differs.
+func TestSkewOfALog(t *testing.T) {
+	e := engine(t)
+	ctx := context.Background()
+	train := assay.Frame{{Name: "id", Type: assay.TypeInteger}, {Name: "x", Type: assay.TypeNumber}, {Name: "redacted", Type: assay.TypeNumber}}
+	log := assay.Frame{
+		{Name: "x", Type: assay.TypeNumber},
+		{Name: "_key", Type: assay.TypeString},
+		{Name: "_request", Type: assay.TypeNumber},
+		{Name: "_lost", Type: assay.TypeNumber},
+		{Name: "_sampled", Type: assay.TypeNumber},
+		{Name: "_outcome", Type: assay.TypeString, Levels: []string{"answered", "refused"}},
+	}
+	for i := range 300 {
+		v := float64(i)
+		train[0].Floats, train[1].Floats, train[2].Floats = append(train[0].Floats, v), append(train[1].Floats, v/7), append(train[2].Floats, v)
+		outcome, x := int32(0), v/7
+		if i%3 == 0 {
+			outcome, x = 1, -1 // a refused row has whatever it has
+		}
+		if i%30 == 1 {
+			x++
+		}
+		log[0].Floats, log[1].Codes, log[1].Levels = append(log[0].Floats, x), append(log[1].Codes, int32(i)), append(log[1].Levels, fmt.Sprint(i))
+		log[2].Floats, log[3].Floats, log[4].Floats, log[5].Codes = append(log[2].Floats, v), append(log[3].Floats, 0), append(log[4].Floats, 1), append(log[5].Codes, outcome)
+	}
+	x := tableOf(t, e, train)
+	d, _, err := Freeze(ctx, x, []string{"x", "redacted"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := ParseWindow("1000 rows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Settings{Windows: w, MinRows: 100, Persistence: 1, RowsPerDay: 1000, SkewKey: []string{"id"}}
+	p, err := PlanOf(d, Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.skewed(Subject{Train: x}, &p.Monitor); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.check(); err != nil {
+		t.Fatal(err)
+	}
+	p.Monitor.Windows = o.Windows
+	if err := o.budget(&p.Monitor, 0); err != nil {
+		t.Fatal(err)
+	}
+	watch, err := Open(p.Monitor, func(assay.Digest) ([]byte, error) { return p.Documents[0], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := tableOf(t, e, log)
+	seen, err := watch.Run(ctx, Traffic{Table: rows, Log: rows, Train: x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := seen.Windows[0].Drift.Skew
+	if k == nil || k.Matched != 200 || k.Differing != 10 || len(k.Columns) != 1 || k.Columns[0].Column != "x" {
+		t.Errorf("%+v", k)
+	}
+}
