@@ -187,7 +187,7 @@ func (e *eventTraffic) load(ctx context.Context, key int64) error {
 	}
 	add(carriedAt, cmp.Or(e.at, "0::DOUBLE"), assay.TypeNumber)
 	if e.request {
-		add("_request", "_request", assay.TypeString)
+		add("_request", "CAST(_request AS VARCHAR)", assay.TypeString)
 	}
 	for _, s := range e.w.plan.Signals {
 		name := s.Scope + "/" + s.Column
