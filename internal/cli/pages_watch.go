@@ -122,7 +122,7 @@ func (p *pages) watch(ctx context.Context, w *watchedVersion) (watchedNow, error
 		return out, err
 	}
 	if o != nil {
-		out.coverage = o.Labels.Coverage.String()
+		out.coverage = shareText(o.Labels.Coverage)
 	}
 	for _, c := range w.cases {
 		if c.Open() {

@@ -185,7 +185,7 @@ func Forest(label string, rows []ForestRow, refs []Bar) template.HTML {
 	if pad == 0 {
 		pad = math.Max(math.Abs(hi)*0.05, 1e-6)
 	}
-	const w, row, left, right, top = 820, 20, 270, 160, 18
+	const w, row, left, right, top = 840, 20, 270, 180, 18
 	h := top + row*len(rows) + 22
 	s := newSVG(w, h, label)
 	x := scale{lo - pad, hi + pad, left, w - right}

@@ -84,6 +84,12 @@ func functions() template.FuncMap {
 			}
 			return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
 		},
+		"share": func(e assay.Estimate) template.HTML {
+			if !e.Defined() {
+				return "none"
+			}
+			return template.HTML(fmt.Sprintf(`<span title="%s">%s %%</span>`, template.HTMLEscapeString(e.String()), strconv.FormatFloat(100*e.Value, 'f', 1, 64)))
+		},
 		"num":   significant,
 		"pct":   func(v assay.Number) string { return strconv.FormatFloat(100*float64(v), 'f', 1, 64) + " %" },
 		"words": func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
