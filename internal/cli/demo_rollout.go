@@ -21,7 +21,7 @@ import (
 const (
 	demoLive     = "1" // in production all along
 	demoNewcomer = "4" // the model of another team, which goes wrong
-	demoBetter   = "5" // passes the gate as well
+	demoNext     = "5" // passes the gate as well
 )
 
 const (

@@ -119,8 +119,8 @@ func (d *demoRun) unload(context.Context) error {
 	l.done.Wait()
 	d.clients = nil
 	fmt.Fprintf(d.out, "%s requests of %d clients since the promotion: %s answered by version %s, %s by version %s, %d failed\n", assay.FormatCount(int64(l.sent)), demoClients,
-		assay.FormatCount(int64(l.by[demoLive])), demoLive, assay.FormatCount(int64(l.by[demoBetter])), demoBetter, len(l.bad))
-	if len(l.bad) > 0 || l.by[demoBetter] == 0 || l.by[demoLive]+l.by[demoBetter] != l.sent {
+		assay.FormatCount(int64(l.by[demoLive])), demoLive, assay.FormatCount(int64(l.by[demoNext])), demoNext, len(l.bad))
+	if len(l.bad) > 0 || l.by[demoNext] == 0 || l.by[demoLive]+l.by[demoNext] != l.sent {
 		return assay.Errorf(assay.Internal, "answers by version %v; failed: %q", l.by, l.bad)
 	}
 	return nil
