@@ -39,13 +39,13 @@ echo "load of the machine: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores; $se
 first=$(answered)
 (while sleep 1; do printf '%s %s\n' "$(answered)" "$(awk '/^VmRSS/{print $2}' "/proc/$server/status")"; done) >"$work/samples" 2>/dev/null &
 watcher=$!
-out=$(BODY="$body" DELAY=$((640000 / goal)) wrk -t1 -c8 -d"${seconds}s" --latency -s "$root/bench/serve.lua" "http://127.0.0.1:$port/invocations")
+out=$(BODY="$body" DELAY=$((520000 / goal)) wrk -t1 -c8 -d"${seconds}s" --latency -s "$root/bench/serve.lua" "http://127.0.0.1:$port/invocations")
 kill "$watcher" && watcher=
 last=$(answered) dropped=$(sum assay_log_lost_rows_total)
 ticks=$(awk '{print $14+$15}' "/proc/$server/stat")
 kill -TERM "$server" && wait "$server" || true
 server=
-logged=$(cd "$project" && "$root/bin/assay" --json log query "SELECT count(*) FILTER (_outcome = 'answered'), coalesce(sum(_lost), 0)::BIGINT FROM log" | awk -F'[][]' '/"rows"/ {gsub(/ /, "", $3); print $3}')
+logged=$(cd "$project" && "$root/bin/assay" --json log query "SELECT count(*) FILTER (_outcome = 'answered'), coalesce(sum(_lost), 0)::BIGINT FROM log" | tr -d ' \n"' | sed -n 's/.*rows:\[\[\([^]]*\)\].*/\1/p')
 failed=0
 awk -v s="$seconds" -v a="$last" -v f="$first" -v goal="$goal" -v l="$logged" -v d="$dropped" -v cpu="$ticks" -v hz="$(getconf CLK_TCK)" -v bad="$(awk '/Non-2xx|Socket errors/' <<<"$out")" \
 	-v p50="$(awk '$1=="50%"{print $2}' <<<"$out")" -v p99="$(awk '$1=="99%"{print $2}' <<<"$out")" 'BEGIN {
