@@ -8,6 +8,41 @@ import (
 	"testing"
 )
 
+// TestVersionsKept: a version that another has followed in the stage answers who names it as long as the server keeps it, and one that was
+// rolled back does not.
+func TestVersionsKept(t *testing.T) {
+	t.Parallel()
+	m, dir := twoVersions(t)
+	served := func(f *follower, want string) {
+		t.Helper()
+		if err := f.follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.served["people"].String(); got != want {
+			t.Errorf("serving %s, want %s", got, want)
+		}
+		versions, _ := f.server.Versions("people")
+		if n := strings.Count(want, ",") + 1; len(versions) != n {
+			t.Errorf("%d versions are addressable, want %d", len(versions), n)
+		}
+	}
+	alone, kept := follows(t, m, dir), follows(t, m, dir)
+	kept.keep, kept.looked = 1, false
+	served(alone, "people:2")
+	served(kept, "people:2, 1")
+	if got := strings.Join(kept.versions(), " "); got != "people:1 people:2" {
+		t.Errorf("watching %s", got)
+	}
+	do(t, m, dir, 0, "rollback", "--stage", "staging")
+	served(alone, "people:1")
+	served(kept, "people:1")
+	do(t, m, dir, 0, "promote", "--to", "staging", "people:2")
+	served(kept, "people:2, 1")
+	if _, errs, exit := command(m, dir, "serve", "--stage", "staging", "--keep", "17"); exit != 2 || !strings.Contains(errs, "at most 16 versions stay") {
+		t.Errorf("too many: %d %s", exit, errs)
+	}
+}
+
 // TestVersionsBeside serves two versions of one model at once: each answers who asks for it, over every protocol that has versions, the
 // first one the rest. Unload and load act on all of them, and the repository's index tells what is served.
 func TestVersionsBeside(t *testing.T) {

@@ -24,6 +24,7 @@ type follower struct {
 	server *serve.Server
 	stage  assay.Stage
 	refs   []string
+	keep   int // how many versions that held the stage before stay
 	mark   store.Mark
 	looked bool
 	failed bool // the last look could not do all that it should
@@ -35,7 +36,7 @@ type follower struct {
 // served is what answers for one model.
 type served struct {
 	live   *serve.Bound
-	beside []*serve.Bound   // others that were named to the server: they answer who asks for them
+	beside []*serve.Bound   // others that were named to the server, or held the stage before: they answer who asks for them
 	extras map[string]extra // by alias
 	split  *serve.Split
 	key    string // of all of it
@@ -72,7 +73,7 @@ func (f *follower) look(ctx context.Context) error {
 	if f.looked && mark.Registry == f.mark.Registry && (!f.failed || mark.Journal == f.mark.Journal) {
 		return errors.Join(errs...)
 	}
-	want, err := f.s.wanted(ctx, f.stage, f.refs)
+	want, err := f.s.wanted(ctx, f.stage, f.refs, f.keep)
 	if err != nil {
 		return err
 	}
@@ -311,6 +312,9 @@ func (f *follower) versions() []string {
 		out = append(out, fmt.Sprintf("%s:%d", name, x.live.Number))
 		for _, e := range x.extras {
 			out = append(out, fmt.Sprintf("%s:%d", name, e.version.Number))
+		}
+		for _, b := range x.beside {
+			out = append(out, fmt.Sprintf("%s:%d", name, b.Number))
 		}
 	}
 	return sortedUnique(out)

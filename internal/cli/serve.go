@@ -38,6 +38,7 @@ type ServeConfig struct {
 	Log         LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
 	ONNXRuntime string          `yaml:"onnxruntime,omitempty" json:"-" jsonschema:"description=shared library of ONNX Runtime; such as libonnxruntime.so: it evaluates ONNX models in place of Assay wherever a model is evaluated; absent: Assay does"`
 	Upstream    *UpstreamConfig `yaml:"upstream,omitempty" json:",omitempty" jsonschema:"description=another server that has the model: it is asked in place of the model's file, with all that Assay checks before and behind it"`
+	Keep        int             `yaml:"keep_versions,omitempty" json:"-" jsonschema:"description=how many versions that held the stage before still answer requests that name them"`
 	Listen      string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
 	GRPC        string          `yaml:"grpc_listen,omitempty" json:"-" jsonschema:"description=address of the Open Inference Protocol over gRPC; none: it is not answered; absent: the port after that of listen"`
 }
@@ -65,6 +66,9 @@ func (c *ServeConfig) defaults() {
 	}
 }
 
+// maxKept is how many versions that held a stage before may stay in service: each holds a model in memory.
+const maxKept = 16
+
 func (c *ServeConfig) check(bad *assay.Problems) {
 	if !(c.Outliers >= 0 && c.Outliers < 1) {
 		bad.Add("serve.outlier_share is %v: it must be from 0 to below 1", c.Outliers)
@@ -87,6 +91,9 @@ func (c *ServeConfig) check(bad *assay.Problems) {
 	if c.Coerce != "" && c.Coerce != coerceMLflow {
 		bad.Add("serve.coerce is %q; want %s, or nothing", c.Coerce, coerceMLflow)
 	}
+	if c.Keep < 0 || c.Keep > maxKept {
+		bad.Add("serve.keep_versions is %d: it must be from 0 to %d", c.Keep, maxKept)
+	}
 	c.Upstream.check(bad)
 }
 
@@ -94,6 +101,7 @@ func (a *app) serveCommand() *cobra.Command {
 	var listen, grpcListen, stage string
 	var models []string
 	var drain time.Duration
+	keep := -1
 	c := &cobra.Command{
 		Use: "serve", Short: "Answer predictions over HTTP and gRPC, with what stands before and behind the model checked in every request",
 		Long: `Answer predictions of the versions in production: MLflow's /invocations, /ping and /health, for the default model and under
@@ -115,13 +123,20 @@ assay monitor run and assay alert send do.`,
 			if grpcListen == "" {
 				grpcListen = s.p.Serve.GRPC
 			}
-			return s.serve(ctx, listen, grpcListen, st, models, drain)
+			if keep < 0 {
+				keep = s.p.Serve.Keep
+			}
+			if keep > maxKept {
+				return assay.Errorf(assay.Invalid, "--keep %d is too many: at most %d versions stay", keep, maxKept)
+			}
+			return s.serve(ctx, listen, grpcListen, st, models, keep, drain)
 		}),
 	}
 	c.Flags().StringVar(&listen, "listen", "", "`address` to listen on, on this machine")
 	c.Flags().StringVar(&grpcListen, "grpc-listen", "", "`address` for gRPC, on this machine, or none; default: the port after that of --listen")
 	c.Flags().StringVar(&stage, "stage", "production", "serve the versions in this `stage`: staging or production")
 	c.Flags().StringSliceVar(&models, "model", nil, "serve this `version` (NAME:NUMBER), whatever stage it has; may be repeated: of several versions of a model the first answers requests that name none")
+	c.Flags().IntVar(&keep, "keep", -1, "how many versions that held the stage before still answer who names them, a `number`; below 0: as serve.keep_versions says")
 	c.Flags().DurationVar(&drain, "drain", 0, "after a signal to end, answer for this `time` while /readyz says 503")
 	check := &cobra.Command{
 		Use: "check [VERSION]", Short: "Bind a version to its input and output schemas, and send smoke predictions through the whole path",
@@ -201,7 +216,7 @@ func nextPort(listen string) string {
 	return net.JoinHostPort(host, "0")
 }
 
-func (s *session) serve(ctx context.Context, listen, grpcListen string, stage assay.Stage, refs []string, drain time.Duration) error {
+func (s *session) serve(ctx context.Context, listen, grpcListen string, stage assay.Stage, refs []string, keep int, drain time.Duration) error {
 	if err := localAddress(listen, "listen"); err != nil {
 		return err
 	}
@@ -224,7 +239,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 		defer log.Close()
 	}
 	server := serve.New(o)
-	f := &follower{s: s, server: server, stage: stage, refs: refs, served: map[string]*served{}, off: map[string]bool{}}
+	f := &follower{s: s, server: server, stage: stage, refs: refs, keep: keep, served: map[string]*served{}, off: map[string]bool{}}
 	if err := f.follow(ctx); err != nil {
 		return err
 	}

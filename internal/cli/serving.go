@@ -365,9 +365,9 @@ func (s *session) storedSchema(ctx context.Context, d assay.Digest) (*schema.Sch
 
 const maxSchemaBytes = 64 << 20
 
-// wanted are the versions that should answer now: of each model the holder of the stage, or those that were named. Of several versions of
-// one model the first answers requests that name none.
-func (s *session) wanted(ctx context.Context, stage assay.Stage, refs []string) (live []store.Version, err error) {
+// wanted are the versions that should answer now: of each model the holder of the stage and up to keep of those that held it before, or
+// the versions that were named. Of several versions of one model the first answers requests that name none.
+func (s *session) wanted(ctx context.Context, stage assay.Stage, refs []string, keep int) (live []store.Version, err error) {
 	if len(refs) > 0 {
 		for _, ref := range refs {
 			v, err := s.version(ctx, ref)
@@ -394,6 +394,40 @@ func (s *session) wanted(ctx context.Context, stage assay.Stage, refs []string) 
 			return nil, err
 		}
 		live = append(live, v)
+		before, err := s.heldBefore(ctx, v, stage, keep)
+		if err != nil {
+			return nil, err
+		}
+		live = append(live, before...)
 	}
 	return live, nil
+}
+
+// heldBefore are up to keep versions that held a stage before its holder, the last one first. One that was rolled back does not count: it
+// was taken away because it was bad.
+func (s *session) heldBefore(ctx context.Context, holder store.Version, stage assay.Stage, keep int) ([]store.Version, error) {
+	if keep == 0 {
+		return nil, nil
+	}
+	events, err := s.st.History(ctx, holder.Name, 0)
+	if err != nil {
+		return nil, err
+	}
+	var out []store.Version
+	seen := map[int]bool{holder.Number: true}
+	for _, e := range events {
+		if e.Stage != stage || e.Previous == 0 || seen[e.Previous] || len(out) == keep {
+			continue
+		}
+		seen[e.Previous] = true
+		if e.Action == "rollback" {
+			continue
+		}
+		v, err := s.st.Version(ctx, holder.Name, e.Previous)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
 }
