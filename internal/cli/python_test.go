@@ -4,6 +4,7 @@ package cli
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -118,6 +119,57 @@ func TestServePython(t *testing.T) {
 			b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 			return err != nil || strings.Contains(string(b), ") Z ")
 		})
+	}
+}
+
+// TestWatchPython makes the plan of a version that Python workers evaluate and replays a table: the workers answer both as the model's
+// formula has it, and none of them is left.
+func TestWatchPython(t *testing.T) {
+	interpreter := os.Getenv("ASSAY_PYTHON")
+	if os.Getenv("ASSAY_TEST_FULL") == "" || interpreter == "" {
+		t.Skip("set ASSAY_TEST_FULL and ASSAY_PYTHON, a Python that has mlflow and pandas")
+	}
+	t.Parallel()
+	m, dir := registered(t)
+	yaml, err := os.ReadFile(filepath.Join(dir, ProjectFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	yaml = append(yaml, "serve: {python: {interpreter: "+interpreter+", workers: 1}}\nmonitor: {labels: {join: [id]}}\n"...)
+	if err := os.WriteFile(filepath.Join(dir, ProjectFile), yaml, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run := func(want int, args ...string) string {
+		t.Helper()
+		out, errs, exit := command(m, dir, args...)
+		if exit != want {
+			t.Fatalf("%v: exit status %d, want %d\n%s%s", args, exit, want, out, errs)
+		}
+		return out
+	}
+	run(0, "register", filepath.Join(assaytest.Root(), "testdata", "mlflow", "rule"))
+	run(0, "eval", "people:2")
+	run(0, "serve", "check", "people:2")
+	if out := run(0, "monitor", "plan", "people:2"); !strings.Contains(out, "reference of the predictions: 121 rows") {
+		t.Error(out)
+	}
+	// A region has too few rows to judge, which is no yes.
+	out := run(3, "monitor", "replay", "--model", "people:2", "--by", "region", "--labels", "people.csv", "people.csv")
+	if !strings.Contains(out, "0 of 4 windows moved") || !strings.Contains(out, "● north: 157 labels, 100.0 % of the predictions") {
+		t.Error(out)
+	}
+	run(0, "predict", "--model", "people:2", "-o", "out.csv", "people.csv")
+	scores := readScores(t, filepath.Join(dir, "out.csv"))
+	// p0001 is 72 years old and works 24 hours.
+	if want := 1 / (1 + math.Exp(-(0.03*72 - 0.05*24 + 0.2))); len(scores) != 600 || math.Abs(scores[0]-want) > 1e-12 {
+		t.Errorf("%d scores, the first %v, want %v", len(scores), scores[0], want)
+	}
+	if left := children(t, os.Getpid()); len(left) > 0 {
+		for _, pid := range left {
+			if b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); strings.Contains(string(b), interpreter) {
+				until(t, "ended", func() bool { _, err := os.Stat("/proc/" + strconv.Itoa(pid)); return err != nil })
+			}
+		}
 	}
 }
 
