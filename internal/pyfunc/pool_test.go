@@ -230,7 +230,7 @@ func TestModelsThatDoNotLoad(t *testing.T) {
 		"time.sleep(1000)":                           "it took too long",
 	} {
 		began := time.Now()
-		limit := time.Minute // a busy machine takes its time to start an interpreter
+		limit := 10 * time.Minute // a worker that ends is noticed at once, whatever the limit is
 		if strings.HasPrefix(load, "time.sleep") {
 			limit = time.Second
 		}
@@ -238,7 +238,7 @@ func TestModelsThatDoNotLoad(t *testing.T) {
 		if assay.CodeOf(err) != assay.Unavailable || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", load, err)
 		}
-		if took := time.Since(began); took > limit+10*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s took %v", load, took)
 		}
 	}

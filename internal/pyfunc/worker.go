@@ -105,6 +105,7 @@ func (p *Pool) launch() (*worker, error) {
 		life.Close()
 		return cannot(filepath.Base(p.o.Python), err)
 	}
+	_ = theirs.Close() // the worker has it: its end is the end of the connection
 	go func() {
 		_ = w.cmd.Wait() // how it ended is told by why
 		close(w.gone)
@@ -129,7 +130,6 @@ func (p *Pool) launch() (*worker, error) {
 	reply, err := w.exchange(append(binary.LittleEndian.AppendUint32(nil, uint32(len(config))), config...), p.o.StartTimeout)
 	switch {
 	case err != nil:
-		err = w.why(err)
 	case string(reply) == "R":
 		return w, nil
 	case len(reply) > 0 && reply[0] == 'E':
