@@ -35,6 +35,7 @@ func distinct(t *testing.T, out string, n int) {
 }
 
 func TestPlainPythonIsSeeded(t *testing.T) {
+	t.Parallel()
 	res, out := repeats(t, python(t), `
 import random
 print(random.random())
@@ -50,6 +51,7 @@ print(hash("a string"))
 }
 
 func TestASeedOfTheProgramIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	const program = "import random\nprint(random.Random(1).random()); random.seed(2); print(random.random())"
 	_, out := script(t, python(t), program, nil)
 	plain, err := exec.Command(python(t), "-c", program).Output()
@@ -59,6 +61,7 @@ func TestASeedOfTheProgramIsLeftAlone(t *testing.T) {
 }
 
 func TestEntropyOfTheProgramIsReported(t *testing.T) {
+	t.Parallel()
 	for program, want := range map[string][]string{
 		"import uuid; uuid.uuid4()":                     {"uuid.uuid4"},
 		"import secrets; secrets.token_bytes()":         {"secrets"},
@@ -75,6 +78,7 @@ func TestEntropyOfTheProgramIsReported(t *testing.T) {
 }
 
 func TestNamesOfTemporaryFilesStayRandom(t *testing.T) {
+	t.Parallel()
 	const program = "import tempfile, os; print(os.path.basename(tempfile.mktemp()))"
 	_, a := script(t, python(t), program, nil)
 	_, b := script(t, python(t), program, nil)
@@ -85,8 +89,10 @@ func TestNamesOfTemporaryFilesStayRandom(t *testing.T) {
 
 // Three workers must draw different numbers, and the same three each time, however they were started.
 func TestWorkersDrawTheirOwnNumbers(t *testing.T) {
+	t.Parallel()
 	for _, method := range []string{"fork", "spawn", "forkserver"} {
 		t.Run(method, func(t *testing.T) {
+			t.Parallel()
 			_, out := repeats(t, python(t), `
 import multiprocessing, random
 def draw(barrier, queue, i):
@@ -106,6 +112,7 @@ if __name__ == "__main__":
 }
 
 func TestForkedAndStartedProcessesDrawTheirOwnNumbers(t *testing.T) {
+	t.Parallel()
 	_, out := repeats(t, python(t), `
 import os, random, subprocess, sys
 for i in range(2):
@@ -123,6 +130,7 @@ print(random.random(), flush=True)
 }
 
 func TestAnIsolatedPythonIsReported(t *testing.T) {
+	t.Parallel()
 	for _, opt := range []string{"-I", "-E", "-S", "-sE", "-uI"} {
 		res, out := script(t, python(t), "print(1)", func(s *Spec) { s.Command = []string{s.Command[0], opt, "train.py"} })
 		if len(res.run.Unseeded) != 1 || !strings.HasPrefix(res.run.Unseeded[0], "everything: python -") || !slices.Contains(res.run.Missing, "unseeded_generator") || out != "1\n" {
@@ -160,6 +168,7 @@ func TestBypassReadsTheCommandLine(t *testing.T) {
 }
 
 func TestAnExistingSitecustomizeRuns(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ site, want string }{
 		"runs under its own name": {"import sys, random\nprint('site', __name__, sys.modules['sitecustomize'].mark)\n", "site sitecustomize"},
 		"may fail":                {"raise RuntimeError('site')\n", "main"},
@@ -184,6 +193,7 @@ func TestAnExistingSitecustomizeRuns(t *testing.T) {
 }
 
 func TestAUsercustomizeRuns(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "usercustomize.py", "print('user')\n")
 	_, out := script(t, python(t), "print('main')", func(s *Spec) { s.Env = map[string]string{"PYTHONPATH": dir} })
@@ -395,6 +405,7 @@ func BenchmarkStart(b *testing.B) {
 
 // The numbers do not depend on the version of Python, so a newer one does not change a run by itself.
 func TestEveryPythonInThePathDrawsTheSame(t *testing.T) {
+	t.Parallel()
 	const program = "import random; print(random.random(), random.Random().random(), random.getrandbits(64))"
 	_, want := script(t, python(t), program, nil)
 	for _, version := range []string{"3.8", "3.9", "3.10", "3.11", "3.12", "3.13"} {

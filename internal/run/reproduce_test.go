@@ -55,6 +55,7 @@ func reproducedBy(t *testing.T, interpreter, program string, o ReproduceOptions,
 }
 
 func TestReproduceNamesTheCause(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		program string
 		between func(*Spec)
@@ -76,6 +77,7 @@ func TestReproduceNamesTheCause(t *testing.T) {
 		"environment":    {"out['x'] = len(os.environ.get('TF_X', ''))", func(s *Spec) { s.Env = map[string]string{"TF_X": "1"} }, assay.Fail, CauseEnvironment},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			rep := reproduced(t, c.program, ReproduceOptions{}, c.between)
 			if rep.Verdict != c.verdict || rep.Cause != c.cause || rep.Identical != (c.verdict == assay.Pass) {
 				t.Errorf("%s, cause %q, differences %+v; want %s, %q", rep.Verdict, rep.Cause, rep.Differences, c.verdict, c.cause)
@@ -85,6 +87,7 @@ func TestReproduceNamesTheCause(t *testing.T) {
 }
 
 func TestReproduceWithinATolerance(t *testing.T) {
+	t.Parallel()
 	const program = "out['x'] = 1 + os.getpid() % 1000000 * 1e-12; out['y'] = float('nan')"
 	if rep := reproduced(t, program, ReproduceOptions{Tolerance: 1e-3, NoProbes: true}, nil); rep.Verdict != assay.Pass || rep.Identical {
 		t.Errorf("within: %s, %+v", rep.Verdict, rep.Differences)
