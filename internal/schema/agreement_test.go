@@ -215,6 +215,7 @@ func (e expression) text(int) string { return e.word("s", "'a'", "'é'", "''", "
 // TestAgreement generates schemas and tables, and holds the rows that a table check finds failing against what a payload check says of
 // each row.
 func TestAgreement(t *testing.T) {
+	t.Parallel()
 	e := engine(t)
 	base := csv(t, e, "a\n1\n")
 	failed, passed := 0, 0

@@ -166,6 +166,7 @@ func TestCheckKeepsValuesSecret(t *testing.T) {
 }
 
 func TestCheckManyColumns(t *testing.T) {
+	t.Parallel()
 	var names, cells, cols []string
 	for i := range 1000 {
 		names, cells = append(names, fmt.Sprintf("c%d", i)), append(cells, "1")

@@ -37,6 +37,7 @@ func inPlace(t *testing.T, path string) *table.Table {
 
 // TestInPlaceEqualsLoaded checks files where they lie and loaded: the validation and the quarantine file are the same.
 func TestInPlaceEqualsLoaded(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	e := engine(t)
 	written := filepath.Join(t.TempDir(), "people.parquet")

@@ -30,6 +30,7 @@ func wideCSV(times, rows int) string {
 // TestWideEqualsNarrow holds a schema of 301 columns, in the full command of 1,201, which statements read in parts, against that of 5
 // columns.
 func TestWideEqualsNarrow(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	const rows = 200
 	times := 75

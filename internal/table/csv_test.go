@@ -263,6 +263,7 @@ func TestReadCSVRefuses(t *testing.T) {
 }
 
 func TestReadCSVWithALongField(t *testing.T) {
+	t.Parallel()
 	e := open(t)
 	ctx := context.Background()
 	field := strings.Repeat("x", 50<<20)
@@ -274,6 +275,7 @@ func TestReadCSVWithALongField(t *testing.T) {
 }
 
 func TestReadCSVWithManyColumns(t *testing.T) {
+	t.Parallel()
 	e := open(t)
 	ctx := context.Background()
 	var names, row []string

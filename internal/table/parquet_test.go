@@ -106,6 +106,7 @@ func TestReadParquetFolder(t *testing.T) {
 
 // Row numbers are physical, whatever the number of threads and row groups.
 func TestRowNumbersAreStable(t *testing.T) {
+	t.Parallel()
 	e := open(t, Options{Threads: 4})
 	ctx := context.Background()
 	p := parquet(t, e, "a.parquet", "SELECT i AS id, hash(i) % 10 AS g FROM range(500000) r(i)")

@@ -108,6 +108,7 @@ var sameFrame = cmp.Options{cmpopts.EquateNaNs(), cmpopts.EquateEmpty()}
 
 // What a frame holds comes back from memory, and from every format that Write makes when the types are stated where a format has none.
 func TestWriteThenReadIsIdentity(t *testing.T) {
+	t.Parallel()
 	e := open(t)
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -180,6 +181,7 @@ func TestWriteThenReadIsIdentity(t *testing.T) {
 
 // The content digest sees rows as a multiset and columns as a set.
 func TestContentDigestIgnoresOrder(t *testing.T) {
+	t.Parallel()
 	e := open(t)
 	ctx := context.Background()
 	digest := func(rt *rapid.T, f assay.Frame) assay.Digest {

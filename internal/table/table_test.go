@@ -57,6 +57,7 @@ func example(name string) string {
 }
 
 func TestReadEmployment(t *testing.T) {
+	t.Parallel()
 	e := open(t)
 	ctx := context.Background()
 	var frames []assay.Frame
