@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,11 +22,12 @@ import (
 const (
 	compactMemory  = 256 << 20
 	compactThreads = 1
-	lowestPriority = 19
+	lowPriority    = 10 // of Unix, 0–19: a tenth of a processor where all are taken
+	compactEnds    = 2 * time.Second
 )
 
-// compact is what the server does with a closed segment: a process of its own with the lowest priority makes it Parquet, so that it takes
-// neither processor time nor memory from the requests. Where there is no program to start, it is done in this process.
+// compact is what the server does with a closed segment: a process of its own with a low priority makes it Parquet, so that it takes
+// neither processor time nor memory from the requests. It is asked to end when ctx does. Where there is no program to start, it is done in this process.
 func (a *app) compact(ctx context.Context, segment, parquet string, fields []assay.Field) error {
 	if a.Self == "" {
 		return compactSegment(ctx, segment, parquet, fields)
@@ -33,6 +35,8 @@ func (a *app) compact(ctx context.Context, segment, parquet string, fields []ass
 	c := exec.CommandContext(ctx, a.Self, "log", "compact", segment)
 	c.Dir = a.Dir
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what stops the server from its terminal does not stop this
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = compactEnds
 	var said bytes.Buffer
 	c.Stderr = &said
 	if err := c.Start(); err != nil {
@@ -79,17 +83,17 @@ func (a *app) compactCommand() *cobra.Command {
 	}
 }
 
-// giveWay gives this process the lowest priority, as far as the system lets it. On Linux priorities are those of threads: those that start
+// giveWay gives this process a low priority, as far as the system lets it. On Linux priorities are those of threads: those that start
 // later have that of the one that starts them.
 func giveWay() {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowestPriority)
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowPriority)
 		return
 	}
 	for _, t := range threads {
 		if id, err := strconv.Atoi(t.Name()); err == nil {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, lowestPriority)
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, lowPriority)
 		}
 	}
 }

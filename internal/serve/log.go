@@ -350,7 +350,12 @@ func (l *Log) finish(dir, segment string, fields []assay.Field) {
 	if l.o.Compact != nil {
 		began := l.o.Clock()
 		defer func() { l.rest(3 * l.o.Clock().Sub(began)) }()
-		if err := l.o.Compact(context.Background(), segment, ParquetPath(segment), fields); err != nil {
+		ctx, cancel := l.untilEnded()
+		defer cancel()
+		if err := l.o.Compact(ctx, segment, ParquetPath(segment), fields); err != nil {
+			if ctx.Err() != nil {
+				return // the next process begins it again
+			}
 			l.fail(err)
 		} else if err := os.Remove(segment); err != nil {
 			l.fail(err)
@@ -359,6 +364,26 @@ func (l *Log) finish(dir, segment string, fields []assay.Field) {
 	if err := l.expire(dir, l.o.Clock()); err != nil {
 		l.fail(err)
 	}
+}
+
+// untilEnded is a context that ends maxEnding after Close was called: a server that ends does not wait for longer.
+func (l *Log) untilEnded() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.stop:
+		}
+		t := time.NewTimer(maxEnding)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+			cancel()
+		}
+	}()
+	return ctx, cancel
 }
 
 // rest waits, so that making Parquet takes a quarter of one processor at most while the server answers; not when it ends.

@@ -246,6 +246,34 @@ func TestLogRotates(t *testing.T) {
 	}
 }
 
+// TestLogEndsInTime: a segment whose Parquet takes too long is left as it is when the log ends, without an error, and the next one reads it.
+func TestLogEndsInTime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, l := logged(t, serve.LogOptions{Dir: dir, Compact: func(ctx context.Context, _, _ string, _ []assay.Field) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}, &engine{predict: constant(1, 0)})
+	c, err := ask(t.Context(), s, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.End()
+	began := time.Now()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("the log took %v to end", took)
+	}
+	if closed, open, err := serve.Segments(serve.LogDir(dir, "m")); err != nil || len(closed) != 0 || len(open) != 1 {
+		t.Errorf("%v: Parquet %v, segments %v", err, closed, open)
+	}
+	if n := len(lines(t, dir)); n != 1 {
+		t.Errorf("%d lines in the log", n)
+	}
+}
+
 // TestLogRecovers finds a segment of a process that was killed in the middle of a line.
 func TestLogRecovers(t *testing.T) {
 	dir := t.TempDir()
