@@ -8,7 +8,7 @@ import (
 // Bounds of what a server leaves uncollected. A collection takes a share of the processors from the requests of its time, so that it
 // should come seldom; a heap that is large anyway grows by no more than Go lets it.
 const (
-	garbageRoom  = 16 << 20 // bytes
+	garbageRoom  = 48 << 20 // bytes
 	leastLive    = 4 << 20
 	usualPercent = 100 // Go's own
 )
