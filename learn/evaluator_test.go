@@ -20,7 +20,8 @@ type scripted struct {
 }
 
 func (s *scripted) Evaluate(_ context.Context, in []*Tensor) ([]*Tensor, error) { return s.answer(in) }
-func (s *scripted) Close() error                                                { s.closed++; return nil }
+
+func (s *scripted) Close() error { s.closed++; return nil }
 
 // TestOpenWith: the ports of a model are those that this package finds, whoever evaluates it, and what does not fit them is refused.
 func TestOpenWith(t *testing.T) {

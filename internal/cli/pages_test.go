@@ -64,7 +64,7 @@ func TestPages(t *testing.T) {
 		"/traffic":           {"3 requests; 0 were not answered", "people:1", "live"},
 		"/monitors":          {"In the newest window of 1 of 1 watched versions.", "5 of the last 5", "region"},
 		"/monitors/people/1": {"5 of 5 windows moved", "2026-01-01"},
-		"/alerts":            {"incidents are open", "messages waiting"},
+		"/alerts":            {"Incidents: ", " resolved.", "messages waiting"},
 	}
 	seen, queue := map[string]bool{}, []string{"/"}
 	for len(queue) > 0 {

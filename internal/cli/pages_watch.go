@@ -216,7 +216,7 @@ func (p *pages) alerts(ctx context.Context, _ *http.Request) (web.SitePage, erro
 		return x, err
 	}
 	x.Facts = []web.SiteFact{{Name: "messages waiting", Value: strconv.Itoa(tally.Waiting)}, {Name: "sent in 30 days", Value: strconv.Itoa(tally.Sent)}, {Name: "given up in 30 days", Value: strconv.Itoa(tally.Dead)}}
-	x.Lead = fmt.Sprintf("%d incidents are open, %d are resolved.", len(open.Rows), len(ended.Rows))
+	x.Lead = fmt.Sprintf("Incidents: %d open, %d resolved.", len(open.Rows), len(ended.Rows))
 	x.Sections = []web.SiteSection{open, ended}
 	return x, nil
 }
