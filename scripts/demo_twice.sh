@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 make -s build
+size=$(stat -c %s bin/assay)
+[ "$size" -lt 100000000 ] || { echo "bin/assay has $size bytes; it must stay below 100,000,000"; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for i in 1 2; do
