@@ -110,6 +110,13 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 		if since, err = monitor.NewestWindows(rs); err != nil {
 			return err
 		}
+		plan, err := s.st.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if since, err = watchedSince(since, plan.Entry.At); err != nil {
+			return err
+		}
 		if len(since) > 0 {
 			if last, err := since[0].Window.End.Time(); err == nil {
 				if over, _ := monitor.EndOf(p.Windows, last); over.After(began.Add(-grace)) {
@@ -145,6 +152,19 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 		}
 	}
 	return nil
+}
+
+// watchedSince is windows, the newest first, unless all of them were over before there was a plan to watch by: then they are of a table
+// of the past, and that no traffic came between them and the first prediction is no alarm.
+func watchedSince(windows []assay.Drift, planned time.Time) ([]assay.Drift, error) {
+	if len(windows) == 0 {
+		return nil, nil
+	}
+	end, err := windows[0].Window.End.Time()
+	if err != nil || !end.After(planned) {
+		return nil, err
+	}
+	return windows, nil
 }
 
 func later(a, b time.Time) time.Time {

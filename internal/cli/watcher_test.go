@@ -132,6 +132,39 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
+// TestWatcherAfterReplay: a window of a table of the past, which was judged before the server ran, is not the beginning of years without traffic.
+func TestWatcherAfterReplay(t *testing.T) {
+	p, _ := heldProject(t, twoAlerts)
+	s := p.session()
+	rs, err := s.st.Find(t.Context(), store.Query{Kind: assay.KindMonitor})
+	if err != nil || len(rs) != 1 {
+		t.Fatal(len(rs), err)
+	}
+	s.Close()
+	p.plan, p.version.Model = rs[0].ID, rs[0].Subject
+	p.window(-2000, assay.Fail) // of the year 2020
+	logDays(t, p.dir, "2026010112", map[string]string{"2026-01-01": ""})
+	if err := p.watcher().tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s = p.session()
+	defer s.Close()
+	if rs, err = s.st.Find(t.Context(), store.Query{Kind: assay.KindDrift}); err != nil {
+		t.Fatal(err)
+	}
+	var days []string
+	for _, r := range rs {
+		d, err := assay.Decode[assay.Drift](r.Evidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		days = append(days, string(d.Window.Start)[:10])
+	}
+	if !slices.Equal(days, []string{"2026-01-01", "2020-07-11"}) {
+		t.Errorf("judged %v", days)
+	}
+}
+
 // TestMonitorRunTells: monitor run brings the alerts up to what it judged, and tells.
 func TestMonitorRunTells(t *testing.T) {
 	p, ops := heldProject(t, twoAlerts)
