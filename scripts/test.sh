@@ -28,6 +28,9 @@ go test -race -shuffle=on -timeout 40m ./...
 step "data larger than memory, alone and without the race detector"
 ASSAY_TEST_MEMORY=1 go test -run LargerThanMemory ./internal/table
 
+step "windows without drift, many of them, without the race detector"
+go test -run 'Joint|Events' ./internal/monitor
+
 step "the demo, twice from nothing, with the same evidence"
 scripts/demo_twice.sh
 

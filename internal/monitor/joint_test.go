@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/stat"
 )
 
-// full is how often something is repeated: more often in the full test command.
+// full is how often something is repeated: more often in the full test command, which does so once without the race detector.
 func full(short, long int) int {
-	if os.Getenv("ASSAY_TEST_FULL") != "" {
+	if os.Getenv("ASSAY_TEST_FULL") != "" && !assaytest.Race {
 		return long
 	}
 	return short
