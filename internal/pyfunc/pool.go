@@ -183,6 +183,9 @@ func (p *Pool) slot() {
 	for started := false; ; {
 		began := p.o.Clock()
 		w, err := p.launch()
+		if err == nil {
+			p.up.Add(1) // before anybody may ask
+		}
 		if !started {
 			started = true
 			p.first <- err
@@ -191,7 +194,6 @@ func (p *Pool) slot() {
 			}
 		}
 		if err == nil {
-			p.up.Add(1)
 			err = p.work(w)
 			p.up.Add(-1)
 			w.end()

@@ -33,6 +33,9 @@ func TestTurns(t *testing.T) {
 			t.Errorf("%d wait", n)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
+		lock.Lock()
+		defer lock.Unlock()
 		if !slices.IsSorted(turns) || len(turns) != 50 {
 			t.Errorf("turns %v", turns)
 		}
