@@ -46,14 +46,7 @@ func sixteen(t testing.TB) (h http.Handler, body func(rows int) []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := m.ONNX()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := learn.Open(file, learn.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := predictor(t, m)
 	classes := []string{"0", "1"}
 	e, err := serve.Native(p, fields, classes)
 	if err != nil {

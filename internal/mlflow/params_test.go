@@ -106,14 +106,7 @@ func TestNativeTakesNoNested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := m.ONNX()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := learn.Open(file, learn.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := predictor(t, m)
 	for _, typ := range []assay.Type{assay.TypeJSON, assay.TypeBinary} {
 		if _, err := serve.Native(p, []assay.Field{{Name: "c", Type: typ}}, nil); assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), `column "c" is of type `+string(typ)) {
 			t.Errorf("%s: %v", typ, err)

@@ -48,14 +48,7 @@ func scoringWith(t testing.TB, log serve.Recorder) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := m.ONNX()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := learn.Open(file, learn.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := predictor(t, m)
 	lo, hi := schema.Int(0), schema.Int(120)
 	in := schema.New("in")
 	in.Columns = []schema.Column{
@@ -296,4 +289,18 @@ func FuzzInvocations(f *testing.F) {
 			t.Error("what is not JSON was answered")
 		}
 	})
+}
+
+// predictor is a fitted model as the evaluator of its ONNX file has it.
+func predictor(t testing.TB, m *learn.Model) *learn.Predictor {
+	t.Helper()
+	file, err := m.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := learn.Open(file, learn.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

@@ -124,17 +124,7 @@ func TestProofOfEstimates(t *testing.T) {
 	for _, name := range []string{"roc_auc_score", "f1_score"} {
 		p.Monitor.Performance = append(p.Monitor.Performance, assay.MetricPlan{Name: name, Higher: true, Proxy: monitor.ProxyCBPE, Reference: assay.Undefined("not needed", 0)})
 	}
-	w, err := monitor.Open(p.Monitor, func(d assay.Digest) ([]byte, error) {
-		for i, r := range p.Monitor.References {
-			if r.Document == d {
-				return p.Documents[i], nil
-			}
-		}
-		return nil, assay.Errorf(assay.NotFound, "no document %s", d)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := openPlan(t, p)
 	x := monitor.Traffic{Table: lived(t, e), Model: &m}
 	seen, err := w.Run(context.Background(), x)
 	if err != nil {

@@ -94,17 +94,7 @@ func planOf(t testing.TB, x *table.Table, m monitor.Model, o monitor.Settings) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := monitor.Open(p.Monitor, func(d assay.Digest) ([]byte, error) {
-		for i, r := range p.Monitor.References {
-			if r.Document == d {
-				return p.Documents[i], nil
-			}
-		}
-		return nil, assay.Errorf(assay.NotFound, "no document %s", d)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := openPlan(t, p)
 	return w
 }
 
@@ -326,4 +316,21 @@ func TestOneBadRow(t *testing.T) {
 			t.Errorf("%s: %s, want %s: %+v", name, moved, c.want, got.Signals)
 		}
 	}
+}
+
+// openPlan opens a plan with its own documents.
+func openPlan(t testing.TB, p *monitor.Plan) *monitor.Watch {
+	t.Helper()
+	w, err := monitor.Open(p.Monitor, func(d assay.Digest) ([]byte, error) {
+		for i, r := range p.Monitor.References {
+			if r.Document == d {
+				return p.Documents[i], nil
+			}
+		}
+		return nil, assay.Errorf(assay.NotFound, "no document %s", d)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }

@@ -93,17 +93,7 @@ func TestLinesOfEveryType(t *testing.T) {
 		want = append(want, string(doc))
 	}
 	c.End()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, open, err := Segments(LogDir(l.o.Dir, "m"))
-	if err != nil || len(open) != 1 {
-		t.Fatal(open, err)
-	}
-	var text bytes.Buffer
-	if err := Lines(open[0], &text); err != nil {
-		t.Fatal(err)
-	}
+	text := closedLines(t, l)
 	rest := []string{
 		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:0 _key:k0 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:0.5 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:no probability_"yes":0 probability_no:1]`,
 		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:1 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _trace:0af7651916cd43dd8448eb211c80319c _version:3 _violations:c5 time type prediction:"yes" probability_"yes":0.75 probability_no:0.25]`,
@@ -164,17 +154,7 @@ func TestLinesOfCasts(t *testing.T) {
 	c.Params = append(c.Params, `{"k":"\""}`...)
 	c.Outcome = Refused
 	c.End()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, open, err := Segments(LogDir(l.o.Dir, "m"))
-	if err != nil || len(open) != 1 {
-		t.Fatal(open, err)
-	}
-	var text bytes.Buffer
-	if err := Lines(open[0], &text); err != nil {
-		t.Fatal(err)
-	}
+	text := closedLines(t, l)
 	var got []string
 	for line := range strings.Lines(text.String()) {
 		var v map[string]any
@@ -349,4 +329,21 @@ func BenchmarkLogging(b *testing.B) {
 			b.ReportMetric(float64(len(buf))/float64(rows), "bytes/row")
 		})
 	}
+}
+
+// closedLines ends a log that has one segment of the model m, and reads it as lines.
+func closedLines(t *testing.T, l *Log) *bytes.Buffer {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, open, err := Segments(LogDir(l.o.Dir, "m"))
+	if err != nil || len(open) != 1 {
+		t.Fatal(open, err)
+	}
+	var text bytes.Buffer
+	if err := Lines(open[0], &text); err != nil {
+		t.Fatal(err)
+	}
+	return &text
 }
