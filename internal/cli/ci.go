@@ -381,7 +381,7 @@ func (r *ciRun) checkPredictions(ctx context.Context, c *ciCheck) error {
 	if err != nil {
 		return err
 	}
-	if m.Format == "predictions" {
+	if onlyPredictions(m) {
 		return nil
 	}
 	if p, err = r.predictions(ctx, m, r.held.x); err != nil {

@@ -99,7 +99,15 @@ func (s *session) ingest(ctx context.Context, v store.Version, format, single st
 	nonce := strconv.FormatInt(s.Now().UnixNano(), 36)
 	to := &relay{}
 	server := serve.New(serve.Options{Clock: s.Now, Nonce: nonce, Log: to})
-	b, err := s.boundVersion(ctx, server, v)
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		return counts, err
+	}
+	bind := func() (*serve.Bound, error) { return s.boundVersion(ctx, server, v) }
+	if onlyPredictions(m) {
+		bind = func() (*serve.Bound, error) { return s.loggedOnly(ctx, server, v, m) }
+	}
+	b, err := bind()
 	if err != nil {
 		return counts, err
 	}

@@ -117,6 +117,9 @@ func (s *session) ingestRows(ctx context.Context, log *serve.Log, b *serve.Bound
 		q.add(f.Name, f.Type, source(imported.Columns[i]), false)
 	}
 	for i, f := range imported.Outputs {
+		if i > 0 && len(imported.Outputs) == 3 && q.complement(f, source(outs.Field(i).Name), source(outs.Field(3-i).Name)) {
+			continue // of two classes, the probability of one says that of the other
+		}
 		q.add(f.Name, f.Type, source(outs.Field(i).Name), i == 0)
 	}
 	if err := bad.Err(assay.Rejected, file+" is not a table of this version's predictions"); err != nil {
@@ -170,6 +173,17 @@ func (q *rowsQuery) add(name string, typ assay.Type, column string, required boo
 		return
 	}
 	q.literal(name, typ, sql)
+}
+
+// complement takes a probability that the table does not have from that of the other class, where it has that one.
+func (q *rowsQuery) complement(f assay.Field, column, other string) bool {
+	_, own := q.t.Field(column)
+	g, ok := q.t.Field(other)
+	if own || !ok || g.Type != assay.TypeNumber && g.Type != assay.TypeInteger {
+		return false
+	}
+	q.literal(f.Name, f.Type, "1 - CAST("+table.Ident(other)+" AS DOUBLE)")
+	return true
 }
 
 // checkRows refuses what would make the log lie: rows without a time or a prediction, and classes that the model does not have.

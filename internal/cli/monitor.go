@@ -44,6 +44,9 @@ of any other column each value is a window. With --window other windows are trie
 With monitor.labels the labels that have come are joined to the predictions: how many, how late, and what they say of the model. --labels
 names a file of them, and --delay or --came says when they came. What they say is evidence of its own, which later labels restate.
 
+A model that Assay does not run, known by a file of predictions, is not asked: the table has its predictions in columns as assay eval reads
+them (probability_CLASS, probability, prediction), or --predictions names a file of them, joined by data.key.
+
 With --inputs-only no model is asked and only the columns are held against the plan, which is quick: nothing is recorded, and no digest of the
 rows is made. --out writes the windows as a page, whether they are recorded or not.
 
@@ -54,6 +57,9 @@ The exit status is 3 when something moved, when a figure is certainly worse than
 			if q.came != "" && q.delay != "" {
 				return assay.Errorf(assay.Invalid, "--came and --delay cannot both say when labels came").Try("assay monitor replay %s, without one of the two", q.data)
 			}
+			if q.inputsOnly && q.predictions != "" {
+				return assay.Errorf(assay.Invalid, "--inputs-only looks at no predictions").Try("assay monitor replay %s, without one of the two", q.data)
+			}
 			if q.inputsOnly && (q.labels != "" || q.label != "" || q.came != "" || q.delay != "" || q.asOf != "") {
 				return assay.Errorf(assay.Invalid, "--inputs-only joins no labels").Try("assay monitor replay %s, without one of the two", q.data)
 			}
@@ -63,6 +69,7 @@ The exit status is 3 when something moved, when a figure is certainly worse than
 	f := replay.Flags()
 	f.StringVar(&q.model, "model", "", "`version` to use (NAME:NUMBER); the newest without it")
 	f.StringVar(&q.by, "by", "", "`column` that says when a row came; monitor.time or data.time without it")
+	f.StringVar(&q.predictions, "predictions", "", "`file` of the predictions for these rows, of a model that Assay does not run; columns of the table without it")
 	f.StringVar(&q.labels, "labels", "", "`file` of labels; those that have come for the model without it")
 	f.StringVar(&q.label, "label", "", "`column` of the labels; the target's name without it")
 	f.StringVar(&q.came, "came", "", "`column` that says when a label came")
@@ -138,6 +145,11 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	if x.Held, err = s.part(ctx, m.Split, assay.Valid); err != nil {
 		return rec, none, nil, err
 	}
+	if onlyPredictions(m) {
+		if x.Answers, err = s.heldAnswers(ctx, v, m, x.Held); err != nil {
+			return rec, none, nil, err
+		}
+	}
 	made, err := monitor.NewPlan(ctx, x, o)
 	if err != nil {
 		return rec, none, nil, err
@@ -187,16 +199,16 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	return r, p, made.Excluded, err
 }
 
-// watchedModel opens the model of a version for rows of a table; done closes it.
+// watchedModel opens the model of a version for rows of a table; done closes it. One that is known by its predictions only cannot be asked.
 func (s *session) watchedModel(ctx context.Context, m assay.Model) (out monitor.Model, done func(), err error) {
-	if m.Format == "predictions" {
-		return out, nil, assay.Errorf(assay.Refused, "the version is a file of predictions: there is no model to watch").Try("register the model itself, as ONNX")
-	}
 	fields, _, err := s.servedFields(ctx, m)
 	if err != nil {
 		return out, nil, err
 	}
 	out = monitor.Model{Inputs: fieldNames(fields), Task: m.Task, Positive: m.Positive, Threads: s.workers()}
+	if onlyPredictions(m) {
+		return out, func() {}, nil
+	}
 	if isPython(m) {
 		p, err := s.pythonModel(ctx, m)
 		if err != nil {

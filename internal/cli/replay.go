@@ -21,6 +21,7 @@ import (
 // A replayRequest is what the command line asks of a replay.
 type replayRequest struct {
 	data, model, by, window, out     string
+	predictions                      string
 	inputsOnly                       bool
 	labels, label, came, delay, asOf string
 }
@@ -108,7 +109,19 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			x.By = c
 		}
 	}
-	if !q.inputsOnly {
+	if q.predictions != "" && !onlyPredictions(m) {
+		return assay.Errorf(assay.Invalid, "%s is a model that answers itself: --predictions is for those that are known by a file of predictions", versionName(v)).Try("assay monitor replay %s", q.data)
+	}
+	if onlyPredictions(m) && !q.inputsOnly {
+		if x.Table, err = s.answeredTable(ctx, v, m, t, q); err != nil {
+			return err
+		}
+		if p.Skew != nil {
+			if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
+				return err
+			}
+		}
+	} else if !q.inputsOnly {
 		model, done, err := s.watchedModel(ctx, m)
 		if err != nil {
 			return err

@@ -95,7 +95,7 @@ func signed(x assay.Frame, fields []assay.Field) (assay.Frame, error) {
 // answers are a model's scores for the rows of a part: what its file computes, or what its predictions file says. They are held
 // against the schema of predictions before anything is made of them.
 func (s *session) answers(ctx context.Context, name string, splitRec assay.Record, m assay.Model, part *table.Table, t *eval.Truth) (*eval.Scores, error) {
-	if m.Format == "predictions" {
+	if onlyPredictions(m) {
 		predictions, err := s.blobTable(ctx, m.File)
 		if err != nil {
 			return nil, err
@@ -116,11 +116,11 @@ func (s *session) blobTable(ctx context.Context, f assay.File) (*table.Table, er
 		return nil, err
 	}
 	defer in.Close()
-	return s.spooled(ctx, in, filepath.Base(f.Name), nil)
+	return s.spooled(ctx, in, filepath.Base(f.Name), table.ReadOptions{Texts: s.besides().Texts})
 }
 
-// spooled reads a stream as a table, some of whose columns have stated types, through a private temporary file, which is gone afterwards.
-func (s *session) spooled(ctx context.Context, in io.Reader, name string, types map[string]assay.Type) (*table.Table, error) {
+// spooled reads a stream as a table through a private temporary file, which is gone afterwards.
+func (s *session) spooled(ctx context.Context, in io.Reader, name string, o table.ReadOptions) (*table.Table, error) {
 	dir, err := os.MkdirTemp("", "assay-")
 	if err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "a temporary folder cannot be made: %w", err)
@@ -142,7 +142,7 @@ func (s *session) spooled(ctx context.Context, in io.Reader, name string, types 
 	if err != nil {
 		return nil, err
 	}
-	return e.Read(ctx, path, table.ReadOptions{Types: types})
+	return e.Read(ctx, path, o)
 }
 
 // truth is the part as the evaluation sees it.
@@ -380,7 +380,7 @@ func (s *session) sealedLabels(ctx context.Context, disclosure assay.Digest) (*t
 		return nil, err
 	}
 	defer in.Close()
-	return s.spooled(ctx, in, "labels.parquet", nil)
+	return s.spooled(ctx, in, "labels.parquet", table.ReadOptions{})
 }
 
 // compareStage holds a model against the version in production on the sealed rows, or against the baseline when none is there. It

@@ -201,7 +201,7 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if err != nil {
 		return assay.Record{}, assay.Serving{}, err
 	}
-	if m.Format == "predictions" {
+	if onlyPredictions(m) {
 		return assay.Record{}, assay.Serving{}, assay.Errorf(assay.Refused, "%s is a file of predictions: there is no model to serve", versionName(v)).Try("register the model itself, as ONNX")
 	}
 	in, out, label, err := s.contracts(ctx, m)

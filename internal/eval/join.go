@@ -74,7 +74,7 @@ func Join(t *Truth, keys []string, p Predictions) (*Scores, error) {
 	addPlaces(&bad, "keys that are no row of the part", stray)
 	addPlaces(&bad, "keys that occurred before", twice)
 	if missing.count > 0 {
-		bad.Add("%d of %d rows of the part have no prediction, the first is row %d", missing.count, len(keys), missing.first+1)
+		bad.Add("%d of %d rows have no prediction, the first is row %d", missing.count, len(keys), missing.first+1)
 	}
 	s := &Scores{Name: p.Name}
 	if t.Task.Classifies() {

@@ -62,7 +62,7 @@ func TestJoinReportsEverything(t *testing.T) {
 	want := []string{
 		"keys that are no row of the part in 2 rows, the first is row 2",
 		"keys that occurred before in 1 rows, the first is row 4",
-		"2 of 4 rows of the part have no prediction, the first is row 3",
+		"2 of 4 rows have no prediction, the first is row 3",
 		`column "probability_D" is of no class; the classes are A, B`,
 		"probabilities missing or NaN in 1 rows, the first is row 2",
 		"probabilities outside 0 to 1 in 1 rows, the first is row 3",

@@ -106,18 +106,19 @@ func readEstimator(b []byte) (*Estimator, error) {
 // freezeEstimator makes the estimator of a version; nil where its task has none or the held-out rows are too few.
 func freezeEstimator(ctx context.Context, x Subject, seed uint64) (document []byte, rows int64, err error) {
 	step := max(1, (x.Held.Rows()+estimatorRows-1)/estimatorRows)
-	v, err := x.Held.Select(ctx, "SELECT *, "+text(x.Held, x.Target)+" AS "+joinedLabel+" FROM "+x.Held.Relation(), append(x.Held.Fields(), assay.Field{Name: joinedLabel, Type: assay.TypeString}))
+	v, err := x.Held.Select(ctx, "SELECT *, "+text(x.Held, x.Target)+" AS "+joinedLabel+", _row AS "+joinedRow+" FROM "+x.Held.Relation(),
+		append(x.Held.Fields(), assay.Field{Name: joinedLabel, Type: assay.TypeString}, assay.Field{Name: joinedRow, Type: assay.TypeInteger}))
 	if err != nil {
 		return nil, 0, err
 	}
 	inputs := slices.Clone(x.Model.Inputs)
-	f, err := v.Frame(ctx, append(slices.Clone(inputs), joinedLabel), fmt.Sprintf("_row %% %d = 0 AND %s IS NOT NULL", step, joinedLabel))
+	f, err := v.Frame(ctx, append(slices.Clone(inputs), joinedLabel, joinedRow), fmt.Sprintf("_row %% %d = 0 AND %s IS NOT NULL", step, joinedLabel))
 	if err != nil || f.Rows() < minEstimatorRows {
 		return nil, 0, err
 	}
-	label := f[len(inputs)]
+	label, numbers := f[len(inputs)], f[len(inputs)+1].Floats
 	f = f[:len(inputs)]
-	p, err := x.Model.Predictor.PredictParallel(ctx, f, max(1, x.Model.Threads))
+	p, err := x.answers(ctx, func() (assay.Frame, error) { return f, nil }, numbers)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -56,6 +56,7 @@ type Subject struct {
 	Target      string
 	Time        string // column of Train; "" when there is none
 	Model       Model
+	Answers     *learn.Prediction // to the rows of Held, in their order, of a model that cannot be asked; nil: Model.Predictor answers
 }
 
 // A Predictor answers the rows of a frame, on up to that many goroutines, with the same result at any number of them. A *learn.Predictor
@@ -93,7 +94,11 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		return nil, err
 	}
 	p.Excluded = out
-	predicted, err := predictions(ctx, x.Held, x.Model)
+	held, err := x.answers(ctx, func() (assay.Frame, error) { return x.Held.Frame(ctx, x.Model.Inputs, "") }, nil)
+	if err != nil {
+		return nil, err
+	}
+	predicted, err := x.Held.Engine().FromFrame(ctx, x.Model.Frame(held))
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,8 @@ func outputColumns(t assay.Task) []string {
 	return []string{PredictionColumn}
 }
 
-// frame writes answers as columns.
-func (m Model) frame(p learn.Prediction) assay.Frame {
+// Frame writes answers as the columns that references of predictions have.
+func (m Model) Frame(p learn.Prediction) assay.Frame {
 	if !m.Task.Classifies() {
 		return assay.Frame{{Name: PredictionColumn, Type: assay.TypeNumber, Floats: p.Values}}
 	}
@@ -101,7 +101,7 @@ func eachPrediction(ctx context.Context, t *table.Table, m Model, window, at str
 		if err != nil {
 			return err
 		}
-		answers, err := t.Engine().FromFrame(ctx, append(m.frame(p), x[len(m.Inputs):]...))
+		answers, err := t.Engine().FromFrame(ctx, append(m.Frame(p), x[len(m.Inputs):]...))
 		if err != nil {
 			return err
 		}
@@ -112,17 +112,36 @@ func eachPrediction(ctx context.Context, t *table.Table, m Model, window, at str
 	return nil
 }
 
-// predictions are the answers for all rows of a table, which must fit into memory.
-func predictions(ctx context.Context, t *table.Table, m Model) (*table.Table, error) {
-	x, err := t.Frame(ctx, m.Inputs, "")
-	if err != nil {
-		return nil, err
+// answers are those to held-out rows: to all of them, or to the ones of these numbers, whose columns rows gives where the model is asked.
+func (x *Subject) answers(ctx context.Context, rows func() (assay.Frame, error), numbers []float64) (learn.Prediction, error) {
+	if x.Answers == nil {
+		f, err := rows()
+		if err != nil {
+			return learn.Prediction{}, err
+		}
+		return x.Model.Predictor.PredictParallel(ctx, f, max(1, x.Model.Threads))
 	}
-	p, err := m.Predictor.PredictParallel(ctx, x, max(1, m.Threads))
-	if err != nil {
-		return nil, err
+	all := *x.Answers
+	if int64(all.Rows()) != x.Held.Rows() {
+		return all, assay.Errorf(assay.Internal, "%d answers to %d held-out rows", all.Rows(), x.Held.Rows())
 	}
-	return t.Engine().FromFrame(ctx, m.frame(p))
+	if numbers == nil {
+		return all, nil
+	}
+	out, k := learn.Prediction{Classes: all.Classes}, len(all.Classes)
+	for _, n := range numbers {
+		i := int(n)
+		if all.Labels != nil {
+			out.Labels = append(out.Labels, all.Labels[i])
+		}
+		if all.Proba != nil {
+			out.Proba = append(out.Proba, all.Proba[i*k:(i+1)*k]...)
+		}
+		if all.Values != nil {
+			out.Values = append(out.Values, all.Values[i])
+		}
+	}
+	return out, nil
 }
 
 // weightRows is how many held-out rows the weights of columns are computed on.
@@ -130,7 +149,15 @@ const weightRows = 2000
 
 // weights says what each watched column is to the model: how far its answers move, on average over held-out rows, when the column's values are
 // shuffled, relative to the column that moves them most. No label is looked at. A column that the model does not take has none.
+// What columns are to a model that cannot be asked is not known: all are alike.
 func (x *Subject) weights(ctx context.Context, seed uint64) (map[string]float64, error) {
+	out := map[string]float64{}
+	if x.Answers != nil {
+		for _, c := range x.Columns {
+			out[c] = 1
+		}
+		return out, nil
+	}
 	rows := x.Held.Rows()
 	step := max(1, rows/weightRows)
 	f, err := x.Held.Frame(ctx, x.Model.Inputs, fmt.Sprintf("_row %% %d = 0", step))
@@ -155,7 +182,6 @@ func (x *Subject) weights(ctx context.Context, seed uint64) (map[string]float64,
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]float64{}
 	most := 0.0
 	for j := range f {
 		g := stat.NewRand(seed, 0x77656967687473, uint64(j))

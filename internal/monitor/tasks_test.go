@@ -1,8 +1,10 @@
 package monitor_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -140,5 +142,59 @@ func TestMonitorTasks(t *testing.T) {
 		if want := "[2024-01 1860 pass 2024-02 1740 pass 2024-03 1860 fail 2024-04 1800 fail]"; fmt.Sprint(got) != want {
 			t.Errorf("%s: %v, want %s", c.task, got, want)
 		}
+	}
+}
+
+// TestAnswersOnly: a model that cannot be asked, but whose answers to the held-out rows are at hand, has the same references, rows without a label included.
+func TestAnswersOnly(t *testing.T) {
+	e, err := table.Open(context.Background(), table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	ctx := context.Background()
+	f := traffic(assay.Multiclass, 20, 60, 20, 0, 1)
+	m, err := learn.Fit(ctx, learn.Spec{Learner: "logistic_regression", Task: assay.Multiclass, Target: learn.Target{Name: "y", Type: f[3].Type, Classes: f[3].Levels}}, learn.Data{X: f[:2], Labels: f[3].Codes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := m.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	predictor, err := learn.Open(b, learn.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := predictor.PredictParallel(ctx, f[:2], 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		f[3].Codes[i*7] = -1
+	}
+	held := tableOf(t, e, f)
+	x := monitor.Subject{Train: held, Held: held, Columns: []string{"a", "b"}, Target: "y", Model: monitor.Model{Predictor: predictor, Inputs: []string{"a", "b"}, Task: assay.Multiclass, Threads: 2}}
+	settings := monitor.Settings{Windows: window(t, "500 rows"), MinRows: 200, Seed: 4, Labels: true, RowsPerDay: 500}
+	asked, err := monitor.NewPlan(ctx, x, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Model.Predictor, x.Answers = nil, &answers
+	known, err := monitor.NewPlan(ctx, x, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.EqualFunc(asked.Documents, known.Documents, bytes.Equal) || len(known.Documents) != 5 {
+		t.Errorf("%d and %d documents, which differ", len(asked.Documents), len(known.Documents))
+	}
+	for _, s := range known.Monitor.Signals {
+		if s.Scope == monitor.ScopeInput && s.Weight != 1 {
+			t.Errorf("%s of %q has the weight %v: nobody knows what it is to the model", s.Kind, s.Column, s.Weight)
+		}
+	}
+	answers.Labels = answers.Labels[1:]
+	if _, err := monitor.NewPlan(ctx, x, settings); assay.CodeOf(err) != assay.Internal {
+		t.Errorf("an answer is missing: %v", err)
 	}
 }
