@@ -61,4 +61,10 @@ func corrupt(err error) bool {
 	return errors.As(err, &no) && (no.Code == sqlite3.ErrCorrupt || no.Code == sqlite3.ErrNotADB)
 }
 
+// busy reports whether err says that another connection holds the database.
+func busy(err error) bool {
+	var no sqlite3.Error
+	return errors.As(err, &no) && (no.Code == sqlite3.ErrBusy || no.Code == sqlite3.ErrLocked)
+}
+
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -110,9 +110,15 @@ func (s *SQLite) migrate(ctx context.Context) error {
 	}
 	sources := p.ListSources()
 	newest := sources[len(sources)-1].Version
+	began := time.Now()
 	for attempt := 0; ; attempt++ {
 		held, err := s.version(ctx)
 		switch {
+		case busy(err) && time.Since(began) < busyTimeout && ctx.Err() == nil:
+			// Where waiting could be a deadlock, as when two connections turn a new database to WAL, SQLite says at once that it is
+			// busy, whatever its timeout is.
+			pause(ctx)
+			continue
 		case err != nil:
 			return err
 		case held > newest:
@@ -128,10 +134,15 @@ func (s *SQLite) migrate(ctx context.Context) error {
 		if attempt >= 20 || ctx.Err() != nil {
 			return fault("the store cannot be brought up to date", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
-		}
+		pause(ctx)
+	}
+}
+
+// pause is the time between two attempts.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(50 * time.Millisecond):
 	}
 }
 
