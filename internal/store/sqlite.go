@@ -30,6 +30,7 @@ const (
 	// busyTimeout is how long a write waits for another process.
 	busyTimeout = 15 * time.Second
 	readers     = 4
+	pauseTime   = 50 * time.Millisecond
 
 	// leftoverAge is how old a temporary file of the blobs must be to be certain that nobody writes it any more.
 	leftoverAge = 7 * 24 * time.Hour
@@ -110,14 +111,15 @@ func (s *SQLite) migrate(ctx context.Context) error {
 	}
 	sources := p.ListSources()
 	newest := sources[len(sources)-1].Version
-	began := time.Now()
-	for attempt := 0; ; attempt++ {
+	for attempt, waited := 0, time.Duration(0); ; attempt++ {
 		held, err := s.version(ctx)
 		switch {
-		case busy(err) && time.Since(began) < busyTimeout && ctx.Err() == nil:
+		case busy(err) && waited < busyTimeout && ctx.Err() == nil:
 			// Where waiting could be a deadlock, as when two connections turn a new database to WAL, SQLite says at once that it is
 			// busy, whatever its timeout is.
 			pause(ctx)
+			waited += pauseTime
+			attempt--
 			continue
 		case err != nil:
 			return err
@@ -142,7 +144,7 @@ func (s *SQLite) migrate(ctx context.Context) error {
 func pause(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(50 * time.Millisecond):
+	case <-time.After(pauseTime):
 	}
 }
 
