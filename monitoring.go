@@ -99,7 +99,7 @@ type SignalPlan struct {
 	Scope     string  `json:"scope"`            // input, prediction, label, joint, traffic
 	Kind      string  `json:"kind"`             // distribution, missing, type, unseen, range, change, skew, volume, refused, failed, lost
 	Column    string  `json:"column,omitempty"` // empty: all of them together
-	Test      string  `json:"test"`             // ks, psi, jensen_shannon, domain_classifier, adwin, …
+	Test      string  `json:"test"`             // ks, psi, jensen_shannon, domain_classifier, adwin, kswin, …
 	Threshold Number  `json:"threshold"`        // of the statistic, as calibrated; null when the p-value decides
 	Effect    string  `json:"effect"`           // what the effect size is
 	Floor     Number  `json:"floor"`            // the effect must reach at least that; null: any

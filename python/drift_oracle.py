@@ -166,6 +166,36 @@ cases = []
 gen = random.Random(12345)
 
 
+class Turning:
+    """Takes the place of river's generator: the k older values from a place on that moves with every test, so that others can draw the same."""
+    def __init__(self):
+        self.tests = 0
+
+    def sample(self, population, k):
+        n, self.tests = len(population), self.tests + 1
+        return [population[(7 * self.tests + j) % n] for j in range(k)]
+
+
+class KSWIN(drift.KSWIN):
+    def __init__(self, **k):
+        self.turning = Turning()
+        super().__init__(**k)
+
+    def _reset(self):
+        super()._reset()
+        self._rng = self.turning
+
+
+def kswin(name, xs, make, fn, **s):
+    det, hits, p = make(**s), [], []
+    for i, x in enumerate(xs):
+        det.update(x)
+        p.append(det.p_value if len(det.window) == det.window_size or det.drift_detected else math.nan)
+        if det.drift_detected:
+            hits.append(i)
+    cases.append({"id": f"{fn} {name} {s}", "fn": fn, "args": dict(s, stream=xs), "value": {"at": hits, "p": num(p[-1])}})
+
+
 def stream(name, xs):
     xs = [float(x) for x in xs]
     for kind, make in (("adwin", lambda **k: drift.ADWIN(**k)), ("page-hinkley", lambda **k: drift.PageHinkley(**k))):
@@ -182,6 +212,9 @@ def stream(name, xs):
             if kind == "adwin":
                 v.update(width=num(det.width), total=num(det.total), estimation=num(det.estimation), variance=num(det.variance))
             cases.append({"id": f"{kind} {name} {j}", "fn": kind, "args": dict(s, stream=xs), "value": v})
+    kswin(name, xs, KSWIN, "kswin")
+    kswin(name, xs, KSWIN, "kswin", alpha=0.05, window_size=44, stat_size=17)
+    kswin(name, xs, lambda **k: drift.KSWIN(seed=1, **k), "kswin all", alpha=0.01, window_size=50, stat_size=25)  # draws all older values
 
 
 stream("jump", [round(rng.normal(), 3) for _ in range(400)] + [round(rng.normal(2), 3) for _ in range(300)])
@@ -189,5 +222,5 @@ stream("still", [round(rng.normal(), 3) for _ in range(600)])
 stream("errors", gen.choices([0, 1], [9, 1], k=500) + gen.choices([0, 1], [6, 4], k=500))
 stream("river", gen.choices([0, 1], k=1000) + gen.choices(range(4, 8), k=300))
 stream("down", [round(5 - i / 100 + rng.normal() / 5, 3) for i in range(500)])
-json.dump({"header": {"generator": "python/drift_oracle.py: river.drift.ADWIN and PageHinkley", "versions": {"river": river.__version__}, "seed": 12345,
+json.dump({"header": {"generator": "python/drift_oracle.py: river.drift.ADWIN, PageHinkley and KSWIN", "versions": {"river": river.__version__}, "seed": 12345,
                       "tolerance": {"rel": 1e-9, "abs": 1e-9}}, "cases": cases}, open(out + "/detector.json", "w"), separators=(",", ":"))

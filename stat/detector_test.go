@@ -52,6 +52,28 @@ func TestDetectorOracle(t *testing.T) {
 					t.Fatal(err)
 				}
 				add, check = p.Add, func() {}
+			case "kswin", "kswin all":
+				o := stat.KSWINOptions{Alpha: arg("alpha"), Window: int(arg("window_size")), Recent: int(arg("stat_size"))}
+				if c.Fn == "kswin" { // the values from a place on that moves with every test
+					tests := 0
+					o.Draw = func(of, k int) (out []int) {
+						tests++
+						for j := range k {
+							out = append(out, (7*tests+j)%of)
+						}
+						return out
+					}
+				}
+				k, err := stat.NewKSWIN(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				add = k.Add
+				check = func() {
+					if p := want.float("p"); !tol.Near(k.P(), p) {
+						t.Errorf("p is %v, want %v", k.P(), p)
+					}
+				}
 			default:
 				t.Fatalf("no detector %s", c.Fn)
 			}

@@ -35,7 +35,7 @@ type DriftConfig struct {
 	Numeric     string   `yaml:"numeric_test,omitempty" jsonschema:"description=test of columns of numbers; without it both anderson_darling and jensen_shannon; see monitoring.md"`
 	Categorical string   `yaml:"categorical_test,omitempty" jsonschema:"description=test of all other columns,default=jensen_shannon"`
 	Correction  string   `yaml:"correction,omitempty" jsonschema:"enum=benjamini_hochberg,enum=benjamini_yekutieli,enum=holm,enum=bonferroni,default=benjamini_hochberg,description=over the signals of a window"`
-	Detectors   Columns  `yaml:"detectors,omitempty" jsonschema:"description=find changes within a window in the order of its events: adwin; page_hinkley. They watch the score; and the 0/1 loss where labels come; without it none do"`
+	Detectors   Columns  `yaml:"detectors,omitempty" jsonschema:"description=find changes within a window in the order of its events: adwin; page_hinkley; kswin. They watch the score; and the 0/1 loss where labels come; without it none do"`
 	Changing    []string `yaml:"detector_columns,omitempty" jsonschema:"description=columns of numbers that the detectors watch too"`
 	Joint       Columns  `yaml:"multivariate,omitempty" jsonschema:"description=tests of all columns together: domain_classifier; pca_reconstruction; or none. Without it both; what they need is a sample of training rows as numbers of cells"`
 	Replicates  int      `yaml:"replicates,omitempty" jsonschema:"description=windows without drift that are drawn for each threshold,default=1000"`

@@ -14,17 +14,18 @@ import (
 	"github.com/assay-ml/assay/stat"
 )
 
-// KindChange is a change of the mean within a window, in the order in which its events came.
+// KindChange is a change within a window, of the mean or of how values are distributed, in the order in which its events came.
 const KindChange = "change"
 
 // Tests of the order of events.
 const (
 	TestADWIN       = "adwin"
 	TestPageHinkley = "page_hinkley"
+	TestKSWIN       = "kswin"
 )
 
 // EventTests are the detectors that settings may choose.
-func EventTests() []string { return []string{TestADWIN, TestPageHinkley} }
+func EventTests() []string { return []string{TestADWIN, TestPageHinkley, TestKSWIN} }
 
 // lossColumn is what a signal of a classifier's errors is named by: 1 for a row whose label is another class than was predicted, else 0.
 const lossColumn = "loss"
@@ -36,6 +37,7 @@ const (
 	maxEventRows = 1 << 20 // rows that come into memory; of more every second, third …
 	adwinDraws   = 299     // random orders of a window
 	hinkleyDraws = 999
+	kswinDraws   = 299
 	carriedAt    = "_at_carried"
 )
 
@@ -244,7 +246,7 @@ func (e *eventTraffic) test(key int64) func(context.Context, assay.SignalPlan, a
 				request = r.Codes
 			}
 		}
-		return e.w.change(s, sequenceOf(all, request), e.at != "", x)
+		return e.w.change(s, sequenceOf(all, request, s.Test == TestKSWIN), e.at != "", x)
 	}
 }
 
@@ -256,8 +258,9 @@ type sequence struct {
 	sd     float64   // of single rows
 }
 
-// sequenceOf puts rows into the order in which they came. Rows of one request came together and may be alike: they are one event.
-func sequenceOf(all []event, request []int32) sequence {
+// sequenceOf puts rows into the order in which they came. Rows of one request came together and may be alike: they are one event. An event of several rows is
+// their mean; or, where it is about more than the mean, the first of them alone.
+func sequenceOf(all []event, request []int32, alone bool) sequence {
 	order := upTo(len(all))
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(all[a].at, all[b].at) })
 	var s sequence
@@ -286,9 +289,10 @@ func sequenceOf(all []event, request []int32) sequence {
 		if with == 0 {
 			s.at = append(s.at, all[i].at)
 		}
-		sum += v
-		with++
-		n++
+		if n++; !alone || with == 0 {
+			sum += v
+			with++
+		}
 		d := v - mean
 		mean += d / n
 		square += d * (v - mean)
@@ -306,7 +310,11 @@ func sequenceOf(all []event, request []int32) sequence {
 		for _, v := range all2.values[lo:hi] {
 			sum += v
 		}
-		s.values, s.at, s.rows = append(s.values, sum/float64(hi-lo)), append(s.at, all2.at[lo]), append(s.rows, all2.rows[hi-1])
+		value := sum / float64(hi-lo)
+		if alone {
+			value = all2.values[lo]
+		}
+		s.values, s.at, s.rows = append(s.values, value), append(s.at, all2.at[lo]), append(s.rows, all2.rows[hi-1])
 	}
 	return s
 }
@@ -332,7 +340,13 @@ func (w *Watch) change(s assay.SignalPlan, q sequence, timed bool, x assay.Signa
 	// ADWIN's bound is the tail of a normal distribution, of which the evidence is the exponent: its rate is one.
 	values, draws, rate := q.values, adwinDraws, 1.0
 	detect := func(v []float64) (stat.Change, error) { return stat.ADWINChange(v, stat.ADWINOptions{}) }
-	if s.Test == TestPageHinkley {
+	switch s.Test {
+	case TestKSWIN:
+		values, draws = inOrder(q.values), kswinDraws
+		recent := max(30, n/6) // river's least, and its proportions
+		o := stat.KSWINOptions{Window: max(100, n/2), Recent: recent, Clock: max(1, recent/20), Seed: w.plan.Budget.Seed}
+		detect = func(v []float64) (stat.Change, error) { return stat.KSWINChange(v, o) }
+	case TestPageHinkley:
 		tolerated := float64(s.Floor) / 2 * q.sd / sd // half of the change that matters, in the unit of an event
 		if !(tolerated > 0) {
 			tolerated = -1
@@ -358,6 +372,12 @@ func (w *Watch) change(s assay.SignalPlan, q sequence, timed bool, x assay.Signa
 	if got.At < 1 || got.At >= n {
 		return x, nil
 	}
+	if s.Test == TestKSWIN {
+		x.Effect = q.apart(values, got.At, x.N)
+		x.Message = "its values change"
+		q.say(&x, got.At, timed)
+		return x, nil
+	}
 	var before, after float64
 	for i, v := range q.values {
 		if i < got.At {
@@ -373,12 +393,59 @@ func (w *Watch) change(s assay.SignalPlan, q sequence, timed bool, x assay.Signa
 	if after < before {
 		way = "falls"
 	}
-	x.Message = fmt.Sprintf("it %s after %s of %s rows", way, assay.FormatCount(q.rows[got.At-1]), assay.FormatCount(q.rows[n-1]))
+	x.Message = "it " + way
+	q.say(&x, got.At, timed)
+	return x, nil
+}
+
+// say adds to a message where a change was.
+func (q sequence) say(x *assay.Signal, at int, timed bool) {
+	x.Message += fmt.Sprintf(" after %s of %s rows", assay.FormatCount(q.rows[at-1]), assay.FormatCount(q.rows[len(q.rows)-1]))
 	if timed {
-		sec, frac := math.Modf(q.at[got.At])
+		sec, frac := math.Modf(q.at[at])
 		x.Message += ", at " + time.Unix(int64(sec), int64(frac*1e9)).UTC().Format("2006-01-02 15:04:05")
 	}
-	return x, nil
+}
+
+// inOrder gives each value its place among the distinct ones, from 0.
+func inOrder(values []float64) []float64 {
+	distinct := slices.Compact(slices.Sorted(slices.Values(values)))
+	out := make([]float64, len(values))
+	for i, v := range values {
+		at, _ := slices.BinarySearch(distinct, v)
+		out[i] = float64(at)
+	}
+	return out
+}
+
+// apartCells are the cells, of about as many events each, in which the events before and after a change are compared.
+const apartCells = 10
+
+// apart is how far events before and after a place lie from each other, in Cohen's w, less what chance adds; order is their values' places among the distinct ones.
+func (q sequence) apart(order []float64, at int, rows int64) assay.Estimate {
+	sorted := slices.Sorted(slices.Values(order))
+	var upper []float64 // of each cell but the last
+	for c := 1; c < apartCells; c++ {
+		if v := sorted[c*len(sorted)/apartCells]; v > sorted[0] && (len(upper) == 0 || v > upper[len(upper)-1]) {
+			upper = append(upper, v)
+		}
+	}
+	before, after := make([]float64, len(upper)+1), make([]float64, len(upper)+1)
+	for i, v := range order {
+		c, found := slices.BinarySearch(upper, v)
+		if found {
+			c++
+		}
+		if i < at {
+			before[c]++
+		} else {
+			after[c]++
+		}
+	}
+	mean, sd := chance(len(before), float64(at), float64(len(order)-at))
+	e := effect(before, after, mean, sd)
+	e.N = rows
+	return e
 }
 
 // lossChange runs the detectors over the 0/1 loss of the labelled rows of a window.
@@ -403,7 +470,7 @@ func (w *Watch) lossChange(x Traffic, r *windowRows, out *assay.Outcome) error {
 				}
 			}
 			var err error
-			if one, err = w.change(s, sequenceOf(all, nil), x.By != "", one); err != nil {
+			if one, err = w.change(s, sequenceOf(all, nil, s.Test == TestKSWIN), x.By != "", one); err != nil {
 				return err
 			}
 		}

@@ -430,7 +430,11 @@ func say(x assay.Signal) string {
 	case x.Scope == ScopeJoint:
 		return "all columns together: " + x.Message
 	case x.Kind == KindChange:
-		out := fmt.Sprintf("%s: the mean changes within the window by %s (Cohen's w), p %s", x.Column, x.Effect, chanceOf(float64(x.PValue)))
+		what := "the mean"
+		if x.Test == TestKSWIN {
+			what = "how often each value comes"
+		}
+		out := fmt.Sprintf("%s: %s changes within the window by %s (Cohen's w), p %s", x.Column, what, x.Effect, chanceOf(float64(x.PValue)))
 		if x.Message != "" {
 			out += "; " + x.Message
 		}
