@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Requests a second and latency of one scikit-learn model (StandardScaler and LogisticRegression over 16 numbers) behind Assay and its
-# peers, by wrk (Debian's package), one after the other, with the same rows; how long each takes to be ready and what it holds in memory;
-# and 20,000 rows a second for a while without a loss. It ends with the ratios against the goals.
+# peers, and a bare net/http server as the floor, by wrk (Debian's package), one after the other, with the same rows; how long each takes to
+# be ready and what it holds in memory; and 20,000 rows a second for a while without a loss. It ends with the ratios against the goals.
 # Usage: bench/serve.sh [SECONDS of each load, 8] [SECONDS of the sustained load, 30; 600 is the goal's]
 #        bench/serve.sh python [SECONDS of each load, 8]: Python workers beside mlflow models serve alone, the same python_function of MLflow
 set -euo pipefail
@@ -119,6 +119,15 @@ load 'Assay, OIP infer' 18500 /v2/models/bench/infer columns100
 load 'Assay, OIP infer' 18500 /v2/models/bench/infer matrix100
 loaded=$(resident)
 stop
+# The floor: Go's HTTP server that only reads and answers.
+go build -o "$work/bare" "$root/bench/bare.go"
+for body in records records100; do
+	bytes=64
+	[ "$body" = records ] || bytes=2000
+	start 'bare net/http' 18505 / "$work/bare" 127.0.0.1:18505 "$bytes"
+	load 'bare net/http' 18505 / "$body"
+	stop
+done
 start 'FastAPI, ONNX Runtime' 18510 /health "$root/$venv/bin/uvicorn" --log-level warning --port 18510 --app-dir "$root/bench" serve_fastapi:app
 load 'FastAPI, ONNX Runtime' 18510 /predict records
 load 'FastAPI, ONNX Runtime' 18510 /predict records100
