@@ -47,7 +47,7 @@ type ServeConfig struct {
 type LogConfig struct {
 	Off       bool     `yaml:"off,omitempty" jsonschema:"description=log nothing; then nothing can be monitored"`
 	Sample    float64  `yaml:"sample,omitempty" jsonschema:"description=share of the answered requests that are logged; what went wrong always is,default=1"`
-	Redact    []string `yaml:"redact,omitempty" jsonschema:"description=input columns that are not written"`
+	Redact    []string `yaml:"redact,omitempty" jsonschema:"description=input columns and parameters that are not written; _params is all parameters"`
 	Keep      string   `yaml:"keep,omitempty" jsonschema:"description=how long closed hours are kept; such as 90d; absent: for ever"`
 	KeepBytes string   `yaml:"keep_bytes,omitempty" jsonschema:"description=how much is kept of each model; such as 10GiB; absent: all"`
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/mlmodel"
+	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
@@ -149,7 +150,7 @@ func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, i
 	}
 	return serve.Binding{
 		Name: v.Name, Number: v.Number, Model: v.Model, Platform: platform, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
-		LabelType: label, Input: in, Output: out, Engine: e, Key: s.keyColumn(in),
+		LabelType: label, Input: in, Output: out, Engine: e, Key: s.keyColumns(in),
 	}, nil
 }
 
@@ -166,7 +167,7 @@ func (s *session) signature(ctx context.Context, b *serve.Binding, m assay.Model
 	}
 	for i := range dir.Signature.Params {
 		p := &dir.Signature.Params[i]
-		b.Params = append(b.Params, serve.Param{Name: p.Name, Fits: p.Fits})
+		b.Params = append(b.Params, serve.Param{Name: p.Name, Type: p.Type, List: p.List, Default: p.Default, Fits: p.Fits})
 	}
 	if coerce == "" {
 		return nil
@@ -179,13 +180,23 @@ func (s *session) signature(ctx context.Context, b *serve.Binding, m assay.Model
 	return nil
 }
 
-// keyColumn is the column by which labels find their predictions, where a request may have it beside the inputs.
-func (s *session) keyColumn(in *schema.Schema) string {
-	join := s.labelTable("", "").Join
-	if len(join) != 1 || in.Column(join[0]) != nil {
-		return ""
+// keyColumns are the columns by which labels find their predictions, where a request may have one of them beside the inputs; none where the log
+// must not have one of them.
+func (s *session) keyColumns(in *schema.Schema) []string {
+	join, beside := s.labelTable("", "").Join, false
+	if slices.Equal(join, monitor.JoinRequest) {
+		return nil
 	}
-	return join[0]
+	for _, c := range join {
+		if slices.Contains(s.p.Serve.Log.Redact, c) {
+			return nil
+		}
+		beside = beside || in.Column(c) == nil
+	}
+	if !beside {
+		return nil
+	}
+	return join
 }
 
 // Largest relative differences between a served and an offline score: the same file evaluated by the same code, and a model that another

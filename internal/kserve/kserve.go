@@ -1,4 +1,4 @@
-// Package kserve speaks KServe's V1 protocol: POST /v1/models/{name}:predict with {"instances": […]}, answered {"predictions": […]},
+// Package kserve speaks KServe's V1 protocol: POST /v1/models/{name}:predict with {"instances": […]} and parameters, answered {"predictions": […]},
 // and the two lists. What decides is in package serve. The explainer's :explain is not answered.
 package kserve
 
@@ -82,7 +82,7 @@ func (s *V1) call(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, c.Reply)
 }
 
-// read reads {"instances": […]}; other keys, as signature_name, are ignored.
+// read reads {"instances": […], "parameters": {…}}, where params is another word for parameters; other keys, as signature_name, are ignored.
 func read(c *serve.Call) error {
 	r := &c.Reader
 	r.Reset(c.Body, 0)
@@ -92,21 +92,30 @@ func read(c *serve.Call) error {
 		}
 		return assay.Errorf(assay.Invalid, `the request must be an object with "instances"`)
 	}
-	found := false
+	found, given := false, false
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
 			return r.Err()
 		}
-		if string(key) != "instances" {
+		var err error
+		switch string(key) {
+		case "instances":
+			if found {
+				return assay.Errorf(assay.Invalid, "instances is there twice")
+			}
+			found = true
+			err = c.ReadInstances(r)
+		case "parameters", "params":
+			if given {
+				return assay.Errorf(assay.Invalid, "parameters is there twice")
+			}
+			given = true
+			err = c.ReadParams(r)
+		default:
 			r.Skip()
-			continue
 		}
-		if found {
-			return assay.Errorf(assay.Invalid, "instances is there twice")
-		}
-		found = true
-		if err := c.ReadInstances(r); err != nil && r.Err() == nil {
+		if err != nil && r.Err() == nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,5 +143,84 @@ func TestV1Labels(t *testing.T) {
 		if status, got := ask(t, mux, http.MethodPost, "/v1/models/m:predict", `{"instances":[{"a":1},{"a":2},[3],4]}`); status != 200 || got != c.want {
 			t.Errorf("%s %v: %d %s, want %s", c.typ, c.classes, status, got, c.want)
 		}
+	}
+}
+
+// parametric keeps the parameters that it was given.
+type parametric struct {
+	labelled
+	params string
+}
+
+func (p *parametric) PredictWith(ctx context.Context, rows *schema.Batch, params []byte, out *serve.Output) error {
+	p.params = string(params)
+	return p.Predict(ctx, rows, out)
+}
+
+// keysSeen notes the keys of the rows of finished calls.
+type keysSeen struct{ keys []string }
+
+func (k *keysSeen) Offer(c *serve.Call) bool {
+	k.keys = nil
+	for row := range c.Rows.Rows() {
+		k.keys = append(k.keys, string(c.Rows.Key(row, nil)))
+	}
+	return false
+}
+
+// TestV1Parameters: the parameters of a request are the model's, or the keys of its rows.
+func TestV1Parameters(t *testing.T) {
+	whole := func(text []byte) string {
+		if _, err := strconv.Atoi(string(text)); err != nil {
+			return "must be a whole number"
+		}
+		return ""
+	}
+	asked := func(e serve.Engine, log serve.Recorder) http.Handler {
+		in := schema.New("in")
+		in.Closed = true
+		in.Columns = []schema.Column{{Name: "a", Type: assay.TypeInteger}}
+		classes := []string{"no", "yes"}
+		s := serve.New(serve.Options{Clock: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, Nonce: "n", Log: log})
+		b, err := s.Bind(serve.Binding{
+			Name: "m", Number: 1, Task: assay.Binary, Classes: classes, Input: in, Output: serve.OutputSchema("out", classes, false), Engine: e,
+			Params: []serve.Param{{Name: "k", Type: "long", Fits: whole}}, Key: []string{"id"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Set("m", b, b)
+		s.SetReady(true)
+		mux := http.NewServeMux()
+		(&kserve.V1{Server: s}).Routes(mux)
+		return mux
+	}
+	var log keysSeen
+	e := &parametric{labelled: 2}
+	h := asked(e, &log)
+	for _, c := range []struct{ body, params, keys, says string }{
+		{`{"instances": [[1], [2]], "parameters": {"k": 3}}`, `{"k":3}`, ",", ""},
+		{`{"params": {"k": 3, "id": ["p", 7]}, "instances": [[1], [2]]}`, `{"k":3}`, "p,7", ""},
+		{`{"instances": [1], "parameters": {"id": "p"}}`, "", "p", ""},
+		{`{"instances": [{"a": 1, "id": "p"}, {"id": 8, "a": 2}], "parameters": null}`, "", "p,8", ""},
+		{`{"instances": [{"a": 1, "id": "p"}], "parameters": {"id": "q"}}`, "", "", "nothing else of that name"},
+		{`{"instances": [[1], [2]], "parameters": {"id": "p"}}`, "", "", "one for each of the 2 rows"},
+		{`{"instances": [[1]], "parameters": {"k": "secret"}}`, "", "", `\"k\" must be a whole number`},
+		{`{"instances": [[1]], "parameters": {"nope": 1}}`, "", "", `\"nope\" is none of the model's`},
+		{`{"instances": [[1]], "parameters": [1]}`, "", "", "the parameters must be an object"},
+		{`{"instances": [[1]], "parameters": {}, "params": {}}`, "", "", "parameters is there twice"},
+		{`{"instances": [[1]], "parameters": {"k": 1}`, "", "", "not JSON"},
+	} {
+		e.params = ""
+		status, answer := ask(t, h, http.MethodPost, "/v1/models/m:predict", c.body)
+		if (status == 200) != (c.says == "") || status != 200 && status != 400 || !strings.Contains(answer, c.says) || e.params != c.params || strings.Contains(answer, "secret") {
+			t.Errorf("%s: %d %s %s", c.body, status, answer, e.params)
+		}
+		if status == 200 && strings.Join(log.keys, ",") != c.keys {
+			t.Errorf("%s: keys %q", c.body, log.keys)
+		}
+	}
+	if status, answer := ask(t, asked(labelled(2), nil), http.MethodPost, "/v1/models/m:predict", `{"instances": [[1]], "parameters": {"k": 1}}`); status != 400 || !strings.Contains(answer, "is evaluated by what takes none") {
+		t.Errorf("%d %s", status, answer)
 	}
 }

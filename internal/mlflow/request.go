@@ -144,11 +144,8 @@ func invalidJSON(r *schema.Reader) error {
 	return assay.Errorf(assay.Invalid, "%s%s", notJSON, what)
 }
 
-// maxTold is how many problems with parameters an answer lists.
-const maxTold = 20
-
-// readParams reads the parameters of a request: how to answer, and those that the model declares. What is none of these is refused; where
-// the model declares none, or values are cast as MLflow does, it is ignored.
+// readParams reads the parameters of a request: how to answer, and those that the model declares. Where values are cast as MLflow does, what
+// is none of these is ignored.
 func readParams(c *serve.Call, r *schema.Reader) (reply, error) {
 	out := reply{}
 	if r.Kind() == schema.JSONNull {
@@ -160,56 +157,27 @@ func readParams(c *serve.Call, r *schema.Reader) (reply, error) {
 		return out, assay.Errorf(assay.Invalid, "params must be a dictionary")
 	}
 	b := c.Version()
-	var bad assay.Problems
-	tell := func(format string, args ...any) {
-		if len(bad) < maxTold {
-			bad.Add(format, args...)
-		}
-	}
-	seen := map[*serve.Param]bool{}
+	given := c.Given(b.Casts() != nil)
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
 			break
 		}
-		p := b.Param(key)
-		if p == nil && string(key) == "predict_method" && r.Kind() == schema.JSONString {
-			method, _ := r.Text()
-			switch string(method) {
-			case "predict":
-				out.method = labelsOnly
-			case "predict_proba":
-				out.method = probabilities
-			default:
-				return out, assay.Errorf(assay.Invalid, "predict_method must be predict or predict_proba")
-			}
+		if string(key) != "predict_method" || r.Kind() != schema.JSONString || b.Param(key) != nil {
+			given.Read(r, key)
 			continue
 		}
-		text, ok := r.Skip()
-		switch {
-		case !ok || p == nil && (len(b.Params) == 0 || b.Casts() != nil):
-		case p == nil:
-			tell("%q is none of the model's", key[:min(len(key), 100)])
-		case seen[p]:
-			tell("%q is there twice", p.Name)
+		method, _ := r.Text()
+		switch string(method) {
+		case "predict":
+			out.method = labelsOnly
+		case "predict_proba":
+			out.method = probabilities
 		default:
-			seen[p] = true
-			if why := p.Fits(text); why != "" {
-				tell("%q %s", p.Name, why)
-				continue
-			}
-			between := byte(',')
-			if len(c.Params) == 0 {
-				between = '{'
-			}
-			c.Params = append(schema.AppendJSONString(append(c.Params, between), key), ':')
-			c.Params = append(c.Params, text...)
+			return out, assay.Errorf(assay.Invalid, "predict_method must be predict or predict_proba")
 		}
 	}
-	if len(c.Params) > 0 {
-		c.Params = append(c.Params, '}')
-	}
-	return out, bad.Err(assay.Invalid, "the parameters do not fit")
+	return out, given.End()
 }
 
 // readRecords reads a list of objects.
@@ -457,7 +425,7 @@ func readCSV(c *serve.Call) error {
 			case !c.Rows.IsKey(l.Names[j]):
 				c.Found = c.Rows.Missed(row, l.Names[j], c.Found)
 			case text != "":
-				c.Rows.SetKey(row, []byte(text))
+				c.Rows.SetKey(row, l.Names[j], []byte(text))
 			}
 		}
 	}

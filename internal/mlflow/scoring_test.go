@@ -63,7 +63,7 @@ func scoringWith(t testing.TB, log serve.Recorder) http.Handler {
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := serve.New(serve.Options{Clock: func() time.Time { return at }, Nonce: "n", MaxBodyBytes: 4096, Log: log})
-	b, err := s.Bind(serve.Binding{Name: "m", Number: 2, Task: assay.Binary, Classes: classes, LabelType: assay.TypeInteger, Input: in, Output: serve.OutputSchema("out", classes, true), Engine: e, Key: "id"})
+	b, err := s.Bind(serve.Binding{Name: "m", Number: 2, Task: assay.Binary, Classes: classes, LabelType: assay.TypeInteger, Input: in, Output: serve.OutputSchema("out", classes, true), Engine: e, Key: []string{"id"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ type keysSeen struct{ keys []string }
 func (k *keysSeen) Offer(c *serve.Call) bool {
 	k.keys = nil
 	for row := range c.Rows.Rows() {
-		if key := c.Rows.Key(row); key != nil {
+		if key := c.Rows.Key(row, nil); key != nil {
 			k.keys = append(k.keys, string(key))
 		} else {
 			k.keys = append(k.keys, "none")
@@ -150,6 +150,7 @@ func TestKeys(t *testing.T) {
 		{"application/json", `{"inputs": {"age": 20, "income": 10.5, "region": "north", "id": 9}}`, "9"},
 		{"text/csv", "age,income,region,id\n20,10.5,north,007\n70,,south,\n", "007 none"},
 		{"application/json", `{"instances": [[20, 10.5, "north"]]}`, "none"},
+		{"application/json", `{"instances": [[20, 10.5, "north"]], "params": {"id": "p"}}`, "p"}, // as other protocols have it
 	} {
 		if status, body, _ := post(t, h, "/invocations", c.contentType, c.body); status != http.StatusOK {
 			t.Errorf("%s: %d %s", c.body, status, body)

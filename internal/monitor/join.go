@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/stat"
 )
@@ -44,7 +45,7 @@ type windowLabels struct {
 // joinKeys is the SQL by which predictions and labels find each other: of the rows of a table or of a log, and of the log of labels.
 func joinKeys(rows *table.Table, logged bool, columns []string) (key, of string, err error) {
 	if slices.Equal(columns, JoinRequest) {
-		of = fmt.Sprintf("_request || chr(%d) || _index", keySeparator)
+		of = fmt.Sprintf("_request || chr(%d) || _index", schema.KeySeparator)
 		if logged {
 			return of, of, nil
 		}
@@ -57,13 +58,22 @@ func joinKeys(rows *table.Table, logged bool, columns []string) (key, of string,
 		}
 	}
 	switch {
+	case logged:
+		return loggedKey(rows, columns, absent), labelKey, nil
 	case len(absent) == 0:
-		return keyOf(rows, columns), "_key", nil
-	case logged && len(columns) == 1:
-		return "_key", "_key", nil // as the caller gave it
+		return keyOf(rows, columns), labelKey, nil
 	}
 	return "", "", assay.Errorf(assay.Rejected, "the predictions have no column %s to find their labels by", strings.Join(absent, ", ")).
 		Try("set monitor.labels.join in assay.yaml; [request_id, row] for a log without keys")
+}
+
+// loggedKey is the SQL of the key of a row of a log: all columns as one where the caller gave some of them, otherwise those of the log, of which
+// some may be absent.
+func loggedKey(rows *table.Table, columns, absent []string) string {
+	if len(absent) > 0 {
+		return labelKey
+	}
+	return "coalesce(" + labelKey + ", " + keyOf(rows, columns) + ")"
 }
 
 // Labelled counts the answered predictions of a log, and those of them for which a label has come.

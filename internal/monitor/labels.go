@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/table"
 )
 
@@ -30,13 +31,11 @@ var JoinRequest = []string{"request_id", "row"}
 // Columns of the log of labels.
 const (
 	labelCame    = "_came"    // when the label came, UTC
-	labelKey     = "_key"     // the key of the prediction as text; several columns are separated by keySeparator
+	labelKey     = "_key"     // the key of the prediction as text; several columns are separated by schema.KeySeparator
 	labelRequest = "_request" // or the request
 	labelIndex   = "_index"   // and the row in it
 	labelValue   = "_label"   // as text
 )
-
-const keySeparator = 31 // the unit separator of ASCII
 
 // LabelFields are the columns of the log of labels.
 func LabelFields() []assay.Field {
@@ -341,5 +340,5 @@ func keyOf(t *table.Table, columns []string) string {
 	for _, c := range columns {
 		parts = append(parts, "("+text(t, c)+")")
 	}
-	return strings.Join(parts, fmt.Sprintf(" || chr(%d) || ", keySeparator))
+	return strings.Join(parts, fmt.Sprintf(" || chr(%d) || ", schema.KeySeparator))
 }

@@ -160,7 +160,7 @@ func readKey(r *schema.Reader, columns int) (string, bool) {
 		good = good && ok && s != "" && len(parts) < columns
 		parts = append(parts, s)
 	}
-	key := strings.Join(parts, string(rune(keySeparator)))
+	key := strings.Join(parts, string(rune(schema.KeySeparator)))
 	return key, good && len(parts) == columns && len(key) <= maxLabelKey
 }
 

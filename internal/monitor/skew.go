@@ -55,10 +55,10 @@ func (w *Watch) skews(ctx context.Context, x Traffic, window string, keys []int6
 	}
 	key := ""
 	switch absent := slices.DeleteFunc(slices.Clone(p.Join), func(c string) bool { _, ok := x.Table.Field(c); return ok }); {
+	case x.Log != nil:
+		key = loggedKey(x.Table, p.Join, absent)
 	case len(absent) == 0:
 		key = keyOf(x.Table, p.Join)
-	case x.Log != nil && len(p.Join) == 1:
-		key = "_key" // as the caller gave it
 	default:
 		return nil, nil
 	}

@@ -1,8 +1,15 @@
 package oip
 
 import (
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/oip/wire"
+	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/serve"
 )
 
@@ -13,6 +20,9 @@ func (q *request) readMessage(c *serve.Call, in *wire.ModelInferRequest) error {
 	}
 	content, err := codecOf(stringParam(in.GetParameters(), "content_type"))
 	if err != nil {
+		return err
+	}
+	if err := giveParameters(c, in.GetParameters()); err != nil {
 		return err
 	}
 	raw := in.GetRawInputContents()
@@ -67,6 +77,47 @@ func (q *request) readMessage(c *serve.Call, in *wire.ModelInferRequest) error {
 		}
 	}
 	return nil
+}
+
+// giveParameters gives the call those parameters of a request that are the model's, or keys of its rows. A list or an object, which the message
+// has no type for, is a string that holds it as JSON.
+func giveParameters(c *serve.Call, all map[string]*wire.InferParameter) error {
+	var given *serve.Given
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		p := c.Version().Param([]byte(name))
+		if p == nil && ofTheProtocol(name) {
+			continue
+		}
+		if given == nil {
+			given = c.Given(false)
+		}
+		var text []byte
+		switch x := all[name].GetParameterChoice().(type) {
+		case *wire.InferParameter_BoolParam:
+			text = strconv.AppendBool(nil, x.BoolParam)
+		case *wire.InferParameter_Int64Param:
+			text = strconv.AppendInt(nil, x.Int64Param, 10)
+		case *wire.InferParameter_Uint64Param:
+			text = strconv.AppendUint(nil, x.Uint64Param, 10)
+		case *wire.InferParameter_DoubleParam:
+			if math.IsNaN(x.DoubleParam) || math.IsInf(x.DoubleParam, 0) {
+				return assay.Errorf(assay.Invalid, "the parameter %q is no finite number", clip([]byte(name)))
+			}
+			text = serve.AppendNumber(nil, x.DoubleParam)
+		case *wire.InferParameter_StringParam:
+			text = schema.AppendJSONString(nil, []byte(x.StringParam))
+			if p != nil && (p.List || p.Type == "object") && json.Valid([]byte(x.StringParam)) {
+				text = []byte(x.StringParam)
+			}
+		default:
+			text = []byte("null")
+		}
+		given.Take([]byte(name), text)
+	}
+	if given == nil {
+		return nil
+	}
+	return given.End()
 }
 
 func stringParam(p map[string]*wire.InferParameter, name string) string {
@@ -132,6 +183,9 @@ func (t *tensor) typed(c *wire.InferTensorContents) error {
 
 // fillTyped puts the contents into the rows. typed has been asked before.
 func (t *tensor) fillTyped(c *serve.Call, in *wire.InferTensorContents) {
+	if t.key {
+		t.keysTyped(c, in)
+	}
 	k := len(t.fields)
 	if k == 0 {
 		return

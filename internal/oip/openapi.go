@@ -3,7 +3,9 @@ package oip
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/assay-ml/assay/internal/schema"
@@ -72,6 +74,10 @@ func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
 			},
 		}
 	}
+	params, invoked := paramSchemas(b), paramSchemas(b)
+	if b.Param([]byte("predict_method")) == nil {
+		invoked["predict_method"] = doc{"enum": []string{"predict", "predict_proba"}}
+	}
 	rows := doc{"type": "array", "items": doc{"$ref": "#/components/schemas/Row"}, "minItems": 1}
 	return doc{
 		"openapi": "3.1.0",
@@ -84,11 +90,14 @@ func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
 			"Row": row,
 			"Invocation": doc{"type": "object", "oneOf": []doc{
 				{"required": []string{"dataframe_records"}}, {"required": []string{"dataframe_split"}}, {"required": []string{"instances"}}, {"required": []string{"inputs"}},
-			}, "properties": doc{"dataframe_records": rows, "params": doc{"type": "object"}}},
-			"Instances":   doc{"type": "object", "required": []string{"instances"}, "properties": doc{"instances": doc{"type": "array", "minItems": 1, "items": doc{"anyOf": []doc{{"$ref": "#/components/schemas/Row"}, {"type": "array"}}}}}},
+			}, "properties": doc{"dataframe_records": rows, "params": doc{"type": "object", "properties": invoked, "additionalProperties": len(params) == 0 || b.Casts() != nil}}},
+			"Instances": doc{"type": "object", "required": []string{"instances"}, "properties": doc{
+				"instances":  doc{"type": "array", "minItems": 1, "items": doc{"anyOf": []doc{{"$ref": "#/components/schemas/Row"}, {"type": "array"}}}},
+				"parameters": doc{"type": "object", "properties": params, "additionalProperties": len(params) == 0},
+			}},
 			"Predictions": doc{"type": "object", "required": []string{"predictions"}, "properties": doc{"predictions": doc{"type": "array"}}},
 			"InferRequest": doc{"type": "object", "required": []string{"inputs"}, "properties": doc{
-				"id": doc{"type": "string", "maxLength": maxID}, "parameters": doc{"type": "object"}, "inputs": doc{"type": "array", "minItems": 1, "items": tensor(doc{"type": "array"})},
+				"id": doc{"type": "string", "maxLength": maxID}, "parameters": doc{"type": "object", "properties": params}, "inputs": doc{"type": "array", "minItems": 1, "items": tensor(doc{"type": "array"})},
 				"outputs": doc{"type": "array", "items": doc{"type": "object", "required": []string{"name"}, "properties": doc{"name": doc{"enum": outputNames(b)}, "parameters": doc{"type": "object"}}}},
 			}},
 			"InferResponse": doc{"type": "object", "required": []string{"model_name", "model_version", "id", "outputs"}, "properties": doc{
@@ -109,6 +118,54 @@ func join(all []string) string {
 		out += s
 	}
 	return out + "."
+}
+
+// paramSchemas are the parameters of the model's signature; none where what evaluates the model takes none.
+func paramSchemas(b *serve.Bound) doc {
+	out := doc{}
+	if !b.TakesParams() {
+		return out
+	}
+	for _, p := range b.Params {
+		one := doc{}
+		switch p.Type {
+		case "integer":
+			one["type"], one["format"] = "integer", "int32"
+		case "long":
+			one["type"], one["format"] = "integer", "int64"
+		case "float", "double":
+			one["type"], one["format"] = "number", p.Type
+		case "datetime":
+			one["type"], one["format"] = "string", "date-time"
+		default:
+			one["type"] = p.Type
+		}
+		if p.List {
+			one = doc{"type": "array", "items": one}
+		}
+		if len(p.Default) > 0 {
+			one["default"] = p.Default
+			if string(p.Default) == "null" {
+				one["type"] = []any{one["type"], "null"}
+			}
+		}
+		out[p.Name] = one
+	}
+	return out
+}
+
+// exampleParams are the defaults of the signature, as a request may name them.
+func exampleParams(b *serve.Bound) doc {
+	out := doc{}
+	if !b.TakesParams() {
+		return out
+	}
+	for _, p := range b.Params {
+		if len(p.Default) > 0 && p.Fits(p.Default) == "" {
+			out[p.Name] = p.Default
+		}
+	}
+	return out
 }
 
 func outputNames(b *serve.Bound) []string {
@@ -170,14 +227,21 @@ func (s *Inference) example(ctx context.Context, b *serve.Bound) (ex examples) {
 		r.Reset(x, 0)
 		c.Rows.JSON(&r, 0, i)
 	}
-	if c.Predict(ctx) != nil {
+	params := exampleParams(b)
+	given := c.Given(false)
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		given.Take([]byte(name), params[name].(json.RawMessage))
+	}
+	if given.End() != nil || c.Predict(ctx) != nil {
 		return ex
 	}
 	var q request
 	reply, _ := q.appendReply(nil, c)
 	ex.inferReply = json.RawMessage(reply)
-	ex.infer = doc{"id": "example", "inputs": inputs}
-	ex.records = doc{"dataframe_records": []doc{record}}
-	ex.instances = doc{"instances": [][]json.RawMessage{list}}
+	infer, records, instances := doc{"id": "example", "inputs": inputs}, doc{"dataframe_records": []doc{record}}, doc{"instances": [][]json.RawMessage{list}}
+	if len(params) > 0 {
+		infer["parameters"], records["params"], instances["parameters"] = params, params, params
+	}
+	ex.infer, ex.records, ex.instances = infer, records, instances
 	return ex
 }

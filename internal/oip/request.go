@@ -165,7 +165,7 @@ func (q *request) describe(c *serve.Call, r *schema.Reader) error {
 		return assay.Errorf(assay.Invalid, "the request must be an object")
 	}
 	content := codecNone
-	inputs, outputs := false, false
+	inputs, outputs, params := false, false, false
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
@@ -180,8 +180,14 @@ func (q *request) describe(c *serve.Call, r *schema.Reader) error {
 			}
 			err = setID(c, string(id))
 		case "parameters":
-			p := parameters{size: -1}
-			err = p.read(r)
+			if params {
+				return assay.Errorf(assay.Invalid, "parameters is there twice")
+			}
+			params = true
+			p := parameters{size: -1, call: c}
+			if err = p.read(r); err == nil && r.Err() == nil && p.given != nil {
+				err = p.given.End()
+			}
 			content, q.binary = p.content, p.binaryAll
 		case "inputs":
 			if inputs {
@@ -365,8 +371,11 @@ func codecOf(name string) (codec, error) {
 	return codecNone, assay.Errorf(assay.Invalid, "content_type %q is none of np, pd, str, base64, datetime", clip([]byte(name)))
 }
 
-// parameters are those of a request, input or output that mean something here; others are ignored.
+// parameters are those of a request, input or output that mean something here; others are ignored, but that those of a request may be the
+// model's.
 type parameters struct {
+	call       *serve.Call  // of the request's own; nil: not the request's
+	given      *serve.Given // the model's; nil: none
 	content    codec
 	size       int // binary_data_size; -1: not there
 	binary     bool
@@ -410,6 +419,11 @@ func (p *parameters) read(r *schema.Reader) error {
 			p.binarySaid = ok
 		case string(key) == "binary_data_output" && kind == schema.JSONBool:
 			p.binaryAll, _ = r.Bool()
+		case p.call != nil && (p.call.Version().Param(key) != nil || !ofTheProtocol(string(key))):
+			if p.given == nil {
+				p.given = p.call.Given(false)
+			}
+			p.given.Read(r, key)
 		default:
 			r.Skip()
 		}
@@ -418,4 +432,15 @@ func (p *parameters) read(r *schema.Reader) error {
 		}
 	}
 	return r.Err()
+}
+
+// ofTheProtocol reports whether a parameter of a request says something to the server and nothing to the model: those of the extensions,
+// MLServer's and Triton's.
+func ofTheProtocol(name string) bool {
+	switch name {
+	case "content_type", "headers", "binary_data", "binary_data_size", "binary_data_output",
+		"sequence_id", "sequence_start", "sequence_end", "priority", "timeout", "triton_enable_empty_final_response":
+		return true
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package oip
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"math"
@@ -88,6 +89,7 @@ type tensor struct {
 	base64 bool
 
 	fields []int // of the schema, one a column; nil: the schema does not have it
+	key    bool  // it is no column, and tells rows apart
 	data   int   // place of the JSON array in the text; 0: not there
 	size   int   // binary_data_size; -1: not there
 	raw    []byte
@@ -149,23 +151,37 @@ func assign(c *serve.Call, in []tensor) error {
 	if len(in) == 0 {
 		return assay.Errorf(assay.Invalid, "the request has no inputs")
 	}
-	rows := in[0].shape[0]
+	rows, columns := in[0].shape[0], len(in)
+	for i := range in {
+		if t := &in[i]; t.n == rows && c.Rows.IsKey(t.name) {
+			t.key = true
+			columns--
+		}
+	}
 	for i := range in {
 		t := &in[i]
 		f, known := v.Index(t.name)
 		switch {
 		case t.shape[0] != rows:
 			return assay.Errorf(assay.Invalid, "input %q has %d rows, input %q has %d", clip(t.name), t.shape[0], clip(in[0].name), rows)
+		case t.key:
+			t.fields = t.fields[:0]
+			for j := range in[:i] {
+				if in[j].key && bytes.Equal(in[j].name, t.name) {
+					return assay.Errorf(assay.Invalid, "input %q is there twice", clip(t.name))
+				}
+			}
+			continue
 		case known && t.n == rows:
 			t.fields = append(t.fields[:0], f)
-		case !known && len(in) == 1 && t.dims == 2 && t.shape[1] == v.Fields():
+		case !known && columns == 1 && t.dims == 2 && t.shape[1] == v.Fields():
 			t.fields = t.fields[:0]
 			for j := range v.Fields() {
 				t.fields = append(t.fields, j)
 			}
 		case known:
 			return assay.Errorf(assay.Invalid, "input %q is a column: its shape must be [%d] or [%d,1]", clip(t.name), rows, rows)
-		case len(in) == 1:
+		case columns == 1:
 			return assay.Errorf(assay.Invalid, "input %q is no column of the model, and no matrix of all of them: that has the shape [rows,%d]", clip(t.name), v.Fields())
 		default:
 			t.fields = t.fields[:0]
@@ -181,7 +197,7 @@ func assign(c *serve.Call, in []tensor) error {
 		return err
 	}
 	for i := range in {
-		if len(in[i].fields) == 0 && rows > 0 {
+		if len(in[i].fields) == 0 && !in[i].key && rows > 0 {
 			c.Found = c.Rows.Missed(0, in[i].name, c.Found)
 		}
 	}
@@ -190,6 +206,9 @@ func assign(c *serve.Call, in []tensor) error {
 
 // fillRaw puts little-endian elements into the rows. bound has been asked before.
 func (t *tensor) fillRaw(c *serve.Call) {
+	if t.key {
+		t.keysRaw(c)
+	}
 	if len(t.fields) == 0 {
 		return
 	}
@@ -334,6 +353,10 @@ func (t *tensor) nested(c *serve.Call, r *schema.Reader, dim int, at *int) error
 func (t *tensor) element(c *serve.Call, r *schema.Reader, at int) error {
 	if at >= t.n {
 		return assay.Errorf(assay.Invalid, "input %q has more than the %d elements of its shape", clip(t.name), t.n)
+	}
+	if t.key {
+		t.keyJSON(c, r, at)
+		return nil
 	}
 	if len(t.fields) == 0 {
 		r.Skip()

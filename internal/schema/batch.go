@@ -30,8 +30,8 @@ type Batch struct {
 
 	casts   *Casts // nil: values are read as the types of their fields
 	coerced []Coercion
-	keyName string   // of a value that is no field and tells rows apart
-	keys    [][]byte // of rows, as far as they have some
+	keyed   []string // columns that tell rows apart; those that are no fields are given apart
+	keys    [][]byte // of rows, as far as they have some: one a column
 }
 
 // batches are kept between requests, for all schemas: a large one is not kept.
@@ -44,7 +44,7 @@ func (v *Validator) NewBatch() *Batch {
 	b := batches.Get().(*Batch)
 	b.v, b.rows, b.Unknown = v, 0, 0
 	b.casts, b.coerced = nil, b.coerced[:0]
-	b.keyName, b.keys = "", b.keys[:0]
+	b.keyed, b.keys = nil, b.keys[:0]
 	return b
 }
 
@@ -134,44 +134,12 @@ func (b *Batch) Object(r *Reader, out []RowViolation) ([]RowViolation, bool) {
 	return out, r.t.fault == ""
 }
 
-// maxKey bounds the key of a row in bytes; a longer one is none.
-const maxKey = 1024
-
-// KeyedBy says under which name a row may have a value that is no field and tells it apart from all others. It is kept for Key: text, a
-// number or a boolean; any other value is no key. Empty: there is no such name.
-func (b *Batch) KeyedBy(name string) { b.keyName = name }
-
-// Key returns what tells a row apart, or nil.
-func (b *Batch) Key(row int) []byte {
-	if row < len(b.keys) {
-		return b.keys[row]
-	}
-	return nil
-}
-
-// Keyed reports whether any row may have a key.
-func (b *Batch) Keyed() bool { return len(b.keys) > 0 }
-
-// SetKey gives a row its key. The bytes are kept, not copied; nil is none.
-func (b *Batch) SetKey(row int, key []byte) {
-	if key == nil || len(key) > maxKey || !utf8.Valid(key) {
-		return
-	}
-	if n := row + 1 - len(b.keys); n > 0 {
-		b.keys = append(b.keys, make([][]byte, n)...)
-	}
-	b.keys[row] = key
-}
-
-// IsKey reports whether a name is that of the keys.
-func (b *Batch) IsKey(name []byte) bool { return b.keyName != "" && string(name) == b.keyName }
-
 // Extra reads the next value of r, which has a name that is no field's: the key of the row, or what Missed notes. False means that the text
 // is not JSON.
 func (b *Batch) Extra(r *Reader, row int, name []byte, out []RowViolation) ([]RowViolation, bool) {
 	if b.IsKey(name) {
 		key, ok := r.Scalar()
-		b.SetKey(row, key)
+		b.SetKey(row, name, key)
 		return out, ok
 	}
 	out = b.unknown(row, name, out)

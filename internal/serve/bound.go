@@ -20,17 +20,6 @@ type Engine interface {
 	Close() error
 }
 
-// Parametric is an Engine that takes parameters of a prediction, a JSON object of those that the request named.
-type Parametric interface {
-	PredictWith(ctx context.Context, rows *schema.Batch, params []byte, out *Output) error
-}
-
-// A Param is a parameter that a request may name.
-type Param struct {
-	Name string
-	Fits func(text []byte) string // why a JSON value is none of it, in words that follow its name and never repeat the value; or ""
-}
-
 // serials counts the versions that this process has bound.
 var serials atomic.Uint64
 
@@ -50,7 +39,7 @@ type Binding struct {
 	Output    *schema.Schema
 	Engine    Engine
 	Outliers  Outliers // nil: no row counts as out of distribution
-	Key       string   // name under which a row may have what tells it apart: it is no input, and the log has it; empty: none
+	Key       []string // columns that tell a row apart: those that are no inputs a row may have beside them, and the log has all of them as one; empty: none
 	Policy    Policy
 	// Coerce is "mlflow" where /invocations makes the casts of MLflow's scoring server, and counts them; empty: what does not fit is refused.
 	Coerce string
@@ -165,16 +154,6 @@ func (b *Bound) Inputs() *schema.Validator { return b.in }
 
 // Outputs returns the validator of the output schema.
 func (b *Bound) Outputs() *schema.Validator { return b.out }
-
-// Param returns the parameter of that name, or nil.
-func (b *Bound) Param(name []byte) *Param {
-	for i := range b.Params {
-		if b.Params[i].Name == string(name) {
-			return &b.Params[i]
-		}
-	}
-	return nil
-}
 
 // evaluate asks the engine, with parameters where there are any.
 func (b *Bound) evaluate(ctx context.Context, rows *schema.Batch, params []byte, out *Output) error {

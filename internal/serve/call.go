@@ -58,6 +58,7 @@ type Call struct {
 	At       time.Time // when it began
 	Took     time.Duration
 
+	keys     []givenKey    // of the rows, as parameters had them
 	parent   string        // W3C traceparent; empty without one
 	Limit    time.Duration // how long the caller waits for an answer; 0: as long as the server does
 	split    *Split        // that chose the version; nil when the request named one
@@ -162,6 +163,9 @@ func (c *Call) predict(caller context.Context) error {
 		return assay.Errorf(assay.Invalid, "the request has no rows")
 	case n > c.server.o.MaxRows:
 		return tooMany(n, c.server.o.MaxRows)
+	}
+	if err := c.giveKeys(); err != nil {
+		return err
 	}
 	c.settle()
 	b := c.bound
@@ -323,7 +327,7 @@ func (c *Call) Release() {
 	}
 	c.Output.reset()
 	*c = Call{
-		server: s, Body: c.Body[:0], Found: c.Found[:0], Params: c.Params[:0], Output: c.Output,
+		server: s, Body: c.Body[:0], Found: c.Found[:0], Params: c.Params[:0], keys: c.keys[:0], Output: c.Output,
 		Scores: c.Scores[:0], Unusual: c.Unusual[:0], Reply: c.Reply[:0],
 	}
 	s.calls.Put(c)

@@ -41,7 +41,7 @@ type LogOptions struct {
 	Sync         time.Duration    // how long what is written may wait before it is on the disk
 	Keep         time.Duration    // closed segments that are older are removed; 0: never
 	KeepBytes    int64            // of each model; the oldest segments are removed; 0: no limit
-	Redact       []string         // input columns that are not written
+	Redact       []string         // input columns and parameters that are not written; _params is all parameters
 	Sample       float64          // share of answered requests that are written, 0–1; 0 means all. What went wrong is always written
 	// Compact turns a closed segment, which Lines reads, into Parquet; nil leaves it as it is.
 	Compact func(ctx context.Context, segment, parquet string, fields []assay.Field) error

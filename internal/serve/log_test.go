@@ -82,8 +82,9 @@ func TestLogLines(t *testing.T) {
 	c.Rows.Add(2)
 	c.Rows.SetInt(0, 0, 30)
 	c.Rows.SetInt(1, 0, 31)
-	c.Rows.SetKey(0, []byte("anna"))
-	c.Rows.SetKey(1, []byte(`b"ob`))
+	c.Rows.KeyedBy([]string{"key"})
+	c.Rows.SetKey(0, []byte("key"), []byte("anna"))
+	c.Rows.SetKey(1, []byte("key"), []byte(`b"ob`))
 	if err := c.Predict(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ func (s *Server) Observe(edge, name, version, id string, at time.Time) (*Call, e
 // passed on makes the call a failed one. took is 0 where nobody knows it.
 func (c *Call) Observed(outcome Outcome, took time.Duration) {
 	c.Outcome, c.Took = outcome, took
+	_ = c.giveKeys() // rows without a key are logged without one
 	c.Found = c.Rows.Check(c.Found)
 	n := c.Rows.Rows()
 	if outcome != Answered || n == 0 {

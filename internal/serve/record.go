@@ -50,9 +50,11 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A logPlan says which columns of a version's rows are written. It is made once for each version.
+// A logPlan says which columns of a version's rows are written, and which of its parameters are not. It is made once for each version.
 type logPlan struct {
 	columns []int
+	hidden  []string
+	params  bool // any are written
 }
 
 // room is about how many bytes the record of a call of numbers takes, so that a new buffer seldom grows.
@@ -62,7 +64,12 @@ func (b *Bound) logPlan(redact map[string]bool) *logPlan {
 	if p := b.logged.Load(); p != nil {
 		return p
 	}
-	p := &logPlan{}
+	p := &logPlan{params: !redact[paramsField]}
+	for i := range b.Params {
+		if redact[b.Params[i].Name] {
+			p.hidden = append(p.hidden, b.Params[i].Name)
+		}
+	}
 	for i := range b.in.Fields() {
 		if f := b.in.Field(i); written(f, redact) {
 			p.columns = append(p.columns, i)
@@ -70,6 +77,34 @@ func (b *Bound) logPlan(redact map[string]bool) *logPlan {
 	}
 	b.logged.Store(p)
 	return p
+}
+
+// shown is what of the parameters of a request is written: a JSON object, nil where nothing is.
+func (p *logPlan) shown(params []byte) []byte {
+	if !p.params || len(p.hidden) == 0 || len(params) == 0 {
+		if p.params {
+			return params
+		}
+		return nil
+	}
+	var r schema.Reader
+	r.Reset(params, 0)
+	out := []byte{'{'}
+	for more := r.Enter(); more; more = r.More() {
+		name, _ := r.Key()
+		value, _ := r.Skip()
+		if slices.Contains(p.hidden, string(name)) {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(schema.AppendJSONString(out, name), ':'), value...)
+	}
+	if len(out) == 1 {
+		return nil
+	}
+	return append(out, '}')
 }
 
 // written reports whether a column of that field is in the log.
@@ -125,8 +160,9 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	keys := c.Rows.Keyed()
 	scores := c.Scores[:min(len(c.Scores), rows)]
 	coerced := c.Rows.Coerced()
+	params := plan.shown(c.Params)
 	b = append(b, byte(c.Outcome), flag(hasFallback, c.Fallback)|flag(hasIncident, c.Incident != "")|flag(hasTrace, c.Trace != "")|
-		flag(hasKeys, keys)|flag(hasFound, len(c.Found) > 0)|flag(hasScores, len(scores) > 0)|flag(hasCoerced, len(coerced) > 0)|flag(hasParams, len(c.Params) > 0))
+		flag(hasKeys, keys)|flag(hasFound, len(c.Found) > 0)|flag(hasScores, len(scores) > 0)|flag(hasCoerced, len(coerced) > 0)|flag(hasParams, len(params) > 0))
 	b = binary.AppendUvarint(b, uint64(c.Took/time.Microsecond))
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(sample))
 	if c.Incident != "" {
@@ -135,8 +171,8 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	if c.Trace != "" {
 		b = appendText(b, c.Trace)
 	}
-	if len(c.Params) > 0 {
-		b = appendText(b, c.Params)
+	if len(params) > 0 {
+		b = appendText(b, params)
 	}
 	b = binary.AppendUvarint(b, uint64(rows))
 	if rows == 0 {
@@ -144,10 +180,14 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	}
 	if keys {
 		for row := range rows {
-			if key := c.Rows.Key(row); key != nil {
-				b = append(binary.AppendUvarint(b, uint64(len(key))+1), key...)
-			} else {
+			key := c.Rows.Key(row, c.Reply)
+			if key == nil {
 				b = append(b, 0)
+				continue
+			}
+			b = append(binary.AppendUvarint(b, uint64(len(key))+1), key...)
+			if len(c.bound.Key) > 1 {
+				c.Reply = key // room for the next one
 			}
 		}
 	}

@@ -71,8 +71,9 @@ func call(t testing.TB, s *Server, rows string) *Call {
 func TestLinesOfEveryType(t *testing.T) {
 	s, b, l := everyType(t, LogOptions{Redact: []string{"c6 timestamp"}})
 	c := call(t, s, everyRow)
+	c.Rows.KeyedBy([]string{"key"})
 	for row, key := range [][]byte{[]byte("k0"), nil, {}, []byte(`k"3`)} {
-		c.Rows.SetKey(row, key)
+		c.Rows.SetKey(row, []byte("key"), key)
 	}
 	c.Scores = append(c.Scores, 0.5, math.NaN(), 1, 0)
 	c.Output = Output{Labels: []int32{0, 1, 1, 0}, Proba: []float64{1, 0, 0.25, 0.75, 0, 1, 0.5, 0.5}}
@@ -346,4 +347,40 @@ func closedLines(t *testing.T, l *Log) *bytes.Buffer {
 		t.Fatal(err)
 	}
 	return &text
+}
+
+// TestHiddenParameters: parameters that are redacted by their name are not written, the others are; _params is all of them.
+func TestHiddenParameters(t *testing.T) {
+	for _, c := range []struct {
+		redact       []string
+		params, want string
+	}{
+		{nil, `{"k":1,"who":"anna","l":[1]}`, `{"k":1,"who":"anna","l":[1]}`},
+		{[]string{"who", "c0 number"}, `{"k":1,"who":"anna","l":[1]}`, `{"k":1,"l":[1]}`},
+		{[]string{"who"}, `{"who":"anna"}`, ""},
+		{[]string{"who"}, "", ""},
+		{[]string{"_params"}, `{"k":1,"who":"anna","l":[1]}`, ""},
+	} {
+		s, b, l := everyType(t, LogOptions{Redact: c.redact})
+		b.Params = []Param{{Name: "k"}, {Name: "who"}, {Name: "l"}}
+		x := call(t, s, everyRow)
+		x.Params = append(x.Params, c.params...)
+		got := string(b.logPlan(l.redact).shown(x.Params))
+		record := appendCall(nil, x, b.logPlan(l.redact), 1)
+		if got != c.want || bytes.Contains(record, []byte("anna")) != strings.Contains(c.want, "anna") {
+			t.Errorf("%v: %s, want %s", c.redact, got, c.want)
+		}
+		x.End()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var lines bytes.Buffer
+		_, open, err := Segments(LogDir(l.o.Dir, "m"))
+		if err != nil || len(open) != 1 {
+			t.Fatal(open, err)
+		}
+		if err := Lines(open[0], &lines); err != nil || strings.Contains(lines.String(), "_params") != (c.want != "") {
+			t.Errorf("%v: %v %s", c.redact, err, lines.String())
+		}
+	}
 }

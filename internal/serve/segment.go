@@ -23,6 +23,9 @@ const (
 	maxBatch     = 1 << 20 // bytes that are written at once
 )
 
+// paramsField is the column with the parameters of a prediction.
+const paramsField = "_params"
+
 // LogFields returns the columns that every log begins with. A row of a request is a line; a request that could not be read has one line
 // with _index -1, and a line with the outcome "lost" says how many rows are missing.
 func LogFields() []assay.Field {
@@ -37,7 +40,7 @@ func LogFields() []assay.Field {
 		{Name: "_fallback", Type: assay.TypeBoolean},
 		{Name: "_violations", Type: assay.TypeString}, // "AGEP range; SEX set": what is wrong with this row
 		{Name: "_coerced", Type: assay.TypeString},    // "AGEP overflow": which values of this row a cast changed, and how
-		{Name: "_params", Type: assay.TypeString},     // of the prediction, a JSON object
+		{Name: paramsField, Type: assay.TypeString},   // of the prediction, a JSON object
 		{Name: "_incident", Type: assay.TypeString},
 		{Name: "_score", Type: assay.TypeNumber}, // how unusual the row is, 0–1
 		{Name: "_micros", Type: assay.TypeInteger},

@@ -165,10 +165,13 @@ func (e *Engine) Predict(ctx context.Context, rows *schema.Batch, out *serve.Out
 	return e.PredictWith(ctx, rows, nil, out)
 }
 
+// TakesParams reports whether the protocol has a place for parameters of a prediction.
+func (e *Engine) TakesParams() bool { return e.o.Protocol == Invocations }
+
 // PredictWith implements serve.Parametric. The Open Inference Protocol has no place for parameters of a prediction that its servers agree
 // on, so that they are Rejected there.
 func (e *Engine) PredictWith(ctx context.Context, rows *schema.Batch, params []byte, out *serve.Output) error {
-	if len(params) > 0 && e.o.Protocol != Invocations {
+	if len(params) > 0 && !e.TakesParams() {
 		return assay.Errorf(assay.Rejected, "the request has parameters, and the model is asked over a protocol that has none")
 	}
 	probe, err := e.trip.enter()
