@@ -129,7 +129,7 @@ func (s *session) loggedOnly(ctx context.Context, server *serve.Server, v store.
 	}
 	return server.Bind(serve.Binding{
 		Name: v.Name, Number: v.Number, Model: v.Model, Platform: "assay_" + m.Format, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
-		LabelType: label, Input: in, Output: out, Engine: elsewhere{}, Key: s.keyColumn(in),
+		LabelType: label, Input: in, Output: out, Engine: elsewhere{}, Key: s.keyColumns(in),
 	})
 }
 
