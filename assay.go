@@ -14,6 +14,7 @@ const (
 	Multiclass Task = "multiclass" // one of three or more classes
 	Multilabel Task = "multilabel" // any subset of a fixed set of classes
 	Regression Task = "regression" // a finite number
+	Ranking    Task = "ranking"    // a score that orders the documents of a query by their relevance
 )
 
 // Classifies reports whether the task predicts classes rather than a number.

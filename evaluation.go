@@ -26,6 +26,8 @@ type Evaluation struct {
 	Baseline    string           `json:"baseline"` // what the model was held against: prior, majority, …
 	Metrics     []Metric         `json:"metrics"`
 	Business    *Metric          `json:"business,omitempty"`
+	Labels      []LabelScores    `json:"labels,omitempty"`  // of a multilabel task: each label as a binary task of its own
+	Queries     *Queries         `json:"queries,omitempty"` // of a ranking, whose Count is of queries
 	Slices      []Slice          `json:"slices"`
 	SliceRule   string           `json:"slice_rule,omitempty"`   // what a slice is judged by: baseline, or rest (all other rows; also where it is missing)
 	SliceMargin float64          `json:"slice_margin,omitempty"` // how much worse than that a slice may be, in the unit of the primary metric
@@ -46,6 +48,39 @@ type Metric struct {
 	Gain       Estimate `json:"gain"`              // paired difference to the baseline; positive is better whatever the metric's direction
 	Verdict    Verdict  `json:"verdict"`           // Gain is above 0
 	Caution    string   `json:"caution,omitempty"` // why an interval must not be relied on; one of the gain makes the verdict undetermined
+}
+
+// LabelScores are the scores of one label of a multilabel task. Their verdicts are not corrected for the number of labels and decide
+// nothing.
+type LabelScores struct {
+	Name      string    `json:"name"`
+	Positives int64     `json:"positives"` // rows of which it is true
+	Metrics   []Metric  `json:"metrics"`
+	Confusion [][]int64 `json:"confusion"` // rows true, columns predicted: not, then of the label
+}
+
+// Queries are the units of a ranking: what documents are ranked for, and what every metric is a mean over.
+type Queries struct {
+	Column    string `json:"column"`
+	Documents int64  `json:"documents"`
+	Barren    int64  `json:"without_relevant"` // queries without a relevant document: what they count is said by the metric's definition
+}
+
+// Units is the word for what an evaluation counts: queries of a ranking, else rows.
+func (q *Queries) Units() string {
+	if q == nil {
+		return "rows"
+	}
+	return "queries"
+}
+
+// Sentence says what a ranking is judged by.
+func (q Queries) Sentence() string {
+	text := fmt.Sprintf("%s documents, ranked by %s; every figure is a mean over queries.", FormatCount(q.Documents), q.Column)
+	if q.Barren > 0 {
+		text += fmt.Sprintf(" Queries without a relevant document: %s; whatever their order, they count 0 in gains, precision and reciprocal rank.", FormatCount(q.Barren))
+	}
+	return text
 }
 
 // Slice is the same scores on some of the rows. Reference and Gain are of the primary metric, and decide unless the rule is "rest".
@@ -124,6 +159,7 @@ type Comparison struct {
 	Engine    string             `json:"engine,omitempty"`      // what evaluated the candidate, as in an evaluation
 	Weight    string             `json:"weight,omitempty"`      // as in an evaluation
 	Effective float64            `json:"effective_n,omitempty"` // as in an evaluation
+	Queries   *Queries           `json:"queries,omitempty"`     // of a ranking, as in an evaluation
 	Margin    float64            `json:"margin"`                // how much worse still counts as not worse, in the metric's unit
 	Primary   string             `json:"primary"`
 	Metrics   []MetricDifference `json:"metrics"`

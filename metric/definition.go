@@ -36,7 +36,8 @@ type Definition struct {
 type computation struct {
 	score  func(*Input) (Value, error)
 	counts confusionScore         // nil when the metric is not a function of the confusion matrix
-	perRow func(*Input) []float64 // nil when it is not a mean over the rows
+	tables func([]Counts) Value   // of a multilabel task: nil when it is not a function of the tables of its labels
+	perRow func(*Input) []float64 // nil when it is not a mean over the rows, or the queries of a ranking
 }
 
 func by(score func(*Input) (Value, error)) computation { return computation{score: score} }
@@ -56,7 +57,7 @@ func (d Definition) Fits(t assay.Task) bool { return slices.Contains(d.Tasks, t)
 
 // All lists the registry: by what is read, then in an order of use. The caller owns the slice.
 func All() []Definition {
-	return slices.Concat(labelDefinitions(), scoreDefinitions(), probabilityDefinitions(), valueDefinitions(), groupDefinitions())
+	return slices.Concat(labelDefinitions(), scoreDefinitions(), orderDefinitions(), probabilityDefinitions(), valueDefinitions(), groupDefinitions())
 }
 
 // For lists the metrics of a task, in the order of All.
@@ -169,8 +170,21 @@ func synonyms(name string) []string {
 		return []string{"root_mean_squared_error"}
 	case "rmsle":
 		return []string{"root_mean_squared_log_error"}
+	case "ndcg":
+		return []string{"ndcg_score", "ndcg_score_k_10"}
+	case "dcg":
+		return []string{"dcg_score", "dcg_score_k_10"}
+	case "mrr", "reciprocal_rank":
+		return []string{"mean_reciprocal_rank"}
+	case "map", "mean_average_precision_score":
+		return []string{"mean_average_precision"}
+	case "lrap":
+		return []string{"label_ranking_average_precision_score"}
 	case "mape":
 		return []string{"mean_absolute_percentage_error"}
+	}
+	if base, k, ok := strings.Cut(strings.ReplaceAll(name, "@", "_at_"), "_at_"); ok {
+		return []string{base + "_score_k_" + k, base + "_score"}
 	}
 	for _, suffix := range []string{"_macro", "_micro", "_weighted", "_samples"} {
 		if base, ok := strings.CutSuffix(name, suffix); ok {

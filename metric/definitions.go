@@ -31,6 +31,10 @@ func fromCounts(f countScore, a Average) computation {
 	if a == Samples {
 		return c
 	}
+	c.tables = func(counts []Counts) Value {
+		v, _ := oneVsRest{counts: counts}.average(LabelOptions{Average: a}, f) // it fails for no average of tables
+		return v
+	}
 	return c.counted(averaged(f, a))
 }
 
@@ -156,21 +160,9 @@ func scoreDefinitions() []Definition {
 	many := func(f rankScore, a Average, m Multiclass) computation {
 		return by(func(in *Input) (Value, error) { return f(in.Truth, in.Proba, in.rankOptions(a, m)) })
 	}
-	labels := func(f func([]int32, []float64, int, []float64) (Value, error)) computation {
-		return by(func(in *Input) (Value, error) { return f(in.Truth, in.Proba, len(in.Classes), in.Weights) })
-	}
 	topK := func(k int) computation {
 		return by(func(in *Input) (Value, error) {
 			return TopKAccuracyScore(in.Truth, in.Proba, k, ProbaOptions{in.Weights, len(in.Classes)})
-		})
-	}
-	gain := func(f func(relevance, scores []float64, documents int, o GainOptions) (Value, error)) computation {
-		return by(func(in *Input) (Value, error) {
-			relevance := make([]float64, len(in.Truth))
-			for i, y := range in.Truth {
-				relevance[i] = float64(y)
-			}
-			return f(relevance, in.Proba, len(in.Classes), GainOptions{Weights: in.Weights})
 		})
 	}
 	multiclass := []assay.Task{assay.Multiclass}
@@ -230,26 +222,6 @@ func scoreDefinitions() []Definition {
 		{"top_k_accuracy_score", sklearn("top_k_accuracy_score", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the two that score highest. In [0,1].", topK(2)},
 		{"top_k_accuracy_score_3", sklearn("top_k_accuracy_score_3", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the three that score highest. In [0,1].", topK(3)},
 		{"top_k_accuracy_score_5", sklearn("top_k_accuracy_score_5", "1.8"), true, multiclass, NeedScores, "Share of rows whose true class is among the five that score highest. In [0,1].", topK(5)},
-		{
-			"ndcg_score", sklearn("ndcg_score", "1.8"), true, multilabelOnly(), NeedScores,
-			"Discounted gain of the true labels in the order of the scores, by that of the best order; mean over the rows. In [0,1].", gain(NdcgScore),
-		},
-		{
-			"dcg_score", sklearn("dcg_score", "1.8"), true, multilabelOnly(), NeedScores,
-			"Sum of 1/log2(1 + place) of the true labels in the order of the scores; mean over the rows. At least 0.", gain(DcgScore),
-		},
-		{
-			"label_ranking_average_precision_score", sklearn("label_ranking_average_precision_score", "1.8"), true, multilabelOnly(), NeedScores,
-			"Share of true labels among those that score at least as high, mean over true labels and rows. In (0,1].", labels(LabelRankingAveragePrecisionScore),
-		},
-		{
-			"coverage_error", sklearn("coverage_error", "1.8"), false, multilabelOnly(), NeedScores,
-			"How many labels must be taken, in order of score, to hold all true ones; mean over the rows.", labels(CoverageError),
-		},
-		{
-			"label_ranking_loss", sklearn("label_ranking_loss", "1.8"), false, multilabelOnly(), NeedScores,
-			"Share of pairs of a true and a false label in the wrong order; mean over the rows. In [0,1].", labels(LabelRankingLoss),
-		},
 	}
 }
 

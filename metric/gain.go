@@ -122,80 +122,61 @@ func (g *gains) dcg(relevance, scores []float64, ignoreTies bool) float64 {
 // score at least as high. In (0,1], higher is better; a row whose labels are all true or all false counts 1. Truth and scores are
 // row-major n×labels.
 func LabelRankingAveragePrecisionScore(truth []int32, scores []float64, labels int, weights []float64) (Value, error) {
-	return meanOfRows(truth, scores, labels, weights, func(y []int32, s []float64) float64 {
-		var total accumulator
-		relevant := 0
-		for i, t := range y {
-			if t == 0 {
-				continue
-			}
-			relevant++
-			rank, hits := 0, 0
-			for j := range y {
-				if s[j] >= s[i] {
-					rank++
-					hits += int(y[j])
-				}
-			}
-			total.add(float64(hits) / float64(rank))
-		}
-		if relevant == 0 || relevant == len(y) {
-			return 1
-		}
-		return total.value() / float64(relevant)
-	})
+	return meanOfRows(truth, scores, labels, weights, labelRankingPrecision)
+}
+
+func labelRankingPrecision(relevance, scores []float64) float64 {
+	pos, neg := keysOf(relevance, scores)
+	if len(pos) == 0 || len(neg) == 0 {
+		return 1
+	}
+	return mergeAP(pos, neg)
 }
 
 // CoverageError is the mean over rows of how many labels must be taken, in the order of the scores, to hold all true ones. At least
 // the mean number of true labels; lower is better. A row without a true label counts 0.
 func CoverageError(truth []int32, scores []float64, labels int, weights []float64) (Value, error) {
-	return meanOfRows(truth, scores, labels, weights, func(y []int32, s []float64) float64 {
-		least := math.Inf(1)
-		for i, t := range y {
-			if t == 1 {
-				least = min(least, s[i])
-			}
+	return meanOfRows(truth, scores, labels, weights, coverage)
+}
+
+func coverage(relevance, scores []float64) float64 {
+	least := math.Inf(1)
+	for i, r := range relevance {
+		if r > 0 {
+			least = min(least, scores[i])
 		}
-		covered := 0
-		for _, v := range s {
-			if v >= least {
-				covered++
-			}
+	}
+	covered := 0
+	for _, v := range scores {
+		if v >= least {
+			covered++
 		}
-		return float64(covered)
-	})
+	}
+	return float64(covered)
 }
 
 // LabelRankingLoss is the mean over rows of the share of pairs of a true and a false label that are in the wrong order or tied. In
 // [0,1], lower is better; a row whose labels are all true or all false counts 0.
 func LabelRankingLoss(truth []int32, scores []float64, labels int, weights []float64) (Value, error) {
-	return meanOfRows(truth, scores, labels, weights, func(y []int32, s []float64) float64 {
-		wrong, pairs := 0, 0
-		for i := range y {
-			for j := range y {
-				if y[i] == 1 && y[j] == 0 {
-					pairs++
-					if s[j] >= s[i] {
-						wrong++
-					}
-				}
-			}
-		}
-		if pairs == 0 {
-			return 0
-		}
-		return float64(wrong) / float64(pairs)
-	})
+	return meanOfRows(truth, scores, labels, weights, labelRankingLoss)
 }
 
-func meanOfRows(truth []int32, scores []float64, labels int, weights []float64, f func([]int32, []float64) float64) (Value, error) {
-	n, err := RankOptions{Classes: labels, Weights: weights}.matrix("label ranking", truth, scores)
-	if err != nil {
-		return Value{}, err
+func labelRankingLoss(relevance, scores []float64) float64 {
+	pos, neg := keysOf(relevance, scores)
+	if len(pos) == 0 || len(neg) == 0 {
+		return 0
 	}
-	out := make([]float64, n)
-	for i := range out {
-		out[i] = f(truth[i*labels:(i+1)*labels], scores[i*labels:(i+1)*labels])
+	wrong, below := 0, 0
+	for _, key := range pos {
+		for below < len(neg) && neg[below] < key {
+			below++
+		}
+		wrong += len(neg) - below
 	}
-	return defined(mean(out, weights)), nil
+	return float64(wrong) / float64(len(pos)*len(neg))
+}
+
+func meanOfRows(truth []int32, scores []float64, labels int, weights []float64, f listScore) (Value, error) {
+	in := &Input{Task: assay.Multilabel, Classes: make([]string, max(labels, 0)), Truth: truth, Proba: scores, Weights: weights}
+	return ordered(f, nil).score(in)
 }

@@ -376,7 +376,7 @@ func TestResamplesAgree(t *testing.T) {
 		if rapid.Bool().Draw(t, "weighted") {
 			in.Weights = rapid.SliceOfN(rapid.Float64Range(0.125, 4), in.rows(), in.rows()).Draw(t, "weights")
 		}
-		counted, means := 0, 0
+		counted, tabled, means := 0, 0, 0
 		for _, d := range For(in.Task) {
 			want, err := d.Score(in)
 			if err != nil {
@@ -396,6 +396,17 @@ func TestResamplesAgree(t *testing.T) {
 				}
 				counted++
 			}
+			if d.IsTabled() && in.Task == assay.Multilabel {
+				o := LabelOptions{Classes: len(in.Classes), Average: Macro, Multilabel: true, Weights: in.Weights}
+				tables, err := countColumns(in.Truth, in.Labels, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := d.FromTables(tables.counts); err != nil || !near(got.Value, want.Value) || got.Defined() != want.Defined() {
+					t.Fatalf("%s: %v, from the tables %v, %v", d.Name, want, got, err)
+				}
+				tabled++
+			}
 			if d.IsMean() {
 				rows, err := d.PerRow(in)
 				if err != nil || len(rows) != in.rows() || !near(mean(rows, in.Weights), want.Value) {
@@ -404,8 +415,11 @@ func TestResamplesAgree(t *testing.T) {
 				means++
 			}
 		}
-		if want := map[assay.Task][2]int{assay.Binary: {35, 5}, assay.Multiclass: {26, 5}, assay.Multilabel: {0, 3}, assay.Regression: {0, 10}}[in.Task]; counted != want[0] || means != want[1] {
+		if want := map[assay.Task][2]int{assay.Binary: {35, 5}, assay.Multiclass: {26, 5}, assay.Multilabel: {0, 20}, assay.Regression: {0, 10}}[in.Task]; counted != want[0] || means != want[1] {
 			t.Fatalf("%s: %d metrics from the matrix, %d means", in.Task, counted, means)
+		}
+		if want := map[assay.Task]int{assay.Multilabel: 18}[in.Task]; tabled != want {
+			t.Fatalf("%s: %d metrics from the tables, not %d", in.Task, tabled, want)
 		}
 	})
 }

@@ -19,12 +19,14 @@ func (d Definition) Range(task assay.Task) (least, greatest float64) {
 			return 0, 2
 		}
 		return 0, 1
-	case "positive_likelihood_ratio", "negative_likelihood_ratio", "log_loss", "coverage_error", "dcg_score":
+	case "positive_likelihood_ratio", "negative_likelihood_ratio", "log_loss", "coverage_error":
 		return 0, inf
 	case "r2_score", "explained_variance_score":
 		return -inf, 1
 	}
 	switch {
+	case strings.HasPrefix(d.Name, "dcg_score"):
+		return 0, inf
 	case strings.HasPrefix(d.Name, "d2_"), strings.HasPrefix(d.Name, "cohen_kappa_"):
 		return -inf, 1
 	case d.Input == NeedValues:

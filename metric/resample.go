@@ -80,7 +80,7 @@ func likelihoodOf(negative bool) confusionScore {
 	}
 }
 
-// PerRow gives, for a metric that is the weighted mean of one number a row, those numbers: a resample of rows is then a mean, and the
+// PerRow gives, for a metric that is the weighted mean of one number a row (of a ranking, one a query), those numbers: a resample of rows is then a mean, and the
 // difference of two models a paired one. It refuses other metrics. The numbers do not depend on the weights.
 func (d Definition) PerRow(in Input) ([]float64, error) {
 	if d.compute.perRow == nil {
@@ -92,6 +92,18 @@ func (d Definition) PerRow(in Input) ([]float64, error) {
 	}
 	return d.compute.perRow(&in), nil
 }
+
+// FromTables computes a label metric of a multilabel task from the two-by-two tables of its labels. It gives what Score gives for the
+// rows behind the tables, and refuses other metrics.
+func (d Definition) FromTables(labels []Counts) (Value, error) {
+	if d.compute.tables == nil || len(labels) == 0 {
+		return Value{}, invalid("%s is not a function of the tables of %d labels", d.Name, len(labels))
+	}
+	return d.compute.tables(labels), nil
+}
+
+// IsTabled reports whether FromTables is defined.
+func (d Definition) IsTabled() bool { return d.compute.tables != nil && d.Fits(assay.Multilabel) }
 
 // IsMean reports whether PerRow is defined.
 func (d Definition) IsMean() bool { return d.compute.perRow != nil }

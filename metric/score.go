@@ -11,7 +11,8 @@ import (
 //
 // Of a classification, Truth and Labels are indices into Classes, and Proba is row-major n×len(Classes); of two classes it may also be
 // n numbers, the probability of the positive class. Of a multilabel task Truth, Labels and Proba are row-major n×len(Classes), the
-// first two of 0 and 1. Of a regression Target is the truth and Values the prediction.
+// first two of 0 and 1. Of a regression Target is the truth and Values the prediction. Of a ranking Target is the relevance of each
+// document, Values its score and Groups its query, from 0 without a gap; Weights has one for each query.
 type Input struct {
 	Task     assay.Task
 	Classes  []string
@@ -67,7 +68,7 @@ func (d Definition) misfit(task assay.Task) error {
 		}
 	}
 	if len(all) == 0 {
-		return invalid("task %q is none of binary, multiclass, multilabel and regression", string(task))
+		return invalid("task %q is none of binary, multiclass, multilabel, regression and ranking", string(task))
 	}
 	for _, names := range [][]string{family, same, all} {
 		if len(names) > 0 {
@@ -106,11 +107,15 @@ func (d Definition) check(in *Input) error {
 			p.Add("%s is missing", what)
 		}
 	}
-	if d.Input == NeedValues {
+	if d.Input == NeedValues || in.Task == assay.Ranking {
 		missing("the truth (Target)", len(in.Target) == 0)
 		missing("the predicted values", len(in.Values) == 0)
 	} else {
 		missing("the truth", len(in.Truth) == 0)
+	}
+	if in.Task == assay.Ranking {
+		missing("the query of each row", len(in.Groups) == 0)
+		return p.Err(assay.Invalid, d.Name)
 	}
 	switch d.Input {
 	case NeedLabels, NeedGroups:

@@ -12,7 +12,7 @@ import (
 	"github.com/assay-ml/assay/internal/assaytest"
 )
 
-// registryCase is one data set of testdata/registry.json, with the peer's value of each metric.
+// registryCase is one data set of testdata/registry.json or orders.json, with the peer's value of each metric.
 type registryCase struct {
 	Task     assay.Task
 	Positive int
@@ -23,30 +23,36 @@ type registryCase struct {
 	Proba    []float64
 	Target   []float64
 	Values   []float64
+	Groups   []int32
 	Want     map[string]float64
 }
 
 func (c registryCase) input() Input {
 	return Input{
 		Task: c.Task, Classes: []string{"a", "b", "c", "d"}[:c.Classes], Positive: c.Positive, Truth: c.Truth, Labels: c.Labels,
-		Proba: c.Proba, Target: c.Target, Values: c.Values, Weights: c.Weights,
+		Proba: c.Proba, Target: c.Target, Values: c.Values, Groups: c.Groups, Weights: c.Weights,
 	}
 }
 
 func registryCases(t testing.TB) ([]registryCase, assaytest.Tolerance) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/registry.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file struct {
 		Header struct{ Tolerance assaytest.Tolerance }
 		Cases  []registryCase
 	}
-	if err := json.Unmarshal(b, &file); err != nil {
-		t.Fatal(err)
+	var all []registryCase
+	for _, name := range []string{"registry.json", "orders.json"} {
+		b, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.Cases = nil
+		if err := json.Unmarshal(b, &file); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, file.Cases...)
 	}
-	return file.Cases, file.Header.Tolerance
+	return all, file.Header.Tolerance
 }
 
 // TestScoreIsThePeers holds every metric of the registry, but the group metrics and the calibration errors that have no peer, against

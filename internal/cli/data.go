@@ -98,7 +98,7 @@ func (s *session) splitOptions() (dataset.SplitOptions, error) {
 	}
 	purge, err := seconds("split.purge", s.p.Split.Purge)
 	return dataset.SplitOptions{
-		By: s.p.Split.By, Target: s.p.Data.Target.Column, Task: s.p.Data.Target.Task, Key: s.p.Data.Key, Entity: s.p.Data.Entity, Time: s.p.Data.Time,
+		By: s.p.Split.By, Target: s.p.Data.Target.Column, Labels: s.p.Data.Target.Columns, Query: s.p.Data.Target.Query, Task: s.p.Data.Target.Task, Key: s.p.Data.Key, Entity: s.p.Data.Entity, Time: s.p.Data.Time,
 		Column: s.p.Split.Column, Validation: s.p.Split.Validation, Test: s.p.Split.Test, Seed: s.p.Split.Seed, Purge: purge, Embargo: embargo, Exclude: s.p.Data.Exclude,
 	}, err
 }

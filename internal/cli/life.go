@@ -327,7 +327,10 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 	if e.Final {
 		which = fmt.Sprintf("the sealed test part, read %d", e.Read)
 	}
-	fmt.Fprintf(w, "%s rows of %s, level %s, evidence %s\n", assay.FormatCount(e.Count), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
+	fmt.Fprintf(w, "%s %s of %s, level %s, evidence %s\n", assay.FormatCount(e.Count), e.Queries.Units(), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
+	if e.Queries != nil {
+		fmt.Fprintf(w, "%s\n", e.Queries.Sentence())
+	}
 	if e.Weight != "" {
 		fmt.Fprintf(w, "%s\n", e.WeightSentence())
 	}
@@ -350,12 +353,38 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 	for _, c := range cautions {
 		fmt.Fprintf(w, "  %s\n", c)
 	}
+	printLabels(w, e)
 	if len(e.Slices) > 0 {
 		var t sliceTally
 		for _, sl := range e.Slices {
 			t.add(sl.Name, sl.Verdict)
 		}
 		fmt.Fprintf(w, "%d slices, %s against the %s: %s\n", len(e.Slices), e.Primary, e.SliceRule, t)
+	}
+}
+
+// printLabels writes the table of the labels of a multilabel task, the first dozen of many.
+func printLabels(w io.Writer, e assay.Evaluation) {
+	const show = 12
+	if len(e.Labels) == 0 {
+		return
+	}
+	grid(w, func(tw *tabwriter.Writer) {
+		fmt.Fprint(tw, "  label\ttrue\t")
+		for _, m := range e.Labels[0].Metrics {
+			fmt.Fprintf(tw, "%s\t", m.Name)
+		}
+		fmt.Fprintln(tw)
+		for _, l := range e.Labels[:min(show, len(e.Labels))] {
+			fmt.Fprintf(tw, "  %s\t%s\t", l.Name, assay.FormatCount(l.Positives))
+			for _, m := range l.Metrics {
+				fmt.Fprintf(tw, "%s\t", m.Estimate)
+			}
+			fmt.Fprintln(tw)
+		}
+	})
+	if more := len(e.Labels) - show; more > 0 {
+		fmt.Fprintf(w, "  and %d more labels: see the report\n", more)
 	}
 }
 
@@ -411,7 +440,7 @@ func (a *app) compareCommand() *cobra.Command {
 }
 
 func printComparison(w io.Writer, r assay.Record, c assay.Comparison) {
-	fmt.Fprintf(w, "against %s on the same %s rows, evidence %s\n", c.Name, assay.FormatCount(c.Count), r.ID.Short())
+	fmt.Fprintf(w, "against %s on the same %s %s, evidence %s\n", c.Name, assay.FormatCount(c.Count), c.Queries.Units(), r.ID.Short())
 	grid(w, func(tw *tabwriter.Writer) {
 		fmt.Fprintf(tw, "  metric\tthis model\t%s\tdifference\t\n", c.Name)
 		for _, m := range c.Metrics {

@@ -34,20 +34,23 @@ func (s *session) lesson(ctx context.Context, t *table.Table, classes []string) 
 	if err != nil {
 		return nil, err
 	}
-	y, err := t.Frame(ctx, []string{s.p.Data.Target.Column}, "")
+	y, err := t.Frame(ctx, s.p.Data.Target.names(), "")
 	if err != nil {
 		return nil, err
 	}
 	l := &lesson{x: x, target: y[0].Type, classes: classes}
-	return l, s.label(l, &y[0])
+	return l, s.label(l, y)
 }
 
-// label fills in the truth from the target column.
-func (s *session) label(l *lesson, y *assay.Column) error {
-	name := s.p.Data.Target.Column
+// label fills in the truth from the columns of the target.
+func (s *session) label(l *lesson, columns assay.Frame) error {
+	if s.p.Data.Target.Task == assay.Multilabel {
+		return l.indicators(columns)
+	}
+	name, y := s.p.Data.Target.Column, &columns[0]
 	if !s.p.Data.Target.Task.Classifies() {
 		if y.Floats == nil {
-			return assay.Errorf(assay.Rejected, "target %q is a %s; a regression needs numbers", name, y.Type).Try("data.target.task: multiclass, in assay.yaml")
+			return assay.Errorf(assay.Rejected, "target %q is a %s; a %s task needs numbers", name, y.Type, s.p.Data.Target.Task).Try("data.target.task: multiclass, in assay.yaml")
 		}
 		l.value = y.Floats
 		for i, v := range l.value {
@@ -134,6 +137,9 @@ func (s *session) spec(learner string, params map[string]any, l *lesson) (learn.
 func (s *session) baseline(ctx context.Context, train *lesson, x assay.Frame, positive int) (learn.Prediction, error) {
 	if expr, ok := strings.CutPrefix(s.p.Evaluate.Baseline, rulePrefix); ok {
 		return s.ruleBaseline(strings.TrimSpace(expr), train, x, train.classes, positive)
+	}
+	if s.p.Data.Target.outside() {
+		return s.plainBaseline(train, x.Rows())
 	}
 	spec, err := s.spec(s.p.Evaluate.Baseline, nil, train)
 	if err != nil {

@@ -122,9 +122,9 @@ func (a *app) profileFile(ctx context.Context, q profileRequest, s *session) err
 			o.Target = first(present(t, []string{s.p.Data.Target.Column}))
 		}
 		if o.Target == s.p.Data.Target.Column {
-			o.Task = s.p.Data.Target.Task
+			o.Task = s.p.Data.Target.profiled()
 		}
-		l, err := dataset.NewLook(ctx, t, present(t, s.p.Data.Key), s.p.Data.Target.Column)
+		l, err := dataset.NewLook(ctx, t, present(t, s.p.Data.Key), s.p.Data.Target.names()...)
 		if err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func (s *session) profileStage(ctx context.Context, allRows bool) (assay.Record,
 	if err != nil {
 		return assay.Record{}, nil, err
 	}
-	o := dataset.ProfileOptions{Target: s.p.Data.Target.Column, Task: s.p.Data.Target.Task, Sensitive: s.p.Data.Sensitive, Key: s.p.Data.Key}
+	o := dataset.ProfileOptions{Target: s.p.Data.Target.Column, Task: s.p.Data.Target.profiled(), Sensitive: s.p.Data.Sensitive, Key: s.p.Data.Key}
 	if allRows {
 		o.Target, o.Task, o.Scope = "", "", "all rows, sealed test rows among them; nothing is said about relations to the target"
 	} else if t, err = s.unsealed(ctx, t, snap.Content, &o); err != nil {

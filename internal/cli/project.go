@@ -57,13 +57,6 @@ type DataConfig struct {
 	Document  map[string]string `yaml:"documentation,omitempty" jsonschema:"description=the datasheet: sources; time_range; population; known_gaps; exclusions; imputations; licence"`
 }
 
-// TargetConfig names the label.
-type TargetConfig struct {
-	Column   string     `yaml:"column" jsonschema:"description=column to predict"`
-	Task     assay.Task `yaml:"task" jsonschema:"description=kind of label,enum=binary,enum=multiclass,enum=regression"`
-	Positive Scalar     `yaml:"positive,omitempty" jsonschema:"description=the positive class of a binary target"`
-}
-
 // SplitConfig says how rows are divided.
 type SplitConfig struct {
 	By         string  `yaml:"by,omitempty" jsonschema:"description=how rows are assigned; stratified by the target for classes,enum=stratified,enum=random,enum=group,enum=stratified_group,enum=time,enum=hash,enum=predefined,default=stratified"`
@@ -126,7 +119,7 @@ type EvaluateConfig struct {
 // BusinessConfig is a metric in the user's own terms.
 type BusinessConfig struct {
 	Name      string `yaml:"name" jsonschema:"description=of the metric"`
-	Expr      string `yaml:"expr" jsonschema:"description=CEL over tp; fp; tn; fn; n as doubles"`
+	Expr      string `yaml:"expr" jsonschema:"description=CEL over tp; fp; tn; fn; n as doubles; see the page on evaluation for other tasks"`
 	Direction string `yaml:"direction" jsonschema:"description=which way is better,enum=lower,enum=higher"`
 }
 
@@ -455,25 +448,17 @@ func (p *Project) defaults() {
 	set(&p.Store, ".assay")
 	set(&p.Schema, "schema.json")
 	set(&p.Gate.Policy, "default")
-	if p.Split.By == "" {
-		switch {
-		case p.Data.Entity != "" && p.Data.Target.Task.Classifies():
-			p.Split.By = "stratified_group"
-		case p.Data.Entity != "":
-			p.Split.By = "group"
-		case p.Data.Target.Task.Classifies():
-			p.Split.By = "stratified"
-		default:
-			p.Split.By = "random"
-		}
+	if p.Data.Target.Task == assay.Ranking {
+		set(&p.Data.Entity, p.Data.Target.Query)
 	}
+	set(&p.Split.By, p.splitBy())
 	if p.Split.Validation == 0 {
 		p.Split.Validation = 0.2
 	}
 	if p.Split.Test == 0 {
 		p.Split.Test = 0.2
 	}
-	if p.Train.Learner == "" && len(p.Train.Command) == 0 {
+	if p.Train.Learner == "" && len(p.Train.Command) == 0 && !p.Data.Target.outside() {
 		p.Train.Learner = "gradient_boosting"
 	}
 	if p.Train.Folds == 0 {
@@ -481,22 +466,10 @@ func (p *Project) defaults() {
 	}
 	e := &p.Evaluate
 	if len(e.Metrics) == 0 {
-		switch p.Data.Target.Task {
-		case assay.Regression:
-			e.Metrics = []string{"mean_absolute_error", "root_mean_squared_error", "r2_score"}
-		case assay.Multiclass:
-			e.Metrics = []string{"log_loss", "balanced_accuracy_score", "accuracy_score"}
-		default:
-			e.Metrics = []string{"roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss", "f1_score", "balanced_accuracy_score"}
-		}
+		e.Metrics = metricsOf(p.Data.Target.Task)
 	}
 	set(&e.Primary, e.Metrics[0])
-	if e.Baseline == "" {
-		e.Baseline = "prior"
-		if p.Data.Target.Task == assay.Regression {
-			e.Baseline = "mean"
-		}
-	}
+	set(&e.Baseline, baselineOf(p.Data.Target.Task))
 	if e.Threshold == nil {
 		half := 0.5
 		e.Threshold = &half
@@ -519,17 +492,8 @@ func (p *Project) check() error {
 	if p.Data.URI == "" {
 		bad.Add("data.uri is empty")
 	}
-	if p.Data.Target.Column == "" {
-		bad.Add("data.target.column is empty")
-	}
 	p.Serve.check(&bad)
-	switch p.Data.Target.Task {
-	case assay.Binary, assay.Multiclass, assay.Regression:
-	case "":
-		bad.Add("data.target.task is empty: one of binary, multiclass, regression")
-	default:
-		bad.Add("data.target.task %q is none of binary, multiclass, regression", p.Data.Target.Task)
-	}
+	p.Data.Target.check(p, &bad)
 	if h := p.Data.Header; h != "" && h != "yes" && h != "no" {
 		bad.Add("data.header %q is none of yes, no", h)
 	}
@@ -560,7 +524,7 @@ func (p *Project) check() error {
 	if !slices.Contains(p.Evaluate.Metrics, p.Evaluate.Primary) {
 		bad.Add("evaluate.primary %q is not in evaluate.metrics", p.Evaluate.Primary)
 	}
-	if w := p.Evaluate.Weight; w != "" && w == p.Data.Target.Column {
+	if w := p.Evaluate.Weight; w != "" && slices.Contains(p.Data.Target.names(), w) {
 		bad.Add("evaluate.weight is the target %q: a row's answer would say how much it counts", w)
 	}
 	if !(p.Evaluate.Level > 0.5 && p.Evaluate.Level < 1) {

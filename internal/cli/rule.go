@@ -18,7 +18,7 @@ const rulePrefix = "rule:"
 const maxRuleCost = 100_000
 
 // ruleBaseline answers each row by a CEL expression over its columns: a bool (the positive class or not) or a double (its probability)
-// for a binary task, a double for a regression. A row on which the expression has no value, because one is missing, gets the answer
+// for a binary task, a double for a regression, a double by which documents are ordered for a ranking. A row on which the expression has no value, because one is missing, gets the answer
 // that knows nothing: the share of positives, or the mean, of the training part.
 func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classes []string, positive int) (learn.Prediction, error) {
 	var none learn.Prediction
@@ -68,7 +68,7 @@ func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classe
 	if outside > 0 {
 		return none, assay.Errorf(assay.Rejected, "evaluate.baseline: the rule gives no probability between 0 and 1 in %d rows", outside)
 	}
-	if task == assay.Regression {
+	if !task.Classifies() {
 		return learn.Prediction{Values: answers}, nil
 	}
 	p := learn.Prediction{Classes: classes, Labels: make([]int32, n), Proba: make([]float64, 2*n)}
@@ -84,8 +84,8 @@ func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classe
 
 // compileRule compiles a CEL expression over columns, texts as strings and all else as doubles; key is where it was written.
 func compileRule(key, expr string, task assay.Task, fields []assay.Field) (cel.Program, error) {
-	if task != assay.Binary && task != assay.Regression {
-		return nil, assay.Errorf(assay.Unimplemented, "%s: a rule is for binary and regression tasks; this one is %s", key, task)
+	if task != assay.Binary && task != assay.Regression && task != assay.Ranking {
+		return nil, assay.Errorf(assay.Unimplemented, "%s: a rule is for binary, regression and ranking tasks; this one is %s", key, task)
 	}
 	opts := append(manifest.ExpressionLimits(), ext.Math(), ext.Strings())
 	for _, f := range fields {
@@ -104,7 +104,7 @@ func compileRule(key, expr string, task assay.Task, fields []assay.Field) (cel.P
 		return nil, assay.Errorf(assay.Invalid, "%s: %w", key, err).Try("numbers are doubles: write 18.0, or AGEP >= 18.0")
 	}
 	t := tree.OutputType()
-	if !t.IsExactType(cel.DoubleType) && (!t.IsExactType(cel.BoolType) || task == assay.Regression) {
+	if !t.IsExactType(cel.DoubleType) && (!t.IsExactType(cel.BoolType) || task != assay.Binary) {
 		return nil, assay.Errorf(assay.Invalid, "%s: the rule gives a %s; want a double%s", key, t, map[bool]string{true: " or a bool"}[task == assay.Binary])
 	}
 	prog, err := env.Program(tree, cel.CostLimit(maxRuleCost))

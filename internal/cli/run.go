@@ -72,8 +72,15 @@ func (s *session) runSpec(ctx context.Context, command []string) (run.Spec, assa
 	if err != nil {
 		return run.Spec{}, splitRec, err
 	}
+	target := map[string]any{"column": s.p.Data.Target.Column, "task": s.p.Data.Target.Task, "positive": string(s.p.Data.Target.Positive)}
+	if c := s.p.Data.Target.Columns; len(c) > 0 {
+		target["columns"] = []string(c)
+	}
+	if q := s.p.Data.Target.Query; q != "" {
+		target["query"] = q
+	}
 	config, err := json.Marshal(map[string]any{"seed": s.p.Train.Seed, "params": s.p.Train.Params, "data": map[string]any{
-		"key": []string(s.p.Data.Key), "target": map[string]any{"column": s.p.Data.Target.Column, "task": s.p.Data.Target.Task, "positive": string(s.p.Data.Target.Positive)},
+		"key": []string(s.p.Data.Key), "target": target,
 		"exclude": s.p.unlearned(), "categorical": s.p.Data.Category,
 	}})
 	if err != nil {
@@ -143,7 +150,7 @@ func (s *session) runStage(ctx context.Context, command []string) (assay.Record,
 		return r, nil, err
 	}
 	m, err := run.RecordModel(ctx, r, run.ModelSpec{
-		Learner: "command", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.Column, Classes: train.classes, Positive: positive,
+		Learner: "command", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.String(), Classes: train.classes, Positive: positive,
 		Dataset: splitRec.Subject, Split: splitRec.ID, Open: s.openModel,
 	}, s.st)
 	if err != nil {

@@ -192,7 +192,7 @@ func (a *app) inferSchema(ctx context.Context, data, out string, reading textRea
 }
 
 func (p *Project) inferOptions() schema.InferOptions {
-	return schema.InferOptions{Name: p.Name, Key: p.Data.Key, Optional: []string{p.Data.Target.Column}}
+	return schema.InferOptions{Name: p.Name, Key: p.Data.Key, Optional: p.Data.Target.names()}
 }
 
 // path resolves a path of the command line.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
-	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/eval"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
@@ -219,16 +218,10 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	}
 	out := &scored{part: t, truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
 	if e := s.p.Data.Entity; e != "" {
-		codes, names := dataset.Classes(columns.Column(e))
-		out.truth.Name = e
-		out.truth.Entity = make([]int32, len(codes))
-		unnamed := len(names) // a row without an entity is one of its own
-		for i, c := range codes {
-			if c < 0 {
-				c, unnamed = unnamed, unnamed+1
-			}
-			out.truth.Entity[i] = int32(c)
-		}
+		out.truth.Name, out.truth.Entity = e, unitsOf(columns.Column(e))
+	}
+	if q := s.p.Data.Target.Query; q != "" {
+		out.truth.Queried, out.truth.Query = q, unitsOf(columns.Column(q))
 	}
 	if w := s.p.Evaluate.Weight; w != "" {
 		out.truth.Weighted, out.truth.Weight = w, columns.Column(w).Floats
@@ -250,7 +243,7 @@ func (s *session) unseal(ctx context.Context, sc *scored, disclosure assay.Diges
 	if err != nil {
 		return err
 	}
-	y, err := labels.Frame(ctx, []string{s.p.Data.Target.Column}, "")
+	y, err := labels.Frame(ctx, s.p.Data.Target.names(), "")
 	if err != nil {
 		return err
 	}
@@ -258,7 +251,7 @@ func (s *session) unseal(ctx context.Context, sc *scored, disclosure assay.Diges
 		return assay.Errorf(assay.Internal, "%d sealed labels for %d test rows", y.Rows(), sc.part.Rows()).Try("assay fsck")
 	}
 	l := &lesson{classes: sc.truth.Classes}
-	if err := s.label(l, &y[0]); err != nil {
+	if err := s.label(l, y); err != nil {
 		return err
 	}
 	sc.truth.Class, sc.truth.Value = l.label, l.value

@@ -158,7 +158,12 @@ func (p *Project) checkColumns(fields []assay.Field) error {
 			}
 		}
 	}
-	need("data.target.column", p.Data.Target.Column)
+	key := "data.target.column"
+	if p.Data.Target.Task == assay.Multilabel {
+		key += "s"
+	}
+	need(key, p.Data.Target.names()...)
+	need("data.target.query", p.Data.Target.Query)
 	need("data.key", p.Data.Key...)
 	need("data.entity", p.Data.Entity)
 	need("data.time", p.Data.Time)
@@ -187,8 +192,7 @@ func (p *Project) unlearned() []string {
 
 // features are the columns that a model may learn from.
 func (p *Project) features(fields []assay.Field) []string {
-	drop := append([]string{p.Data.Target.Column, p.Data.Entity, p.Data.Time, p.Split.Column}, p.Data.Key...)
-	drop = append(drop, p.unlearned()...)
+	drop := slices.Concat([]string{p.Data.Target.Query, p.Data.Entity, p.Data.Time, p.Split.Column}, p.Data.Target.names(), p.Data.Key, p.unlearned())
 	var out []string
 	for _, f := range fields {
 		if !slices.Contains(drop, f.Name) {

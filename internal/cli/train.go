@@ -22,6 +22,9 @@ import (
 
 // trainStage trains a built-in learner on the training part, or on another file of the same columns, and records run and model.
 func (s *session) trainStage(ctx context.Context, learner string, params map[string]any, file string, parents ...assay.Digest) (assay.Record, assay.Model, error) {
+	if err := s.p.Data.Target.refuseOutside("no built-in learner is for", "train.command in assay.yaml, or assay eval FILE with predictions"); err != nil {
+		return assay.Record{}, assay.Model{}, err
+	}
 	splitRec, _, err := s.splitEvidence(ctx)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
@@ -90,7 +93,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 // sealedRows counts the rows of a training table that are sealed, however they are written. Sets that skip names are left out: the training
 // part of a split is held against its own test part by the leakage checks.
 func (s *session) sealedRows(ctx context.Context, t *table.Table, skip func(store.SealRecord) bool) (int64, error) {
-	l, err := dataset.NewLook(ctx, t, s.p.Data.Key, s.p.Data.Target.Column)
+	l, err := dataset.NewLook(ctx, t, s.p.Data.Key, s.p.Data.Target.names()...)
 	if err != nil {
 		return 0, err
 	}
@@ -281,7 +284,7 @@ func (s *session) importFile(ctx context.Context, path string) (assay.Record, as
 		return r, assay.Model{}, err
 	}
 	ev, err := run.ModelOf(r, run.ModelSpec{
-		Learner: "imported", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.Column, Classes: train.classes, Positive: positive,
+		Learner: "imported", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.String(), Classes: train.classes, Positive: positive,
 		Dataset: splitRec.Subject, Split: splitRec.ID, File: name, Open: s.openModel,
 	}, func(f assay.File) ([]byte, error) { return s.modelBytes(ctx, f) })
 	if err != nil {

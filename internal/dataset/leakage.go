@@ -40,7 +40,7 @@ func (d *Division) leakage(c splitColumns, s scanned) []assay.Leakage {
 	if d.options.By != "time" && (c.strata != nil || c.values != nil) {
 		out = append(out, indexFinding(c, d.Part, s.ordered))
 	}
-	return append(out, targetFindings(c, s)...)
+	return append(out, targetFindings(s)...)
 }
 
 func none(n int) assay.Verdict {

@@ -240,7 +240,7 @@ func TestSightings(t *testing.T) {
 }
 
 func FuzzParseSketch(f *testing.F) {
-	l := &Look{cells: &cells{names: []string{"a", "y"}, hash: [][]uint64{{1, 2, 3}, {4, 5, 6}}}, target: "y"}
+	l := &Look{cells: &cells{names: []string{"a", "y"}, hash: [][]uint64{{1, 2, 3}, {4, 5, 6}}}, target: []string{"y"}}
 	f.Add(l.sketch([]int{0, 2}))
 	f.Add([]byte(sketchMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {

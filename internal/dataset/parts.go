@@ -91,6 +91,14 @@ func (d *Division) parts(c splitColumns) []assay.Part {
 	for i, name := range partNames {
 		rows := d.Rows(name)
 		out[i] = assay.Part{Name: name, Rows: int64(len(rows)), IDs: RowsDigest(take(d.Prints, rows))}
+		if c.each != nil && name != assay.Test { // labels decide nothing here, so those of the sealed part stay sealed
+			out[i].Labels = map[string]int64{}
+			for _, l := range c.each {
+				for _, r := range rows {
+					out[i].Labels[l.name] += int64(l.strata[r])
+				}
+			}
+		}
 		if c.strata != nil {
 			out[i].Labels = map[string]int64{}
 			for _, r := range rows {
@@ -111,8 +119,8 @@ type Files struct {
 
 // Write writes the parts as Parquet files into dir.
 func (d *Division) Write(ctx context.Context, e *table.Engine, dir string) (Files, error) {
-	all := names(d.table.Fields())
-	features := slices.DeleteFunc(slices.Clone(all), func(c string) bool { return c == d.options.Target })
+	all, targets := names(d.table.Fields()), d.options.targets()
+	features := slices.DeleteFunc(slices.Clone(all), func(c string) bool { return slices.Contains(targets, c) })
 	row := make([]float64, len(d.Part))
 	part := make([]float64, len(d.Part))
 	for i, p := range d.Part {
@@ -126,7 +134,7 @@ func (d *Division) Write(ctx context.Context, e *table.Engine, dir string) (File
 		Train: filepath.Join(dir, "train.parquet"), Validation: filepath.Join(dir, "validation.parquet"),
 		TestFeatures: filepath.Join(dir, "test_features.parquet"), TestLabels: filepath.Join(dir, "test_labels.parquet"),
 	}
-	labels := append(slices.DeleteFunc(slices.Clone(d.options.Key), func(c string) bool { return c == d.options.Target }), d.options.Target)
+	labels := slices.Concat(d.options.Key, targets)
 	for _, w := range []struct {
 		path    string
 		columns []string

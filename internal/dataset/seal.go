@@ -26,12 +26,12 @@ const sketchMagic = "assay.sketch/1\n"
 type Look struct {
 	cells  *cells
 	key    []string
-	target string
+	target []string
 	tally  []map[uint32]int // by column, made when first asked for: how often a hash occurs
 }
 
 // NewLook hashes every cell of a table: 8 bytes a cell are held.
-func NewLook(ctx context.Context, t *table.Table, key []string, target string) (*Look, error) {
+func NewLook(ctx context.Context, t *table.Table, key []string, target ...string) (*Look, error) {
 	c, err := hashCells(ctx, t, names(t.Fields()), nil)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (l *Look) sketch(rows []int) []byte {
 	type column struct{ index, distinct int }
 	var columns []column
 	for j, name := range l.cells.names {
-		if name == l.target {
+		if slices.Contains(l.target, name) {
 			continue
 		}
 		seen := map[uint64]bool{}

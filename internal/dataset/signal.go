@@ -33,18 +33,23 @@ type signal struct {
 
 // signals measures columns against the target on the rows outside the test set.
 type signals struct {
-	rows   []int // the rows that are looked at
+	label  string // which label the target is; empty: there is one target
+	rows   []int  // the rows that are looked at
 	class  []int32
 	count  int       // classes; 0: the target is a number
 	value  []float64 // the target, where it is a number
 	result []signal
 }
 
-func newSignals(c splitColumns, parts []uint8) *signals {
-	s := &signals{count: len(c.labels)}
-	if c.strata == nil && c.values == nil {
-		return nil
+func newSignals(c splitColumns, parts []uint8) []*signals {
+	var each []*signals
+	for _, l := range c.each {
+		each = append(each, newSignals(l, parts)...)
 	}
+	if c.strata == nil && c.values == nil {
+		return each
+	}
+	s := &signals{label: c.name, count: len(c.labels)}
 	for i, p := range parts {
 		if p > inValidation {
 			continue
@@ -56,7 +61,7 @@ func newSignals(c splitColumns, parts []uint8) *signals {
 			s.value = append(s.value, c.values[i])
 		}
 	}
-	return s
+	return append(each, s)
 }
 
 func (s *signals) add(c *assay.Column) {
@@ -75,6 +80,8 @@ func (s *signals) add(c *assay.Column) {
 
 func (s *signals) limit() (limit, chance float64, what string) {
 	switch {
+	case s.label != "":
+		return TargetAUC, 0.5, "orders the label " + s.label + " with AUC"
 	case s.count == 2:
 		return TargetAUC, 0.5, "orders the target with AUC"
 	case s.count > 2:
@@ -99,11 +106,17 @@ func (s *signals) chanced() bool {
 }
 
 // targetFindings tells the columns that give the target away, or the strongest where none does.
-func targetFindings(c splitColumns, sc scanned) []assay.Leakage {
-	s := sc.signals
-	if s == nil || len(s.rows) == 0 {
-		return nil
+func targetFindings(sc scanned) []assay.Leakage {
+	var out []assay.Leakage
+	for _, s := range sc.signals {
+		if len(s.rows) > 0 {
+			out = append(out, s.findings()...)
+		}
 	}
+	return out
+}
+
+func (s *signals) findings() []assay.Leakage {
 	limit, chance, what := s.limit()
 	var found []assay.Leakage
 	best := signal{power: math.NaN()}

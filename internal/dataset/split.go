@@ -15,6 +15,8 @@ import (
 type SplitOptions struct {
 	By         string // stratified, random, group, stratified_group, time, hash, predefined
 	Target     string
+	Labels     []string // of a multilabel task, in the place of Target
+	Query      string   // of a ranking: the column of what the rows are ranked for; a query is never torn apart
 	Task       assay.Task
 	Key        []string // what identifies a row: unique and never missing; none: its content
 	Entity     string   // for group and stratified_group
@@ -47,8 +49,8 @@ type Division struct {
 type scanned struct {
 	twins            twins
 	features, folded *cells
-	signals          *signals
-	ordered          []string // features that grow with the row number
+	signals          []*signals // one; of a multilabel task one a label
+	ordered          []string   // features that grow with the row number
 }
 
 // Divide splits a table into train, validation and test, and runs every leakage check on the result. Rows that repeat others are
@@ -109,10 +111,13 @@ func Divide(ctx context.Context, t *table.Table, o SplitOptions) (*Division, err
 	if err != nil {
 		return nil, err
 	}
-	if d.Look, err = NewLook(ctx, t, o.Key, o.Target); err != nil {
+	if d.Look, err = NewLook(ctx, t, o.Key, o.targets()...); err != nil {
 		return nil, err
 	}
 	d.known, d.by = cols, by
+	if err := d.checkQueries(ctx); err != nil {
+		return nil, err
+	}
 	d.scan = scanned{features: d.Look.cells.only(features), folded: &cells{names: features}}
 	d.scan.twins = findTwins(d.scan.features)
 	if d.scan.twins.distinctive && (o.By == "stratified" || o.By == "random") {
@@ -133,8 +138,8 @@ func (d *Division) settle(ctx context.Context, parts []uint8) error {
 	d.scan.folded.hash, d.scan.ordered = nil, nil
 	err := d.table.EachColumn(ctx, d.scan.folded.names, func(c *assay.Column) error {
 		d.scan.folded.hash = append(d.scan.folded.hash, fold(c))
-		if d.scan.signals != nil {
-			d.scan.signals.add(c)
+		for _, s := range d.scan.signals {
+			s.add(c)
 		}
 		if grows(c) {
 			d.scan.ordered = append(d.scan.ordered, c.Name)
@@ -155,14 +160,17 @@ func (d *Division) settle(ctx context.Context, parts []uint8) error {
 
 // digest names the options: equal options divide equal rows in equal order equally.
 func (o SplitOptions) digest() assay.Digest {
-	return assay.DigestOf(fmt.Appendf(nil, "assay.split/1 %q", []any{o.By, o.Target, o.Task, o.Key, o.Entity, o.Time, o.Column, o.Validation, o.Test, o.Purge, o.Embargo, o.Seed, o.Exclude}))
+	said := []any{o.By, o.Target, o.Task, o.Key, o.Entity, o.Time, o.Column, o.Validation, o.Test, o.Purge, o.Embargo, o.Seed, o.Exclude}
+	if len(o.Labels) > 0 || o.Query != "" { // the digest of other splits stays as it was
+		said = append(said, o.Labels, o.Query)
+	}
+	return assay.DigestOf(fmt.Appendf(nil, "assay.split/1 %q", said))
 }
 
 // features are the columns that a model could learn from.
 func (d *Division) features() []string {
 	o := d.options
-	drop := append([]string{o.Target, o.Entity, o.Time, o.Column}, o.Key...)
-	drop = append(drop, o.Exclude...)
+	drop := slices.Concat([]string{o.Entity, o.Query, o.Time, o.Column}, o.targets(), o.Key, o.Exclude)
 	return slices.DeleteFunc(names(d.table.Fields()), func(c string) bool { return slices.Contains(drop, c) })
 }
 
@@ -176,14 +184,15 @@ func (o SplitOptions) check(t *table.Table) error {
 			}
 		}
 	}
-	need("target", o.Target)
+	need("target", o.targets()...)
+	need("query", o.Query)
 	need("key", o.Key...)
 	need("entity", o.Entity)
 	need("time", o.Time)
 	need("split", o.Column)
 	switch o.By {
 	case "stratified", "stratified_group":
-		if o.Target == "" {
+		if len(o.targets()) == 0 {
 			bad.Add("split by %s needs a target", o.By)
 		}
 	case "random", "group", "time", "hash", "predefined":
@@ -202,8 +211,10 @@ func (o SplitOptions) check(t *table.Table) error {
 	if !(o.Purge >= 0 && o.Embargo >= 0) {
 		bad.Add("purge %v s and embargo %v s: want none below 0", o.Purge, o.Embargo)
 	}
-	if slices.Contains(o.Key, o.Target) && o.Target != "" {
-		bad.Add("the target %q cannot be part of the key", o.Target)
+	for _, y := range o.targets() {
+		if slices.Contains(o.Key, y) {
+			bad.Add("the target %q cannot be part of the key", y)
+		}
 	}
 	if o.By != "predefined" && !(o.Validation > 0 && o.Test > 0 && o.Validation+o.Test < 1) {
 		bad.Add("validation share %v and test share %v: want both above 0 and together below 1", o.Validation, o.Test)
@@ -213,8 +224,10 @@ func (o SplitOptions) check(t *table.Table) error {
 
 // splitColumns are the columns that decide the split, row by row in memory.
 type splitColumns struct {
+	name           string // of the label that the strata are of; empty: the target
 	strata, entity []int
-	labels         []string // names of the strata
+	labels         []string       // names of the strata
+	each           []splitColumns // of a multilabel task: the strata of each label
 	time           []float64
 	values         []float64 // the target, where it is a number
 	keys           [][16]byte
@@ -270,8 +283,14 @@ func (d *Division) columns(ctx context.Context) (splitColumns, error) {
 		}
 		c.values = f[0].Floats
 	}
-	if (o.By == "stratified" || o.By == "stratified_group") && !o.Task.Classifies() {
-		return c, assay.Errorf(assay.Invalid, "split by %s needs classes; the task is %s", o.By, o.Task).Try("split.by: random")
+	if (o.By == "stratified" || o.By == "stratified_group") && (!o.Task.Classifies() || o.Task == assay.Multilabel) {
+		other := map[string]string{"stratified": "random", "stratified_group": "group"}[o.By]
+		return c, assay.Errorf(assay.Invalid, "split by %s needs classes, one a row; the task is %s", o.By, o.Task).Try("split.by: %s", other)
+	}
+	if len(o.Labels) > 0 {
+		if c.each, err = d.labels(ctx); err != nil {
+			return c, err
+		}
 	}
 	if o.Entity != "" {
 		if c.entity, _, err = codes(o.Entity); err != nil {

@@ -16,7 +16,8 @@ import (
 // A Business is a metric in the user's own terms: a CEL expression that gives a double. Its variables are doubles: of a binary task tp,
 // fp, fn, tn and n; of a regression n and the means error (prediction less truth), absolute_error and squared_error. Of a multiclass
 // task tp, fp, fn and tn are maps by class, fp["cat"], and confusion holds the counts, confusion["cat"]["dog"] being the rows of class
-// cat that were taken for dog.
+// cat that were taken for dog. Of a multilabel task the maps are by label. Of a ranking n is the number of queries, and every metric of a
+// ranking that takes graded relevances is a variable by its name.
 type Business struct {
 	Name   string
 	Expr   string
@@ -35,6 +36,10 @@ func businessVariables(task assay.Task) ([]string, *cel.Type) {
 		return []string{"tp", "fp", "fn", "tn"}, cel.DoubleType
 	case assay.Multiclass:
 		return []string{"tp", "fp", "fn", "tn", "confusion"}, byClass
+	case assay.Multilabel:
+		return []string{"tp", "fp", "fn", "tn"}, byClass
+	case assay.Ranking:
+		return gradedMetrics(), cel.DoubleType
 	case assay.Regression:
 		return []string{"error", "absolute_error", "squared_error"}, cel.DoubleType
 	}
@@ -119,24 +124,19 @@ func (b *Business) measure(f func(map[string]any) (float64, error), s *sample, p
 		return v
 	}
 	var own func() float64
-	if s.t.Task == assay.Regression {
-		n := s.t.N()
-		c := [][]float64{make([]float64, n), make([]float64, n), make([]float64, n)}
-		for i, y := range s.t.Value {
-			d := p.input.Values[i] - y
-			c[0][i], c[1][i], c[2][i] = d, math.Abs(d), d*d
-		}
+	if columns, vars, err := businessSums(p); err != nil {
+		return nil, err
+	} else if vars != nil {
 		var mu sync.Mutex
 		value := func(w, v []float64) float64 {
 			mu.Lock()
 			defer mu.Unlock()
-			return call(map[string]any{"n": w[0], "error": v[0] / w[0], "absolute_error": v[1] / w[0], "squared_error": v[2] / w[0]})
+			return call(vars(w[0], v))
 		}
-		var err error
-		if own, err = m.bySums(&sums{nil, 1, c, value}); err != nil {
+		if own, err = m.bySums(&sums{nil, 1, columns, value}); err != nil {
 			return nil, err
 		}
-		if n > maxBusinessJackknife {
+		if s.t.N() > maxBusinessJackknife {
 			m.leave = nil
 		}
 	} else {
@@ -166,7 +166,49 @@ func (b *Business) measure(f func(map[string]any) (float64, error), s *sample, p
 	return m, nil
 }
 
-// maxBusinessJackknife is the number of rows up to which a regression's expression is evaluated without each row.
+// businessSums gives the columns whose sums an expression reads, and its variables by their weight and their sums; nil for a task whose
+// expression reads a confusion matrix.
+func businessSums(p *prepared) (columns [][]float64, vars func(n float64, v []float64) map[string]any, err error) {
+	switch p.t.Task {
+	case assay.Regression:
+		n := p.t.N()
+		c := [][]float64{make([]float64, n), make([]float64, n), make([]float64, n)}
+		for i, y := range p.t.Value {
+			d := p.input.Values[i] - y
+			c[0][i], c[1][i], c[2][i] = d, math.Abs(d), d*d
+		}
+		return c, func(n float64, v []float64) map[string]any {
+			return map[string]any{"n": n, "error": v[0] / n, "absolute_error": v[1] / n, "squared_error": v[2] / n}
+		}, nil
+	case assay.Multilabel:
+		return labelColumns(p), func(n float64, v []float64) map[string]any {
+			tp, fp, fn, tn := map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]float64{}
+			for i, c := range labelTables(n, v) {
+				name := p.t.Classes[i]
+				tp[name], fp[name], fn[name], tn[name] = c.TP, c.FP, c.FN, c.TN
+			}
+			return map[string]any{"n": n, "tp": tp, "fp": fp, "fn": fn, "tn": tn}
+		}, nil
+	case assay.Ranking:
+		names := gradedMetrics()
+		c := make([][]float64, len(names))
+		for i, name := range names {
+			if c[i], err = p.perRow(name); err != nil {
+				return nil, nil, err
+			}
+		}
+		return c, func(n float64, v []float64) map[string]any {
+			vars := map[string]any{"n": n}
+			for i, name := range names {
+				vars[name] = v[i] / n
+			}
+			return vars
+		}, nil
+	}
+	return nil, nil, nil
+}
+
+// maxBusinessJackknife is the number of rows up to which an expression over sums is evaluated without each row.
 const maxBusinessJackknife = 20_000
 
 func countsKey(c metric.Confusion) string {

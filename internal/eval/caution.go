@@ -40,9 +40,9 @@ func (x *scoring) holdsOf(m *measure, gain bool) holds {
 		return holds{rows: 1000}
 	case name == "r2_score" && !gain, name == "explained_variance_score" && !gain:
 		return holds{rows: 200}
-	case m.table != nil && gain && !m.paired():
+	case m.table != nil && gain && !m.paired(), m.tabled && gain:
 		return holds{class: 40}
-	case m.table != nil && m.share == nil:
+	case m.table != nil && m.share == nil || m.tabled && !gain:
 		return holds{class: 25}
 	}
 	return holds{}
@@ -76,17 +76,23 @@ func (s *sample) equal() string {
 	return " effective"
 }
 
-// rarest is the number of rows of the rarest class, of weighted rows the effective one; a task without classes, or of several labels a
-// row, has as many as there are rows.
+// rarest is the number of rows of the rarest class, of weighted rows the effective one; of a multilabel task that of the label, or of its
+// absence, that is rarest. A task without classes has as many as there are rows.
 func (s *sample) rarest() float64 {
-	if s.t.Task != assay.Binary && s.t.Task != assay.Multiclass {
+	if !s.t.Task.Classifies() {
 		return float64(s.n)
 	}
-	sum, square := make([]float64, len(s.t.Classes)), make([]float64, len(s.t.Classes))
+	k, wide := len(s.t.Classes), s.t.wide()
+	if wide > 1 {
+		k *= 2
+	}
+	sum, square := make([]float64, k), make([]float64, k)
 	for j := range s.n {
-		w := s.weight(j)
-		sum[s.t.Class[s.at(j)]] += w
-		square[s.t.Class[s.at(j)]] += w * w
+		w, i := s.weight(j), s.at(j)
+		for c, y := range s.t.Class[i*wide : (i+1)*wide] {
+			sum[2*c+int(y)] += w // of one class a row c is 0
+			square[2*c+int(y)] += w * w
+		}
 	}
 	least := float64(s.n)
 	for c, w := range sum {

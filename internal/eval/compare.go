@@ -24,7 +24,8 @@ func Compare(ctx context.Context, t *Truth, candidate, reference *Scores, margin
 	if err != nil {
 		return assay.Comparison{}, err
 	}
-	out := assay.Comparison{Name: reference.Name, Count: int64(t.N()), Margin: margin, Primary: o.Primary, Metrics: []assay.MetricDifference{}}
+	t = t.fold()
+	out := assay.Comparison{Name: reference.Name, Count: int64(t.N()), Queries: t.queries(), Margin: margin, Primary: o.Primary, Metrics: []assay.MetricDifference{}}
 	if t.Weight != nil {
 		out.Weight, out.Effective = t.Weighted, stat.EffectiveN(t.Weight)
 	}

@@ -33,18 +33,33 @@ type Truth struct {
 	Classes  []string  // in the order of the probability columns; of a multilabel task its labels
 	Positive int       // index of the positive class of a binary task
 	Class    []int32   // classification: index into Classes, one a row; multilabel: row-major 0 or 1, one for each label
-	Value    []float64 // regression: one a row
+	Value    []float64 // regression: one a row; ranking: the relevance of each document
+	Query    []int32   // ranking: the query of each document, codes from 0
+	Queried  string    // the column of the queries
 	Columns  assay.Frame
 	Entity   []int32   // codes from 0; nil when rows are independent
 	Name     string    // of the entity column
 	Weight   []float64 // how many rows each stands for, finite and at least 0; nil: one each
 	Weighted string    // the column of the weights
+
+	folded *folded // of a ranking whose rows are queries
+}
+
+// wide is how many cells of Class a row has.
+func (t *Truth) wide() int {
+	if t.Task == assay.Multilabel {
+		return len(t.Classes)
+	}
+	return 1
 }
 
 // N is the number of rows.
 func (t *Truth) N() int {
 	if t.Task == assay.Multilabel && len(t.Classes) > 0 {
 		return len(t.Class) / len(t.Classes)
+	}
+	if t.folded != nil {
+		return len(t.folded.lists)
 	}
 	return max(len(t.Class), len(t.Value))
 }
@@ -55,7 +70,7 @@ type Scores struct {
 	Name  string
 	Proba []float64 // classification: row-major, one column for each class
 	Label []int32   // classification: index into Classes (multilabel: 0 or 1); nil: by threshold (binary, multilabel) or the largest probability
-	Value []float64 // regression
+	Value []float64 // regression, and the score of each document of a ranking
 }
 
 // Options say what is computed and how sure it must be. The zero value is the default.
@@ -123,8 +138,9 @@ func check(t *Truth, o Options, scores ...*Scores) error {
 	if t.N() == 0 {
 		return assay.Errorf(assay.Rejected, "cannot evaluate: no rows")
 	}
-	t.check(&bad)
+	t.check(o, &bad)
 	t.checkWeights(&bad)
+	t.checkQueries(o, &bad)
 	for _, s := range scores {
 		s.check(t, &bad)
 	}
@@ -139,10 +155,12 @@ func Ready(t *Truth, o Options, scores ...*Scores) error {
 	o = o.withDefaults()
 	var bad assay.Problems
 	t.checkWeights(&bad)
+	t.checkQueries(o, &bad)
 	o.check(t, scores, &bad)
 	if err := bad.Err(assay.Rejected, "cannot evaluate"); err != nil {
 		return err
 	}
+	t = t.fold()
 	if _, err := parseSlices(o.Slices, t.Columns); err != nil {
 		return err
 	}
@@ -162,7 +180,7 @@ func Ready(t *Truth, o Options, scores ...*Scores) error {
 	return nil
 }
 
-func (t *Truth) check(bad *assay.Problems) {
+func (t *Truth) check(o Options, bad *assay.Problems) {
 	n, k := t.N(), len(t.Classes)
 	switch t.Task {
 	case assay.Binary:
@@ -180,8 +198,10 @@ func (t *Truth) check(bad *assay.Problems) {
 		k = 2 // a cell is 0 or 1
 	case assay.Regression:
 		addPlaces(bad, "the target is no finite number", notFinite(t.Value))
+	case assay.Ranking:
+		t.checkRelevance(o, bad)
 	default:
-		bad.Add("task %q is none of binary, multiclass, multilabel, regression", string(t.Task))
+		bad.Add("task %q is none of binary, multiclass, multilabel, regression, ranking", string(t.Task))
 	}
 	if t.Task.Classifies() {
 		var p place
@@ -228,7 +248,7 @@ func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 			bad.Add("metric %q does not fit a %s task; those that do are %s", name, t.Task, strings.Join(Metrics(t.Task), ", "))
 		case t.Weight != nil && unweightable(name):
 			bad.Add("metric %q takes no weights", name)
-		case d.Input == metric.NeedScores || d.Input == metric.NeedProbabilities:
+		case t.Task.Classifies() && (d.Input == metric.NeedScores || d.Input == metric.NeedProbabilities):
 			for _, s := range scores {
 				if s.Proba == nil && s.Label != nil {
 					bad.Add("metric %q needs probabilities; %s has labels only", name, s.Name)
@@ -271,7 +291,7 @@ func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 func (s *Scores) check(t *Truth, bad *assay.Problems) {
 	n, k := t.N(), len(t.Classes)
 	if !t.Task.Classifies() {
-		if len(s.Value) != n {
+		if n = len(t.Value); len(s.Value) != n {
 			bad.Add("%s has %d predictions for %d rows", s.Name, len(s.Value), n)
 			return
 		}

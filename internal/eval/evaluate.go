@@ -21,9 +21,10 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 	if err != nil {
 		return assay.Evaluation{}, err
 	}
+	t = t.fold()
 	e := assay.Evaluation{
 		Count: int64(t.N()), Level: o.Level, Seed: o.Seed, Replicates: o.Replicates, Task: t.Task, Classes: t.Classes, Entity: t.Name,
-		Primary: o.Primary, Baseline: baseline.Name, Slices: []assay.Slice{}, Fairness: []assay.Disparity{}, Threshold: assay.Number(math.NaN()),
+		Primary: o.Primary, Baseline: baseline.Name, Slices: []assay.Slice{}, Fairness: []assay.Disparity{}, Threshold: assay.Number(math.NaN()), Queries: t.queries(),
 	}
 	if t.Weight != nil {
 		e.Weight, e.Effective = t.Weighted, stat.EffectiveN(t.Weight)
@@ -47,9 +48,14 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 	if err != nil {
 		return e, err
 	}
-	if err := bootstrap(ctx, t, o, append(cut.scorings(), x)...); err != nil {
+	labels, err := perLabel(t, model, baseline, o)
+	if err != nil {
 		return e, err
 	}
+	if err := bootstrap(ctx, t, o, append(append(cut.scorings(), x), labels...)...); err != nil {
+		return e, err
+	}
+	e.Labels = labelScores(t, labels)
 	for i, d := range defs {
 		row := x.metric(i)
 		row.Definition = d.ID
@@ -69,11 +75,11 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 	if t.Task == assay.Binary || t.Task == assay.Multiclass {
 		e.Confusion = confusion(whole, m)
 	}
+	if (t.Task == assay.Binary || t.Task == assay.Multilabel) && !m.given {
+		e.Threshold = assay.Number(o.Threshold)
+	}
 	if t.Task == assay.Binary {
 		e.Positive = t.Classes[t.Positive]
-		if !m.given {
-			e.Threshold = assay.Number(o.Threshold)
-		}
 		if m.input.Proba != nil {
 			if e.Calibration, err = calibration(m, o.Level); err != nil {
 				return e, err

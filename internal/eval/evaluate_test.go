@@ -21,6 +21,10 @@ func business(task assay.Task) *Business {
 		return &Business{Name: "cost_per_1000", Expr: "1000.0 * (fp * 1.0 + fn * 5.0) / n"}
 	case assay.Multiclass:
 		return &Business{Name: "cost", Expr: `(2.0 * fn["A"] + confusion["B"]["C"]) / n`}
+	case assay.Multilabel:
+		return &Business{Name: "cost", Expr: `(2.0 * fn["A"] + fp["B"]) / n`}
+	case assay.Ranking:
+		return &Business{Name: "sales", Expr: "0.3 * dcg_score + 0.1 * mean_reciprocal_rank", Higher: true}
 	case assay.Regression:
 		return &Business{Name: "pain", Expr: "absolute_error + 0.5 * squared_error + math.abs(error)"}
 	}

@@ -13,7 +13,8 @@ import (
 const (
 	probabilityPrefix = "probability_" // one column for each class: probability_<class>
 	probabilityColumn = "probability"  // of the positive class of a binary task, alone
-	predictionColumn  = "prediction"   // the predicted class or number
+	predictionColumn  = "prediction"   // the predicted class or number; of a ranking the score
+	labelPrefix       = "prediction_"  // of a multilabel task, one column for each label: 0 or 1
 )
 
 // Predictions are a table of predictions before it is joined to the rows that it is about.
@@ -28,7 +29,8 @@ type Predictions struct {
 //
 // The class of a probability is in its column's name: probability_<class> for every class, or, of a binary task, one column
 // "probability" (or that of either class alone) for the positive class. Labels come from a column "prediction" and need no
-// probabilities; with both, the labels are as given and not made by threshold. A regression has "prediction".
+// probabilities; with both, the labels are as given and not made by threshold. A multilabel task has probability_<label> for every label,
+// whose sum says nothing, prediction_<label> of 0 and 1, or both. A regression has "prediction", and so has a ranking: the score.
 //
 // Everything that is wrong is reported at once, with counts and the first row of the file (counted from 1 without the header), never
 // with a value: keys that are no row, rows without a prediction, keys that occur twice, classes that do not exist, NaN, infinite and
@@ -81,7 +83,11 @@ func Join(t *Truth, keys []string, p Predictions) (*Scores, error) {
 		p.probabilities(t, s, &bad)
 		p.labels(t, s, &bad)
 		if s.Proba == nil && s.Label == nil && len(bad) == 0 {
-			bad.Add("no column %s and no column %s", probabilityColumns(t), predictionColumn)
+			hard := predictionColumn
+			if t.Task == assay.Multilabel {
+				hard = columnsOf(labelPrefix, t)
+			}
+			bad.Add("no column %s and no column %s", columnsOf(probabilityPrefix, t), hard)
 		}
 	} else if c := p.Columns.Column(predictionColumn); c == nil {
 		bad.Add("no column %q", predictionColumn)
@@ -95,7 +101,7 @@ func Join(t *Truth, keys []string, p Predictions) (*Scores, error) {
 		return nil, err
 	}
 	k := len(t.Classes)
-	s.Proba, s.Label, s.Value = reorder(s.Proba, from, k), reorder(s.Label, from, 1), reorder(s.Value, from, 1)
+	s.Proba, s.Label, s.Value = reorder(s.Proba, from, k), reorder(s.Label, from, t.wide()), reorder(s.Value, from, 1)
 	return s, nil
 }
 
@@ -110,10 +116,10 @@ func reorder[T any](column []T, from []int32, width int) []T {
 	return out
 }
 
-func probabilityColumns(t *Truth) string {
+func columnsOf(prefix string, t *Truth) string {
 	names := make([]string, len(t.Classes))
 	for i, c := range t.Classes {
-		names[i] = probabilityPrefix + c
+		names[i] = prefix + c
 	}
 	return strings.Join(names, ", ")
 }
@@ -139,7 +145,11 @@ func (p Predictions) probabilities(t *Truth, s *Scores, bad *assay.Problems) {
 		if at := slices.Index(t.Classes, class); at >= 0 {
 			columns[at] = numbers(c)
 		} else {
-			bad.Add("column %q is of no class; the classes are %s", c.Name, strings.Join(t.Classes, ", "))
+			what, all := "class", "classes"
+			if t.Task == assay.Multilabel {
+				what, all = "label", "labels"
+			}
+			bad.Add("column %q is of no %s; the %s are %s", c.Name, what, all, strings.Join(t.Classes, ", "))
 		}
 	}
 	alone := p.Columns.Column(probabilityColumn)
@@ -148,7 +158,7 @@ func (p Predictions) probabilities(t *Truth, s *Scores, bad *assay.Problems) {
 		bad.Add("both %q and %s…: which holds the probabilities is not said", probabilityColumn, probabilityPrefix)
 		return
 	case alone != nil && t.Task != assay.Binary:
-		bad.Add("column %q says no class; a %s task needs %s", probabilityColumn, t.Task, probabilityColumns(t))
+		bad.Add("column %q says no class; a %s task needs %s", probabilityColumn, t.Task, columnsOf(probabilityPrefix, t))
 		return
 	case alone != nil:
 		columns[t.Positive] = numbers(alone)
@@ -205,8 +215,12 @@ func (p Predictions) probabilities(t *Truth, s *Scores, bad *assay.Problems) {
 
 // labels reads the predicted classes, in the order of the file.
 func (p Predictions) labels(t *Truth, s *Scores, bad *assay.Problems) {
+	if t.Task == assay.Multilabel {
+		p.hardLabels(t, s, bad)
+		return
+	}
 	c := p.Columns.Column(predictionColumn)
-	if c == nil || t.Task == assay.Multilabel {
+	if c == nil {
 		return
 	}
 	class := map[string]int32{}

@@ -17,18 +17,20 @@ type measure struct {
 	why    string // why the value is a convention or missing; empty when it is a measurement
 	still  string // why the metric has no interval; empty when it has
 
-	area  bool                                      // area under the ROC curve of two classes: DeLong
-	rows  []float64                                 // a mean of these: Student
-	table func(c metric.Confusion) float64          // a function of the confusion matrix: resampled by cell
-	share func(c metric.Confusion) (x, of float64)  // a proportion of the confusion matrix: Wilson
-	cell  []int32                                   // with table: the cell of each row
-	count metric.Confusion                          // with table
-	weigh func() func(whole, local []uint8) float64 // the value under weights of all rows, or of the sample's
-	whole bool                                      // weigh reads the weights of all rows only
-	leave func() []float64                          // the value without each row of the sample; nil when that costs too much
-	among func(class int) bool                      // with share: the true classes whose rows it is about; nil: all, or not known from the truth
-	likes stat.BootstrapMethod                      // "": BCa where there are values without each row, else percentile
-	draws []float64                                 // bootstrap replicates, once they are made
+	area   bool                                      // area under the ROC curve of two classes: DeLong
+	rows   []float64                                 // a mean of these: Student
+	hits   bool                                      // with rows: they are 0 or 1, and the mean a proportion: Wilson
+	table  func(c metric.Confusion) float64          // a function of the confusion matrix: resampled by cell
+	share  func(c metric.Confusion) (x, of float64)  // a proportion of the confusion matrix: Wilson
+	tabled bool                                      // a function of the tables of the labels of a multilabel task
+	cell   []int32                                   // with table: the cell of each row
+	count  metric.Confusion                          // with table
+	weigh  func() func(whole, local []uint8) float64 // the value under weights of all rows, or of the sample's
+	whole  bool                                      // weigh reads the weights of all rows only
+	leave  func() []float64                          // the value without each row of the sample; nil when that costs too much
+	among  func(class int) bool                      // with share: the true classes whose rows it is about; nil: all, or not known from the truth
+	likes  stat.BootstrapMethod                      // "": BCa where there are values without each row, else percentile
+	draws  []float64                                 // bootstrap replicates, once they are made
 }
 
 // measure scores a model on the sample. The value is that of the metric's definition; fast takes it from the same numbers that the
@@ -40,7 +42,11 @@ func (s *sample) measure(d metric.Definition, p *prepared, fast bool) (*measure,
 	switch {
 	case d.IsCounted() && s.t.Task != assay.Multilabel:
 		own = m.counted(d, p)
+	case d.IsTabled() && s.t.Task == assay.Multilabel:
+		m.tabled = true
+		own, err = m.bySums(tabled(d, p))
 	case d.IsMean():
+		m.hits = d.Name == "accuracy_score" || d.Name == "zero_one_loss"
 		own, err = m.mean(d, p)
 	case rankOf(d.Name) != nil:
 		own, err = m.ranked(d, p)

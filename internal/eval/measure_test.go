@@ -11,7 +11,16 @@ import (
 	"github.com/assay-ml/assay/stat"
 )
 
-var tasks = []assay.Task{assay.Binary, assay.Multiclass, assay.Multilabel, assay.Regression}
+var tasks = []assay.Task{assay.Binary, assay.Multiclass, assay.Multilabel, assay.Regression, assay.Ranking}
+
+// spread gives each document the value of its query.
+func spread[T any](of []T, query []int32) []T {
+	out := make([]T, len(query))
+	for i, q := range query {
+		out[i] = of[q]
+	}
+	return out
+}
 
 // simulated rows of a task, with two models of which the first is better. Scores are rounded so that they tie.
 func simulated(task assay.Task, n, k int, seed uint64) (*Truth, *Scores, *Scores) {
@@ -25,6 +34,27 @@ func simulated(task assay.Task, n, k int, seed uint64) (*Truth, *Scores, *Scores
 		age.Floats[i] = float64(18 + r.Intn(60))
 	}
 	t.Columns = assay.Frame{group, age}
+	if task == assay.Ranking { // n queries, whose documents do not lie side by side
+		sizes, most := make([]int, n), 0
+		for q := range sizes {
+			sizes[q] = 2 + r.Intn(8)
+			most = max(most, sizes[q])
+		}
+		var columns []int32
+		for d := range most {
+			for q := range n {
+				if d < sizes[q] {
+					y := float64(r.Intn(2))
+					t.Query, t.Value, columns = append(t.Query, int32(q)), append(t.Value, y), append(columns, int32(q))
+					a.Value = append(a.Value, math.Round(4*(y+0.6*r.Normal())))
+					b.Value = append(b.Value, math.Round(4*(y+1.5*r.Normal())))
+				}
+			}
+		}
+		group.Codes, age.Floats = spread(group.Codes, columns), spread(age.Floats, columns)
+		t.Columns, t.Queried = assay.Frame{group, age}, "query"
+		return t.fold(), a, b
+	}
 	if task == assay.Regression {
 		for range n {
 			y := math.Exp(r.Normal())

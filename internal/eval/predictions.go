@@ -35,7 +35,7 @@ func ReadPredictions(ctx context.Context, name string, part, predictions *table.
 	}
 	var columns []string
 	for _, f := range predictions.Fields() {
-		if strings.HasPrefix(f.Name, probabilityPrefix) || f.Name == probabilityColumn || f.Name == predictionColumn {
+		if strings.HasPrefix(f.Name, probabilityPrefix) || f.Name == probabilityColumn || f.Name == predictionColumn || t.Task == assay.Multilabel && strings.HasPrefix(f.Name, labelPrefix) {
 			columns = append(columns, f.Name)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 type prepared struct {
 	t     *Truth
 	input metric.Input
-	given bool // the labels were given and not made by threshold
+	given bool      // the labels were given and not made by threshold
+	order []float64 // of a ranking, the score of each document in the order of the rows
 
 	once     sync.Once
 	rankings []*stat.Ranking // one for each class (binary: the positive one only), sorted once
@@ -25,6 +26,10 @@ type prepared struct {
 func prepare(t *Truth, s *Scores, threshold float64) *prepared {
 	p := &prepared{t: t, rows: map[string][]float64{}, given: s.Label != nil}
 	p.input = metric.Input{Task: t.Task, Classes: t.Classes, Positive: t.Positive, Truth: t.Class, Labels: s.Label, Proba: s.Proba, Target: t.Value, Values: s.Value, Weights: t.Weight}
+	if t.folded != nil {
+		p.order = s.Value
+		p.input = newSample(t, nil).lists(p)
+	}
 	if t.Task.Classifies() && s.Label == nil {
 		p.input.Labels = labels(t, s.Proba, threshold)
 	}
@@ -84,8 +89,8 @@ func (p *prepared) ranked() ([]*stat.Ranking, error) {
 		}
 		for _, c := range classes {
 			positive := make([]bool, p.t.N())
-			for i, y := range p.t.Class {
-				positive[i] = int(y) == c
+			for i := range positive {
+				positive[i] = p.t.isClass(i, c)
 			}
 			r, err := stat.NewRanking(positive, p.score(c))
 			if err != nil {

@@ -20,9 +20,9 @@ const maxPairClasses = 10
 
 func rankOf(name string) *rank {
 	switch name {
-	case "roc_auc_score", "roc_auc_score_ovr":
+	case "roc_auc_score", "roc_auc_score_ovr", "roc_auc_score_macro":
 		return &rank{}
-	case "roc_auc_score_ovr_weighted":
+	case "roc_auc_score_ovr_weighted", "roc_auc_score_weighted":
 		return &rank{weighted: true}
 	case "roc_auc_score_ovo":
 		return &rank{pairs: true}
@@ -47,7 +47,7 @@ type term struct {
 func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, error) {
 	f, s := rankOf(d.Name), m.s
 	k := len(s.t.Classes)
-	if s.t.Task == assay.Multilabel || f.pairs && k > maxPairClasses {
+	if f.pairs && k > maxPairClasses {
 		m.generic(d, p)
 		return nil, nil
 	}
@@ -112,9 +112,20 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 		}
 		return r.AUC(counts)
 	}
+	// change adds to the weights of the classes that the row at position j is of.
+	change := func(weights []float64, j int, by float64) {
+		i := s.at(j)
+		if s.t.Task != assay.Multilabel {
+			weights[s.t.Class[i]] += by
+			return
+		}
+		for c, y := range s.t.Class[i*k : i*k+k] {
+			weights[c] += float64(y) * by
+		}
+	}
 	classes := make([]float64, k)
 	for j := range s.n {
-		classes[s.t.Class[s.at(j)]] += s.weight(j)
+		change(classes, j, s.weight(j))
 	}
 	m.whole = !f.weighted
 	m.weigh = func() func(whole, local []uint8) float64 {
@@ -126,7 +137,7 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 			if f.weighted {
 				clear(weights)
 				for j, n := range local {
-					weights[s.t.Class[s.at(j)]] += float64(n) * s.weight(j)
+					change(weights, j, float64(n)*s.weight(j))
 				}
 			}
 			return mean(values, weights)
@@ -161,7 +172,7 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 			left, at := jack(t), 0
 			for j := range s.n {
 				without[i][j] = values[i]
-				if y := int(s.t.Class[s.at(j)]); t.other < 0 || y == t.class || y == t.other {
+				if of := s.at(j); t.other < 0 || s.t.isClass(of, t.class) || s.t.isClass(of, t.other) {
 					without[i][j] = left[at]
 					at++
 				}
@@ -172,10 +183,9 @@ func (m *measure) ranked(d metric.Definition, p *prepared) (func() float64, erro
 			for i := range terms {
 				row[i] = without[i][j]
 			}
-			y := s.t.Class[s.at(j)]
-			less[y] -= s.weight(j)
+			change(less, j, -s.weight(j))
 			out[j] = mean(row, less)
-			less[y] += s.weight(j)
+			change(less, j, s.weight(j))
 		}
 		return out
 	}

@@ -14,6 +14,7 @@ func Realised(ctx context.Context, t *Truth, model *Scores, o Options) (assay.Ev
 	if err := check(t, o, model); err != nil {
 		return assay.Evaluation{}, err
 	}
+	t = t.fold()
 	defs, err := definitions(o.Metrics)
 	if err != nil {
 		return assay.Evaluation{}, err

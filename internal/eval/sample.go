@@ -68,6 +68,14 @@ func (s *sample) unitName() string {
 	if s.entity != nil {
 		return "entities"
 	}
+	return s.rowName()
+}
+
+// rowName is the word for the rows: of a ranking they are queries.
+func (s *sample) rowName() string {
+	if s.t.folded != nil {
+		return "queries"
+	}
 	return "rows"
 }
 
@@ -121,10 +129,10 @@ func (s *sample) input(p *prepared) metric.Input {
 	if s.rows == nil {
 		return in
 	}
-	wide, k := 1, len(s.t.Classes)
-	if s.t.Task == assay.Multilabel {
-		wide = k
+	if s.t.folded != nil {
+		return s.lists(p)
 	}
+	wide, k := s.t.wide(), len(s.t.Classes)
 	in.Truth, in.Labels = take(s, in.Truth, wide), take(s, in.Labels, wide)
 	in.Proba = take(s, in.Proba, k)
 	in.Target, in.Values = take(s, in.Target, 1), take(s, in.Values, 1)

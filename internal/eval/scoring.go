@@ -105,8 +105,16 @@ func (x *scoring) estimate(m *measure, second bool) assay.Estimate {
 		e := x.delong.Estimate(i, level, "")
 		e.Value = m.value
 		return e
+	case m.hits:
+		var hits float64
+		for _, v := range m.rows {
+			hits += v
+		}
+		e := stat.Proportion(hits, float64(len(m.rows)), level, "")
+		e.Value = m.value
+		return e
 	case m.rows != nil:
-		e := stat.Mean(m.rows, level)
+		e := m.certain(m.rows, m.cut(stat.Mean(m.rows, level)))
 		e.Value = m.value
 		if e.Lo < 0 && slices.Min(m.rows) >= 0 {
 			e.Lo = 0 // no loss of a row is below 0, so no mean is
@@ -213,7 +221,15 @@ func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
 		if same {
 			return assay.Estimate{Level: x.o.Level, Method: methodSame, N: n}, nan, methodPairedT
 		}
-		e := stat.Mean(diff, x.o.Level)
+		if a.hits {
+			first, second := make([]bool, len(diff)), make([]bool, len(diff))
+			for j := range diff {
+				first[j], second[j] = diff[j] > 0 || diff[j] == 0 && a.rows[j] > 0, diff[j] < 0 || diff[j] == 0 && a.rows[j] > 0
+			}
+			t := stat.PairedOf(first, second)
+			return t.Difference(x.o.Level, ""), t.McNemar("").P, "mcnemar"
+		}
+		e := a.certain(diff, stat.Mean(diff, x.o.Level))
 		if e.HasInterval() {
 			e.Method = methodPairedT
 		}

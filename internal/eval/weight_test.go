@@ -100,6 +100,9 @@ func repeated(truth *Truth, weight []float64, scores ...*Scores) (*Truth, []*Sco
 			rows = append(rows, i)
 		}
 	}
+	if truth.Task == assay.Ranking {
+		return repeatedQueries(truth, rows, scores...)
+	}
 	wide, k := 1, max(len(truth.Classes), 1)
 	if truth.Task == assay.Multilabel {
 		wide = k
@@ -112,6 +115,26 @@ func repeated(truth *Truth, weight []float64, scores ...*Scores) (*Truth, []*Sco
 		out = append(out, &Scores{Name: s.Name, Proba: pick(s.Proba, rows, k), Value: pick(s.Value, rows, 1)})
 	}
 	return &t, out
+}
+
+// repeatedQueries makes a query of its own of each repetition.
+func repeatedQueries(truth *Truth, rows []int, scores ...*Scores) (*Truth, []*Scores) {
+	t := &Truth{Task: truth.Task, Queried: truth.Queried}
+	out := make([]*Scores, len(scores))
+	for m := range scores {
+		out[m] = &Scores{Name: scores[m].Name}
+	}
+	var from []int
+	for q, row := range rows {
+		for _, i := range truth.folded.lists[row] {
+			t.Query, t.Value, from = append(t.Query, int32(q)), append(t.Value, truth.Value[i]), append(from, row)
+			for m, s := range scores {
+				out[m].Value = append(out[m].Value, s.Value[i])
+			}
+		}
+	}
+	t.Columns = truth.Columns.Take(from)
+	return t.fold(), out
 }
 
 func pick[T any](column []T, rows []int, width int) []T {

@@ -186,8 +186,11 @@ func line(s string) string { return strings.Join(strings.Fields(s), " ") }
 // carry their interval, definition and evidence in args. What only the Hub may write (verified, verifyToken) is not written.
 func (d *Dossier) frontMatter() yaml.MapSlice {
 	task := "tabular-classification"
-	if d.Model.Value.Task == assay.Regression {
+	switch d.Model.Value.Task {
+	case assay.Regression:
 		task = "tabular-regression"
+	case assay.Ranking: // the Hub has no task of tables for it
+		task = "other"
 	}
 	front := yaml.MapSlice{}
 	if l := strings.TrimSpace(d.Say.Licence); said(l) {
