@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -343,7 +344,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			case n != nil && v.Kind == dataset.KindDate:
 				lo, hi = v.First, v.Last
 			case n != nil && v.Kind != dataset.KindCode && v.Kind != dataset.KindBoolean && v.Kind != dataset.KindIdentifier:
-				middle, lo, hi = digits(float64(n.Mean)), digits(float64(n.Min)), digits(float64(n.Max))
+				middle, lo, hi = digits(float64(n.Mean)), cmp.Or(n.ExactMin, digits(float64(n.Min))), cmp.Or(n.ExactMax, digits(float64(n.Max)))
 			case len(v.Top) > 0:
 				middle = fmt.Sprintf("%s (%s)", printable(v.Top[0].Value, 24), share(float64(v.Top[0].Count), float64(v.Rows)))
 			}

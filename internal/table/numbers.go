@@ -101,6 +101,9 @@ func (c *column) moments(n *Numbers, r runs) {
 		last--
 	}
 	n.Min, n.Max = assay.Number(c.value(r.keys[first])), assay.Number(c.value(r.keys[last]))
+	if !c.floats && c.scale == 1 {
+		n.exact(c.text(r.keys[first]), c.text(r.keys[last]))
+	}
 	var total sum
 	for i := first; i <= last; i++ {
 		x, count := c.value(r.keys[i]), int64(r.counts[i])
@@ -142,6 +145,19 @@ func (c *column) moments(n *Numbers, r runs) {
 		if !constant {
 			n.Kurtosis = assay.Number(N*(N+1)*(N-1)/(N-2)/(N-3)*m4/(m2*m2) - 3*(N-1)*(N-1)/(N-2)/(N-3))
 		}
+	}
+}
+
+// exactInteger is below which float64 holds every integer, and no other is taken for one of them.
+const exactInteger = 1 << 53
+
+// exact keeps the least and the greatest of whole numbers where float64 may miss them.
+func (n *Numbers) exact(least, greatest string) {
+	if math.Abs(float64(n.Min)) >= exactInteger {
+		n.ExactMin = least
+	}
+	if math.Abs(float64(n.Max)) >= exactInteger {
+		n.ExactMax = greatest
 	}
 }
 

@@ -64,6 +64,8 @@ type Numbers struct {
 	Negatives  int64           `json:"negatives"` // finite ones
 	Min        assay.Number    `json:"min"`
 	Max        assay.Number    `json:"max"`
+	ExactMin   string          `json:"min_exact,omitempty"` // of whole numbers from ±2^53 on, in decimal: min, a float64, is the nearest that there is
+	ExactMax   string          `json:"max_exact,omitempty"`
 	Sum        assay.Number    `json:"sum"`
 	Mean       assay.Number    `json:"mean"`
 	Variance   assay.Number    `json:"variance"` // n − 1
@@ -217,9 +219,9 @@ type column struct {
 	kind               duckdb.Type
 	wide               bool
 	rows, nulls, nans  int64
-	last               float64
+	last               uint64 // key of the row before
 	increase, decrease bool
-	begun              bool
+	begun, valued      bool // a row was there; one with a value
 }
 
 // sortable maps a float to an unsigned integer of the same order; -0 is 0.
@@ -246,7 +248,7 @@ func (c *column) value(key uint64) float64 {
 
 func (c *column) add(v *vector, n int) error {
 	if !c.begun {
-		c.begun, c.kind, c.scale, c.increase, c.decrease, c.last = true, v.kind, 1, true, true, math.NaN()
+		c.begun, c.kind, c.scale, c.increase, c.decrease = true, v.kind, 1, true, true
 		switch v.kind {
 		case duckdb.TypeDate:
 			c.scale = 86400
@@ -266,11 +268,11 @@ func (c *column) add(v *vector, n int) error {
 			c.missing = append(c.missing, uint32(from+i))
 			continue
 		}
-		var x float64
 		var key uint64
 		switch v.kind {
 		case duckdb.TypeDouble:
-			if x = at[float64](v, i); x != x {
+			x := at[float64](v, i)
+			if x != x {
 				c.nans++
 				c.missing = append(c.missing, uint32(from+i))
 				continue
@@ -278,14 +280,14 @@ func (c *column) add(v *vector, n int) error {
 			key = sortable(x)
 		case duckdb.TypeBoolean:
 			b := at[uint8](v, i)
-			x, key = float64(b), uint64(b)^1<<63
+			key = uint64(b) ^ 1<<63
 		case duckdb.TypeDate:
 			d := int64(at[int32](v, i))
-			x, key = float64(d), uint64(d)^1<<63
+			key = uint64(d) ^ 1<<63
 		case duckdb.TypeTinyInt, duckdb.TypeSmallInt, duckdb.TypeInteger, duckdb.TypeBigInt, duckdb.TypeUTinyInt, duckdb.TypeUSmallInt,
 			duckdb.TypeUInteger, duckdb.TypeTime, duckdb.TypeTimestamp:
 			d := v.int(v.kind, i)
-			x, key = float64(d), uint64(d)^1<<63
+			key = uint64(d) ^ 1<<63
 		default:
 			y, err := v.value(i)
 			if err != nil {
@@ -295,15 +297,15 @@ func (c *column) add(v *vector, n int) error {
 			if !ok {
 				return assay.Errorf(assay.Internal, "a column has a type without a summary")
 			}
-			x, key = f, sortable(f)
+			key = sortable(f)
 		}
-		if x < c.last {
+		if c.valued && key < c.last {
 			c.increase = false
 		}
-		if x > c.last {
+		if c.valued && key > c.last {
 			c.decrease = false
 		}
-		c.last = x
+		c.last, c.valued = key, true
 		c.keys = append(c.keys, key)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/assay-ml/assay"
@@ -221,5 +222,49 @@ func TestSummarizeEveryType(t *testing.T) {
 	}
 	if n := all[2].Numbers; n.Mean != 1577836800+86400 {
 		t.Errorf("the mean date is %v", n.Mean)
+	}
+}
+
+// TestSummarizeExactEnds: the ends of whole numbers beyond float64 are exact, whatever their width, and so is whether they rise; those that float64 holds are not said twice.
+func TestSummarizeExactEnds(t *testing.T) {
+	e := open(t, Options{})
+	tab := readText(t, e, `small,edge,big,least,wide,class
+1,0,9007199254740993,-9223372036854775808,170141183460469231731687303715884105727,a
+2,-9007199254740991,9007199254740994,9223372036854775807,-170141183460469231731687303715884105726,b
+3,9007199254740991,9007199254740995,0,1,a
+`)
+	all, err := tab.Summarize(context.Background(), nil, SummaryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][2]string{
+		"small": {}, "edge": {}, "big": {"9007199254740993", "9007199254740995"}, "least": {"-9223372036854775808", "9223372036854775807"},
+		"wide": {"-170141183460469231731687303715884105726", "170141183460469231731687303715884105727"},
+	}
+	for _, s := range all {
+		w, ok := want[s.Name]
+		if !ok {
+			continue
+		}
+		n := s.Numbers
+		if got := [2]string{n.ExactMin, n.ExactMax}; got != w || s.Type != assay.TypeInteger {
+			t.Errorf("%s (%s) lies between %q, want %q", s.Name, s.Type, got, w)
+		}
+		if s.Name == "big" && (!n.Increasing || n.Decreasing || n.Min != 9007199254740992) { // the first two are one float64
+			t.Errorf("big: %+v", n)
+		}
+	}
+	err = tab.Examine(context.Background(), []string{"big", "class"}, ExamineOptions{Each: func(x *Examined) error {
+		if x.Name == "big" && (x.Numbers.ExactMin != "9007199254740993" || x.Numbers.ExactMax != "9007199254740995") {
+			t.Errorf("examined: %+v", x.Numbers)
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(all[0].Numbers)
+	if err != nil || strings.Contains(string(b), "exact") {
+		t.Errorf("a small column says its ends twice: %s (%v)", b, err)
 	}
 }

@@ -252,6 +252,14 @@ func (t *Table) examineColumn(ctx context.Context, f assay.Field, c *column, o *
 	if c.wide {
 		// float64 cannot tell all values of a 128-bit integer or a decimal apart; their texts can.
 		e.Distinct, e.Unique = 0, 0
+		if f.Type == assay.TypeInteger && e.Numbers.Count > 0 {
+			var ends [2]string
+			x := Ident(f.Name)
+			if err := t.engine.queryRow(ctx, "SELECT CAST(min("+x+") AS VARCHAR), CAST(max("+x+") AS VARCHAR) FROM "+t.relation+where(o.Where), &ends[0], &ends[1]); err != nil {
+				return nil, err
+			}
+			e.Numbers.exact(ends[0], ends[1])
+		}
 		return e, t.countTexts(ctx, &e.Summary, f, "CAST("+Ident(f.Name)+" AS VARCHAR)", &o.SummaryOptions, false)
 	}
 	return e, nil

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"io"
@@ -200,23 +201,23 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 		}
 		for _, f := range []struct {
 			name string
-			v    assay.Number
+			v    string
 		}{
-			{"mean", n.Mean},
-			{"std", n.Std},
-			{"min", n.Min},
-			{"5 %", quantiles[0.05]},
-			{"25 %", quantiles[0.25]},
-			{"median", quantiles[0.5]},
-			{"75 %", quantiles[0.75]},
-			{"95 %", quantiles[0.95]},
-			{"max", n.Max},
-			{"MAD", n.MAD},
-			{"skewness", n.Skewness},
-			{"kurtosis", n.Kurtosis},
-			{"sum", n.Sum},
+			{"mean", significant(n.Mean)},
+			{"std", significant(n.Std)},
+			{"min", cmp.Or(n.ExactMin, significant(n.Min))},
+			{"5 %", significant(quantiles[0.05])},
+			{"25 %", significant(quantiles[0.25])},
+			{"median", significant(quantiles[0.5])},
+			{"75 %", significant(quantiles[0.75])},
+			{"95 %", significant(quantiles[0.95])},
+			{"max", cmp.Or(n.ExactMax, significant(n.Max))},
+			{"MAD", significant(n.MAD)},
+			{"skewness", significant(n.Skewness)},
+			{"kurtosis", significant(n.Kurtosis)},
+			{"sum", significant(n.Sum)},
 		} {
-			fact(f.name, significant(f.v))
+			fact(f.name, f.v)
 		}
 		fact("zeros", assay.FormatCount(n.Zeros))
 		fact("negative", assay.FormatCount(n.Negatives))
