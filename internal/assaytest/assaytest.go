@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,6 +167,39 @@ func Floats(t testing.TB, raw json.RawMessage) []float64 {
 		out[i] = float64(f)
 	}
 	return out
+}
+
+// Full reports whether the full test command runs, in which every test has its full size.
+func Full() bool { return os.Getenv("ASSAY_TEST_FULL") != "" }
+
+// Size is how large or how often something is: short in the inner loop, long in the full test command.
+func Size(short, long int) int {
+	if Full() {
+		return long
+	}
+	return short
+}
+
+// Draws makes the properties of a test be tried n times in the inner loop. The test must not be parallel: the number is that of the process.
+func Draws(t testing.TB, n int) {
+	t.Helper()
+	const checks = "rapid.checks"
+	if Full() {
+		return
+	}
+	f := flag.Lookup(checks)
+	if f == nil {
+		t.Fatalf("the test has no flag %s", checks)
+	}
+	before := f.Value.String()
+	if err := f.Value.Set(strconv.Itoa(n)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Value.Set(before); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // Clock returns a clock that starts at 2026-01-02 03:04:05 UTC and moves on by one second a call, whoever calls.

@@ -5,7 +5,6 @@ package cli
 import (
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/metric"
 )
 
@@ -166,20 +164,8 @@ func TestIngest(t *testing.T) {
 // truth. The realised metric of a day is that of an evaluation of the same rows.
 func TestIngestedIsWatched(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, ProjectFile), os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = f.WriteString("monitor: {window: 1d, min_rows: 50, persistence: 1, drift: {effect_floor: 0.3}, labels: {join: [request_id, row], within: 2d}, margin: 0.05}\n")
-	if err := errors.Join(err, f.Close()); err != nil {
-		t.Fatal(err)
-	}
-	m := &stageManager{clock: assaytest.Clock()}
-	for _, args := range []string{"make register", "monitor plan", "serve check", "predict people.csv --out scored.csv"} {
+	m, dir := monitored(t, ", labels: {join: [request_id, row], within: 2d}, margin: 0.05")
+	for _, args := range []string{"serve check", "predict people.csv --out scored.csv"} {
 		do(t, m, dir, 0, strings.Fields(args)...)
 	}
 	rows := func(name string) [][]string {
@@ -236,9 +222,11 @@ func TestIngestedIsWatched(t *testing.T) {
 		if people[1+i][7] == "yes" {
 			labels[i] = 1
 		}
-		if score[i], err = strconv.ParseFloat(scored[1+i][3], 64); err != nil {
+		v, err := strconv.ParseFloat(scored[1+i][3], 64)
+		if err != nil {
 			t.Fatal(err)
 		}
+		score[i] = v
 	}
 	want, err := metric.RocAucScore(labels, score, metric.RankOptions{})
 	if err != nil {

@@ -8,28 +8,26 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/serve"
 )
 
 // monitored is testdata/people with those settings of its monitor, a registered version and its plan.
 func monitored(t *testing.T, settings string) (*stageManager, string) {
 	t.Helper()
+	k, err := madeBy("people", "make", "register")
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
-	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
+	m, err := k.copy(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
 	addSettings(t, dir, "monitor: {window: 1d, min_rows: 50, persistence: 1, drift: {effect_floor: 0.3}"+settings+"}\n")
-	m := &stageManager{clock: assaytest.Clock()}
-	for _, args := range []string{"make register", "monitor plan"} {
-		if out, stderr, exit := command(m, dir, strings.Fields(args)...); exit != 0 {
-			t.Fatalf("assay %s: %d\n%s%s", args, exit, out, stderr)
-		}
-	}
+	do(t, m, dir, 0, "monitor", "plan")
 	return m, dir
 }
 

@@ -9,51 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/store"
 )
-
-// A fixture is a project that several tests begin with. It is made once, and each test gets a copy and a clock that goes on from there.
-type fixture struct {
-	make  func(t *testing.T) (*stageManager, string)
-	once  sync.Once
-	dir   string
-	calls int // of the clock, while it was made
-}
-
-// fixtures are kept in one folder, which TestMain removes.
-var fixtures string
-
-func (f *fixture) copy(t *testing.T) (*stageManager, string) {
-	t.Helper()
-	f.once.Do(func() {
-		m, dir := f.make(t)
-		to, err := os.MkdirTemp(fixtures, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
-			t.Fatal(err)
-		}
-		f.calls = int(m.clock().Sub(assaytest.Clock()()) / time.Second)
-		f.dir = to
-	})
-	if f.dir == "" {
-		t.Fatal("the project of another test could not be made")
-	}
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(f.dir)); err != nil {
-		t.Fatal(err)
-	}
-	clock := assaytest.Clock()
-	for range f.calls {
-		clock()
-	}
-	return &stageManager{clock: clock}, dir
-}
 
 // registered is a project whose first version is ready for staging, with a margin under which any other model is as good.
 func registered(t *testing.T) (*stageManager, string) {

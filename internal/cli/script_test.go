@@ -49,6 +49,7 @@ func (m *stageManager) world(dir string, env func(string) string, stdin io.Reade
 //	fill FILE                      takes all the room that is left on a disk
 //	database FILE SQL              changes a database behind Assay's back
 //	project NAME                   copies testdata/NAME, a data set with its assay.yaml, into the working directory
+//	project NAME ARGS              the same after that command line, which is run once for all scripts; the clock goes on from there
 //
 // $ORACLE is the folder of the oracle tables. With -update, differing files of a script's cmp are written anew.
 func TestScript(t *testing.T) {
@@ -117,10 +118,18 @@ func TestScript(t *testing.T) {
 				ts.Check(db.Close())
 			},
 			"project": func(ts *testscript.TestScript, _ bool, args []string) {
-				if len(args) != 1 {
-					ts.Fatalf("usage: project NAME")
+				switch len(args) {
+				case 0:
+					ts.Fatalf("usage: project NAME [ARGS]")
+				case 1:
+					ts.Check(copyFolder(filepath.Join(testdata, args[0]), ts.MkAbs(".")))
+				default:
+					k, err := madeBy(args[0], args[1:]...)
+					ts.Check(err)
+					m, err := k.copy(ts.MkAbs("."))
+					ts.Check(err)
+					ts.Value("manager").(*stageManager).clock = m.clock
 				}
-				ts.Check(copyFolder(filepath.Join(testdata, args[0]), ts.MkAbs(".")))
 			},
 		},
 	})

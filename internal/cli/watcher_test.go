@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,8 +18,12 @@ import (
 // heldProject is a project whose plan was made by the command, told over a webhook, with a clock that moves.
 func heldProject(t *testing.T, alerts string) (*watchedProject, *hook) {
 	t.Helper()
+	k, err := madeBy("people", "make", "register")
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
-	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
+	if _, err := k.copy(dir); err != nil {
 		t.Fatal(err)
 	}
 	ops := newHook(t, 200, "")
@@ -33,7 +36,6 @@ func heldProject(t *testing.T, alerts string) (*watchedProject, *hook) {
   channels: {ops: {type: webhook, address: "env:OPS", secret: "env:OPS_KEY"}}
   alerts:
 `+alerts)
-	p.run(0, "make", "register")
 	p.run(0, "monitor", "plan")
 	return p, ops
 }

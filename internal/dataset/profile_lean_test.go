@@ -14,6 +14,7 @@ import (
 
 // A profile that lets go of columns as they pass says what one says that keeps them all.
 func TestLeanProfileEqualsFull(t *testing.T) {
+	assaytest.Draws(t, 40)
 	e := engine(t)
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 40).Draw(t, "rows")
@@ -37,7 +38,8 @@ func TestLeanProfileEqualsFull(t *testing.T) {
 // Of 1,500 columns those most related to the target are compared with each other, whatever its kind, and the report says so.
 func TestProfileOfVeryManyColumns(t *testing.T) {
 	e := engine(t)
-	const rows, columns = 80, 1500
+	const columns = 1500
+	rows := assaytest.Size(45, 80)
 	for _, task := range []assay.Task{assay.Binary, assay.Regression} {
 		y := assay.Column{Name: "y", Type: assay.TypeNumber, Floats: make([]float64, rows)}
 		for r := range rows {

@@ -63,6 +63,7 @@ func plain(t fataler, r *ProfileReport) string {
 }
 
 func TestProfileIgnoresTheOrderOfRows(t *testing.T) {
+	assaytest.Draws(t, 40)
 	e := engine(t)
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 60).Draw(t, "rows")
@@ -86,6 +87,7 @@ func seq(n int) []int {
 
 // What counts rows adds up over two halves of a table.
 func TestProfileCountsAdd(t *testing.T) {
+	assaytest.Draws(t, 40)
 	e := engine(t)
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(2, 60).Draw(t, "rows")

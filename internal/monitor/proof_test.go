@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/examples"
+	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
@@ -160,7 +161,7 @@ func TestAlarmsKeepTheBudget(t *testing.T) {
 
 // proveBudget judges windows of so many rows, with and without a change, each against a reference of its own.
 func proveBudget(t *testing.T, e *table.Engine, all assay.Frame, model monitor.Model, size int, full bool) {
-	reps, shifted := 8, 2
+	reps, shifted := assaytest.Size(5, 8), assaytest.Size(1, 2)
 	if size == 5000 {
 		reps = 2
 	}

@@ -45,12 +45,12 @@ func TestInPlaceEqualsLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	example := filepath.Join(assaytest.Root(), "examples", "employment", "train_2015.parquet")
-	if os.Getenv("ASSAY_TEST_FULL") == "" { // an eighth of its rows
+	if !assaytest.Full() { // a sixteenth of its rows
 		whole, err := e.Read(ctx, example, table.ReadOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		part, err := whole.Where(ctx, "_row % 8 = 0")
+		part, err := whole.Where(ctx, "_row % 16 = 0")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -147,6 +147,7 @@ func arbitrary(t *rapid.T, v reflect.Value, depth int) {
 
 // TestPayloads: whatever a payload's type can hold is written, accepted, read back to the same form, and fits the kind's schema.
 func TestPayloads(t *testing.T) {
+	assaytest.Draws(t, 40)
 	for _, k := range Kinds() {
 		raw, err := json.Marshal(payloadSchema(k))
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 // few draws fingerprints from few values, so that they repeat and overlap.
@@ -31,6 +32,7 @@ func in(rows, set []Fingerprint) (n int64) {
 
 // TestOverlapProperty: the streaming merge counts what counting one by one does, whatever repeats, in any order.
 func TestOverlapProperty(t *testing.T) {
+	assaytest.Draws(t, 40)
 	dir := scratch(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		s, done := brief(t, dir)
@@ -79,6 +81,7 @@ func TestOverlapProperty(t *testing.T) {
 // TestBudgetProperty: however models and metrics come, reads are numbered from 1 without a gap, each at its own level, and a request
 // that was answered is answered again for nothing.
 func TestBudgetProperty(t *testing.T) {
+	assaytest.Draws(t, 40)
 	dir := scratch(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		s, done := brief(t, dir)
@@ -122,6 +125,7 @@ func TestBudgetProperty(t *testing.T) {
 
 // TestStageProperty: promotions and rollbacks move a stage as a stack does.
 func TestStageProperty(t *testing.T) {
+	assaytest.Draws(t, 40)
 	dir := scratch(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		s, done := brief(t, dir)

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 // schema writes a table's columns as "name:type …".
@@ -266,10 +267,11 @@ func TestReadCSVWithALongField(t *testing.T) {
 	t.Parallel()
 	e := open(t)
 	ctx := context.Background()
-	field := strings.Repeat("x", 50<<20)
+	length := int64(assaytest.Size(20<<20, 50<<20))
+	field := strings.Repeat("x", int(length))
 	tab := read(t, e, file(t, "long.csv", "a,b\n1,"+field+"\n2,\"y\n\"\n"), ReadOptions{})
 	var n int64
-	if err := e.queryRow(ctx, "SELECT max(length(b)) FROM "+tab.Relation(), &n); err != nil || n != 50<<20 || tab.Rows() != 2 {
+	if err := e.queryRow(ctx, "SELECT max(length(b)) FROM "+tab.Relation(), &n); err != nil || n != length || tab.Rows() != 2 {
 		t.Errorf("%d characters, %d rows, %v", n, tab.Rows(), err)
 	}
 }
@@ -279,14 +281,15 @@ func TestReadCSVWithManyColumns(t *testing.T) {
 	e := open(t)
 	ctx := context.Background()
 	var names, row []string
-	for i := range 10_000 {
+	columns := assaytest.Size(3_000, 10_000)
+	for i := range columns {
 		names = append(names, fmt.Sprintf("n%d", i))
 		row = append(row, fmt.Sprint(i))
 	}
 	line := strings.Join(row, ",") + "\n"
 	tab := read(t, e, file(t, "wide.csv", strings.Join(names, ",")+"\n"+line+line+line), ReadOptions{})
-	f, err := tab.Frame(ctx, []string{"n9999"}, "")
-	if err != nil || len(tab.Fields()) != 10_000 || f.Rows() != 3 || f[0].Floats[2] != 9999 {
+	f, err := tab.Frame(ctx, []string{names[columns-1]}, "")
+	if err != nil || len(tab.Fields()) != columns || f.Rows() != 3 || f[0].Floats[2] != float64(columns-1) {
 		t.Errorf("%d columns, %v", len(tab.Fields()), err)
 	}
 }

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 // parquet writes the answer to a query to a Parquet file, with whatever types the query gives.
@@ -109,7 +111,7 @@ func TestRowNumbersAreStable(t *testing.T) {
 	t.Parallel()
 	e := open(t, Options{Threads: 4})
 	ctx := context.Background()
-	p := parquet(t, e, "a.parquet", "SELECT i AS id, hash(i) % 10 AS g FROM range(500000) r(i)")
+	p := parquet(t, e, "a.parquet", fmt.Sprintf("SELECT i AS id, hash(i) %% 10 AS g FROM range(%d) r(i)", assaytest.Size(250_000, 500_000))) // three groups of rows
 	csv := filepath.Join(t.TempDir(), "a.csv")
 	tab := read(t, e, p, ReadOptions{})
 	if err := tab.Write(ctx, csv, nil, ""); err != nil {
