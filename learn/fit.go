@@ -52,9 +52,9 @@ type job struct {
 	notes   []string
 }
 
-// Fit fits the learner that the specification names. Errors are Invalid and list every problem: unknown learner or parameter, a value
-// out of range, labels or weights of the wrong length or value, a class without a row, infinite features. Cancelling the context
-// stops it.
+// Fit fits the learner that the specification names. Errors list every problem: Invalid ones an unknown learner or parameter, a value
+// out of range, labels or weights of the wrong length or value, a class without a row; Rejected ones, alone, features that nothing can be
+// learned from, such as infinite ones. Cancelling the context stops it.
 func Fit(ctx context.Context, spec Spec, data Data) (*Model, error) {
 	l, ok := LookupLearner(spec.Learner)
 	if !ok {

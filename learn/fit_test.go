@@ -50,6 +50,8 @@ func TestFitNamesEveryProblem(t *testing.T) {
 	inf := assay.Frame{numeric("x", 1, math.Inf(1), 1e300), numeric("z", 1, 2, 3)}
 	_, err = Fit(context.Background(), Spec{Learner: "ridge", Task: assay.Regression, Categorical: []string{"w"}}, Data{X: inf, Values: []float64{1, 2, 3}})
 	mustSay(t, err, assay.Invalid, `column "x" has 2 values that are infinite`, `categorical column "w" does not exist`)
+	_, err = Fit(context.Background(), Spec{Learner: "ridge", Task: assay.Regression}, Data{X: inf, Values: []float64{1, 2, 3}})
+	mustSay(t, err, assay.Rejected, `column "x" has 2 values that are infinite`)
 	_, err = Fit(context.Background(), Spec{Learner: "ridge", Task: assay.Regression}, Data{X: inf[1:], Values: []float64{1, math.NaN(), 3}})
 	mustSay(t, err, assay.Invalid, "missing or infinite in 1 rows")
 }

@@ -49,8 +49,10 @@ const maxExactFloat32 = 1 << 24
 func fitPreparation(x assay.Frame, spec Spec) (*preparation, error) {
 	p := &preparation{}
 	var problems assay.Problems
+	code := assay.Rejected // the answer of the data is no
 	for _, name := range spec.Categorical {
 		if x.Column(name) == nil {
+			code = assay.Invalid
 			problems.Add("categorical column %q does not exist", name)
 		}
 	}
@@ -74,7 +76,7 @@ func fitPreparation(x assay.Frame, spec Spec) (*preparation, error) {
 			p.numeric = append(p.numeric, num)
 		}
 	}
-	return p, problems.ErrTry(assay.Invalid, "the table cannot be learned from", "leave these columns out (data.exclude in assay.yaml), or mend their values")
+	return p, problems.ErrTry(code, "the table cannot be learned from", "leave these columns out (data.exclude in assay.yaml), or mend their values")
 }
 
 // countInfinite counts values that no model can be fitted on.

@@ -90,7 +90,7 @@ func (s *session) answeredTable(ctx context.Context, v store.Version, m assay.Mo
 		if err != nil {
 			return nil, err
 		}
-		if from, err = e.Read(ctx, s.path(q.predictions), s.besides()); err != nil {
+		if from, err = e.Read(ctx, s.path(q.predictions), s.reading()); err != nil {
 			return nil, err
 		}
 	} else if !slices.ContainsFunc(t.Fields(), func(f assay.Field) bool { return isAnswer(f.Name) }) {
@@ -123,6 +123,9 @@ func (s *session) answeredTable(ctx context.Context, v store.Version, m assay.Mo
 
 // loggedOnly binds a version that Assay does not run to the schemas of its project, so that the log can take in what answered elsewhere.
 func (s *session) loggedOnly(ctx context.Context, server *serve.Server, v store.Version, m assay.Model) (*serve.Bound, error) {
+	if err := s.p.Data.Target.refuseOutside("no log is for", "assay eval FILE, with the predictions"); err != nil {
+		return nil, err
+	}
 	in, out, label, err := s.contracts(ctx, m)
 	if err != nil {
 		return nil, err

@@ -218,11 +218,7 @@ func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
 	if err != nil {
 		return err
 	}
-	o := r.p.readOptions(r.app)
-	if r.data != "" {
-		o = r.besides()
-	}
-	t, err := e.Read(ctx, uri, o)
+	t, err := e.Read(ctx, uri, r.reading())
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,6 +115,13 @@ func TestExitStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	infinite := "id,age,sex,region,income,hours,tenure,churned\n"
+	for i := range 40 {
+		infinite += fmt.Sprintf("n%02d,%d,F,north,inf,%d,1.5,%s\n", i, 20+i, 10+i, []string{"yes", "no"}[i%2])
+	}
+	if err := os.WriteFile(filepath.Join(dir, "infinite.csv"), []byte(infinite), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	policy, _, _ := command(m, dir, "gate", "show")
 	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte(policy), 0o644); err != nil {
 		t.Fatal(err)
@@ -148,6 +156,7 @@ func TestExitStatus(t *testing.T) {
 		{2, "train --param trees"},
 		{2, "train --param no_such=1"},
 		{1, "train --data nowhere.csv"},
+		{3, "train --data infinite.csv"},
 		{0, "run -- sh -c true"},
 		{0, "reproduce"},
 		{2, "reproduce nothing"},

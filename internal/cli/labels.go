@@ -168,7 +168,7 @@ func (s *session) labelsOf(ctx context.Context, file, query string) (*table.Tabl
 	if err != nil {
 		return nil, err
 	}
-	t, err := e.Read(ctx, s.path(file), s.besides())
+	t, err := e.Read(ctx, s.path(file), s.reading())
 	if err != nil || query == "" {
 		return t, err
 	}

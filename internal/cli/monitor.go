@@ -116,6 +116,9 @@ The exit status is 3 when something moved, or when a window could not be judged.
 // monitorPlan writes the plan of a version.
 func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Record, assay.Monitor, []string, error) {
 	var none assay.Monitor
+	if err := s.p.Data.Target.refuseOutside("no monitor is for", "assay done, for what is proven of the version without one"); err != nil {
+		return assay.Record{}, none, nil, err
+	}
 	rec, m, err := s.modelOf(ctx, v)
 	if err != nil {
 		return rec, none, nil, err

@@ -41,7 +41,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
-	t, err := e.Read(ctx, s.path(data), s.besides())
+	t, err := e.Read(ctx, s.path(data), s.reading())
 	if err != nil {
 		return err
 	}

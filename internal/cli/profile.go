@@ -108,6 +108,9 @@ func (a *app) profileFile(ctx context.Context, q profileRequest, s *session) err
 	}
 	defer e.Close()
 	ro := q.reading.over(table.ReadOptions{Stdin: a.Stdin})
+	if s != nil {
+		ro.Texts = s.reading().Texts // or sealed rows would not be known again
+	}
 	uri := q.data
 	if uri != "-" {
 		uri = a.path(uri)

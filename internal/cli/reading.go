@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,9 +66,9 @@ func detected(r assay.Reading) string {
 	return "read " + strings.Join(out, ", ")
 }
 
-// besides says how another file than the project's is read: in the same way, and what the schema calls text as text. Otherwise a file of the
-// same rows could be another table, whose rows nobody would know again.
-func (s *session) besides() table.ReadOptions {
+// reading says how the project's data is read, and another file like it: as assay.yaml says, and what the schema calls text as text. Otherwise a
+// column of codes would be numbers as soon as all of them look like some, and the same rows another table, which nobody would know again.
+func (s *session) reading() table.ReadOptions {
 	o := s.p.readOptions(s.app)
 	if sc, err := s.readSchema(""); err == nil {
 		o.Texts = textColumns(sc)
@@ -85,4 +86,17 @@ func textColumns(sc *schema.Schema) []string {
 		}
 	}
 	return out
+}
+
+// schemaTexts is which columns the schema calls text: it decides how a text file is read.
+const schemaTexts = "what the schema calls text"
+
+func (m *maker) schemaTexts() assay.Digest {
+	sc, err := m.readSchema("")
+	if err != nil {
+		return absent // and the file is read as it looks
+	}
+	texts := textColumns(sc)
+	slices.Sort(texts)
+	return section(texts)
 }

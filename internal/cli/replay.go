@@ -99,7 +99,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err != nil {
 		return err
 	}
-	t, err := e.Read(ctx, s.path(q.data), s.besides())
+	t, err := e.Read(ctx, s.path(q.data), s.reading())
 	if err != nil {
 		return err
 	}

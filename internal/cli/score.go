@@ -115,7 +115,7 @@ func (s *session) blobTable(ctx context.Context, f assay.File) (*table.Table, er
 		return nil, err
 	}
 	defer in.Close()
-	return s.spooled(ctx, in, filepath.Base(f.Name), table.ReadOptions{Texts: s.besides().Texts})
+	return s.spooled(ctx, in, filepath.Base(f.Name), table.ReadOptions{Texts: s.reading().Texts})
 }
 
 // spooled reads a stream as a table through a private temporary file, which is gone afterwards.

@@ -110,7 +110,7 @@ func (s *session) table(ctx context.Context) (*table.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := e.Read(ctx, s.p.Path(s.p.Data.URI), s.p.readOptions(s.app))
+	t, err := e.Read(ctx, s.p.Path(s.p.Data.URI), s.reading())
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	} else {
 		var e *table.Engine
 		if e, err = s.tables(ctx); err == nil {
-			t, err = e.Read(ctx, s.p.Path(file), s.besides())
+			t, err = e.Read(ctx, s.p.Path(file), s.reading())
 		}
 	}
 	if err != nil {

@@ -113,7 +113,7 @@ func (m *maker) after(name string) assay.Digest { return section(m.state[name].O
 func stages() []stage {
 	data := func(ctx context.Context, m *maker, more map[string]assay.Digest) (map[string]assay.Digest, error) {
 		d, err := m.dataDigest(ctx)
-		more["the data files"] = d
+		more["the data files"], more[schemaTexts] = d, m.schemaTexts()
 		more["data in assay.yaml"] = section([]any{m.p.Data.URI, m.p.Data.Nulls, m.p.Data.Delimiter, m.p.Data.Quote, m.p.Data.Encoding, m.p.Data.Header})
 		return more, err
 	}
@@ -146,6 +146,7 @@ func stages() []stage {
 					if err := s.writeInferred(ctx); err != nil {
 						return nil, "", err
 					}
+					s.state["snapshot"].Inputs[schemaTexts] = s.schemaTexts() // which come from how the data was read
 				}
 				r, v, err := s.checkStage(ctx, "")
 				if err != nil {
