@@ -302,6 +302,11 @@ func (c *checking) repeated(ctx context.Context, r *tableRule) (int64, error) {
 		return 0, err
 	}
 	if !distinct {
+		if distinct, err = c.table.Differ(ctx, r.keys, c.from(r.columns)); err != nil {
+			return 0, err
+		}
+	}
+	if !distinct {
 		err = c.grouped(ctx, r, n)
 	}
 	if err != nil || r.rule != RuleKey {
