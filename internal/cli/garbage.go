@@ -13,12 +13,18 @@ const (
 	garbageRoom  = 12 << 20 // bytes
 	leastLive    = 4 << 20
 	usualPercent = 100 // Go's own
+
+	memoryRoom = 192 << 20 // bytes beside what is live before it is collected at any price: what a burst of large requests may leave
+	spareRoom  = 2 * garbageRoom
+	spareLooks = 10
 )
 
 // garbage sets how often the process of a server collects what its requests leave behind.
 type garbage struct {
 	before, percent int
+	limit, room     int64 // of all memory of Go: before, now
 	live            []metrics.Sample
+	spare           int // looks in a row that found much more than what is live
 }
 
 // sparingly begins to collect seldom. It is nil, and does nothing, where the environment says how often.
@@ -26,8 +32,9 @@ func sparingly(env func(string) string) *garbage {
 	if env("GOGC") != "" || env("GOMEMLIMIT") != "" {
 		return nil
 	}
-	g := &garbage{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	g := &garbage{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}}
 	g.percent = garbagePercent(0)
+	g.limit = debug.SetMemoryLimit(-1)
 	g.before = debug.SetGCPercent(g.percent)
 	return g
 }
@@ -47,11 +54,24 @@ func (g *garbage) adjust() {
 		g.percent = p
 		debug.SetGCPercent(p)
 	}
+	if room := int64(g.live[0].Value.Uint64()) + memoryRoom; room < g.room*4/5 || room > g.room*5/4 {
+		g.room = room
+		debug.SetMemoryLimit(room)
+	}
+	// Large requests in a moment leave more behind than the percentage foresaw: the operating system gets it back when they are over.
+	held := g.live[1].Value.Uint64() + g.live[2].Value.Uint64() + g.live[3].Value.Uint64()
+	if held < g.live[0].Value.Uint64()+spareRoom {
+		g.spare = 0
+	} else if g.spare++; g.spare >= spareLooks {
+		g.spare = 0
+		debug.FreeOSMemory()
+	}
 }
 
 // usual gives back what was set before.
 func (g *garbage) usual() {
 	if g != nil {
 		debug.SetGCPercent(g.before)
+		debug.SetMemoryLimit(g.limit)
 	}
 }

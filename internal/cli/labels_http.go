@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -70,12 +69,13 @@ func (d *labelDesk) labels(r *http.Request) (*labelAnswer, int, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return nil, http.StatusUnsupportedMediaType, assay.Errorf(assay.Invalid, "labels are not compressed here").Try("send them without Content-Encoding")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, monitor.MaxLabelBody))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+	body, done, err := d.server.ReadAll(r.Body, r.ContentLength, monitor.MaxLabelBody)
+	defer done()
+	if serve.TooLarge(err) {
 		return nil, http.StatusRequestEntityTooLarge, assay.Errorf(assay.Invalid, "the body is larger than %d bytes", monitor.MaxLabelBody).Try("send them in several requests, or assay labels add FILE")
 	}
 	if err != nil {
-		return nil, 0, assay.Errorf(assay.Invalid, "the body cannot be read: %w", err)
+		return nil, 0, err
 	}
 	labels, ahead, err := monitor.ReadLabelRequest(body, d.s.labelTable("", "").Join, d.s.Now())
 	if err != nil {

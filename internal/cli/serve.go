@@ -246,7 +246,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	if len(server.Models()) == 0 {
 		return assay.Errorf(assay.NotFound, "no version is in %s", stage).Try("assay promote --to %s, or assay serve --model NAME:NUMBER", stage)
 	}
-	ln, err := net.Listen("tcp", listen)
+	ln, err := listenWithin(listen)
 	if err != nil {
 		return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", listen, err)
 	}
@@ -261,7 +261,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	stopGRPC := func(context.Context) {}
 	where := "http://" + ln.Addr().String()
 	if grpcListen != "none" {
-		gl, err := net.Listen("tcp", grpcListen)
+		gl, err := listenWithin(grpcListen)
 		if err != nil {
 			_ = ln.Close()
 			return assay.Errorf(assay.Unavailable, "%s cannot be listened on: %w", grpcListen, err).Try("assay serve --grpc-listen none, where gRPC is not needed")

@@ -219,7 +219,7 @@ func TestEvents(t *testing.T) {
 		{kserve("", "request", records), 400},
 		{post(records, "Ce-Type", "org.kubeflow.serving.inference.request", "Ce-Id", "7"), 400},
 		{post(records, "Ce-Specversion", "1.0", "Ce-Type", "org.kubeflow.serving.inference.request", "Ce-Id", "7", "Ce-Inferenceservicename", "nobody"), 404},
-		{kserve("8", "request", strings.Repeat("x", serve.DefaultMaxBodyBytes+1)), 400},
+		{kserve("8", "request", strings.Repeat("x", serve.DefaultMaxBodyBytes+1)), 413},
 	} {
 		if c.got != c.want {
 			t.Errorf("event %d: status %d, want %d", i, c.got, c.want)

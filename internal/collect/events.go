@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -141,9 +140,10 @@ func (e *Events) event(r *http.Request) (*half, error) {
 		h.at = at
 	}
 	limit := e.Recorder.Server.MaxBodyBytes()
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	body, done, err := e.Recorder.Server.ReadAll(r.Body, r.ContentLength, limit)
+	defer done()
 	if err != nil {
-		return nil, assay.Errorf(assay.Invalid, "the body ends before it should, or has more than %d bytes", limit)
+		return nil, err
 	}
 	h.body.Data = body
 	// KServe's logger gives the answer the content type of the request.

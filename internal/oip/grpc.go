@@ -17,10 +17,13 @@ import (
 	"github.com/assay-ml/assay/internal/serve"
 )
 
+// maxStreams is how many calls of one connection run at once; the others wait for them.
+const maxStreams = 128
+
 // GRPC returns a gRPC server that answers the protocol. A message, after decompression, may be as large as the body of an HTTP request.
 func (s *Inference) GRPC() *grpc.Server {
 	limit := int(min(s.Server.MaxBodyBytes(), math.MaxInt32))
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(limit), grpc.UnaryInterceptor(recovered))
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(limit), grpc.MaxConcurrentStreams(maxStreams), grpc.UnaryInterceptor(recovered))
 	wire.RegisterGRPCInferenceServiceServer(g, &rpc{s: s})
 	return g
 }
@@ -138,6 +141,9 @@ func (r *rpc) ModelInfer(ctx context.Context, in *wire.ModelInferRequest) (*wire
 	}
 	q := r.s.request()
 	defer r.s.requests.Put(q)
+	if err := c.Enter(ctx); err != nil {
+		return nil, statusError(ctx, err)
+	}
 	if err := q.readMessage(c, in); err != nil {
 		return nil, statusError(ctx, c.Malform(err))
 	}

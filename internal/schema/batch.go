@@ -37,7 +37,7 @@ type Batch struct {
 // batches are kept between requests, for all schemas: a large one is not kept.
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-const keptCells = 1 << 20
+const keptCells = 1 << 17
 
 // NewBatch returns an empty batch.
 func (v *Validator) NewBatch() *Batch {

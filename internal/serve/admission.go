@@ -26,12 +26,20 @@ func (a *admission) init(concurrent, queue int, patience time.Duration) {
 	a.slots, a.queue, a.patience = make(chan struct{}, concurrent), int64(queue), patience
 }
 
-// enter waits for a turn; leave must follow when it returns nil.
-func (a *admission) enter(ctx context.Context) error {
+// try takes a turn where one is free; leave must follow when it did.
+func (a *admission) try() bool {
 	select {
 	case a.slots <- struct{}{}:
-		return nil
+		return true
 	default:
+		return false
+	}
+}
+
+// enter waits for a turn; leave must follow when it returns nil.
+func (a *admission) enter(ctx context.Context) error {
+	if a.try() {
+		return nil
 	}
 	if a.waiting.Add(1) > a.queue {
 		a.waiting.Add(-1)
@@ -54,8 +62,9 @@ func (a *admission) leave() { <-a.slots }
 
 var (
 	errBusy = assay.Errorf(assay.Unavailable, "the server is busy: too many requests wait, or it waited too long").Try("send the request again after a second")
+	errFull = assay.Errorf(assay.Unavailable, "the server is busy: the requests that it reads take all the memory that they may").Try("send the request again after a second, or fewer large ones at once")
 	errLate = assay.Errorf(assay.Unavailable, "the request took longer than it may")
 )
 
-// Busy reports whether err turned a request away because too many waited: the edge answers 429 or 503 with Retry-After.
-func Busy(err error) bool { return err == error(errBusy) }
+// Busy reports whether err turned a request away because too many waited, or took too much memory: the edge answers 429 with Retry-After.
+func Busy(err error) bool { return err == error(errBusy) || err == error(errFull) }

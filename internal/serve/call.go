@@ -67,6 +67,9 @@ type Call struct {
 	observed bool          // another server answered
 	failed   bool          // the model had no answer, or none that may be passed on
 	spent    time.Duration // in the model
+	share    share         // of the memory for bodies
+	turn     bool          // admitted
+	large    bool          // admitted as a large one
 	refs     atomic.Int32  // who must release it: the log, the comparison
 }
 
@@ -122,6 +125,7 @@ func tooMany(n, most int) error {
 // Malform notes that the request is not what the wire format asks for, and returns the error.
 func (c *Call) Malform(err error) error {
 	c.Outcome, c.Err = Malformed, err
+	c.leave()
 	return err
 }
 
@@ -130,6 +134,7 @@ func (c *Call) Malform(err error) error {
 // id, for a model that failed or answered what it must not.
 func (c *Call) Predict(ctx context.Context) error {
 	err := c.predict(ctx)
+	c.leave()
 	c.Err = err
 	if err == nil {
 		return nil
@@ -181,24 +186,23 @@ func (c *Call) predict(caller context.Context) error {
 			return err
 		}
 	}
-	limit := c.server.o.Timeout
-	if c.Limit > 0 {
-		limit = min(limit, c.Limit)
-	}
 	if c.parent != "" {
 		caller = context.WithValue(caller, traceKey{}, c.parent)
 	}
-	ctx := &deadline{caller: caller, clock: c.server.o.Clock, began: c.At, limit: limit}
+	ctx := c.deadline(caller)
 	defer ctx.end()
-	if err := c.server.gate.enter(ctx); err != nil {
-		return err
+	if !c.turn {
+		if err := c.server.gate.enter(ctx); err != nil {
+			return err
+		}
+		c.turn = true
 	}
 	at := c.server.o.Clock()
 	err := c.evaluate(ctx)
 	now := c.server.o.Clock()
 	c.spent = now.Sub(at)
 	if ctx.over(now) {
-		c.failed = caller.Err() == nil && c.spent > limit/2 // the model took the time, not the queue
+		c.failed = caller.Err() == nil && c.spent > ctx.limit/2 // the model took the time, not the queue
 		if g := gateway(0); errors.As(err, &g) {
 			return err
 		}
@@ -223,9 +227,18 @@ func (c *Call) predict(caller context.Context) error {
 	return nil
 }
 
+// deadline is the context of a caller with the time that the request has.
+func (c *Call) deadline(caller context.Context) *deadline {
+	limit := c.server.o.Timeout
+	if c.Limit > 0 {
+		limit = min(limit, c.Limit)
+	}
+	return &deadline{caller: caller, clock: c.server.o.Clock, began: c.At, limit: limit}
+}
+
 // evaluate asks the engine and ends the turn, whatever the engine does.
 func (c *Call) evaluate(ctx context.Context) error {
-	defer c.server.gate.leave()
+	defer c.leave()
 	return c.bound.evaluate(ctx, c.Rows, c.Params, &c.Output)
 }
 
@@ -293,6 +306,7 @@ func (c *Call) lookForOutliers() error {
 
 // End notes how long the call took, counts it and hands it to the log. Nothing of it may be used afterwards.
 func (c *Call) End() {
+	c.leave()
 	if !c.observed {
 		c.Took = c.server.o.Clock().Sub(c.At)
 	}
@@ -311,8 +325,10 @@ func (c *Call) End() {
 	c.Release()
 }
 
-// keptBytes is the largest buffer that is kept for later calls.
+// keptBytes is the largest buffer that is kept for later calls, and what a body is large from.
 const keptBytes = 1 << 20
+
+const keptFound = 4096
 
 // Release gives back all that the call holds, when nobody else needs it. A Recorder calls it once for each call that it took.
 func (c *Call) Release() {
@@ -322,7 +338,10 @@ func (c *Call) Release() {
 	c.Rows.Release()
 	c.bound.release()
 	s := c.server
-	if cap(c.Body) > keptBytes || cap(c.Reply) > keptBytes || cap(c.Output.Proba) > keptBytes/8 {
+	if c.share.taken > 0 {
+		c.share.giveBack()
+	}
+	if cap(c.Body) > keptBytes || cap(c.Params) > keptBytes || cap(c.Found) > keptFound || cap(c.Reply) > keptBytes || cap(c.Output.Proba) > keptBytes/8 {
 		return
 	}
 	c.Output.reset()

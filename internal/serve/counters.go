@@ -139,6 +139,7 @@ var (
 	descLatency  = prometheus.NewDesc("assay_request_duration_seconds", "Time from the first byte of a request's handling to the end of its answer.", []string{"model", "version"}, nil)
 	descUnrouted = prometheus.NewDesc("assay_unrouted_requests_total", "Requests for a model or version that is not served.", nil, nil)
 	descWaiting  = prometheus.NewDesc("assay_waiting_requests", "Requests that wait for their turn.", nil, nil)
+	descBodies   = prometheus.NewDesc("assay_body_bytes", "Memory that the bodies of requests take, but for the first 32 KiB of each.", nil, nil)
 	descHealthy  = prometheus.NewDesc("assay_engine_healthy", "1 while the engine of a version works, as far as the last requests tell.", []string{"model", "version"}, nil)
 	descLive     = prometheus.NewDesc("assay_model_version", "1 for every version that is served; live is true for the one that answers by default.", []string{"model", "version", "live"}, nil)
 )
@@ -175,7 +176,8 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
 	count(descUnrouted, s.counted.unrouted.Load())
-	ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(s.gate.waiting.Load()))
+	ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(s.Waiting()))
+	ch <- prometheus.MustNewConstMetric(descBodies, prometheus.GaugeValue, float64(s.BodyBytes()))
 	for _, name := range s.Models() {
 		versions, live := s.Versions(name)
 		for _, b := range versions {

@@ -9,62 +9,84 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/schema"
 )
 
-// ReadBody reads the body of a request into Body, within the server's limit after decompression (Content-Encoding gzip, deflate or identity).
-// Errors are Invalid; TooLarge tells whether the limit was the reason.
+// ReadBody reads the body of a request into Body, within the server's limit after decompression (Content-Encoding gzip, deflate or identity)
+// and within the memory for all bodies, and waits for the request's turn. Errors are Invalid, TooLarge telling whether the limit was the
+// reason, and Unavailable.
 func (c *Call) ReadBody(r *http.Request) error {
 	limit := c.server.o.MaxBodyBytes
 	if r.ContentLength > limit {
 		return c.tooLarge()
 	}
 	var src io.Reader = r.Body
+	expected := int64(-1)
+	var wire *fromWire
 	switch enc := r.Header.Get("Content-Encoding"); strings.ToLower(enc) {
 	case "", "identity":
-		if n := int(r.ContentLength) + 1; n > cap(c.Body) {
-			c.Body = make([]byte, 0, n)
-		}
+		expected = r.ContentLength
 	case "gzip":
-		z, err := gzip.NewReader(r.Body)
+		wire = &fromWire{from: r.Body}
+		z, err := gzip.NewReader(wire)
 		if err != nil {
-			return c.Malform(assay.Errorf(assay.Invalid, "the body is not gzip, as Content-Encoding says"))
+			return c.cutOff(r, wire.err, assay.Errorf(assay.Invalid, "the body is not gzip, as Content-Encoding says"))
 		}
 		src = z
 	case "deflate": // as HTTP means it: zlib
-		z, err := zlib.NewReader(r.Body)
+		wire = &fromWire{from: r.Body}
+		z, err := zlib.NewReader(wire)
 		if err != nil {
-			return c.Malform(assay.Errorf(assay.Invalid, "the body is not deflate, as Content-Encoding says"))
+			return c.cutOff(r, wire.err, assay.Errorf(assay.Invalid, "the body is not deflate, as Content-Encoding says"))
 		}
 		src = z
 	default:
 		return c.Malform(assay.Errorf(assay.Invalid, "Content-Encoding %q is none of gzip, deflate and identity", clip(enc)))
 	}
-	body := c.Body[:0]
-	for {
-		if int64(len(body)) > limit {
-			return c.tooLarge()
-		}
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
-		}
-		n, err := src.Read(body[len(body):min(int64(cap(body)), limit+1)])
-		body = body[:len(body)+n]
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			if r.Context().Err() != nil {
-				c.Outcome = Cancelled
-			}
-			return c.Malform(assay.Errorf(assay.Invalid, "the body ends before it should: %w", err))
-		}
-	}
+	c.share.of = &c.server.bodies
+	body, err := c.share.read(src, c.Body, expected, limit)
 	c.Body = body
-	return nil
+	switch {
+	case err == nil:
+		return c.Enter(r.Context())
+	case Busy(err):
+		return c.shed(r.Context(), err)
+	case errors.Is(err, errSize):
+		return c.tooLarge()
+	}
+	lost := err
+	if wire != nil {
+		lost = wire.err
+	}
+	return c.cutOff(r, lost, assay.Errorf(assay.Invalid, "the body ends before it should: %w", err))
+}
+
+// fromWire notes why the bytes of a request came to an end, which what unpacks them does not tell.
+type fromWire struct {
+	from io.Reader
+	err  error
+}
+
+func (f *fromWire) Read(p []byte) (int, error) {
+	n, err := f.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
+}
+
+// cutOff is Malform for a body that could not be read, where lost is the error of the connection, if it had one: a client that went away
+// while it sent is no malformed request.
+func (c *Call) cutOff(r *http.Request, lost, err error) error {
+	_ = c.Malform(err)
+	if r.Context().Err() != nil || errors.Is(lost, io.ErrUnexpectedEOF) || errors.Is(lost, syscall.ECONNRESET) {
+		c.Outcome = Cancelled
+	}
+	return err
 }
 
 func (c *Call) tooLarge() error {

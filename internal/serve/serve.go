@@ -56,6 +56,8 @@ type Server struct {
 	ids     atomic.Int64
 	calls   sync.Pool
 	gate    admission
+	large   admission // of requests with large bodies, before gate
+	bodies  budget
 	counted counters
 	shadows shadows
 	ready   atomic.Bool
@@ -73,6 +75,8 @@ func New(o Options) *Server {
 	o.MaxWait = orDefault(o.MaxWait, DefaultMaxWait)
 	s := &Server{o: o}
 	s.gate.init(o.Concurrent, o.MaxQueue, o.MaxWait)
+	s.large.init(max(1, cap(s.gate.slots)/2), o.MaxQueue, o.MaxWait)
+	s.bodies.most = bodiesAtOnce * (o.MaxBodyBytes + 1)
 	s.routes.Store(&routes{models: map[string]*endpoint{}})
 	s.calls.New = func() any { return &Call{server: s} }
 	s.counted.init()
@@ -185,7 +189,10 @@ func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
 func (s *Server) Ready() bool { return s.ready.Load() && len(s.routes.Load().names) > 0 }
 
 // Waiting returns how many requests wait for their turn.
-func (s *Server) Waiting() int64 { return s.gate.waiting.Load() }
+func (s *Server) Waiting() int64 { return s.gate.waiting.Load() + s.large.waiting.Load() }
+
+// BodyBytes returns how much memory the bodies of requests take, but for the first 32 KiB of each.
+func (s *Server) BodyBytes() int64 { return s.bodies.used.Load() }
 
 // Close takes every version away and waits for their last requests, at most DrainTimeout.
 func (s *Server) Close(ctx context.Context) error {

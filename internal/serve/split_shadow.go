@@ -61,7 +61,7 @@ func (c *Call) offerShadow() {
 	}
 	s := &c.server.shadows
 	x := shadowed{call: c, other: other, to: to, split: c.split, weight: int64(len(c.Body) + 64*c.Rows.Rows()*c.bound.in.Fields())}
-	if c.server.gate.waiting.Load() > 0 || s.bytes.Add(x.weight) > shadowBytes {
+	if c.server.Waiting() > 0 || s.bytes.Add(x.weight) > shadowBytes {
 		s.bytes.Add(-x.weight)
 		to.drop()
 		return
