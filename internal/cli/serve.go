@@ -347,5 +347,17 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	return mux
+	return fromElsewhere(mux)
+}
+
+// fromElsewhere refuses what a page of another site makes a browser send, but to read: the browser says so in Sec-Fetch-Site or Origin. Clients
+// that are no browsers send neither, and are let through.
+func fromElsewhere(h http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"error":"a page of another site may not ask this server for anything"}`+"\n")
+	}))
+	return p.Handler(h)
 }

@@ -2,6 +2,7 @@ package mlflow_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -114,5 +115,21 @@ func TestNativeTakesNoNested(t *testing.T) {
 	}
 	if _, err := serve.Native(p, []assay.Field{{Name: "c", Type: assay.TypeNumber}}, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUndeclaredParams: where the signature declares none they are ignored, but none may come twice.
+func TestUndeclaredParams(t *testing.T) {
+	_, address, _ := listening(t, serve.Options{})
+	for params, want := range map[string]int{`{"a": 1, "b": 2}`: 200, `{"a": 1, "b": 2, "a": 3}`: 400, `{"a": 1, "\u0061": 1}`: 400} {
+		a, err := http.Post("http://"+address+"/invocations", "application/json", strings.NewReader(`{"dataframe_records": [{"x": 1}], "params": `+params+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(a.Body)
+		a.Body.Close()
+		if a.StatusCode != want || want == 400 && !strings.Contains(string(body), `\"a\" is there twice`) {
+			t.Errorf("%s: %s %s", params, a.Status, body)
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package oip
 
 import (
+	"bytes"
+	"slices"
+	"strconv"
+
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/serve"
@@ -73,6 +77,11 @@ const maxID = 256
 func setID(c *serve.Call, id string) error {
 	if len(id) > maxID {
 		return assay.Errorf(assay.Invalid, "the id has more than %d bytes", maxID)
+	}
+	for i := range len(id) {
+		if id[i] < ' ' || id[i] > '~' { // it goes out in a header
+			return assay.Errorf(assay.Invalid, "the id has a character that is not printable ASCII")
+		}
 	}
 	if id != "" {
 		c.ID = id
@@ -165,7 +174,7 @@ func (q *request) describe(c *serve.Call, r *schema.Reader) error {
 		return assay.Errorf(assay.Invalid, "the request must be an object")
 	}
 	content := codecNone
-	inputs, outputs, params := false, false, false
+	named, inputs, outputs, params := false, false, false, false
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
@@ -174,6 +183,10 @@ func (q *request) describe(c *serve.Call, r *schema.Reader) error {
 		var err error
 		switch string(key) {
 		case "id":
+			if named {
+				return twice("", "id")
+			}
+			named = true
 			id, ok := r.Text()
 			if !ok {
 				return r.Err()
@@ -244,13 +257,25 @@ func eachObject(r *schema.Reader, what string, read func() error) error {
 	return r.Err()
 }
 
+// inputKeys are the keys of an input that may be there once; data is looked at apart.
+var inputKeys = [4]string{"name", "datatype", "shape", "parameters"}
+
+func twice(of, key string) error { return assay.Errorf(assay.Invalid, "%s%s is there twice", of, key) }
+
 func (q *request) readInput(r *schema.Reader) error {
 	t := q.next()
 	var typ []byte
+	var seen [4]bool
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
 			return r.Err()
+		}
+		if i := slices.Index(inputKeys[:], string(key)); i >= 0 {
+			if seen[i] {
+				return twice("input "+strconv.Quote(string(clip(t.name)))+": ", inputKeys[i])
+			}
+			seen[i] = true
 		}
 		switch string(key) {
 		case "name":
@@ -325,6 +350,7 @@ func (t *tensor) dim(n int64) error {
 
 func (q *request) readOutput(c *serve.Call, r *schema.Reader) error {
 	var w wanted
+	named, params := false, false
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
@@ -332,9 +358,17 @@ func (q *request) readOutput(c *serve.Call, r *schema.Reader) error {
 		}
 		switch string(key) {
 		case "name":
+			if named {
+				return twice("an output: ", "name")
+			}
+			named = true
 			name, _ := r.Text()
 			w.name = string(name)
 		case "parameters":
+			if params {
+				return twice("an output: ", "parameters")
+			}
+			params = true
 			p := parameters{size: -1}
 			if err := p.read(r); err != nil {
 				return err
@@ -381,7 +415,12 @@ type parameters struct {
 	binary     bool
 	binarySaid bool
 	binaryAll  bool
+	seen       [maxParameters][]byte // their names
+	count      int
 }
+
+// maxParameters is how many parameters one object may have.
+const maxParameters = 64
 
 func (p *parameters) read(r *schema.Reader) error {
 	if r.Kind() == schema.JSONNull {
@@ -397,6 +436,16 @@ func (p *parameters) read(r *schema.Reader) error {
 		if !ok {
 			return r.Err()
 		}
+		for _, before := range p.seen[:p.count] {
+			if bytes.Equal(before, key) {
+				return twice("parameters: ", strconv.Quote(string(clip(key))))
+			}
+		}
+		if p.count == len(p.seen) {
+			return assay.Errorf(assay.Invalid, "there are more than %d parameters", len(p.seen))
+		}
+		p.seen[p.count] = key
+		p.count++
 		kind := r.Kind()
 		switch {
 		case string(key) == "content_type" && kind == schema.JSONString:

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -45,12 +46,16 @@ func (b *Bound) TakesParams() bool {
 // maxParamsTold is how many problems with parameters an answer lists.
 const maxParamsTold = 20
 
+// maxOthers is how many parameters that are none of the model's may be there.
+const maxOthers = 256
+
 // Given are the parameters of one request on their way into its call.
 type Given struct {
-	c     *Call
-	loose bool
-	seen  []*Param
-	bad   assay.Problems
+	c      *Call
+	loose  bool
+	seen   []*Param
+	others [][]byte // names that are ignored, which may not come twice either
+	bad    assay.Problems
 }
 
 // Given begins to take the parameters of the request. One of the name of a column of the key tells rows apart: a value the only row, a list each row. What
@@ -76,6 +81,14 @@ func (g *Given) Take(name, text []byte) {
 	case p == nil && g.c.Rows.IsKey(name):
 		g.c.keys = append(g.c.keys, givenKey{name, text})
 	case p == nil && g.loose:
+		switch {
+		case slices.ContainsFunc(g.others, func(x []byte) bool { return bytes.Equal(x, name) }):
+			g.tell("%q is there twice", clip(string(name)))
+		case len(g.others) == maxOthers:
+			g.tell("%q is one too many: the model has none of them", clip(string(name)))
+		default:
+			g.others = append(g.others, name)
+		}
 	case p == nil:
 		g.tell("%q is none of the model's", clip(string(name)))
 	case slices.Contains(g.seen, p):
