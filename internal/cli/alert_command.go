@@ -21,6 +21,7 @@ import (
 type alertAnswer struct {
 	Evidence assay.Digest   `json:"evidence"` // id of the state
 	At       time.Time      `json:"at"`       // when it was recorded
+	Began    time.Time      `json:"began"`    // when the first state of the incident was recorded
 	Version  string         `json:"version"`  // NAME:NUMBER
 	Incident assay.Incident `json:"incident"`
 }
@@ -105,11 +106,12 @@ func (s *session) alertList(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	out := []alertAnswer{}
+	out, windows := []alertAnswer{}, []string{}
 	for _, w := range vs {
 		for _, c := range w.cases {
 			if all || c.Open() {
-				out = append(out, alertAnswer{c.ID, c.At, versionName(w.version), c.Incident})
+				out = append(out, alertAnswer{c.ID, c.At, w.began(c.Incident.Key), versionName(w.version), c.Incident})
+				windows = append(windows, w.window(c.Incident, c.Incident.Last))
 			}
 		}
 	}
@@ -118,9 +120,9 @@ func (s *session) alertList(ctx context.Context, all bool) error {
 			fmt.Fprintln(w, "no incident is open")
 		} else {
 			grid(w, func(tw *tabwriter.Writer) {
-				fmt.Fprintln(tw, "incident\tversion\tseverity\tstate\tstep\twindow\tsince\tfirst cause")
-				for _, x := range out {
-					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", x.Incident.Key, x.Version, x.Incident.Severity, stateText(x.Incident), x.Incident.Step, x.Incident.Last.Number, x.At.UTC().Format(time.RFC3339), firstCause(x.Incident))
+				fmt.Fprintln(tw, "incident\tversion\tseverity\tstate\tstep\tnewest window\tsince\tfirst cause")
+				for i, x := range out {
+					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", x.Incident.Key, x.Version, x.Incident.Severity, stateText(x.Incident), x.Incident.Step, windows[i], x.Began.UTC().Format(time.RFC3339), firstCause(x.Incident))
 				}
 			})
 		}
@@ -181,13 +183,13 @@ func (s *session) printIncident(w *watchedVersion, key string) error {
 	var life []alertAnswer
 	for _, c := range w.changes {
 		if c.Incident.Key == key {
-			life = append(life, alertAnswer{c.ID, c.At, versionName(w.version), c.Incident})
+			life = append(life, alertAnswer{c.ID, c.At, w.began(key), versionName(w.version), c.Incident})
 		}
 	}
 	return s.print("assay.alert/1", map[string]any{"key": key, "version": versionName(w.version), "states": life}, func(out io.Writer) {
 		last := life[len(life)-1]
 		in := last.Incident
-		fmt.Fprintf(out, "%s: %s of %s is %s, since window %d\n", key, in.Severity, last.Version, stateText(in), in.Since.Number)
+		fmt.Fprintf(out, "%s: %s of %s is %s, since %s\n", key, in.Severity, last.Version, stateText(in), w.window(in, in.Since))
 		for _, c := range in.Causes {
 			fmt.Fprintf(out, "  %3.0f %% %s\n", 100*c.Contribution, c.Message)
 		}
@@ -204,7 +206,7 @@ func (s *session) printIncident(w *watchedVersion, key string) error {
 			case in.Step > 0 && in.State == assay.AlertFiring:
 				line += fmt.Sprintf(", step %d", in.Step)
 			}
-			fmt.Fprintf(out, "%s, window %d, evidence %s\n", line, in.Last.Number, x.Evidence.Short())
+			fmt.Fprintf(out, "%s, %s, evidence %s\n", line, w.window(in, in.Last), x.Evidence.Short())
 		}
 		if len(in.Actions) > 0 {
 			fmt.Fprintf(out, "done: %s\n", strings.Join(in.Actions, ", "))

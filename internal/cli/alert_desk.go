@@ -149,6 +149,21 @@ func (w *watchedVersion) alert(c *monitor.Case) (assay.Monitor, assay.AlertPlan)
 	return p, p.Alerts[i]
 }
 
+// began is when the first state of an incident was recorded.
+func (w *watchedVersion) began(key string) time.Time {
+	for _, c := range w.changes {
+		if c.Incident.Key == key {
+			return c.At
+		}
+	}
+	return time.Time{}
+}
+
+// window names a window of the plan that an incident is of.
+func (w *watchedVersion) window(in assay.Incident, x assay.Window) string {
+	return monitor.WindowLabel(w.plans[in.Monitor].Windows, x)
+}
+
 // onWatch reads what is on record about the alerts of a version.
 func (s *session) onWatch(ctx context.Context, v store.Version) (*watchedVersion, error) {
 	w := &watchedVersion{version: v, plans: map[assay.Digest]assay.Monitor{}}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"math"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -31,6 +32,7 @@ var (
 	gaugeDrift    = prometheus.NewDesc(monitor.MetricDrift, "Effect size of a signal in the newest judged window.", []string{"model", "version", "scope", "kind", "column"}, nil)
 	gaugeFiring   = prometheus.NewDesc(monitor.MetricFiring, "1 while an alert fires or somebody has taken it over.", []string{"model", "version", "alert", "severity"}, nil)
 	gaugeCoverage = prometheus.NewDesc(monitor.MetricCoverage, "Share of the predictions of the newest window with labels that have one.", []string{"model", "version"}, nil)
+	gaugeDue      = prometheus.NewDesc(monitor.MetricDue, "Share of the predictions of the newest window whose labels should all have come that have one.", []string{"model", "version"}, nil)
 	gaugeWindow   = prometheus.NewDesc(monitor.MetricWindowEnd, "End of the newest judged window, Unix time.", []string{"model", "version"}, nil)
 	gaugeRealised = prometheus.NewDesc(monitor.MetricRealised, "Figure of the newest window with labels.", []string{"model", "version", "metric"}, nil)
 	gaugeOutbox   = prometheus.NewDesc(monitor.MetricOutbox, "Alert messages by what became of them.", []string{"state"}, nil)
@@ -38,7 +40,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (g *alertGauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gaugeDrift, gaugeFiring, gaugeCoverage, gaugeWindow, gaugeRealised, gaugeOutbox} {
+	for _, d := range []*prometheus.Desc{gaugeDrift, gaugeFiring, gaugeCoverage, gaugeDue, gaugeWindow, gaugeRealised, gaugeOutbox} {
 		ch <- d
 	}
 }
@@ -80,7 +82,7 @@ func (s *session) gauges(ctx context.Context) ([]prometheus.Metric, error) {
 			}
 			set(gaugeFiring, firing, name, number, a.Name, a.Severity)
 		}
-		if d, err := newestWindow(ctx, s, assay.KindDrift, w, func(x assay.Drift) int64 { return x.Window.Number }); err != nil {
+		if d, err := newestWindow(ctx, s, assay.KindDrift, w, newestRecords, func(x assay.Drift) int64 { return x.Window.Number }); err != nil {
 			return nil, err
 		} else if d != nil {
 			most := map[[3]string]float64{}
@@ -97,12 +99,25 @@ func (s *session) gauges(ctx context.Context) ([]prometheus.Metric, error) {
 				set(gaugeWindow, float64(end.UnixMilli())/1000, name, number)
 			}
 		}
-		if o, err := newestWindow(ctx, s, assay.KindOutcome, w, func(x assay.Outcome) int64 { return x.Window.Number }); err != nil {
+		if o, err := newestWindow(ctx, s, assay.KindOutcome, w, newestRecords, func(x assay.Outcome) int64 { return x.Window.Number }); err != nil {
 			return nil, err
 		} else if o != nil {
 			set(gaugeCoverage, float64(o.Labels.Coverage.Value), name, number)
 			for _, m := range o.Performance {
 				set(gaugeRealised, float64(m.Realised.Value), name, number, m.Name)
+			}
+		}
+		if l := w.plans[w.planID].Labels; l != nil {
+			due := func(x assay.Outcome) int64 {
+				if !monitor.Overdue(x.Window, l, s.Now()) {
+					return notYet
+				}
+				return x.Window.Number
+			}
+			if o, err := newestWindow(ctx, s, assay.KindOutcome, w, dueRecords, due); err != nil {
+				return nil, err
+			} else if o != nil {
+				set(gaugeDue, float64(o.Labels.Coverage.Value), name, number)
 			}
 		}
 	}
@@ -120,10 +135,18 @@ func (s *session) gauges(ctx context.Context) ([]prometheus.Metric, error) {
 	return out, nil
 }
 
-// newestWindow is the evidence about the newest window of a plan, as it was restated last; nil for none. It looks at the newest records only: windows are
-// judged in their order, and restated ones are older.
-func newestWindow[T any](ctx context.Context, s *session, kind assay.Kind, w *watchedVersion, number func(T) int64) (*T, error) {
-	const look = 64
+// How many records are looked at for the newest window, and for the newest one whose labels are due: while labels come, the windows after that one are restated.
+const (
+	newestRecords = 64
+	dueRecords    = 512
+)
+
+// notYet is the number of a window that newestWindow passes over.
+const notYet = math.MinInt64
+
+// newestWindow is the evidence about the newest window of a plan, as it was restated last; nil for none. It looks at so many of the newest records only: windows
+// are judged in their order, and restated ones are older.
+func newestWindow[T any](ctx context.Context, s *session, kind assay.Kind, w *watchedVersion, look int, number func(T) int64) (*T, error) {
 	rs, err := s.st.Find(ctx, store.Query{Kind: kind, Subject: w.version.Model, Parent: w.planID, Limit: look})
 	if err != nil {
 		return nil, err
@@ -134,7 +157,7 @@ func newestWindow[T any](ctx context.Context, s *session, kind assay.Kind, w *wa
 		if err != nil {
 			return nil, err
 		}
-		if out == nil || number(x) > number(*out) {
+		if n := number(x); n != notYet && (out == nil || n > number(*out)) {
 			out = &x
 		}
 	}

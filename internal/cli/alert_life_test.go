@@ -271,7 +271,7 @@ func TestAlertLife(t *testing.T) {
 	}
 	list := p.run(0, "alert", "list")
 	key, _, _ := strings.Cut(strings.Split(list, "\n")[1], " ")
-	if !strings.HasPrefix(key, "drift-2-") || !strings.Contains(list, "outbox: 0 waiting, 2 sent, 0 given up") {
+	if !strings.HasPrefix(key, "drift-2026-01-03-") || !strings.Contains(list, "outbox: 0 waiting, 2 sent, 0 given up") {
 		t.Fatalf("%s", list)
 	}
 	p.run(2, "alert", "ack", key)
@@ -303,7 +303,7 @@ func TestAlertLife(t *testing.T) {
 		t.Errorf("PagerDuty was told %v", actions)
 	}
 	show := p.run(0, "alert", "show", key[:9])
-	for _, want := range []string{"is resolved, since window 2", "acknowledged, by Ada Lovelace: it is the new season", "step 2, duty: accepted, 202", "done: stale_card"} {
+	for _, want := range []string{"is resolved, since 2026-01-0", "acknowledged, by Ada Lovelace: it is the new season", "step 2, duty: accepted, 202", "done: stale_card"} {
 		if !strings.Contains(show, want) {
 			t.Errorf("%q is not in\n%s", want, show)
 		}

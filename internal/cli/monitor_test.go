@@ -86,6 +86,9 @@ func TestMonitorRun(t *testing.T) {
 	if !slices.EqualFunc(out.Windows, again.Windows, func(a, b replayedWindow) bool { return a.Evidence == b.Evidence }) {
 		t.Error("the same windows are other evidence")
 	}
+	if stdout, _, _ := command(m, dir, "monitor", "run"); !strings.Contains(stdout, "2025-12-31: 407 rows, ") || !strings.Contains(stdout, "; 7 rows refused, 11 rows lost (2.6 %)\n") {
+		t.Errorf("what was refused and lost is not said: %s", stdout)
+	}
 	if stdout, stderr, exit := command(m, dir, "monitor", "report", "-o", "page.html"); exit != 0 || stdout != "people:1: 4 windows in page.html\n" {
 		t.Errorf("report: %d, %s%s", exit, stdout, stderr)
 	}

@@ -117,7 +117,7 @@ func (p *pages) watch(ctx context.Context, w *watchedVersion) (watchedNow, error
 			out.why = "nothing moved"
 		}
 	}
-	o, err := newestWindow(ctx, p.s, assay.KindOutcome, w, func(x assay.Outcome) int64 { return x.Window.Number })
+	o, err := newestWindow(ctx, p.s, assay.KindOutcome, w, newestRecords, func(x assay.Outcome) int64 { return x.Window.Number })
 	if err != nil {
 		return out, err
 	}
@@ -188,7 +188,7 @@ func (p *pages) monitor(ctx context.Context, r *http.Request) ([]byte, error) {
 // alerts says what happened and who knows.
 func (p *pages) alerts(ctx context.Context, _ *http.Request) (web.SitePage, error) {
 	x := web.SitePage{Title: "What happened, and who knows?", Here: "Alerts"}
-	columns := []web.SiteColumn{{Name: "incident"}, {Name: "version"}, {Name: "severity"}, {Name: "state"}, {Name: "step", Numbers: true}, {Name: "since"}, {Name: "first cause"}}
+	columns := []web.SiteColumn{{Name: "incident"}, {Name: "version"}, {Name: "severity"}, {Name: "state"}, {Name: "step", Numbers: true}, {Name: "newest window"}, {Name: "since"}, {Name: "first cause"}}
 	open := web.SiteSection{ID: "open", Title: "Open", Columns: columns, Empty: "No incident is open."}
 	ended := web.SiteSection{ID: "resolved", Title: "Resolved", Columns: columns, Empty: "None yet."}
 	all, err := p.s.watchedVersions(ctx)
@@ -199,7 +199,7 @@ func (p *pages) alerts(ctx context.Context, _ *http.Request) (web.SitePage, erro
 		for i := len(w.cases) - 1; i >= 0; i-- {
 			c := w.cases[i]
 			in := c.Incident
-			row := []web.SiteCell{{Text: in.Key, Path: "/alerts/" + in.Key}, {Text: versionName(w.version)}, {Text: in.Severity}, {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, p.when(c.At), {Text: firstCause(in)}}
+			row := []web.SiteCell{{Text: in.Key, Path: "/alerts/" + in.Key}, {Text: versionName(w.version)}, {Text: in.Severity}, {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, {Text: w.window(in, in.Last)}, p.when(w.began(in.Key)), {Text: firstCause(in)}}
 			if c.Open() {
 				open.Rows = append(open.Rows, row)
 			} else {
@@ -245,7 +245,7 @@ func (p *pages) alert(ctx context.Context, r *http.Request) (web.SitePage, error
 		} else if n := len(states.Rows); n > 0 && len(in.Deliveries) > 0 {
 			who = web.SiteCell{Text: "receivers answered"}
 		}
-		states.Rows = append(states.Rows, []web.SiteCell{p.when(c.At), {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, {Text: monitor.WindowLabel(w.plans[in.Monitor].Windows, in.Last)}, who, {Text: c.ID.Short(), Code: true}})
+		states.Rows = append(states.Rows, []web.SiteCell{p.when(c.At), {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, {Text: w.window(in, in.Last)}, who, {Text: c.ID.Short(), Code: true}})
 		for _, d := range in.Deliveries {
 			if seen[d.Message] {
 				continue

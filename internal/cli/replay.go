@@ -177,11 +177,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 func (s *session) replayPage(v store.Version, m assay.Model, id assay.Digest, w *monitor.Watch, seen *monitor.Replay, windows []replayedWindow, outcomes []outcomeWindow, out string) error {
 	var shown []web.MonitorWindow
 	for i, x := range windows {
-		one := web.MonitorWindow{Label: x.Label, Drift: x.Drift}
-		var err error
-		if one.Counts, err = monitor.ReadWindow(seen.Windows[i].Document); err != nil {
-			return err
-		}
+		one := web.MonitorWindow{Label: x.Label, Drift: x.Drift, Counts: func() (*monitor.WindowDocument, error) { return monitor.ReadWindow(seen.Windows[i].Document) }}
 		if i < len(outcomes) {
 			one.Outcome = &outcomes[i].Outcome
 		}
@@ -281,6 +277,9 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		}
 		if unjudged > 0 && d.Verdict != assay.Undetermined {
 			fmt.Fprintf(w, ", %d not judged", unjudged)
+		}
+		if lost := monitor.Losses(d.Window); lost != "" {
+			fmt.Fprint(w, "; "+lost)
 		}
 		fmt.Fprintln(w)
 		for i, c := range d.Ranking {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -176,7 +177,7 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 	if err != nil {
 		return nil, "", 0, err
 	}
-	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model})
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id})
 	if err != nil {
 		return nil, "", 0, err
 	}
@@ -192,15 +193,14 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 			continue
 		}
 		seen[key] = true
-		x := web.MonitorWindow{Label: monitor.WindowLabel(p.Windows, d.Window), Drift: d}
-		b, err := blob.ReadAll(ctx, s.st.Blobs(), d.Report, maxReferenceBytes)
-		if err != nil {
-			return nil, "", 0, err
-		}
-		if x.Counts, err = monitor.ReadWindow(b); err != nil {
-			return nil, "", 0, err
-		}
-		windows = append(windows, x)
+		counts := sync.OnceValues(func() (*monitor.WindowDocument, error) {
+			b, err := blob.ReadAll(ctx, s.st.Blobs(), d.Report, maxReferenceBytes)
+			if err != nil {
+				return nil, err
+			}
+			return monitor.ReadWindow(b)
+		})
+		windows = append(windows, web.MonitorWindow{Label: monitor.WindowLabel(p.Windows, d.Window), Drift: d, Counts: counts})
 	}
 	outcomes, err := s.outcomesOf(ctx, v, id)
 	if err != nil {

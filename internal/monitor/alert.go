@@ -51,6 +51,13 @@ type Condition struct {
 // is judged as it is known now. A window that cannot decide is passed over: it neither begins, nor continues, nor ends anything. Findings
 // up to the journal entry after do not count towards a streak: they were dealt with when an incident was resolved.
 func Judge(plan assay.Monitor, alert assay.AlertPlan, findings []Finding, after int64, now time.Time) Condition {
+	c := weigh(plan, alert, findings, after, now)
+	c.Causes = ranked(c.Causes) // only here, so that those of drift and of outcomes keep their sizes beside each other
+	return c
+}
+
+// weigh is Judge, with the causes as large as they are.
+func weigh(plan assay.Monitor, alert assay.AlertPlan, findings []Finding, after int64, now time.Time) Condition {
 	drift, outcomes := map[int64]*Finding{}, map[int64]*Finding{}
 	for i := range findings {
 		f := &findings[i]
@@ -71,7 +78,7 @@ func Judge(plan assay.Monitor, alert assay.AlertPlan, findings []Finding, after 
 			longer, other = b, a
 		}
 		longer.Evidence = append(longer.Evidence, other.Evidence...)
-		longer.Causes = ranked(append(slices.Clone(a.Causes), b.Causes...))
+		longer.Causes = append(slices.Clone(a.Causes), b.Causes...)
 		return longer
 	case a.Holds || !b.Known:
 		return a.upTo(findings)
@@ -119,7 +126,7 @@ func judge(plan assay.Monitor, alert assay.AlertPlan, by map[int64]*Finding, aft
 				c.Evidence = []assay.Digest{f.ID}
 				return c
 			}
-			c.Causes = ranked(causes)
+			c.Causes = causes
 		}
 		if !holds || f.Seq <= after {
 			break
@@ -171,7 +178,7 @@ func looks(plan assay.Monitor, alert assay.AlertPlan, f *Finding, now time.Time)
 	o := f.Outcome
 	for _, s := range o.Drift {
 		if about(s.Scope) {
-			signal(s, assay.Cause{Scope: s.Scope, Kind: s.Kind, Column: s.Column, Message: s.Message, Contribution: 1})
+			signal(s, assay.Cause{Scope: s.Scope, Kind: s.Kind, Column: s.Column, Message: s.Message, Contribution: square(s.Effect.Value)})
 		}
 	}
 	if about(AboutPerformance) {
@@ -190,22 +197,41 @@ func looks(plan assay.Monitor, alert assay.AlertPlan, f *Finding, now time.Time)
 		note(o.Business.Verdict, metricCause(AboutBusiness, "", *o.Business))
 	}
 	if about(AboutLabels) && plan.Labels != nil {
-		c := assay.Cause{Scope: AboutLabels, Kind: "coverage", Contribution: 1, Message: fmt.Sprintf("%s of the predictions have a label; the plan asks for %s", percent(float64(o.Labels.Coverage.Value)), percent(plan.Labels.MinCoverage))}
+		c := assay.Cause{Scope: AboutLabels, Kind: "coverage", Contribution: square(plan.Labels.MinCoverage - shareOf(o.Labels.Coverage)), Message: fmt.Sprintf("%s of the predictions have a label; the plan asks for %s", percent(float64(o.Labels.Coverage.Value)), percent(plan.Labels.MinCoverage))}
 		switch {
 		case float64(o.Labels.Coverage.Value) >= plan.Labels.MinCoverage:
 			note(assay.Pass, c)
-		case overdue(o.Window, plan.Labels, now):
+		case Overdue(o.Window, plan.Labels, now):
 			note(assay.Fail, c)
 		}
 		if conflicting(o.Labels, plan.Labels) {
-			note(assay.Fail, assay.Cause{Scope: AboutLabels, Kind: "conflicts", Contribution: 1, Message: fmt.Sprintf("labels disagree about %s predictions, of %s with a label; the plan allows %s", assay.FormatCount(o.Labels.Conflicts), assay.FormatCount(o.Labels.Labelled), percent(plan.Labels.MaxConflicts))})
+			note(assay.Fail, assay.Cause{Scope: AboutLabels, Kind: "conflicts", Contribution: square(float64(o.Labels.Conflicts)/float64(max(1, o.Labels.Labelled)) - plan.Labels.MaxConflicts), Message: fmt.Sprintf("labels disagree about %s predictions, of %s with a label; the plan allows %s", assay.FormatCount(o.Labels.Conflicts), assay.FormatCount(o.Labels.Labelled), percent(plan.Labels.MaxConflicts))})
 		}
 	}
 	return holds, known, causes
 }
 
-// overdue reports whether all labels of a window should have come.
-func overdue(w assay.Window, labels *assay.LabelPlan, now time.Time) bool {
+// square is the size of a cause from its effect or from the share that is missing: like that of a column, whose effects are squared too.
+func square(x float64) float64 {
+	if math.IsNaN(x) {
+		return leastCause
+	}
+	return math.Max(x*x, leastCause)
+}
+
+// leastCause is the size of the smallest cause.
+const leastCause = 1e-6
+
+// shareOf is an estimate of a share, 0 where it is not known.
+func shareOf(e assay.Estimate) float64 {
+	if !e.Defined() {
+		return 0
+	}
+	return e.Value
+}
+
+// Overdue reports whether all labels of a window should have come.
+func Overdue(w assay.Window, labels *assay.LabelPlan, now time.Time) bool {
 	end, err := w.End.Time()
 	return err != nil || !now.Before(end.Add(time.Duration(labels.WithinSeconds)*time.Second))
 }
@@ -413,5 +439,5 @@ func key(monitor assay.Digest, alert string, c Condition) string {
 	if len(c.Evidence) > 0 {
 		first = c.Evidence[0]
 	}
-	return fmt.Sprintf("%s-%d-%s", alert, c.Since.Number, assay.DigestOf([]byte(string(monitor) + "\n" + alert + "\n" + string(first))).Hex()[:8])
+	return fmt.Sprintf("%s-%s-%s", alert, keyTime(c.Since), assay.DigestOf([]byte(string(monitor) + "\n" + alert + "\n" + string(first))).Hex()[:8])
 }

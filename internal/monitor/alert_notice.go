@@ -242,7 +242,7 @@ func windowName(w *assay.Window) string {
 		return "no window"
 	}
 	if w.Start != "" && w.End != "" {
-		return fmt.Sprintf("window %d (%s to %s)", w.Number, w.Start, w.End)
+		return fmt.Sprintf("the window %s to %s", w.Start, w.End)
 	}
 	return fmt.Sprintf("window %d", w.Number)
 }

@@ -85,6 +85,10 @@ func TestJudgeOutcome(t *testing.T) {
 	if c := Judge(labels, about(AboutPerformance), o, 0, start); !c.Holds || c.Causes[0].Message != "roc_auc_score is 0.7 [0, 0], and was 0.8 [0, 0]" {
 		t.Errorf("performance: %+v", c)
 	}
+	mixed := Judge(labels, about("input", AboutLabels), []Finding{driftOf(1, 1, assay.Fail), outcomeOf(1, 2, assay.Fail)}, 0, start.Add(1000*24*time.Hour))
+	if n := len(mixed.Causes); n < 2 || mixed.Causes[0].Scope != "input" || mixed.Causes[n-1].Kind != "coverage" && mixed.Causes[n-2].Kind != "coverage" {
+		t.Errorf("a column that moved comes before labels of which a few are missing: %+v", mixed.Causes)
+	}
 	early := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	if c := Judge(labels, about(AboutLabels), o, 0, early); c.Known {
 		t.Errorf("labels that may still come: %+v", c)
@@ -440,7 +444,7 @@ func TestBatchHasEveryState(t *testing.T) {
 // TestSummary: a notice in one line, and what is too long is cut between characters.
 func TestSummary(t *testing.T) {
 	n := Notice{Event: EventTrigger, Severity: "error", Version: "people:3", Alert: "drift", Step: 2, Window: &assay.Window{Number: 4, Start: "2026-01-01T00:00:00Z", End: "2026-01-02T00:00:00Z"}, Causes: []assay.Cause{{Message: "a"}, {Message: "b"}, {Message: "c"}, {Message: "d"}, {Message: "e"}}}
-	if got, want := n.summary(), "[error] people:3: drift in window 4 (2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z) (step 2: nobody acknowledged): a; b; c; and 2 more"; got != want {
+	if got, want := n.summary(), "[error] people:3: drift in the window 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z (step 2: nobody acknowledged): a; b; c; and 2 more"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for _, x := range []string{"", "short", strings.Repeat("é", 600)} {
@@ -448,6 +452,18 @@ func TestSummary(t *testing.T) {
 			if got := cut(x, limit); len(got) > limit || strings.ToValidUTF8(got, "?") != got {
 				t.Errorf("cut(%d bytes, %d) is %q", len(x), limit, got)
 			}
+		}
+	}
+}
+
+// TestIncidentNames: an incident is named by when its window began, as a person would, and by a number only where there is no time.
+func TestIncidentNames(t *testing.T) {
+	for _, x := range []struct{ start, end, want string }{
+		{"2026-11-29T16:35:00Z", "2026-11-29T16:36:00Z", "2026-11-29T1635"}, {"2026-11-29T00:00:00Z", "2026-11-30T00:00:00Z", "2026-11-29"}, {"2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", "2026-11"},
+		{"2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2026"}, {"", "", "29927083"},
+	} {
+		if got := keyTime(assay.Window{Number: 29927083, Start: assay.Instant(x.start), End: assay.Instant(x.end)}); got != x.want {
+			t.Errorf("%s: %s, want %s", x.start, got, x.want)
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 const (
 	MetricDrift     = "assay_drift_score"                // model, version, scope, kind, column: effect size in the newest judged window
 	MetricFiring    = "assay_alert_firing"               // model, version, alert, severity: 1 while it fires or somebody has it, else 0
-	MetricCoverage  = "assay_label_coverage"             // model, version: share of labelled rows of the newest window with labels
+	MetricCoverage  = "assay_label_coverage"             // model, version: share of labelled rows of the newest window with an outcome
+	MetricDue       = "assay_label_coverage_due"         // model, version: the same of the newest window whose labels should all have come
 	MetricWindowEnd = "assay_monitor_window_end_seconds" // model, version: end of the newest judged window, Unix time
 	MetricRealised  = "assay_performance"                // model, version, metric: figure of the newest window with labels
 	MetricOutbox    = "assay_outbox_messages"            // state: waiting, dead, broken
@@ -24,6 +25,9 @@ const (
 	MetricOutliers  = "assay_out_of_distribution_rows_total"
 	MetricRows      = "assay_rows_total"
 )
+
+// longestLook bounds how far back a rule looks, in seconds: Prometheus keeps 15 days where nothing else is said.
+const longestLook = 7 * day
 
 // A rule of Prometheus.
 type promRule struct{ name, expr, wait, severity, summary, description string }
@@ -44,17 +48,25 @@ func Rules(version string, plan assay.Monitor) []byte {
 			summary: "{{ $labels.model }}:{{ $labels.version }}: alert " + a.Name + " fires", description: "It is about " + strings.Join(a.When, ", ") + ". Look at it with: assay alert list",
 		})
 	}
-	span := promSpan(window)
+	span := promSpan(min(window, longestLook))
+	tolerated := func(kind string, usual float64) string {
+		for _, s := range plan.Signals {
+			if s.Scope == ScopeTraffic && s.Kind == kind && !math.IsNaN(float64(s.Threshold)) {
+				usual = float64(s.Threshold)
+			}
+		}
+		return number64(usual)
+	}
 	rules = append(rules,
 		promRule{"AssayNoTraffic", fmt.Sprintf("sum by (model) (increase(%s{%s}[%s])) == 0", MetricRequests, is, span), "0s", "error", "{{ $labels.model }} got no request in " + span, "No traffic is not the same as no drift."},
-		promRule{"AssayRefusals", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"refused|malformed\"}[15m])) / sum by (model) (rate(%s{%s}[15m])) > 0.05", MetricRequests, is, MetricRequests, is), "15m", "warning", "{{ $labels.model }} refuses {{ $value | humanizePercentage }} of its requests", "Requests do not fit the input schema."},
-		promRule{"AssayFailures", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"failed|shed\"}[5m])) / sum by (model) (rate(%s{%s}[5m])) > 0.01", MetricRequests, is, MetricRequests, is), "5m", "error", "{{ $labels.model }} fails {{ $value | humanizePercentage }} of its requests", "The model gave no answer, or one that does not fit the output schema, or there was no room for the request."},
-		promRule{"AssayLogLoses", fmt.Sprintf("sum by (model, version) (increase(%s{%s}[10m])) > 0", MetricLost, is), "0s", "error", "the prediction log of {{ $labels.model }} lost rows", "What is not in the log is not watched."},
+		promRule{"AssayRefusals", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"refused|malformed\"}[15m])) / sum by (model) (rate(%s{%s}[15m])) > %s", MetricRequests, is, MetricRequests, is, tolerated(KindRefused, ToleratedRefused)), "15m", "warning", "{{ $labels.model }} refuses {{ $value | humanizePercentage }} of its requests", "Requests do not fit the input schema."},
+		promRule{"AssayFailures", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"failed|shed\"}[5m])) / sum by (model) (rate(%s{%s}[5m])) > %s", MetricRequests, is, MetricRequests, is, tolerated(KindFailed, ToleratedFailed)), "5m", "error", "{{ $labels.model }} fails {{ $value | humanizePercentage }} of its requests", "The model gave no answer, or one that does not fit the output schema, or there was no room for the request."},
+		promRule{"AssayLogLoses", fmt.Sprintf("sum by (model, version) (increase(%s{%s}[10m])) / sum by (model, version) (increase(%s{%s}[10m])) > %s", MetricLost, is, MetricRows, is, tolerated(KindLost, ToleratedLost)), "0s", "error", "the prediction log of {{ $labels.model }} lost {{ $value | humanizePercentage }} of the rows", "What is not in the log is not watched."},
 		promRule{"AssayMonitorStopped", fmt.Sprintf("time() - max by (model) (%s{%s}) > %d", MetricWindowEnd, is, 3*window+plan.Windows.GraceSeconds), "0s", "error", "no window of {{ $labels.model }} was judged for {{ $value | humanizeDuration }}", "Nobody watches the model: run assay monitor run."},
 		promRule{"AssayOutboxStuck", fmt.Sprintf("max(%s{state=~\"dead|broken\"}) > 0", MetricOutbox), "0s", "error", "{{ $value }} alert messages reached nobody", "Look at them with: assay alert list"},
 	)
 	if plan.Labels != nil && plan.Labels.MinCoverage > 0 {
-		rules = append(rules, promRule{"AssayLabelsMissing", fmt.Sprintf("min by (model, version) (%s{%s}) < %s", MetricCoverage, is, number64(plan.Labels.MinCoverage)), span, "warning", "only {{ $value | humanizePercentage }} of the predictions of {{ $labels.model }} have a label", "Performance cannot be judged."})
+		rules = append(rules, promRule{"AssayLabelsMissing", fmt.Sprintf("min by (model, version) (%s{%s}) < %s", MetricDue, is, number64(plan.Labels.MinCoverage)), span, "warning", "only {{ $value | humanizePercentage }} of the predictions of {{ $labels.model }} have a label", "Labels of that window should all have come by now: its performance cannot be judged."})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Rules of %s, written by Assay from its monitoring plan.\ngroups:\n  - name: %s\n    rules:\n", version, strconv.Quote("assay_"+model))

@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/stat"
@@ -43,6 +44,26 @@ func (t Tolerated) signals() []assay.SignalPlan {
 		one(KindVolume, "count", "rows", 1, 0), one(KindRefused, "binomial", "share of requests", *t.Refused, minRequests),
 		one(KindFailed, "binomial", "share of requests", *t.Failed, minRequests), one(KindLost, "count", "share of rows", *t.Lost, 0),
 	}
+}
+
+// Losses says in words which rows of a window were not answered, or are not in what was looked at; "" where there is nothing to say.
+func Losses(w assay.Window) string {
+	var out []string
+	for _, x := range []struct {
+		n    int64
+		what string
+	}{{w.Refused, "refused"}, {w.Failed, "failed"}, {w.Late, "late"}, {w.Lost, "lost"}} {
+		if x.n > 0 {
+			out = append(out, assay.FormatCount(x.n)+" rows "+x.what)
+		}
+	}
+	if w.Lost > 0 {
+		out[len(out)-1] += fmt.Sprintf(" (%s)", percent(float64(w.Lost)/float64(max(1, w.Rows+w.Lost))))
+	}
+	if w.Sampled > 0 && w.Sampled < 1 {
+		out = append(out, percent(w.Sampled)+" of the answered rows were to be logged")
+	}
+	return strings.Join(out, ", ")
 }
 
 // unanswered holds the share of requests that were refused or failed, and that of rows which the log lost, against what is tolerated. That a request is

@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/assay-ml/assay"
@@ -111,5 +112,37 @@ func TestTrafficSignals(t *testing.T) {
 				t.Errorf("%s: the first day alarms: %v, of %v", c.name, alarm, alarmed)
 			}
 		}
+	}
+}
+
+// TestLosses: what a window does not hold is said, and nothing where there is nothing to say.
+func TestLosses(t *testing.T) {
+	for _, x := range []struct {
+		w    assay.Window
+		want string
+	}{
+		{assay.Window{Rows: 100, Sampled: 1}, ""},
+		{assay.Window{Rows: 95, Refused: 1200, Lost: 5, Sampled: 1}, "1,200 rows refused, 5 rows lost (5.0 %)"},
+		{assay.Window{Rows: 95, Failed: 2, Late: 3, Sampled: 0.1}, "2 rows failed, 3 rows late, 10.0 % of the answered rows were to be logged"},
+	} {
+		if got := Losses(x.w); got != x.want {
+			t.Errorf("%q, want %q", got, x.want)
+		}
+	}
+}
+
+// TestRulesFollowThePlan: the shares that the plan tolerates are those of the rules, and no rule looks back further than Prometheus keeps.
+func TestRulesFollowThePlan(t *testing.T) {
+	refused, failed, lost := 0.2, 0.1, 0.25
+	p := assay.Monitor{Windows: assay.WindowPlan{By: ByTime, LengthSeconds: yearly}, Signals: Tolerated{&refused, &failed, &lost}.signals(), Labels: &assay.LabelPlan{MinCoverage: 0.5, WithinSeconds: 30 * day}}
+	rules := string(Rules("people:1", p))
+	for _, want := range []string{"[15m])) > 0.2'", "[5m])) > 0.1'", "/ sum by (model, version) (increase(assay_rows_total{model=\"people\"}[10m])) > 0.25'", "assay_requests_total{model=\"people\"}[7d])) == 0", "assay_label_coverage_due{model=\"people\"}) < 0.5", "for: 7d"} {
+		if !strings.Contains(rules, want) {
+			t.Errorf("the rules do not say %s:\n%s", want, rules)
+		}
+	}
+	p.Signals = nil
+	if usual := string(Rules("people:1", p)); !strings.Contains(usual, "[15m])) > 0.05'") || !strings.Contains(usual, "[5m])) > 0.01'") {
+		t.Errorf("a plan that says nothing of the traffic:\n%s", usual)
 	}
 }

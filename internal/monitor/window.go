@@ -186,6 +186,23 @@ func WindowLabel(p assay.WindowPlan, w assay.Window) string {
 	return startLabel(start, length)
 }
 
+// keyTime names a window by its beginning, without spaces, or by its number where it has no time.
+func keyTime(w assay.Window) string {
+	start, err := w.Start.Time()
+	end, err2 := w.End.Time()
+	if err != nil || err2 != nil {
+		return strconv.FormatInt(w.Number, 10)
+	}
+	length := int64(end.Sub(start) / time.Second)
+	if begins := func(t time.Time) bool { return t.Day() == 1 && t.Truncate(24*time.Hour).Equal(t) }; begins(start) && begins(end) {
+		length = monthly
+		if start.Month() == time.January && end.Month() == time.January {
+			length = yearly
+		}
+	}
+	return strings.NewReplacer(" ", "T", ":", "").Replace(startLabel(start, length))
+}
+
 // EndOf is when the window ends that an instant is in. It returns false for windows that are not by time alone.
 func EndOf(p assay.WindowPlan, at time.Time) (time.Time, bool) {
 	if p.By != ByTime || p.LengthSeconds <= 0 {

@@ -18,35 +18,52 @@ import (
 type MonitorWindow struct {
 	Label  string
 	Drift  assay.Drift
-	Counts *monitor.WindowDocument // nil where they are not known
+	Counts func() (*monitor.WindowDocument, error) // asked for the windows whose distributions are shown; nil where they are not known
 
 	Outcome  *assay.Outcome  // what the labels say now; nil: nothing
 	Restated []assay.Outcome // what was said with fewer labels, the oldest first
 }
 
-// monitorColumns is how many columns a report shows at most, those that matter most first; monitorCells how many cells of one.
+// monitorLimits bound what a page shows one by one. What is beyond them is drawn and counted in groups.
+type monitorLimits struct {
+	columns int // those that matter most first
+	windows int // the newest, in tables of windows
+	rows    int // of the tables of all columns together
+	marks   int // windows times columns that are drawn one by one
+}
+
+// monitorDetail is how much a page shows, the most first: with names that are very long less of it fits.
+var monitorDetail = []monitorLimits{{60, 120, 1200, 1500}, {60, 60, 400, 0}, {20, 30, 200, 0}, {5, 10, 20, 0}}
+
 const (
-	monitorColumns = 60
-	monitorCells   = 40
-	monitorPoints  = 366
+	monitorCells   = 40 // of one column at most
+	monitorPeriods = 50 // that windows are summed up in
+	monitorSlices  = 60
 )
 
 // monitorPage is what the template sees.
 type monitorPage struct {
 	Title, Sentence string
+	Losses          string // what the windows do not hold, in words
 	Windows         []monitorRow
-	Left            int // windows that are not shown
+	Left            int // windows that are not in tables one by one
+	Earlier         []monitorPeriod
+	Traffic         []monitorShare
 	Ranking         template.HTML
 	Ranked          []Bar
 	Columns         []monitorColumn
 	More            int // columns that are not shown
+	Cut             int // windows in the table of a column, where it has not all; else 0
 	Budget          assay.AlarmBudget
 	Plan            assay.WindowPlan
 	Length          string
 	Figures         []monitorFigure // of performance, the business metric last
 	Labels          []monitorLabels
 	Worse           []monitorSlice
+	MoreWorse       int // such slices that are not shown
 	Skews           []monitorSkew
+
+	limits monitorLimits
 }
 
 // monitorSkew is the training rows that came back in one window.
@@ -58,11 +75,19 @@ type monitorSkew struct {
 // monitorRow is one window in the table.
 type monitorRow struct {
 	Label   string
-	Rows    int64
+	Window  assay.Window
 	Verdict assay.Verdict
 	Causes  []assay.Cause
-	Moved   int
 	More    int
+}
+
+// monitorPeriod is windows in a row, summed up.
+type monitorPeriod struct {
+	First, Last                 string
+	Windows, Moved, Open        int
+	Rows, Refused, Failed, Lost int64
+	Sampled                     float64 // the least of them
+	Cause                       string  // what contributed most
 }
 
 // monitorColumn is one column over all windows.
@@ -76,7 +101,8 @@ type monitorColumn struct {
 	Cells           template.HTML
 	CellsTitle      string
 	Shares          []cellShare
-	Others          []string // what else moved, in words
+	Others          monitorShare // what else is watched of it
+	Still           string       // of that, what never moved at all, in words
 	sort            float64
 }
 
@@ -92,24 +118,108 @@ type cellShare struct {
 	Reference, Window float64
 }
 
-// MonitorReport writes the windows of a plan as one HTML file: what moved, when and by how much. Its size does not depend on the number of rows. Windows
-// are in order; references are by scope, see monitor.Watch.
+// MonitorReport writes the windows of a plan as one HTML file: what moved, when and by how much. Its size depends neither on the number of rows nor on that of
+// windows: the newest are shown one by one, those before them in groups. Windows are in order; references are by scope, see monitor.Watch.
 func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []MonitorWindow, references map[string]*monitor.Document, f Footer) error {
-	p := monitorPage{Title: "Did something change for " + name + "?", Budget: plan.Budget, Plan: plan.Windows, Length: monitor.FormatWindow(plan.Windows)}
-	moved, open, first := 0, 0, ""
+	seen := signalsOf(windows)
+	for i, limits := range monitorDetail {
+		p := monitorPage{Title: "Did something change for " + name + "?", Budget: plan.Budget, Plan: plan.Windows, Length: monitor.FormatWindow(plan.Windows), limits: limits}
+		if err := p.fill(plan, windows, seen, references); err != nil {
+			return err
+		}
+		b, err := rendered("monitor.html", p.Title, f, p)
+		if err != nil {
+			return err
+		}
+		if len(b) > MaxReportBytes && i+1 < len(monitorDetail) {
+			continue
+		}
+		return written(w, b)
+	}
+	return nil
+}
+
+func (p *monitorPage) fill(plan assay.Monitor, windows []MonitorWindow, seen map[signalKey][]seenSignal, references map[string]*monitor.Document) error {
 	total := map[string]float64{}
 	for _, x := range windows {
-		switch x.Drift.Verdict {
-		case assay.Fail:
-			moved++
-			first = cmp.Or(first, x.Label)
-		case assay.Undetermined:
-			open++
-		}
 		for _, c := range x.Drift.Ranking {
 			total[causeName(c)] += c.Contribution / float64(len(windows))
 		}
-		r := monitorRow{Label: x.Label, Rows: x.Drift.Window.Rows, Verdict: x.Drift.Verdict, Causes: x.Drift.Ranking, Moved: len(x.Drift.Ranking)}
+	}
+	p.summary(windows)
+	for n, v := range total {
+		p.Ranked = append(p.Ranked, Bar{n, v})
+	}
+	slices.SortFunc(p.Ranked, func(a, b Bar) int { return cmp.Or(cmp.Compare(b.Value, a.Value), strings.Compare(a.Label, b.Label)) })
+	p.Ranked = p.Ranked[:min(len(p.Ranked), 20)]
+	p.Ranking = Bars("what moved, by mean contribution to a window", p.Ranked)
+	plans := p.shown(plan, seen, total)
+	few := max(8, p.limits.rows/max(len(plans), 1))
+	if few < len(windows) {
+		p.Cut = few
+	}
+	for i, s := range plans {
+		c, err := p.columnOver(s, windows, seen, references[s.Scope], len(plans), few)
+		if err != nil {
+			return err
+		}
+		c.ID = "column-" + strconv.Itoa(i+1)
+		p.Columns = append(p.Columns, c)
+	}
+	p.traffic(plan, windows, seen)
+	p.outcomes(windows)
+	return nil
+}
+
+// shown are the first signals of the columns that are shown, those first that moved most.
+func (p *monitorPage) shown(plan assay.Monitor, seen map[signalKey][]seenSignal, total map[string]float64) []assay.SignalPlan {
+	var out []assay.SignalPlan
+	sizes := map[signalKey]float64{}
+	for _, s := range plan.Signals {
+		k := keyOf(s.Scope, s.Column, s.Test)
+		if _, again := sizes[k]; s.Kind != monitor.KindDistribution || again || s.Scope == monitor.ScopeLabel && len(seen[k]) == 0 {
+			continue // of labels that never came there is nothing to show
+		}
+		v := total[s.Column]
+		if s.Scope == monitor.ScopeJoint {
+			v = total[allColumns]
+		}
+		v *= 100
+		most := 0.0
+		for _, g := range seen[k] {
+			if g.Kind == monitor.KindDistribution && g.Effect.Defined() {
+				most = math.Max(most, g.Effect.Value)
+			}
+		}
+		sizes[k] = v + most
+		out = append(out, s)
+	}
+	slices.SortStableFunc(out, func(a, b assay.SignalPlan) int {
+		return cmp.Compare(sizes[keyOf(b.Scope, b.Column, b.Test)], sizes[keyOf(a.Scope, a.Column, a.Test)])
+	})
+	p.More = max(0, len(out)-p.limits.columns)
+	return out[:min(len(out), p.limits.columns)]
+}
+
+// summary says of all windows what came of them, the newest one by one and those before them by periods.
+func (p *monitorPage) summary(windows []MonitorWindow) {
+	p.Left = max(0, len(windows)-p.limits.windows)
+	all := period(windows)
+	p.Sentence = fmt.Sprintf("Nothing moved in %d windows.", all.Windows-all.Open)
+	if all.Moved > 0 {
+		first := windows[slices.IndexFunc(windows, func(x MonitorWindow) bool { return x.Drift.Verdict == assay.Fail })].Label
+		p.Sentence = fmt.Sprintf("%d of %d windows moved, the first of them %s.", all.Moved, all.Windows, first)
+	}
+	if all.Open > 0 {
+		p.Sentence += fmt.Sprintf(" %d could not be judged.", all.Open)
+	}
+	p.Losses = monitor.Losses(assay.Window{Rows: all.Rows, Refused: all.Refused, Failed: all.Failed, Lost: all.Lost, Sampled: all.Sampled})
+	n := min(p.Left, monitorPeriods)
+	for i := range n {
+		p.Earlier = append(p.Earlier, period(windows[i*p.Left/n:(i+1)*p.Left/n]))
+	}
+	for _, x := range windows[p.Left:] {
+		r := monitorRow{Label: x.Label, Window: x.Drift.Window, Verdict: x.Drift.Verdict, Causes: x.Drift.Ranking}
 		if len(r.Causes) > 3 {
 			r.More, r.Causes = len(r.Causes)-3, r.Causes[:3]
 		}
@@ -118,46 +228,32 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 			p.Skews = append(p.Skews, monitorSkew{x.Label, *k})
 		}
 	}
-	if p.Left = len(p.Windows) - monitorPoints; p.Left > 0 {
-		p.Windows, windows = p.Windows[p.Left:], windows[p.Left:]
-	}
-	p.Left = max(p.Left, 0)
-	p.Sentence = fmt.Sprintf("Nothing moved in %d windows.", len(windows)-open)
-	if moved > 0 {
-		p.Sentence = fmt.Sprintf("%d of %d windows moved, the first of them %s.", moved, len(windows), first)
-	}
-	if open > 0 {
-		p.Sentence += fmt.Sprintf(" %d could not be judged.", open)
-	}
-	for n, v := range total {
-		p.Ranked = append(p.Ranked, Bar{n, v})
-	}
-	slices.SortFunc(p.Ranked, func(a, b Bar) int { return cmp.Or(cmp.Compare(b.Value, a.Value), strings.Compare(a.Label, b.Label)) })
-	p.Ranked = p.Ranked[:min(len(p.Ranked), 20)]
-	p.Ranking = Bars("what moved, by mean contribution to a window", p.Ranked)
-	for _, s := range plan.Signals {
-		if s.Kind == monitor.KindDistribution && (s.Scope == monitor.ScopeInput || s.Scope == monitor.ScopePrediction) {
-			if n := len(p.Columns); n > 0 && p.Columns[n-1].Name == s.Column && p.Columns[n-1].Scope == s.Scope {
-				continue // a second test of the same column
+}
+
+// period sums windows up.
+func period(windows []MonitorWindow) monitorPeriod {
+	out := monitorPeriod{First: windows[0].Label, Last: windows[len(windows)-1].Label, Windows: len(windows), Sampled: 1}
+	total := map[string]float64{}
+	for _, x := range windows {
+		d := x.Drift.Window
+		switch x.Drift.Verdict {
+		case assay.Fail:
+			out.Moved++
+		case assay.Undetermined:
+			out.Open++
+		}
+		out.Rows, out.Refused, out.Failed, out.Lost = out.Rows+d.Rows, out.Refused+d.Refused, out.Failed+d.Failed, out.Lost+d.Lost
+		if d.Sampled > 0 {
+			out.Sampled = math.Min(out.Sampled, d.Sampled)
+		}
+		for _, c := range x.Drift.Ranking {
+			n := causeName(c)
+			if total[n] += c.Contribution; out.Cause == "" || total[n] > total[out.Cause] {
+				out.Cause = n
 			}
-			p.Columns = append(p.Columns, columnOver(s, windows, references[s.Scope], total[s.Column]))
-		}
-		if s.Scope == monitor.ScopeJoint {
-			c := columnOver(s, windows, nil, total[allColumns])
-			c.Name = allColumns + ": " + strings.ReplaceAll(s.Test, "_", " ")
-			p.Columns = append(p.Columns, c)
 		}
 	}
-	slices.SortStableFunc(p.Columns, func(a, b monitorColumn) int { return cmp.Compare(b.sort, a.sort) })
-	if p.More = len(p.Columns) - monitorColumns; p.More > 0 {
-		p.Columns = p.Columns[:monitorColumns]
-	}
-	p.More = max(p.More, 0)
-	for i := range p.Columns {
-		p.Columns[i].ID = "column-" + strconv.Itoa(i+1)
-	}
-	p.outcomes(windows)
-	return render(w, "monitor.html", p.Title, f, p)
+	return out
 }
 
 // allColumns names what the tests of all columns together found.
@@ -171,65 +267,67 @@ func causeName(c assay.Cause) string {
 	return cmp.Or(c.Column, c.Kind)
 }
 
-// columnOver draws one column over the windows.
-func columnOver(s assay.SignalPlan, windows []MonitorWindow, reference *monitor.Document, contribution float64) monitorColumn {
+// columnOver draws one of so many columns over the windows, the newest few of which are in its table.
+func (p *monitorPage) columnOver(s assay.SignalPlan, windows []MonitorWindow, seen map[signalKey][]seenSignal, reference *monitor.Document, columns, few int) (monitorColumn, error) {
 	c := monitorColumn{Name: s.Column, Scope: s.Scope, Weight: s.Weight, Verdict: assay.Undetermined}
-	last := -1
-	others := map[string]bool{}
+	if s.Scope == monitor.ScopeJoint {
+		c.Name = allColumns + ": " + strings.ReplaceAll(s.Test, "_", " ")
+	}
+	points := make([]monitorPoint, len(windows))
 	for i, x := range windows {
-		pt := monitorPoint{Label: x.Label, Effect: assay.Undefined("not judged", 0), PValue: assay.Number(math.NaN()), Verdict: assay.Undetermined}
-		for _, g := range x.Drift.Signals {
-			if g.Scope != s.Scope || g.Column != s.Column || s.Scope == monitor.ScopeJoint && g.Test != s.Test {
-				continue
-			}
-			if g.Kind != monitor.KindDistribution {
-				if g.Verdict == assay.Fail {
-					others[x.Label+": "+g.Kind] = true
-				}
-				continue
-			}
-			if math.IsNaN(float64(pt.PValue)) || g.PValue < pt.PValue {
-				pt.Effect, pt.PValue = g.Effect, g.PValue
-			}
-			if g.Verdict == assay.Fail || pt.Verdict == assay.Undetermined {
-				pt.Verdict = g.Verdict
-			}
+		points[i] = monitorPoint{Label: x.Label, Effect: assay.Undefined("not judged", 0), PValue: assay.Number(math.NaN()), Verdict: assay.Undetermined}
+	}
+	of := seen[keyOf(s.Scope, s.Column, s.Test)]
+	for _, g := range of {
+		if g.Kind != monitor.KindDistribution {
+			continue
 		}
-		c.Points = append(c.Points, pt)
+		pt := &points[g.window]
+		if math.IsNaN(float64(pt.PValue)) || g.PValue < pt.PValue {
+			pt.Effect, pt.PValue = g.Effect, g.PValue
+		}
+		if g.Verdict == assay.Fail || pt.Verdict == assay.Undetermined {
+			pt.Verdict = g.Verdict
+		}
+	}
+	last := -1
+	for i, pt := range points {
 		if pt.Effect.Defined() {
-			if last < 0 || pt.Verdict == assay.Fail || c.Points[last].Verdict != assay.Fail {
+			if last < 0 || pt.Verdict == assay.Fail || points[last].Verdict != assay.Fail {
 				last = i
 			}
 			if c.Verdict == assay.Undetermined || pt.Verdict == assay.Fail {
 				c.Verdict = pt.Verdict
 			}
-			c.sort = math.Max(c.sort, pt.Effect.Value)
 		}
 	}
-	c.Others = slices.Sorted(func(yield func(string) bool) {
-		for k := range others {
-			if !yield(k) {
-				return
-			}
-		}
-	})
-	c.sort += 100 * contribution
-	if last >= 0 {
-		c.TimelineTitle = "Effect in Cohen's w by window, with its interval; dashed the floor"
-		c.Timeline = timeline(cmp.Or(s.Column, allColumns)+": "+c.TimelineTitle, c.Points, float64(s.Floor))
-		c.distribution(s, windows[last], reference)
+	c.Points = points[max(0, len(points)-few):]
+	c.others(of, windows, float64(s.Floor), few)
+	if last < 0 {
+		return c, nil
 	}
-	return c
+	c.TimelineTitle = "Effect in Cohen's w by window, with its interval; dashed the floor"
+	if columns*len(windows) <= p.limits.marks {
+		c.Timeline = timeline(cmp.Or(s.Column, allColumns)+": "+c.TimelineTitle, points, float64(s.Floor))
+	} else {
+		c.TimelineTitle = "Effect in Cohen's w" + grouped(len(windows)) + "; dashed the floor"
+		c.Timeline = trend(cmp.Or(s.Column, allColumns)+": "+c.TimelineTitle, labelsOf(windows), []trendLine{effects(points)}, float64(s.Floor))
+	}
+	return c, c.distribution(s, windows[last], reference)
 }
 
 // distribution draws the cells of the reference beside those of a window.
-func (c *monitorColumn) distribution(s assay.SignalPlan, w MonitorWindow, reference *monitor.Document) {
+func (c *monitorColumn) distribution(s assay.SignalPlan, w MonitorWindow, reference *monitor.Document) error {
 	if reference == nil || w.Counts == nil {
-		return
+		return nil
 	}
-	counts := w.Counts.Features
+	d, err := w.Counts()
+	if err != nil {
+		return err
+	}
+	counts := d.Features
 	if s.Scope == monitor.ScopePrediction {
-		counts = w.Counts.Predictions
+		counts = d.Predictions
 	}
 	for i, f := range reference.Features {
 		if f.Name != s.Column || i >= len(counts) || len(counts[i].Cells) != len(f.Counts.Cells) {
@@ -249,75 +347,5 @@ func (c *monitorColumn) distribution(s assay.SignalPlan, w MonitorWindow, refere
 		c.CellsTitle = fmt.Sprintf("Share of rows by value: reference (outline) and %s (filled)", w.Label)
 		c.Cells = pairedBars(s.Column+": "+c.CellsTitle, c.Shares)
 	}
-}
-
-// timeline draws the effect of each window with its interval, and marks those that moved.
-func timeline(label string, points []monitorPoint, floor float64) template.HTML {
-	const w, h, left, right, top, bottom = 340, 160, 46, 12, 8, 22
-	s := newSVG(w, h, label)
-	most := 1.5 * floor
-	for _, p := range points {
-		if p.Effect.Defined() {
-			most = math.Max(most, 1.05*math.Max(p.Effect.Value, p.Effect.Hi))
-		}
-	}
-	x, y := scale{0, float64(len(points) - 1), left + 8, w - right - 8}, scale{0, math.Max(most, 1e-9), h - bottom, top}
-	for _, t := range ticks(0, y.hi, 4) {
-		s.line(left, y.at(t), w-right, y.at(t), "axis", "")
-		s.text(left-5, y.at(t)+4, "end", "", short(t))
-	}
-	s.line(left, y.at(floor), w-right, y.at(floor), "", "stroke:var(--ref);stroke-dasharray:4 3")
-	before := -1
-	for i, p := range points {
-		if !p.Effect.Defined() {
-			continue
-		}
-		px0, py := x.at(float64(i)), y.at(p.Effect.Value)
-		if before == i-1 && i > 0 {
-			s.line(x.at(float64(before)), y.at(points[before].Effect.Value), px0, py, "", "stroke:var(--s1);stroke-width:1.5")
-		}
-		before = i
-		s.f(`<g><title>%s: %s, %s</title>`, template.HTMLEscapeString(p.Label), p.Effect, p.Verdict)
-		if p.Effect.HasInterval() {
-			s.line(px0, y.at(p.Effect.Lo), px0, y.at(p.Effect.Hi), "", "stroke:var(--s1)")
-		}
-		if p.Verdict == assay.Fail {
-			s.f(`<path d="M%s %sl8 8m0-8l-8 8" style="stroke:var(--fail);stroke-width:2"/>`, px(px0-4), px(py-4))
-		} else {
-			s.f(`<circle cx="%s" cy="%s" r="2.5" style="fill:var(--s1)"/>`, px(px0), px(py))
-		}
-		s.WriteString("</g>")
-	}
-	s.text(left, h-6, "start", "", clip(points[0].Label, 20))
-	if len(points) > 1 {
-		s.text(w-right, h-6, "end", "", clip(points[len(points)-1].Label, 20))
-	}
-	return s.done()
-}
-
-// pairedBars draws the shares of a window as bars and those of the reference as outlines over them.
-func pairedBars(label string, cells []cellShare) template.HTML {
-	if len(cells) == 0 {
-		return ""
-	}
-	const w, h, left, bottom = 340, 140, 8, 20
-	s := newSVG(w, h, label)
-	most := 0.0
-	for _, c := range cells {
-		most = math.Max(most, math.Max(c.Reference, c.Window))
-	}
-	y := scale{0, most, h - bottom, 6}
-	step := float64(w-2*left) / float64(len(cells))
-	for i, c := range cells {
-		x := left + float64(i)*step
-		t := template.HTMLEscapeString(fmt.Sprintf("%s: reference %.2f %%, window %.2f %%", c.Label, 100*c.Reference, 100*c.Window))
-		s.f(`<g><title>%s</title><rect x="%s" y="%s" width="%s" height="%s" fill="var(--bar)"/>`, t, px(x+1), px(y.at(c.Window)), px(math.Max(step-2, 1)), px(h-bottom-y.at(c.Window)))
-		s.f(`<rect x="%s" y="%s" width="%s" height="%s" style="fill:none;stroke:var(--ink);stroke-width:1.2"/></g>`, px(x+1), px(y.at(c.Reference)), px(math.Max(step-2, 1)), px(h-bottom-y.at(c.Reference)))
-	}
-	s.line(left, h-bottom, w-left, h-bottom, "axis", "")
-	s.text(left, h-5, "start", "", clip(cells[0].Label, 24))
-	if len(cells) > 1 {
-		s.text(w-left, h-5, "end", "", clip(cells[len(cells)-1].Label, 24))
-	}
-	return s.done()
+	return nil
 }

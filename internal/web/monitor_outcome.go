@@ -10,12 +10,17 @@ import (
 	"github.com/assay-ml/assay"
 )
 
+// restatedLooks is how many of the earlier looks at one window are shown, the newest.
+const restatedLooks = 12
+
 // monitorFigure is one figure of performance over all windows.
 type monitorFigure struct {
 	ID, Name, Definition string
 	Verdict              assay.Verdict
 	Reference            assay.Estimate
 	Margin               float64
+	Higher               bool // is better
+	Left                 int  // windows that are not in the table
 	Chart                template.HTML
 	ChartTitle           string
 	Points               []figurePoint
@@ -54,22 +59,24 @@ type monitorSlice struct {
 // outcomes gathers what the labels say of the windows.
 func (p *monitorPage) outcomes(windows []MonitorWindow) {
 	at := map[string]int{}
-	for _, w := range windows {
+	for i, w := range windows {
 		o := w.Outcome
 		if o == nil {
 			continue
 		}
 		l := monitorLabels{Label: w.Label, Rows: o.Labels.Coverage.N, Labels: o.Labels, Half: spell(float64(o.Labels.DelayP50)), Verdict: o.Verdict}
-		for _, e := range w.Restated {
+		for _, e := range w.Restated[max(0, len(w.Restated)-restatedLooks):] {
 			l.Earlier = append(l.Earlier, earlierOutcome{e.Look, e.Labels.Labelled, figures(e)})
 		}
-		p.Labels = append(p.Labels, l)
+		if i >= p.Left {
+			p.Labels = append(p.Labels, l)
+		}
 		for _, m := range outcomeMetrics(*o) {
 			i, ok := at[m.Name]
 			if !ok {
 				i = len(p.Figures)
 				at[m.Name] = i
-				p.Figures = append(p.Figures, monitorFigure{ID: "figure-" + strconv.Itoa(i+1), Name: m.Name, Definition: m.Definition, Verdict: assay.Undetermined, Reference: m.Reference, Margin: m.Margin})
+				p.Figures = append(p.Figures, monitorFigure{ID: "figure-" + strconv.Itoa(i+1), Name: m.Name, Definition: m.Definition, Verdict: assay.Undetermined, Reference: m.Reference, Margin: m.Margin, Higher: m.Higher})
 			}
 			f := &p.Figures[i]
 			f.Points = append(f.Points, figurePoint{Label: w.Label, Realised: m.Realised, Proxy: m.Proxy, Change: m.Change, PValue: m.PValue, Verdict: m.Verdict})
@@ -82,17 +89,38 @@ func (p *monitorPage) outcomes(windows []MonitorWindow) {
 		}
 		for _, s := range o.Slices {
 			for _, m := range s.Performance {
-				if m.Verdict == assay.Fail && len(p.Worse) < monitorColumns {
+				if m.Verdict == assay.Fail {
 					p.Worse = append(p.Worse, monitorSlice{w.Label, s.Name, m.Name, m.Realised, m.Reference})
 				}
 			}
 		}
 	}
+	p.MoreWorse = max(0, len(p.Worse)-monitorSlices) // the newest are shown
+	p.Worse = p.Worse[p.MoreWorse:]
 	for i := range p.Figures {
 		f := &p.Figures[i]
-		f.ChartTitle = "Realised with its interval (filled), estimated without labels (outline); dashed: on held-out rows"
-		f.Chart = figureChart(f.Name+": "+f.ChartTitle, f.Points, f.Reference.Value)
+		f.ChartTitle = "Realised with its interval (filled), estimated without labels (outline); dashed: on held-out rows, and in red the margin below which it is an alarm"
+		if !f.Higher {
+			f.ChartTitle = strings.Replace(f.ChartTitle, "below", "above", 1)
+		}
+		if len(p.Figures)*len(f.Points) <= p.limits.marks/2 {
+			f.Chart = figureChart(f.Name+": "+f.ChartTitle, f.Points, f.Reference.Value, f.worst())
+		} else {
+			f.ChartTitle = "Realised (blue) and estimated without labels (orange)" + grouped(len(f.Points)) + "; dashed" + strings.SplitN(f.ChartTitle, "dashed", 2)[1]
+			f.Chart = figureTrend(f.Name+": "+f.ChartTitle, f.Points, f.Reference.Value, f.worst())
+		}
+		few := max(8, p.limits.rows/2/len(p.Figures))
+		f.Left = max(0, len(f.Points)-few)
+		f.Points = f.Points[f.Left:]
 	}
+}
+
+// worst is the value beyond which a figure is worse than its margin allows.
+func (f *monitorFigure) worst() float64 {
+	if f.Higher {
+		return f.Reference.Value - f.Margin
+	}
+	return f.Reference.Value + f.Margin
 }
 
 func outcomeMetrics(o assay.Outcome) []assay.RealisedMetric {
@@ -132,8 +160,8 @@ func spell(seconds float64) string {
 	return ""
 }
 
-// figureChart draws realised and estimated values by window over the line of the reference.
-func figureChart(label string, points []figurePoint, reference float64) template.HTML {
+// figureFrame is the axes of a chart of a figure, with the line of the reference and that of the margin.
+func figureFrame(label string, points []figurePoint, reference, worst float64) (s *svg, x, y scale, ok bool) {
 	const w, h, left, right, top, bottom = 340, 170, 56, 12, 8, 22
 	lo, hi := math.Inf(1), math.Inf(-1)
 	see := func(v float64) {
@@ -142,6 +170,7 @@ func figureChart(label string, points []figurePoint, reference float64) template
 		}
 	}
 	see(reference)
+	see(worst)
 	for _, p := range points {
 		for _, e := range []assay.Estimate{p.Realised, p.Proxy} {
 			if e.Defined() {
@@ -152,21 +181,56 @@ func figureChart(label string, points []figurePoint, reference float64) template
 		}
 	}
 	if !(lo <= hi) {
-		return ""
+		return nil, x, y, false
 	}
 	if pad := 0.08 * (hi - lo); pad > 0 {
 		lo, hi = lo-pad, hi+pad
 	} else {
 		lo, hi = lo-0.5, hi+0.5
 	}
-	s := newSVG(w, h, label)
-	x, y := scale{0, math.Max(float64(len(points)-1), 1), left + 10, w - right - 10}, scale{lo, hi, h - bottom, top}
+	s = newSVG(w, h, label)
+	x, y = scale{0, math.Max(float64(len(points)-1), 1), left + 10, w - right - 10}, scale{lo, hi, h - bottom, top}
 	for _, t := range ticks(lo, hi, 4) {
 		s.line(left, y.at(t), w-right, y.at(t), "axis", "")
 		s.text(left-5, y.at(t)+4, "end", "", short(t))
 	}
-	if !math.IsNaN(reference) {
-		s.line(left, y.at(reference), w-right, y.at(reference), "", "stroke:var(--ref);stroke-dasharray:4 3")
+	for _, l := range []struct {
+		at     float64
+		colour string
+	}{{reference, "ref"}, {worst, "fail"}} {
+		if !math.IsNaN(l.at) {
+			s.line(left, y.at(l.at), w-right, y.at(l.at), "", "stroke:var(--"+l.colour+");stroke-dasharray:4 3")
+		}
+	}
+	labels := make([]string, len(points))
+	for i, p := range points {
+		labels[i] = p.Label
+	}
+	s.ends(labels, left, w-right, h-6)
+	return s, x, y, true
+}
+
+// figureTrend draws realised and estimated values where there are too many to draw one by one.
+func figureTrend(label string, points []figurePoint, reference, worst float64) template.HTML {
+	s, x, y, ok := figureFrame(label, points, reference, worst)
+	if !ok {
+		return ""
+	}
+	var lines [2][]trendPoint
+	for _, p := range points {
+		lines[0] = append(lines[0], trendPoint{p.Realised.Value, p.Realised.Defined(), p.Verdict == assay.Fail})
+		lines[1] = append(lines[1], trendPoint{p.Proxy.Value, p.Proxy.Defined(), false})
+	}
+	s.bands(bands(lines[1], trendGroups), x, y, "var(--s2)")
+	s.bands(bands(lines[0], trendGroups), x, y, "var(--s1)")
+	return s.done()
+}
+
+// figureChart draws realised and estimated values by window over the lines of the reference and of the margin.
+func figureChart(label string, points []figurePoint, reference, worst float64) template.HTML {
+	s, x, y, ok := figureFrame(label, points, reference, worst)
+	if !ok {
+		return ""
 	}
 	for i, p := range points {
 		for k, e := range []assay.Estimate{p.Realised, p.Proxy} {
@@ -191,10 +255,6 @@ func figureChart(label string, points []figurePoint, reference float64) template
 			}
 			s.WriteString("</g>")
 		}
-	}
-	s.text(left, h-6, "start", "", clip(points[0].Label, 20))
-	if len(points) > 1 {
-		s.text(w-right, h-6, "end", "", clip(points[len(points)-1].Label, 20))
 	}
 	return s.done()
 }

@@ -50,6 +50,24 @@ type page struct {
 
 // render writes one report through its template.
 func render(w io.Writer, name, title string, f Footer, body any) error {
+	b, err := rendered(name, title, f, body)
+	if err != nil {
+		return err
+	}
+	return written(w, b)
+}
+
+// written writes a report that is within the limit.
+func written(w io.Writer, b []byte) error {
+	if len(b) > MaxReportBytes {
+		return assay.Errorf(assay.Internal, "the report is %d bytes; the limit is %d", len(b), MaxReportBytes)
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+// rendered is one report, however large.
+func rendered(name, title string, f Footer, body any) ([]byte, error) {
 	css, err := assets.ReadFile("assets/tokens.css")
 	if err != nil {
 		panic("BUG: the style sheet is not embedded")
@@ -60,13 +78,9 @@ func render(w io.Writer, name, title string, f Footer, body any) error {
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "frame.html", page{title, template.CSS(css), f, body}); err != nil {
-		return assay.Errorf(assay.Internal, "the report cannot be rendered: %w", err)
+		return nil, assay.Errorf(assay.Internal, "the report cannot be rendered: %w", err)
 	}
-	if b.Len() > MaxReportBytes {
-		return assay.Errorf(assay.Internal, "the report is %d bytes; the limit is %d", b.Len(), MaxReportBytes)
-	}
-	_, err = w.Write(b.Bytes())
-	return err
+	return b.Bytes(), nil
 }
 
 func functions() template.FuncMap {
