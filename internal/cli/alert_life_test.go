@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -277,6 +278,10 @@ func TestAlertLife(t *testing.T) {
 	p.run(2, "alert", "ack", key)
 	p.run(2, "alert", "ack", key, "--by", "Ada", "--reason", "short")
 	p.run(0, "alert", "ack", key, "--by", "Ada Lovelace", "--reason", "it is the new season")
+	since := regexp.MustCompile(`2026-01-\d\dT\S+`)
+	if began, now := since.FindString(list), since.FindString(p.run(0, "alert", "list")); began == "" || now != began || !strings.Contains(list, " 2026-01-03 ") {
+		t.Errorf("since %q, and %q once it is acknowledged:\n%s", began, now, list)
+	}
 	p.run(1, "alert", "ack", key, "--by", "Grace", "--reason", "it is the new season")
 	p.forward(48 * time.Hour)
 	p.run(0, "alert", "send")

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/monitor"
+)
+
+// TestCoverageThatIsDue: labels of the newest window that have not come yet are no gap; those of the newest window whose time is over are.
+func TestCoverageThatIsDue(t *testing.T) {
+	p := watchProject(t, twoChannels, map[string]string{"OPS": "http://127.0.0.1:1", "OPS_KEY": "key", "DUTY": "http://127.0.0.1:1", "DUTY_KEY": "routing"}, escalating)
+	s := p.session()
+	defer s.Close()
+	r, err := s.st.Get(t.Context(), p.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := assay.Decode[assay.Monitor](r.Evidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan.Labels = &assay.LabelPlan{Join: []string{"id"}, MinCoverage: 0.5, WithinSeconds: 10 * 86400, Conflicts: monitor.ConflictRefuse}
+	p.plan = p.put(assay.KindMonitor, plan, p.version.Evidence).ID
+	began := assaytest.Clock()()
+	for n, coverage := range []float64{0.25, 0.9, 0.01} { // their labels are due 11, 12 and 13 days after the clock's beginning
+		w := assay.Window{Number: int64(n + 1), Rows: 500, Start: assay.InstantOf(began.AddDate(0, 0, n)), End: assay.InstantOf(began.AddDate(0, 0, n+1)), Content: assay.DigestOf([]byte{byte(n)})}
+		none := assay.Number(0)
+		p.put(assay.KindOutcome, assay.Outcome{
+			Monitor: p.plan, Window: w, Look: 1, Level: 0.01, Performance: []assay.RealisedMetric{}, Slices: []assay.RealisedSlice{}, Drift: []assay.Signal{}, Report: p.blob("{}"), Verdict: assay.Pass,
+			Labels: assay.LabelJoin{Content: w.Content, Coverage: assay.Estimate{Value: coverage, Lo: coverage, Hi: coverage, Level: 0.95, Method: "wilson", N: 500}, DelayP50: none, DelayP90: none, DelayMax: none},
+		}, p.plan)
+	}
+	for _, x := range []struct {
+		day  int
+		want string
+	}{{10, ""}, {11, "0.25"}, {12, "0.9"}, {14, "0.01"}} {
+		p.lock.Lock()
+		p.now = began.AddDate(0, 0, x.day).Add(time.Hour)
+		p.lock.Unlock()
+		if newest, due := gaugeValue(t, s, monitor.MetricCoverage), gaugeValue(t, s, monitor.MetricDue); newest != "0.01" || due != x.want {
+			t.Errorf("on day %d the newest window has %q and the newest that is due %q, want %q", x.day, newest, due, x.want)
+		}
+	}
+	if rules := p.run(0, "monitor", "export", "prometheus"); !strings.Contains(rules, "assay_label_coverage_due") {
+		t.Errorf("%s", rules)
+	}
+}
+
+// gaugeValue is what a gauge says, "" where it says nothing.
+func gaugeValue(t *testing.T, s *session, name string) string {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(&alertGauges{s: s})
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		if f.GetName() == name {
+			return strconv.FormatFloat(f.GetMetric()[0].GetGauge().GetValue(), 'g', -1, 64)
+		}
+	}
+	return ""
+}
