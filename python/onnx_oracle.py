@@ -1,6 +1,6 @@
 """Small ONNX models with what ONNX Runtime answers, for testdata/oracle/onnx: estimators of scikit-learn, and single operators.
 
-    python python/onnx_oracle.py DIR
+    python python/onnx_oracle.py DIR [OPERATOR…]
 
 Made with the versions that python/requirements.txt pins; each file's header names them. Existing files of other generators stay.
 """
@@ -111,7 +111,7 @@ def estimators(directory):
             print("left out:", name, str(e)[:150].replace("\n", " "))
 
 
-def operators(directory):
+def operators(directory, only=()):
     rng = np.random.default_rng(SEED)
     f = lambda *shape: rng.normal(size=shape).astype(np.float32)
     i = lambda *v: np.array(v, dtype=np.int64)
@@ -231,7 +231,40 @@ def operators(directory):
         add("tree_" + mode.lower(), "TreeEnsembleRegressor", [points], {**old, "nodes_modes": modes, "nodes_values": values, "target_weights": weights}, domain=ml)
         doubles = {k + "_as_tensor": numpy_helper.from_array(np.array(v, dtype=np.float64)) for k, v in (("nodes_values", values), ("target_weights", weights))}
         add(f"tree_{mode.lower()}_double", "TreeEnsembleRegressor", [points.astype(np.float64)], {**old, "nodes_modes": modes, **doubles}, domain=ml)
+    text = lambda *v: np.array(v, dtype=object)
+    add("cast_like_float", "CastLike", [i(1, -7, 300), np.zeros(1, dtype=np.float32)])
+    add("cast_like_int", "CastLike", [np.array([1.9, -1.9, 0.2], dtype=np.float32), i(0)])
+    add("cast_like_bool", "CastLike", [np.array([0, 0.5, -2], dtype=np.float32), np.array([True])])
+    add("cast_like_string", "CastLike", [i(5, -6), text("")])
+    add("prelu_channels", "PRelu", [np.array([[[1, -1.5], [-2, 0]], [[-0.25, 3], [4, -8]]], dtype=np.float32), np.array([[0.5], [-2]], dtype=np.float32)])
+    add("prelu_one", "PRelu", [odd, np.array([0.25], dtype=np.float32)])
+    add("size", "Size", [np.zeros((3, 0, 2), dtype=np.float32)])
+    add("size_text", "Size", [text("a", "b", "c").reshape(3, 1)])
+    add("dropout", "Dropout", [np.array([[1, -2], [3, 0]], dtype=np.float32)], outputs=2)
+    add("dropout_old", "Dropout", [np.array([[1, -2], [3, 0]], dtype=np.float32)], {"ratio": 0.9}, opset=10)
+    add("dropout_no_training", "Dropout", [np.array([1, -2], dtype=np.float32), np.float32(0.75), np.array(False)], constant=(1, 2))
+    add("string_concat", "StringConcat", [text("a", "", "\u00fc").reshape(3, 1), text("x", "yz")], opset=20)
+    locale = {"locale": "C.UTF-8"}  # the default, en_US, is not installed everywhere; the cases are the same
+    words = text("Monday", "tuesday", "", "STRASSE", "\u00c9t\u00e9", "monday")
+    for change in ("NONE", "LOWER", "UPPER"):
+        for sensitive in (0, 1):
+            add(f"string_normalizer_{change.lower()}_{sensitive}", "StringNormalizer", [words], {**locale, "case_change_action": change, "is_case_sensitive": sensitive, "stopwords": ["monday"]})
+    add("string_normalizer_row", "StringNormalizer", [words.reshape(1, 6)], {**locale, "case_change_action": "UPPER", "is_case_sensitive": 1, "stopwords": ["Monday", "tuesday"]})
+    add("string_normalizer_nothing_left", "StringNormalizer", [text("a", "A")], {**locale, "is_case_sensitive": 0, "stopwords": ["a"]})
+    add("string_normalizer_plain", "StringNormalizer", [words], {**locale, "case_change_action": "LOWER"})
+    grams = {"ngram_counts": [0, 4], "ngram_indexes": [0, 1, 2, 3, 4, 6, 5], "pool_int64s": [2, 3, 5, 4, 5, 6, 7, 8, 6, 7], "max_skip_count": 0}
+    rows = np.array([[1, 1, 3, 3, 3, 7], [8, 6, 7, 5, 6, 8], [2, 3, 5, 6, 7, 8]])
+    weights = [0.5, 1.5, 2.5, -1.0, 4.0, 0.25, 8.0]
+    for mode in ("TF", "IDF", "TFIDF"):
+        for least, most in ((1, 1), (2, 2), (1, 2)):
+            add(f"tfidf_{mode.lower()}_{least}_{most}", "TfIdfVectorizer", [rows], {**grams, "mode": mode, "min_gram_length": least, "max_gram_length": most, "weights": weights})
+    add("tfidf_unweighted", "TfIdfVectorizer", [rows], {**grams, "mode": "TFIDF", "min_gram_length": 1, "max_gram_length": 2})
+    spoken = {"ngram_counts": [0, 2], "ngram_indexes": [1, 0, 2], "pool_strings": ["the", "cat", "the", "cat"], "max_skip_count": 0, "mode": "TF", "min_gram_length": 1, "max_gram_length": 2}
+    add("tfidf_text", "TfIdfVectorizer", [text("the", "cat", "saw", "the", "cat", "The")], spoken)
+    add("tfidf_text_rows", "TfIdfVectorizer", [text("the", "cat", "cat", "the", "a", "").reshape(2, 3)], spoken)
     for name, op, inputs, attrs, outputs, opset, constant, domain, mlv, kw in cases:
+        if only and not any(name.startswith(o) for o in only):
+            continue
         try:
             values = [np.asarray(v) for v in inputs]
             names = [f"in{k}" for k in range(len(values))]
@@ -246,6 +279,22 @@ def operators(directory):
             print("left out:", name, str(e)[:150].replace("\n", " "))
 
 
-if __name__ == "__main__":
-    estimators(sys.argv[1])
-    operators(sys.argv[1])
+def conditions(directory):
+    """If, whose branches read what is around them, with each condition."""
+    branch = lambda name, op, other: helper.make_graph(
+        [helper.make_node(op, ["x", other], ["r"], name=name)], name, [], [helper.make_tensor_value_info("r", TensorProto.FLOAT, [None, 2])])
+    node = helper.make_node("If", ["c"], ["y"], name="node", then_branch=branch("then", "Add", "k"), else_branch=branch("else", "Mul", "k"))
+    k = numpy_helper.from_array(np.array([10, -3], dtype=np.float32), "k")
+    graph = helper.make_graph(
+        [node], "if", [helper.make_tensor_value_info("c", TensorProto.BOOL, []), helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])], [k])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    for c in (True, False):
+        write(directory, f"op_if_{c}".lower(), model, {"c": np.array(c), "x": np.array([[1, 2], [-0.5, 4]], dtype=np.float32)}, "If")
+
+
+if __name__ == "__main__":  # further arguments: single operators alone, by how their names begin
+    if len(sys.argv) == 2:
+        estimators(sys.argv[1])
+    operators(sys.argv[1], sys.argv[2:])
+    conditions(sys.argv[1])
