@@ -56,11 +56,14 @@ type Monitor struct {
 	Signals     []SignalPlan `json:"signals"`    // by scope, column and test
 	Performance []MetricPlan `json:"performance"`
 	Business    *MetricPlan  `json:"business,omitempty"`
-	Slices      []string     `json:"slices"` // of the evaluation, by name
-	Labels      *LabelPlan   `json:"labels,omitempty"`
-	Skew        *SkewPlan    `json:"skew,omitempty"` // how training rows that come back are compared; absent: they are not
-	Channels    []Channel    `json:"channels"`
-	Alerts      []AlertPlan  `json:"alerts"`
+	Slices      []string     `json:"slices"`              // of the evaluation, by name
+	Slicing     []string     `json:"slicing,omitempty"`   // how the slices were defined: evaluate.slices of then
+	Threshold   Number       `json:"threshold,omitempty"` // of the positive probability, from which the figures call a row positive; absent: that of the settings
+
+	Labels   *LabelPlan  `json:"labels,omitempty"`
+	Skew     *SkewPlan   `json:"skew,omitempty"` // how training rows that come back are compared; absent: they are not
+	Channels []Channel   `json:"channels"`
+	Alerts   []AlertPlan `json:"alerts"`
 }
 
 // WindowPlan says how traffic is cut into windows: by time, by count, or by whichever comes first.

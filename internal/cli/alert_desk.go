@@ -324,8 +324,9 @@ func (d *desk) action(ctx context.Context, name string, v store.Version, key str
 
 // tell puts into the outbox what the changes of the last days ask for and is not there yet.
 func (d *desk) tell(w *watchedVersion) error {
-	for _, c := range w.changes {
-		if d.Now().Sub(c.At) > retold {
+	quiet := monitor.Quieted(w.changes)
+	for i, c := range w.changes {
+		if quiet[i] || d.Now().Sub(c.At) > retold {
 			continue
 		}
 		_, alert := w.alert(&c.Case)
@@ -346,6 +347,11 @@ func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Mess
 			plans[id] = p
 		}
 	}
+	for _, w := range all {
+		if err := d.withdraw(w); err != nil {
+			return nil, err
+		}
+	}
 	together := func(n monitor.Notice) string { return monitor.Together(plans[n.Monitor], n) }
 	tried, err := d.outbox.Drain(ctx, together, func(ctx context.Context, n monitor.Notice) monitor.Answer { return d.send(ctx, n, plans[n.Monitor]) })
 	if err != nil {
@@ -355,6 +361,9 @@ func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Mess
 		for _, c := range w.cases {
 			plan, alert := w.alert(&c)
 			for _, n := range monitor.AliveNotices(plan, alert, c, w.version.Model, versionName(w.version)) {
+				if c.Incident.State == assay.AlertMuted && !monitor.Reached(w.changes, c.Incident.Key, n.Channel) {
+					continue // it must not hear of it first now
+				}
 				due, err := d.outbox.Alive(n.ID, monitor.KeepAliveEvery-time.Second)
 				if err != nil {
 					return tried, err
@@ -369,6 +378,21 @@ func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Mess
 		}
 	}
 	return tried, d.outbox.Prune()
+}
+
+// withdraw takes back what waits to be told of incidents that were muted since.
+func (d *desk) withdraw(w *watchedVersion) error {
+	var ids []string
+	for i, quiet := range monitor.Quieted(w.changes) {
+		if c := w.changes[i]; quiet {
+			_, alert := w.alert(&c.Case)
+			for _, n := range monitor.Notices(alert, c.Before, c.Case, w.version.Model, versionName(w.version)) {
+				ids = append(ids, n.ID)
+			}
+		}
+	}
+	_, err := d.outbox.Withdraw(ids)
+	return err
 }
 
 // settle records what came of the messages about the incidents of a version.

@@ -339,6 +339,35 @@ func TestAlertLife(t *testing.T) {
 	}
 }
 
+// TestMuteWithdraws: a message that still waits when its incident is muted is not delivered during the mute, and no other process puts it there again; when
+// the mute ends, the incident is told once, as it is then.
+func TestMuteWithdraws(t *testing.T) {
+	ops, duty := newHook(t, 503, "down"), newHook(t, 202, "{}")
+	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY": duty.URL, "DUTY_KEY": "routing-key-0001"}, escalating)
+	p.window(1, assay.Fail)
+	p.run(3, "alert", "send")
+	list := p.run(0, "alert", "list")
+	key, _, _ := strings.Cut(strings.Split(list, "\n")[1], " ")
+	p.run(0, "alert", "mute", key, "--for", "1h", "--by", "Ada Lovelace", "--reason", "it is known, and mended")
+	ops.set(200, "")
+	for range 5 {
+		p.forward(10 * time.Minute)
+		p.run(0, "alert", "send")
+	}
+	if a, b := ops.told(t), duty.told(t); len(a)+len(b) != 0 {
+		t.Errorf("during the mute the receivers were told %v, %v", a, b)
+	}
+	if got := p.run(0, "alert", "list"); !strings.Contains(got, "outbox: 0 waiting, 0 sent, 0 given up") {
+		t.Errorf("%s", got)
+	}
+	p.forward(time.Hour)
+	p.run(0, "alert", "send")
+	p.run(0, "alert", "send")
+	if got := strings.Join(ops.told(t), ","); got != "trigger firing 1" {
+		t.Errorf("after the mute the receiver was told %q", got)
+	}
+}
+
 // TestAlertKilledBetween: a process that was killed after it wrote the incident and before it stored the message loses no message: the next one stores it.
 func TestAlertKilledBetween(t *testing.T) {
 	ops := newHook(t, 200, "")

@@ -181,6 +181,7 @@ func jsonDocuments() []jsonDocument {
 			Evidence assay.Digest  `json:"evidence"` // id of the plan
 			Plan     assay.Monitor `json:"plan"`
 			Excluded []string      `json:"excluded"` // columns that cannot be watched: without a value, or of a type without cells
+			Ends     []string      `json:"ends"`     // open incidents of the plan before, with their state: they end with it
 		}{}},
 		{"assay.monitor.replay/1", "monitor replay", struct {
 			Monitor  assay.Digest     `json:"monitor"`  // id of the plan

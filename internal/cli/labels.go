@@ -59,6 +59,24 @@ func (s *session) knownLabels(ctx context.Context, model string) (*table.Table, 
 	return t, err
 }
 
+// labelMark changes whenever labels have come for a model.
+func (s *session) labelMark(model string) (string, error) {
+	entries, err := os.ReadDir(s.labelDir(model))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", assay.Errorf(assay.Unavailable, "the log of labels cannot be listed: %w", bare(err))
+	}
+	var out strings.Builder
+	for _, e := range entries {
+		if fi, err := e.Info(); err == nil && !strings.HasPrefix(e.Name(), ".") {
+			fmt.Fprintf(&out, "%s %d\n", e.Name(), fi.Size())
+		}
+	}
+	return string(assay.DigestOf([]byte(out.String()))), nil
+}
+
 // moment reads a time that a person gave: a date, or RFC 3339.
 func moment(flag, v string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 // TestLabelsOfTheLog brings labels to the rows of requests that a log holds: what they say is judged window by window, and restated as more come.
@@ -60,5 +62,66 @@ func TestLabelsOfTheLog(t *testing.T) {
 	}
 	if again := run(); again[0].Evidence != second[0].Evidence || again[1].Evidence != second[1].Evidence {
 		t.Error("the same labels are another fact")
+	}
+}
+
+// TestOutcomesAreOfThePlan: figures are computed as when the plan was made: another threshold, business metric or slicing in assay.yaml changes none.
+func TestOutcomesAreOfThePlan(t *testing.T) {
+	m, dir := monitored(t, ", labels: {join: [request_id, row], within: 2d}, metrics: [f1_score], business: {margin: 10}")
+	logDays(t, dir, "2025123012", map[string]string{"2025-12-30": ""})
+	var b strings.Builder
+	fmt.Fprintln(&b, "request_id,row,churned")
+	for i := range 400 {
+		fmt.Fprintf(&b, "2025-12-30%d,0,%s\n", i, people(t)[1+i][7])
+	}
+	if err := os.WriteFile(filepath.Join(dir, "labels.csv"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	do(t, m, dir, 0, "labels", "add", "labels.csv")
+	run := func() outcomeWindow {
+		t.Helper()
+		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run")
+		var doc struct{ Outcomes []outcomeWindow }
+		if err := json.Unmarshal([]byte(stdout), &doc); exit != 3 || err != nil || len(doc.Outcomes) == 0 {
+			t.Fatalf("%d %v: %s%s", exit, err, stdout, stderr)
+		}
+		return doc.Outcomes[0]
+	}
+	before := run()
+	if o := before.Outcome; len(o.Slices) < 5 || o.Business == nil || !o.Business.Realised.Defined() {
+		t.Fatalf("%+v", o)
+	}
+	path := filepath.Join(dir, ProjectFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for old, now := range map[string]string{"fn * 5.0": "fn * 50.0", `slices: [region, "age: 18-39, 40-59, 60+"]`: "slices: [sex]\n  threshold: 0.05"} {
+		if !strings.Contains(string(text), old) {
+			t.Fatal(old)
+		}
+		text = []byte(strings.Replace(string(text), old, now, 1))
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if after := run(); after.Evidence != before.Evidence {
+		t.Errorf("after other settings the outcome is another: %d slices, %+v, %+v", len(after.Outcome.Slices), after.Outcome.Performance, after.Outcome.Business)
+	}
+}
+
+// TestOverdueLabelsAreANo: labels that should all have come and did not are a no, as they are an incident; those that may still come are none.
+func TestOverdueLabelsAreANo(t *testing.T) {
+	s := &session{app: &app{World: World{Now: assaytest.Clock()}}}
+	now := assaytest.Clock()()
+	p := assay.Monitor{Labels: &assay.LabelPlan{MinCoverage: 0.5, WithinSeconds: 86400}}
+	few := func(end time.Time) []outcomeWindow {
+		return []outcomeWindow{{Outcome: assay.Outcome{Window: assay.Window{End: assay.InstantOf(end)}, Verdict: assay.Undetermined, Labels: assay.LabelJoin{Coverage: assay.Estimate{Value: 0.289, N: 100}}}}}
+	}
+	if v := s.withOutcomes(assay.Pass, p, few(now.Add(-25*time.Hour))); v != assay.Fail {
+		t.Errorf("overdue: %s", v)
+	}
+	if v := s.withOutcomes(assay.Pass, p, few(now.Add(-23*time.Hour))); v != assay.Pass {
+		t.Errorf("not yet: %s", v)
 	}
 }

@@ -20,7 +20,10 @@ func (a *app) monitorCommand() *cobra.Command {
 		Use: "plan [VERSION]", Short: "Freeze the references of a version and derive the thresholds from the false alarms a year that are tolerated",
 		Long: `Write the plan of a version: what its traffic is held against, and how. Features are held against the training part, predictions and
 labels against the validation part; both are frozen as counts on fixed cells. The level of every test follows from
-monitor.drift.false_alarms_per_year, the fewest rows from the effect floor. The same data, settings and model give the same plan.`,
+monitor.drift.false_alarms_per_year, the fewest rows from the effect floor. The same data, settings and model give the same plan.
+
+An incident belongs to the plan that opened it. Those of the plan before that are still open, acknowledged and muted ones too, end with
+it: they are listed, and everybody who was told of them hears that they are resolved when alerts are looked at next.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("monitor plan", func(ctx context.Context, s *session, args []string) error {
 			v, err := s.version(ctx, first(args))
@@ -31,7 +34,11 @@ monitor.drift.false_alarms_per_year, the fewest rows from the effect floor. The 
 			if err != nil {
 				return err
 			}
-			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": excluded}, func(w io.Writer) { printPlan(w, v, r, p, excluded) })
+			ends, err := s.endedBy(ctx, v, r.ID)
+			if err != nil {
+				return err
+			}
+			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": excluded, "ends": ends}, func(w io.Writer) { printPlan(w, v, r, p, excluded, ends) })
 		}),
 	}
 	var q replayRequest
@@ -51,7 +58,8 @@ them (probability_CLASS, probability, prediction), or --predictions names a file
 With --inputs-only no model is asked and only the columns are held against the plan, which is quick: nothing is recorded, and no digest of the
 rows is made. --out writes the windows as a page, whether they are recorded or not.
 
-The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, or when a window could not be judged.`,
+The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, when a window could not be judged, or
+when all labels of a window should have come and too few did.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("monitor replay", func(ctx context.Context, s *session, args []string) error {
 			q.data = args[0]
@@ -84,9 +92,10 @@ The exit status is 3 when something moved, when a figure is certainly worse than
 		Use: "run", Short: "Hold the prediction log against the plan, every window that has ended",
 		Long: `Hold the log of a version's predictions against its plan, window by window, up to the last one that has ended. Each window becomes evidence; a
 window that was judged before and has not changed is the same evidence. Run it as often as windows end. A window in which nothing was logged
-is an alarm.
+is an alarm; where nothing was ever logged, every whole window by time since the plan was made is one (the newest 64).
 
-The exit status is 3 when something moved, or when a window could not be judged.`,
+The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, when a window could not be judged, or when
+all labels of a window should have come and too few did.`,
 		Args: cobra.NoArgs,
 		RunE: a.with("monitor run", func(ctx context.Context, s *session, _ []string) error { return s.monitorRun(ctx, model) }),
 	}
@@ -263,6 +272,12 @@ func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.M
 	for _, x := range e.Value.Slices {
 		p.Slices = append(p.Slices, x.Name)
 	}
+	if p.Slicing = s.evalOptions().Slices; len(p.Slices) == 0 {
+		p.Slicing = nil
+	}
+	if cut := float64(e.Value.Threshold); cut > 0 {
+		p.Threshold = e.Value.Threshold
+	}
 	return e.ID, nil
 }
 
@@ -297,7 +312,7 @@ func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
 	return nil
 }
 
-func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, excluded []string) {
+func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, excluded, ends []string) {
 	b := p.Budget
 	fmt.Fprintf(w, "%s: windows of %s, %s a year; %s false alarms a year allowed\n", versionName(v), monitor.FormatWindow(p.Windows), plainNumber(b.WindowsPerYear), plainNumber(b.FalseAlarmsPerYear))
 	fmt.Fprintf(w, "  a window is an error with probability at most %.2g (%s over %d signals, null by %s of %d windows)\n", b.Level, strings.ReplaceAll(b.Correction, "_", " "), len(p.Signals), strings.ReplaceAll(b.Null, "_", " "), b.Replicates)
@@ -334,7 +349,25 @@ func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, ex
 	if len(excluded) > 0 {
 		fmt.Fprintf(w, "  ◐ cannot be watched, without a value or of a type without cells: %s\n", some(excluded))
 	}
+	if len(ends) > 0 {
+		fmt.Fprintf(w, "  ◐ open incidents that end with the plan before: %s\n", strings.Join(ends, ", "))
+	}
 	fmt.Fprintf(w, "evidence %s\n", r.ID.Short())
+}
+
+// endedBy are the open incidents of a version, whatever their state, that another plan than this one opened.
+func (s *session) endedBy(ctx context.Context, v store.Version, plan assay.Digest) ([]string, error) {
+	w, err := s.onWatch(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	out := []string{}
+	for _, c := range w.cases {
+		if c.Open() && c.Incident.Monitor != plan {
+			out = append(out, c.Incident.Key+" ("+c.Incident.State+")")
+		}
+	}
+	return out, nil
 }
 
 func plainNumber(v float64) string {

@@ -76,30 +76,27 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 			return "", nil
 		}
 	}
-	e, err := pick(ctx, s, assay.KindEvaluation, v.Model, func(x assay.Evaluation) bool { return x.Split == m.Split && x.Part == assay.Valid }, nil)
-	if err != nil {
+	if o.References, err = s.sliceReferences(ctx, id); err != nil {
 		return nil, 0, err
 	}
-	o.References = map[string]map[string]assay.Estimate{}
-	if e != nil {
-		for _, sl := range e.Value.Slices {
-			by := map[string]assay.Estimate{}
-			for _, x := range sl.Metrics {
-				by[x.Name] = x.Estimate
-			}
-			o.References[sl.Name] = by
-		}
-	}
-	o.Classes, o.Threshold = m.Classes, s.evalOptions().Threshold
+	options := s.plannedOptions(p)
+	o.Classes, o.Threshold = m.Classes, options.Threshold
 	for _, f := range x.Table.Fields() {
-		if slices.ContainsFunc(s.evalOptions().Slices, func(def string) bool { return strings.Contains(def, f.Name) }) {
+		if slices.ContainsFunc(options.Slices, func(def string) bool { return strings.Contains(def, f.Name) }) {
 			o.Columns = append(o.Columns, f.Name)
 		}
 	}
 	o.Score = s.labelScorer(p, m)
-	if b := s.evalOptions().Business; b != nil && p.Business != nil {
+	if b := options.Business; b != nil {
 		if o.Counts, err = b.OfCounts(m.Task); err != nil {
 			return nil, 0, err
+		}
+	}
+	if len(x.Since) > 0 {
+		for _, n := range slices.Backward(sortedNumbers(known)) {
+			if n <= x.Since[0].Window.Number {
+				o.Since = append(o.Since, known[n].newest.Value)
+			}
 		}
 	}
 	judged, err := w.Outcomes(ctx, x, seen, o)
@@ -110,7 +107,7 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 	for _, j := range judged.Windows {
 		j.Outcome.Monitor = id
 		y := outcomeWindow{Label: j.Label, Evidence: j.Same, Outcome: j.Outcome}
-		if record && j.Same == "" {
+		if record && j.Same == "" && !j.Passing {
 			if _, err := s.keepBytes(ctx, j.Document); err != nil {
 				return nil, 0, err
 			}
@@ -129,18 +126,61 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 	return out, judged.Orphans, nil
 }
 
+// plannedOptions say how the figures of a plan are computed: as they were when it was made, whatever assay.yaml says now. What plans of earlier releases do
+// not state is as the settings have it.
+func (s *session) plannedOptions(p assay.Monitor) eval.Options {
+	o := s.evalOptions()
+	o.Metrics, o.Business = nil, nil
+	if b := p.Business; b != nil {
+		o.Business = eval.BusinessOf(b.Name, b.Definition, b.Higher)
+	}
+	if len(p.Slicing) > 0 || len(p.Slices) == 0 {
+		o.Slices = p.Slicing
+	}
+	if p.Threshold > 0 {
+		o.Threshold = float64(p.Threshold)
+	}
+	return o
+}
+
+// sliceReferences are the figures of slices on held-out rows, of the evaluation that a plan was made of.
+func (s *session) sliceReferences(ctx context.Context, plan assay.Digest) (map[string]map[string]assay.Estimate, error) {
+	out := map[string]map[string]assay.Estimate{}
+	r, err := s.st.Get(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range r.Evidence.Parents {
+		parent, err := s.st.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if parent.Evidence.Kind != assay.KindEvaluation {
+			continue
+		}
+		e, err := assay.Decode[assay.Evaluation](parent.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		for _, sl := range e.Slices {
+			by := map[string]assay.Estimate{}
+			for _, x := range sl.Metrics {
+				by[x.Name] = x.Estimate
+			}
+			out[sl.Name] = by
+		}
+	}
+	return out, nil
+}
+
 // labelScorer computes the figures of a plan as an evaluation does: the same definitions, intervals, slices and business metric.
 func (s *session) labelScorer(p assay.Monitor, m assay.Model) monitor.Scorer {
 	return func(ctx context.Context, answers learn.Prediction, label []int32, value []float64, columns assay.Frame) (assay.Evaluation, error) {
-		o := s.evalOptions()
-		o.Metrics = nil
+		o := s.plannedOptions(p)
 		for _, x := range p.Performance {
 			o.Metrics = append(o.Metrics, x.Name)
 		}
 		o.Primary, o.Sensitive = o.Metrics[0], nil
-		if p.Business == nil {
-			o.Business = nil
-		}
 		o.Slices = slices.DeleteFunc(slices.Clone(o.Slices), func(def string) bool {
 			for _, term := range strings.Split(def, "&") {
 				name, _, _ := strings.Cut(term, ":")

@@ -16,6 +16,7 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/internal/web"
@@ -38,7 +39,7 @@ func (s *session) monitorRun(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	x, err := s.runLog(ctx, v, nil)
+	x, err := s.runLog(ctx, v, logRun{})
 	if err != nil {
 		return err
 	}
@@ -57,9 +58,15 @@ func (s *session) monitorRun(ctx context.Context, ref string) error {
 	return answer(x.verdict)
 }
 
-// runLog judges the windows of a version's log that have ended, and records them; with windows that were judged before, the newest first, only those
-// after them, without what labels say: they come to windows that are over.
-func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Drift) (*loggedRun, error) {
+// A logRun says which windows of a log are judged.
+type logRun struct {
+	since  []assay.Drift // that were judged before, the newest first: only those after them
+	labels bool          // labels may have come since then: windows of which they say something else than before are judged again
+	from   time.Time     // predictions are expected from then on, even if none ever came; not before there was a plan
+}
+
+// runLog judges the windows of a version's log that have ended, and what labels say of them, and records them.
+func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*loggedRun, error) {
 	_, m, err := s.modelOf(ctx, v)
 	if err != nil {
 		return nil, err
@@ -73,31 +80,55 @@ func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Dri
 		return nil, err
 	}
 	log, err := s.logged(ctx, v.Name)
+	nothing := err
+	if assay.CodeOf(err) == assay.NotFound && p.Windows.By == monitor.ByTime {
+		log, err = s.emptyLog(ctx, m)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer log.Drop(context.WithoutCancel(ctx))
-	of := fmt.Sprintf("(_version = %d OR _outcome = 'lost')", v.Number)
-	if len(since) > 0 {
-		end, err := since[0].Window.End.Time()
-		if err != nil {
-			return nil, err
-		}
-		of += " AND _at >= '" + end.UTC().Format("2006-01-02 15:04:05.999999") + "'::TIMESTAMP"
-	}
-	mine, err := log.Where(ctx, of)
+	mine, err := log.Where(ctx, fmt.Sprintf("(_version = %d OR _outcome = 'lost')", v.Number))
 	if err != nil {
 		return nil, err
 	}
 	defer mine.Drop(context.WithoutCancel(ctx))
-	rows, err := loggedAnswers(ctx, mine, m)
+	plan, err := s.st.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	x := monitor.Traffic{Table: rows, Log: mine, Since: since}
+	x := monitor.Traffic{From: later(r.from, plan.Entry.At)}
 	if p.Windows.By != monitor.ByCount {
 		x.By, x.Until = "_at", s.Now().Add(-time.Duration(p.Windows.GraceSeconds)*time.Second)
 	}
+	var o monitor.Outcomes
+	if p.Labels != nil {
+		if o.Labels, err = s.knownLabels(ctx, v.Name); err != nil {
+			return nil, err
+		}
+	}
+	if r.labels && o.Labels != nil && len(r.since) > 0 {
+		x.Log, x.Table = mine, mine
+		if r.since, err = s.unlabelled(ctx, v, id, w, x, o, r.since); err != nil {
+			return nil, err
+		}
+	}
+	part := mine
+	if len(r.since) > 0 {
+		end, err := r.since[0].Window.End.Time()
+		if err != nil {
+			return nil, err
+		}
+		if part, err = mine.Where(ctx, "_at >= '"+end.UTC().Format("2006-01-02 15:04:05.999999")+"'::TIMESTAMP"); err != nil {
+			return nil, err
+		}
+		defer part.Drop(context.WithoutCancel(ctx))
+		o.Others = mine
+	}
+	if x.Table, err = loggedAnswers(ctx, part, m); err != nil {
+		return nil, err
+	}
+	x.Log, x.Since = part, r.since
 	if p.Skew != nil {
 		if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
 			return nil, err
@@ -107,6 +138,9 @@ func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Dri
 	if out.seen, err = w.Run(ctx, x); err != nil {
 		return nil, err
 	}
+	if nothing != nil && len(out.seen.Windows) == 0 {
+		return nil, nothing
+	}
 	if out.windows, out.verdict, err = s.recordWindows(ctx, v, id, out.seen, true); err != nil {
 		return nil, err
 	}
@@ -114,17 +148,75 @@ func (s *session) runLog(ctx context.Context, v store.Version, since []assay.Dri
 		out.verdict = assay.Undetermined
 	}
 	out.outcomes = []outcomeWindow{}
-	if p.Labels != nil && len(out.windows) > 0 && len(since) == 0 {
-		var o monitor.Outcomes
-		if o.Labels, err = s.knownLabels(ctx, v.Name); err != nil {
-			return nil, err
-		}
+	if p.Labels != nil && len(out.windows) > 0 {
 		if out.outcomes, out.orphans, err = s.outcomes(ctx, v, m, id, w, x, out.seen, o, true); err != nil {
 			return nil, err
 		}
-		out.verdict = withOutcomes(out.verdict, out.outcomes)
+		out.verdict = s.withOutcomes(out.verdict, p, out.outcomes)
 	}
 	return out, nil
+}
+
+// emptyLog is the log of a model before its first prediction.
+func (s *session) emptyLog(ctx context.Context, m assay.Model) (*table.Table, error) {
+	e, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inputs, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	fields := append(serve.LogFields(), assay.Field{Name: monitor.PredictionColumn, Type: assay.TypeNumber})
+	if len(m.Classes) > 0 {
+		fields[len(fields)-1].Type = assay.TypeString
+	}
+	for _, c := range m.Classes {
+		fields = append(fields, assay.Field{Name: "probability_" + c, Type: assay.TypeNumber})
+	}
+	return e.ReadSegments(ctx, nil, nil, append(fields, inputs...))
+}
+
+// unlabelled are the windows, the newest first, before the first of which labels say something else than is on record.
+func (s *session) unlabelled(ctx context.Context, v store.Version, plan assay.Digest, w *monitor.Watch, x monitor.Traffic, o monitor.Outcomes, since []assay.Drift) ([]assay.Drift, error) {
+	known, err := s.outcomesOf(ctx, v, plan)
+	if err != nil {
+		return nil, err
+	}
+	var windows []assay.Window
+	for _, d := range since {
+		if known[d.Window.Number] == nil {
+			windows = append(windows, d.Window)
+		}
+	}
+	for _, n := range sortedNumbers(known) {
+		if win := known[n].newest.Value.Window; win.Start != "" && n <= since[0].Window.Number {
+			windows = append(windows, win)
+		}
+	}
+	at, ok, err := w.Restated(ctx, x, o, windows, func(win assay.Window) *assay.Outcome {
+		if k := known[win.Number]; k != nil {
+			return &k.newest.Value
+		}
+		return nil
+	})
+	if err != nil || !ok {
+		return since, err
+	}
+	over := func(d assay.Drift) bool {
+		end, err := d.Window.End.Time()
+		return err == nil && end.After(at)
+	}
+	if over(since[len(since)-1]) { // it is longer ago than what was read to go on from
+		rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: plan})
+		if err != nil {
+			return nil, err
+		}
+		if since, err = monitor.NewestWindows(rs); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(since), over), nil
 }
 
 // loggedAnswers are the rows of a log that were looked at by the model, refused ones included, with the model's answers under the names of a reference.
@@ -207,7 +299,7 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 		return nil, "", 0, err
 	}
 	for i := range windows {
-		if k := outcomes[windows[i].Drift.Window.Number]; k != nil {
+		if k := outcomes[windows[i].Drift.Window.Number]; k != nil && k.newest.Value.Window.Content == windows[i].Drift.Window.Content {
 			windows[i].Outcome, windows[i].Restated = &k.newest.Value, k.history
 		}
 	}

@@ -28,10 +28,18 @@ type watcher struct {
 	app    *app
 	served func() []string // the versions that answer, NAME:NUMBER
 	say    func(format string, args ...any)
-	due    map[assay.Digest]time.Time // when a model's log is looked at next
+	looks  map[assay.Digest]*looked // by model
 	mark   store.Mark
 	told   time.Time
 	wrong  string // what was said of the last tick: it is not said again
+}
+
+// A looked is when a model was looked at.
+type looked struct {
+	first  time.Time // served since
+	due    time.Time // the next window ends
+	rest   time.Time // labels that come are looked at not before
+	labels string    // mark of those that were there
 }
 
 // run works until the context ends.
@@ -78,7 +86,17 @@ func (w *watcher) tick(ctx context.Context) error {
 // look judges the windows of a version that have ended since it was looked at last, if one may have.
 func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 	began := s.Now()
-	if began.Before(w.due[v.Model]) {
+	at := w.looks[v.Model]
+	if at == nil {
+		at = &looked{first: began}
+		w.looks[v.Model] = at
+	}
+	mark, err := s.labelMark(v.Name)
+	if err != nil {
+		return err
+	}
+	came := mark != at.labels && !began.Before(at.rest)
+	if began.Before(at.due) && !came {
 		return nil
 	}
 	_, m, err := s.modelOf(ctx, v)
@@ -87,12 +105,13 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 	}
 	id, p, err := s.monitorOf(ctx, v, m)
 	if assay.CodeOf(err) == assay.NotFound { // nobody asked for it
-		w.due[v.Model] = began.Add(minLook)
+		at.due, at.labels = began.Add(minLook), mark
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	came = came && p.Labels != nil
 	next := began.Add(maxLook)
 	grace := time.Duration(p.Windows.GraceSeconds) * time.Second
 	end, timed := monitor.EndOf(p.Windows, began.Add(-grace))
@@ -102,6 +121,7 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 		next = began.Add(min(max(time.Duration(float64(365*24*time.Hour)/n/4), minLook), maxLook))
 	}
 	var since []assay.Drift
+	last := int64(0)
 	if timed {
 		rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id, Limit: windowsBefore})
 		if err != nil {
@@ -118,9 +138,12 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 			return err
 		}
 		if len(since) > 0 {
-			if last, err := since[0].Window.End.Time(); err == nil {
-				if over, _ := monitor.EndOf(p.Windows, last); over.After(began.Add(-grace)) {
-					w.due[v.Model] = next
+			last = since[0].Window.Number
+			if end, err := since[0].Window.End.Time(); err == nil && !came {
+				if over, _ := monitor.EndOf(p.Windows, end); over.After(began.Add(-grace)) {
+					if at.due = next; p.Labels == nil {
+						at.labels = mark
+					}
 					return nil // no window has ended since
 				}
 			}
@@ -131,23 +154,26 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 			return err
 		}
 	}
-	x, err := s.runLog(ctx, v, since)
+	x, err := s.runLog(ctx, v, logRun{since: since, labels: came, from: at.first})
 	now := s.Now()
 	rest := now.Add(watcherRest * now.Sub(began))
 	if rest.After(next) {
 		next = rest
 	}
+	at.rest = later(rest, began.Add(minLook))
 	switch {
 	case assay.CodeOf(err) == assay.NotFound: // no log yet
-		w.due[v.Model] = began.Add(minLook)
+		at.due = began.Add(minLook)
 		return nil
 	case err != nil: // not at once again
-		w.due[v.Model] = later(rest, began.Add(minLook))
+		at.due = at.rest
 		return err
 	}
-	w.due[v.Model] = next
+	if at.due = next; came || p.Labels == nil {
+		at.labels = mark
+	}
 	for _, j := range x.windows {
-		if j.Drift.Verdict != assay.Pass {
+		if j.Drift.Verdict != assay.Pass && j.Drift.Window.Number > last {
 			w.say("%s, window %s: %s", versionName(v), j.Label, j.Drift.Verdict)
 		}
 	}

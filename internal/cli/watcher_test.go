@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func heldProject(t *testing.T, alerts string) (*watchedProject, *hook) {
 }
 
 func (p *watchedProject) watcher() *watcher {
-	return &watcher{app: &app{World: p.world(os.Stderr, os.Stderr)}, served: func() []string { return []string{"people:1"} }, say: func(format string, args ...any) { p.t.Logf(format, args...) }, due: map[assay.Digest]time.Time{}}
+	return &watcher{app: &app{World: p.world(os.Stderr, os.Stderr)}, served: func() []string { return []string{"people:1"} }, say: func(format string, args ...any) { p.t.Logf(format, args...) }, looks: map[assay.Digest]*looked{}}
 }
 
 // states are the changes of state of the incidents of an alert, in their order.
@@ -184,6 +185,17 @@ func TestMonitorRunTells(t *testing.T) {
 	p.run(0, "alert", "send")
 	if got := ops.told(t); len(got) != 0 {
 		t.Errorf("the receiver got %v again", got)
+	}
+	path := filepath.Join(p.dir, ProjectFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "min_rows: 50", "min_rows: 60", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := p.run(0, "monitor", "plan"); !strings.Contains(out, "open incidents that end with the plan before: drift-") || !strings.Contains(out, "(firing)") {
+		t.Errorf("a plan that ends incidents says nothing of them: %s", out)
 	}
 }
 

@@ -27,7 +27,15 @@ type Business struct {
 // maxBusinessCost bounds one evaluation of an expression, in steps of CEL.
 const maxBusinessCost = 100_000
 
-func (b *Business) definition() string { return "business: " + b.Expr }
+// businessPrefix begins the definition of a business metric, before its expression.
+const businessPrefix = "business: "
+
+func (b *Business) definition() string { return businessPrefix + b.Expr }
+
+// BusinessOf is the business metric of a name and definition in evidence.
+func BusinessOf(name, definition string, higher bool) *Business {
+	return &Business{Name: name, Expr: strings.TrimPrefix(definition, businessPrefix), Higher: higher}
+}
 
 func businessVariables(task assay.Task) ([]string, *cel.Type) {
 	byClass := cel.MapType(cel.StringType, cel.DoubleType)

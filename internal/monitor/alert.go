@@ -196,10 +196,10 @@ func looks(plan assay.Monitor, alert assay.AlertPlan, f *Finding, now time.Time)
 	if about(AboutBusiness) && o.Business != nil {
 		note(o.Business.Verdict, metricCause(AboutBusiness, "", *o.Business))
 	}
-	if about(AboutLabels) && plan.Labels != nil {
+	if about(AboutLabels) && plan.Labels != nil && o.Labels.Coverage.N > 0 { // without predictions there is nothing to label
 		c := assay.Cause{Scope: AboutLabels, Kind: "coverage", Contribution: square(plan.Labels.MinCoverage - shareOf(o.Labels.Coverage)), Message: fmt.Sprintf("%s of the predictions have a label; the plan asks for %s", percent(float64(o.Labels.Coverage.Value)), percent(plan.Labels.MinCoverage))}
 		switch {
-		case float64(o.Labels.Coverage.Value) >= plan.Labels.MinCoverage:
+		case !uncovered(o.Labels, plan.Labels):
 			note(assay.Pass, c)
 		case Overdue(o.Window, plan.Labels, now):
 			note(assay.Fail, c)
@@ -228,6 +228,20 @@ func shareOf(e assay.Estimate) float64 {
 		return 0
 	}
 	return e.Value
+}
+
+// uncovered reports whether too few of the predictions of a window have a label. A window without predictions needs none.
+func uncovered(l assay.LabelJoin, p *assay.LabelPlan) bool {
+	return l.Coverage.N > 0 && !(float64(l.Coverage.Value) >= p.MinCoverage)
+}
+
+// LabelsMissing reports whether a window has too few labels although all of them should have come. That is a finding of a plan that has an alert on labels,
+// and of one that says when they come, where it is known when the window ended.
+func LabelsMissing(plan assay.Monitor, o assay.Outcome, now time.Time) bool {
+	if plan.Labels == nil || !uncovered(o.Labels, plan.Labels) || !Overdue(o.Window, plan.Labels, now) {
+		return false
+	}
+	return plan.Labels.WithinSeconds > 0 && o.Window.End != "" || slices.ContainsFunc(plan.Alerts, func(a assay.AlertPlan) bool { return slices.Contains(a.When, AboutLabels) })
 }
 
 // Overdue reports whether all labels of a window should have come.

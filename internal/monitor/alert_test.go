@@ -32,7 +32,7 @@ func outcomeOf(number, seq int64, v assay.Verdict) Finding {
 	return Finding{Seq: seq, ID: id("outcome", number, seq), Outcome: &assay.Outcome{
 		Window: assay.Window{Number: number, Rows: 100, End: "2026-01-02T00:00:00Z"}, Verdict: v,
 		Performance: []assay.RealisedMetric{{Name: "roc_auc_score", Change: assay.Estimate{Value: -0.1, Lo: -0.2, Hi: -0.05}, Reference: assay.Estimate{Value: 0.8}, Realised: assay.Estimate{Value: 0.7}, Verdict: v}},
-		Labels:      assay.LabelJoin{Coverage: assay.Estimate{Value: 0.3}},
+		Labels:      assay.LabelJoin{Coverage: assay.Estimate{Value: 0.3, N: 100}},
 	}}
 }
 
@@ -95,6 +95,14 @@ func TestJudgeOutcome(t *testing.T) {
 	}
 	if c := Judge(labels, about(AboutLabels), o, 0, early.Add(24*time.Hour)); !c.Holds || c.Causes[0].Message != "30.0 % of the predictions have a label; the plan asks for 50.0 %" {
 		t.Errorf("labels that are overdue: %+v", c)
+	}
+	none := outcomeOf(1, 1, assay.Undetermined)
+	none.Outcome.Labels.Coverage = assay.Undefined("no predictions", 0)
+	if c := Judge(labels, about(AboutLabels), []Finding{none}, 0, early.Add(24*time.Hour)); c.Known || LabelsMissing(labels, *none.Outcome, early.Add(24*time.Hour)) {
+		t.Errorf("a window without predictions needs no labels: %+v", c)
+	}
+	if late := *o[0].Outcome; LabelsMissing(labels, late, early) || !LabelsMissing(labels, late, early.Add(24*time.Hour)) {
+		t.Error("30 % of the labels are missing when they are overdue, and not before")
 	}
 	if c := Judge(assay.Monitor{Signals: []assay.SignalPlan{{Scope: "input", Kind: "distribution", Column: "age", Test: "ks", Persist: 3}, {Scope: "input", Kind: "missing", Column: "age", Test: "share", Persist: 3}}}, about("input"), []Finding{driftOf(1, 1, assay.Fail)}, 0, start); c.Holds || !c.Known {
 		t.Errorf("a signal that must persist for 3 windows alarmed after one: %+v", c)

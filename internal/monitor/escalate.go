@@ -125,6 +125,25 @@ func Supersede(c *Case, plan assay.Digest) assay.Incident {
 	return in.say(Note{By: "assay", Reason: "the plan was replaced by " + plan.Short()})
 }
 
+// Quieted reports of each change whether its incident was muted after it: what it would have told is told no more. When the mute ends, the incident fires
+// anew and tells that.
+func Quieted(changes []Change) []bool {
+	out := make([]bool, len(changes))
+	muted := map[string]bool{}
+	for i, c := range slices.Backward(changes) {
+		out[i] = muted[c.Incident.Key] && c.Incident.State == assay.AlertFiring
+		muted[c.Incident.Key] = muted[c.Incident.Key] || c.Incident.State == assay.AlertMuted
+	}
+	return out
+}
+
+// Reached reports whether a message about the incident of that key was accepted by a channel.
+func Reached(changes []Change, key, channel string) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool {
+		return c.Incident.Key == key && slices.ContainsFunc(c.Incident.Deliveries, func(d assay.Delivery) bool { return d.Channel == channel && d.Accepted })
+	})
+}
+
 func (c *Case) may(n Note, what string) error {
 	var bad assay.Problems
 	n.check(&bad)

@@ -156,7 +156,15 @@ FROM (SELECT _row AS %s, %s AS %s, %s AS %s, %s AS %s FROM %s%s) r LEFT JOIN %s 
 		c.byTime("came")
 		arrival = c.expr
 	}
-	q, err := g.Query(ctx, "SELECT "+arrival+", count(*) FROM "+g.Relation()+" WHERE k NOT IN (SELECT "+joinedKey+" FROM "+j.rows.Relation()+" WHERE "+joinedKey+" IS NOT NULL) GROUP BY 1 ORDER BY 1")
+	predicted := "SELECT " + joinedKey + " FROM " + j.rows.Relation() + " WHERE " + joinedKey + " IS NOT NULL"
+	if o.Others != nil {
+		other, _, err := joinKeys(o.Others, x.Log != nil, p.Join)
+		if err != nil {
+			return nil, err
+		}
+		predicted += " UNION ALL SELECT k FROM (SELECT " + other + " AS k FROM " + o.Others.Relation() + answered + ") WHERE k IS NOT NULL"
+	}
+	q, err := g.Query(ctx, "SELECT "+arrival+", count(*) FROM "+g.Relation()+" WHERE k NOT IN ("+predicted+") GROUP BY 1 ORDER BY 1")
 	if err != nil {
 		return nil, err
 	}

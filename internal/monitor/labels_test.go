@@ -238,6 +238,34 @@ func TestLabelsRestateWindows(t *testing.T) {
 	}
 }
 
+// What is on record of a window is shown for the same rows where no labels are at hand, and for nothing else: other rows have their own figures, and before
+// any label came there is none.
+func TestFiguresAreOfTheirRows(t *testing.T) {
+	e := engine(t)
+	w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, WithinSeconds: 3600, MinCoverage: 0.5, Conflicts: ConflictRefuse, MaxConflicts: 0.05})
+	x := predictedDays(t, e, 1, 400)
+	var all []came
+	for i := range 400 {
+		all = append(all, came{fmt.Sprintf("0/%d", i), "yes", 100})
+	}
+	record := outcomesOfDays(t, w, x, Outcomes{Labels: labelTableOf(t, e, all)})[0].Outcome
+	before := func(assay.Window) (assay.Digest, *assay.Outcome) { return assay.DigestOf([]byte("record")), &record }
+	if j := outcomesOfDays(t, w, x, Outcomes{Before: before})[0]; j.Outcome.Labels.Labelled != 400 || j.Same == "" {
+		t.Errorf("the same rows without labels at hand: %+v", j.Outcome.Labels)
+	}
+	for name, o := range map[string]Outcomes{
+		"before any label came":     {Before: before, Until: time.Unix(1_700_006_300, 0), Labels: labelTableOf(t, e, all)},
+		"with labels of other rows": {Before: before, Labels: labelTableOf(t, e, []came{{"7/7", "yes", 100}})},
+	} {
+		if j := outcomesOfDays(t, w, x, o)[0]; j.Outcome.Labels.Labelled != 0 || j.Outcome.Performance[0].Realised.Defined() || !j.Passing || j.Same != "" {
+			t.Errorf("%s: %+v, passing %v", name, j.Outcome.Labels, j.Passing)
+		}
+	}
+	if j := outcomesOfDays(t, w, predictedDays(t, e, 1, 300), Outcomes{Before: before})[0]; j.Outcome.Labels.Labelled != 0 || j.Outcome.Labels.Coverage.N != 300 || j.Passing || j.Outcome.Restates == "" {
+		t.Errorf("other rows: %+v", j.Outcome)
+	}
+}
+
 // A window with labels that say what the reference says fails no more often than the budget allows, however often it is looked at.
 func TestLooksStayWithinTheBudget(t *testing.T) {
 	p := assay.Monitor{Budget: assay.AlarmBudget{FalseAlarmsPerYear: 4, WindowsPerYear: 365}}

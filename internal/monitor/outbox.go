@@ -295,6 +295,31 @@ func (o *Outbox) claim(id string) (string, bool, error) {
 	return to, true, nil
 }
 
+// Withdraw takes messages that wait out of the outbox, and returns how many there were. One that a process has in hand is sent.
+func (o *Outbox) Withdraw(ids []string) (int, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	if err := o.recover(); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, id := range ids {
+		hand, ok, err := o.claim(id)
+		if err != nil {
+			return n, err
+		}
+		if !ok {
+			continue
+		}
+		if err := os.Remove(hand); err != nil {
+			return n, o.fault("cannot be changed", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
 // Drain sends every message whose time has come, lanes beside each other and the messages of a lane one after the other, and returns what was tried.
 // The first messages of lanes for which together gives one name, not empty, go as one, see Merge; nil sends each alone. A message that a receiver
 // did not accept waits longer after every attempt, and is dead when it was given up: a day after the first attempt, or at once when the

@@ -32,6 +32,11 @@ type Outcomes struct {
 	Score      Scorer
 	Counts     func(tp, fp, fn, tn float64) float64 // the business metric of expected counts; nil without one
 
+	// A traffic that begins in the middle: the predictions before it, so that labels of those are not taken for labels of none, and the outcomes of the
+	// windows before, the newest window first, so that drift of the labels goes on from there.
+	Others *table.Table
+	Since  []assay.Outcome
+
 	// Before is the newest outcome of a window and its id, or nil: what the labels say now restates it, unless they say the same.
 	Before func(assay.Window) (assay.Digest, *assay.Outcome)
 }
@@ -42,6 +47,7 @@ type JudgedOutcome struct {
 	Outcome  assay.Outcome // Monitor is the caller's to fill in
 	Document []byte        // that Outcome.Report names
 	Same     assay.Digest  // the outcome that was judged before and says the same; empty: this one is new
+	Passing  bool          // no label of these rows was asked for or known by then, and some are on record: the answer to a question, which restates nothing
 }
 
 // An Answered is the outcomes of a traffic, in the order of its windows.
@@ -70,6 +76,7 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 	if w.plan.Labels == nil {
 		return nil, assay.Errorf(assay.Refused, "the plan does not say how labels find their predictions").Try("set monitor.labels in assay.yaml, then assay monitor plan")
 	}
+	absent := o.Labels == nil && o.Until.IsZero()
 	if o.Labels == nil {
 		none, err := x.Table.Engine().FromFrame(ctx, assay.Frame{
 			{Name: labelCame, Type: assay.TypeTimestamp, Floats: []float64{}},
@@ -88,10 +95,10 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 		return nil, err
 	}
 	out := &Answered{Orphans: j.all}
-	before := make(streaks, len(w.plan.Signals))
+	before := w.streaksAfter(len(o.Since), func(i int) []assay.Signal { return o.Since[i].Drift })
 	for i, k := range seen.keys {
 		one := JudgedOutcome{Label: seen.Windows[i].Label, Outcome: assay.Outcome{Window: seen.Windows[i].Drift.Window, Look: 1}}
-		if err := w.outcome(ctx, x, j, k, seen.answers[k], o, before, &one); err != nil {
+		if err := w.outcome(ctx, x, j, k, seen.answers[k], o, absent, before, &one); err != nil {
 			return nil, err
 		}
 		out.Windows = append(out.Windows, one)
@@ -99,8 +106,9 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 	return out, nil
 }
 
-// outcome judges one window; answers are those of its rows, nil where they are not at hand.
-func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answers *learn.Prediction, o Outcomes, before streaks, one *JudgedOutcome) error {
+// outcome judges one window; answers are those of its rows, nil where they are not at hand. absent says that no labels are at hand: then what is on record
+// of the same rows is what is known of them.
+func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answers *learn.Prediction, o Outcomes, absent bool, before streaks, one *JudgedOutcome) error {
 	out := &one.Outcome
 	var err error
 	if out.Labels, err = j.labelJoin(k); err != nil {
@@ -172,8 +180,10 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 	verdicts()
 	if o.Before != nil {
 		if id, old := o.Before(out.Window); old != nil {
-			if out.Labels.Labelled == 0 && old.Labels.Labelled > 0 { // that labels are not at hand now says nothing
-				*out, one.Same = *old, id
+			if out.Labels.Labelled == 0 && old.Labels.Labelled > 0 && old.Window.Content == out.Window.Content {
+				if one.Passing = !absent; absent {
+					*out, one.Same = *old, id
+				}
 				return nil
 			}
 			out.Restates, out.Look, out.Monitor = old.Restates, old.Look, old.Monitor

@@ -27,6 +27,7 @@ type Traffic struct {
 
 	Until time.Time     // windows that end later are not judged yet; those after the last row that have ended are windows without traffic. Zero: the rows say
 	Since []assay.Drift // what was said of the windows before, the newest first: those are not judged again, the table has only rows after them, and signals go on from there. For windows by time
+	From  time.Time     // a traffic without any row was expected from then on: the windows after it are windows without traffic, the newest maxSilent of them. Zero: not. For windows by time, with Until
 	Log   *table.Table  // the prediction log that the rows come from, with its columns _outcome, _lost and _sampled; nil: there is none
 }
 
@@ -95,6 +96,9 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 			keys = slices.Insert(keys, 0, last) // so that windows without traffic right after it count
 		}
 	}
+	if len(keys) == 0 && len(x.Since) == 0 && !x.From.IsZero() {
+		keys = cut.silent(x.From, x.Until)
+	}
 	if keys, err = cut.fill(keys, x.Until); err != nil {
 		return nil, err
 	}
@@ -123,7 +127,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		return nil, err
 	}
 	columns := w.jointTraffic(x.Table, cut.expr, seen)
-	before := w.streaksAfter(x.Since)
+	before := w.streaksAfter(len(x.Since), func(i int) []assay.Signal { return x.Since[i].Signals })
 	for i, k := range keys {
 		in, pred := by(seen, k, inputs), by(answers, k, outputs)
 		j := Judged{}
@@ -180,8 +184,8 @@ func NewestWindows(records []assay.Record) ([]assay.Drift, error) {
 	return out, nil
 }
 
-// streaksAfter are the streaks of all signals after windows, the newest first: one that a window could not judge goes on from the window before.
-func (w *Watch) streaksAfter(windows []assay.Drift) streaks {
+// streaksAfter are the streaks of all signals after n windows, the newest first, with those signals: one that a window could not judge goes on from the window before.
+func (w *Watch) streaksAfter(n int, of func(i int) []assay.Signal) streaks {
 	out := make(streaks, len(w.plan.Signals))
 	type name struct{ scope, kind, column, test string }
 	at := map[name]int{}
@@ -189,8 +193,8 @@ func (w *Watch) streaksAfter(windows []assay.Drift) streaks {
 		at[name{s.Scope, s.Kind, s.Column, s.Test}] = i
 	}
 	known := map[int]bool{}
-	for _, d := range windows {
-		for _, x := range d.Signals {
+	for k := range n {
+		for _, x := range of(k) {
 			i, ok := at[name{x.Scope, x.Kind, x.Column, x.Test}]
 			if ok && !known[i] && x.Verdict != assay.Undetermined {
 				known[i], out[i] = true, x.Streak

@@ -208,19 +208,38 @@ func EndOf(p assay.WindowPlan, at time.Time) (time.Time, bool) {
 	if p.By != ByTime || p.LengthSeconds <= 0 {
 		return time.Time{}, false
 	}
+	k, length := numberOf(p, at), p.LengthSeconds
+	if length%monthly == 0 {
+		return time.Date(0, time.Month(1+(k+1)*(length/monthly)), 1, 0, 0, 0, 0, time.UTC), true
+	}
+	return weekStart.Add(time.Duration((k+1)*length) * time.Second), true
+}
+
+// numberOf counts the windows by time of a plan up to the one that an instant is in.
+func numberOf(p assay.WindowPlan, at time.Time) int64 {
 	at = at.UTC()
 	if length := p.LengthSeconds; length%monthly == 0 {
-		months := length / monthly
-		k := (int64(at.Year())*12 + int64(at.Month()) - 1) / months
-		return time.Date(0, time.Month(1+(k+1)*months), 1, 0, 0, 0, 0, time.UTC), true
+		return (int64(at.Year())*12 + int64(at.Month()) - 1) / (length / monthly)
 	}
 	length := time.Duration(p.LengthSeconds) * time.Second
 	since := at.Sub(weekStart)
-	k := since / length
+	k := int64(since / length)
 	if since < 0 && since%length != 0 {
 		k--
 	}
-	return weekStart.Add((k + 1) * length), true
+	return k
+}
+
+// maxSilent is how many windows are judged of a traffic in which nothing ever came.
+const maxSilent = 64
+
+// silent is the key of the first window of a traffic that was expected from then on and in which nothing came until then: the first that begins after it was
+// expected, or one of the newest.
+func (c *cutter) silent(from, until time.Time) []int64 {
+	if !c.timed || c.plan.By != ByTime || c.plan.LengthSeconds <= 0 {
+		return nil
+	}
+	return []int64{max(numberOf(c.plan, from)+1, numberOf(c.plan, until)-maxSilent)}
 }
 
 // wholeCutter makes one window of all rows.

@@ -1,0 +1,48 @@
+package monitor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/assay-ml/assay"
+)
+
+// Restated is when the first window begins of which the labels that have come say something else than is on record; false where none does. It joins and counts
+// them, and judges nothing. x is a log from its beginning, windows are those that were judged, and known is the newest outcome of one of them, nil without.
+// A window of which the log has fewer predictions than were judged is left out: what it was cannot be said again.
+func (w *Watch) Restated(ctx context.Context, x Traffic, o Outcomes, windows []assay.Window, known func(assay.Window) *assay.Outcome) (time.Time, bool, error) {
+	cut, err := newCutter(ctx, x.Table, w.plan.Windows, x.By)
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	windows = slices.Clone(windows)
+	slices.SortFunc(windows, func(a, b assay.Window) int { return int(a.Number - b.Number) })
+	keys := make([]int64, len(windows))
+	for i, win := range windows {
+		keys[i] = win.Number - cut.first
+	}
+	j, err := w.join(ctx, x, cut, keys, o)
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	for i, win := range windows {
+		if !j.differs(keys[i], known(win)) {
+			continue
+		}
+		at, err := win.Start.Time()
+		return at, err == nil, err
+	}
+	return time.Time{}, false, nil
+}
+
+// differs reports whether the labels of a window are not those of its outcome.
+func (j *joined) differs(k int64, old *assay.Outcome) bool {
+	now := j.known[k]
+	if old == nil {
+		return now.rows > 0
+	}
+	a, b := now.join, old.Labels
+	return now.rows >= b.Coverage.N && (a.Content != b.Content || a.Labelled != b.Labelled+b.Unknown || a.Duplicates != b.Duplicates || a.Conflicts != b.Conflicts ||
+		a.Early != b.Early || a.Overdue != b.Overdue || j.orphan[k] != b.Unmatched)
+}
