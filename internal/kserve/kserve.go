@@ -61,6 +61,7 @@ func (s *V1) call(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.Server.BeginWith("kserve", name, "", serve.RequestID(r), r.Header.Get)
 	if err != nil {
+		s.Server.NameRequest(w.Header(), serve.RequestID(r))
 		fail(w, err)
 		return
 	}

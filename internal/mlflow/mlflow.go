@@ -46,20 +46,23 @@ func (s *Scoring) ping(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
-	csv, bad := contentType(r.Header.Get("Content-Type"))
-	if bad != "" {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(http.StatusUnsupportedMediaType)
-		_, _ = w.Write([]byte(bad))
-		return
-	}
 	c, err := s.Server.BeginWith("mlflow", r.PathValue("name"), r.PathValue("version"), serve.RequestID(r), r.Header.Get)
 	if err != nil {
+		s.Server.NameRequest(w.Header(), serve.RequestID(r))
 		writeError(w, err)
 		return
 	}
 	defer c.End()
 	c.Traced(r.Header.Get(serve.TraceHeader))
+	csv, bad := contentType(r.Header.Get("Content-Type"))
+	if bad != "" {
+		_ = c.Malform(assay.Errorf(assay.Invalid, "%s", bad))
+		c.WriteHeaders(w.Header())
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusUnsupportedMediaType)
+		_, _ = w.Write([]byte(bad))
+		return
+	}
 	form := reply{}
 	if err = c.ReadBody(r); err == nil {
 		if casts := c.Version().Casts(); casts != nil {

@@ -309,7 +309,7 @@ func readMatrix(c *serve.Call, r *schema.Reader, l *serve.Layout) error {
 	}
 	for more := r.Enter(); more; more = r.More() {
 		if err := c.ReadRow(r, l); err != nil {
-			return err
+			return assay.Errorf(assay.Invalid, "%s: %w", notSplit, err)
 		}
 	}
 	return nil

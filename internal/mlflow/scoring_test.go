@@ -246,6 +246,7 @@ func TestBadRequests(t *testing.T) {
 		{"split with numbers in another order", typ, `{"dataframe_split": {"columns": [1, 0], "data": [[1, 2]]}}`, 400, "the columns are numbers"},
 		{"split without data", typ, `{"dataframe_split": {"columns": ["age"]}}`, 400, "Provided dataframe_split field is not a valid dataframe representation"},
 		{"split with two data", typ, `{"dataframe_split": {"data": [], "data": []}}`, 400, "Provided dataframe_split field is not a valid dataframe representation"},
+		{"split with a longer row", typ, `{"dataframe_split": {"columns": ["age"], "data": [[1, 2]]}}`, 400, "Provided dataframe_split field is not a valid dataframe representation: row 0 has more than the 1 values"},
 		{"a column twice", typ, `{"dataframe_split": {"columns": ["age", "age"], "data": [[1, 2]]}}`, 400, `column \"age\" is there twice`},
 		{"records a dictionary", typ, `{"dataframe_records": {}}`, 400, "Dataframe records format must be a list of records. Got dictionary."},
 		{"ragged", typ, `{"instances": [[1, 0]]}`, 400, "row 0 has 2 values for 3 columns"},

@@ -87,6 +87,7 @@ const headLength = "Inference-Header-Content-Length"
 func (s *Inference) infer(w http.ResponseWriter, r *http.Request) {
 	c, err := s.Server.BeginWith("oip", r.PathValue("name"), r.PathValue("version"), serve.RequestID(r), r.Header.Get)
 	if err != nil {
+		s.Server.NameRequest(w.Header(), serve.RequestID(r))
 		writeError(w, err)
 		return
 	}

@@ -212,6 +212,14 @@ func RequestID(r *http.Request) string {
 	return id
 }
 
+// NameRequest says in the answer to a request that no version takes what its id is: the caller's, or a new one.
+func (s *Server) NameRequest(h http.Header, id string) {
+	if id == "" {
+		id = s.id()
+	}
+	h[RequestIDHeader] = []string{id}
+}
+
 // WriteHeaders says which request was answered by which version, and what was made of it.
 func (c *Call) WriteHeaders(h http.Header) {
 	h[RequestIDHeader] = []string{c.ID}
