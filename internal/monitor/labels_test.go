@@ -266,6 +266,22 @@ func TestFiguresAreOfTheirRows(t *testing.T) {
 	}
 }
 
+// The average precision of few positives is shown, and not judged: its p-value is too small too often. Other figures are judged.
+func TestPrecisionOfFewIsNotJudged(t *testing.T) {
+	w := &Watch{plan: assay.Monitor{Labels: &assay.LabelPlan{MinCoverage: 0.5}, Budget: assay.AlarmBudget{Correction: "benjamini_hochberg"}}}
+	now, was := assay.Estimate{Value: 0.2, Lo: 0.1, Hi: 0.3, Level: 0.95, N: 500}, assay.Estimate{Value: 0.8, Lo: 0.78, Hi: 0.82, Level: 0.95, N: 5000}
+	for _, c := range []struct {
+		metric string
+		rarer  int64
+		want   assay.Verdict
+	}{{precisionMetric, 59, assay.Undetermined}, {precisionMetric, 60, assay.Fail}, {"f1_score", 6, assay.Fail}} {
+		out := assay.Outcome{Level: 0.001, Labels: assay.LabelJoin{Coverage: assay.Estimate{Value: 1, N: 500}}, Performance: []assay.RealisedMetric{realised(assay.MetricPlan{Name: c.metric, Higher: true, Reference: was}, now, proxy{}, c.rarer)}}
+		if w.decide(&out, nil); out.Verdict != c.want || out.Performance[0].Realised != now {
+			t.Errorf("%s with %d of the rarer class: %s, want %s", c.metric, c.rarer, out.Verdict, c.want)
+		}
+	}
+}
+
 // A window with labels that say what the reference says fails no more often than the budget allows, however often it is looked at.
 func TestLooksStayWithinTheBudget(t *testing.T) {
 	p := assay.Monitor{Budget: assay.AlarmBudget{FalseAlarmsPerYear: 4, WindowsPerYear: 365}}

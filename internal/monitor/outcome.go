@@ -69,6 +69,14 @@ func OutcomeLevel(p assay.Monitor, look int) float64 {
 // minSliceRows is the fewest labelled rows of a slice that is judged.
 const minSliceRows = 100
 
+// precisionMetric is judged from so many rows of each class on: its interval is too short on the side of the reference with fewer positives. Simulated without
+// any change, 6, 12, 30 and 60 of them gave 27, 16, 4 and 1.3 times the false alarms of a level of 0.0005; F1, recall, precision, accuracy and the area under
+// the ROC curve gave at most 2.3 times with 6 to 150.
+const (
+	precisionMetric    = "average_precision_score"
+	minPrecisionLabels = 60
+)
+
 // Outcomes joins labels to the predictions that Run has cut into windows, and judges each window by the figures of the plan. A figure fails when it is
 // certainly worse than on held-out rows by more than the margin, after the correction over all figures, slices and labels of the window. With too
 // few labels nothing is judged: those that come first need not be like the rest.
@@ -135,14 +143,14 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 	}
 	out.Performance, out.Slices, out.Drift = []assay.RealisedMetric{}, []assay.RealisedSlice{}, []assay.Signal{}
 	for _, p := range w.plan.Performance {
-		out.Performance = append(out.Performance, realised(p, find(e.Metrics, p.Name), proxies[p.Name]))
+		out.Performance = append(out.Performance, realised(p, find(e.Metrics, p.Name), proxies[p.Name], rows.rarer()))
 	}
 	if p := w.plan.Business; p != nil {
 		var all []assay.Metric
 		if e.Business != nil {
 			all = append(all, *e.Business)
 		}
-		m := realised(*p, find(all, p.Name), proxies[p.Name])
+		m := realised(*p, find(all, p.Name), proxies[p.Name], rows.rarer())
 		out.Business = &m
 	}
 	for _, s := range e.Slices {
@@ -157,7 +165,7 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 				continue
 			}
 			p.Reference, p.Proxy = ref, ""
-			r.Performance = append(r.Performance, realised(p, s.Metrics[at].Estimate, proxy{}))
+			r.Performance = append(r.Performance, realised(p, s.Metrics[at].Estimate, proxy{}, min(s.Positives, s.Count-s.Positives)))
 		}
 		out.Slices = append(out.Slices, r)
 	}
@@ -244,6 +252,21 @@ type windowRows struct {
 	label    []int32     // of those
 	value    []float64   // of those, of a regression
 	unknown  int64       // labels that are no class of the model, or no number
+}
+
+// rarer is how many labelled rows the rarer of two classes has; of other tasks, how many there are.
+func (r *windowRows) rarer() int64 {
+	n := len(r.at)
+	if len(r.answers.Classes) != 2 {
+		return int64(n)
+	}
+	first := 0
+	for _, c := range r.label {
+		if c == 0 {
+			first++
+		}
+	}
+	return int64(min(first, n-first))
 }
 
 func (r *windowRows) labelled() learn.Prediction {
@@ -398,8 +421,8 @@ func find(metrics []assay.Metric, name string) assay.Estimate {
 }
 
 // realised is one figure of a plan as labels show it. Its change to the reference has the interval of a difference of two independent figures from
-// theirs (MOVER; Zou and Donner, 2008), and the p-value is that of no more than the margin.
-func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy) assay.RealisedMetric {
+// theirs (MOVER; Zou and Donner, 2008), and the p-value is that of no more than the margin. rarer is how many rows the rarer of two classes has.
+func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy, rarer int64) assay.RealisedMetric {
 	m := assay.RealisedMetric{
 		Name: p.Name, Definition: p.Definition, Higher: p.Higher, Realised: e, Proxy: estimated.value, Assumption: estimated.assumption, Reference: p.Reference, Margin: p.Margin,
 		Change: assay.Undefined("nothing to compare", e.N), PValue: assay.Number(math.NaN()), Verdict: assay.Undetermined,
@@ -408,6 +431,10 @@ func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy) assay.Reali
 		m.Proxy = assay.Undefined("not estimated", 0)
 	}
 	if !e.HasInterval() || !p.Reference.HasInterval() {
+		return m
+	}
+	if p.Name == precisionMetric && rarer < minPrecisionLabels {
+		m.Change = assay.Undefined(fmt.Sprintf("fewer than %d rows of a class", minPrecisionLabels), e.N)
 		return m
 	}
 	a, b := e, p.Reference
