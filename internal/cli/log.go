@@ -44,7 +44,8 @@ func (s *session) openLog(nonce string) (*serve.Log, error) {
 func pieces(segments ...string) []table.Piece {
 	out := make([]table.Piece, len(segments))
 	for i, path := range segments {
-		out[i] = table.Piece{Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) }}
+		out[i] = table.Piece{Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) },
+			Lost: func(line []byte) []byte { return serve.LostLine(path, line) }}
 	}
 	return out
 }

@@ -157,34 +157,79 @@ func value(kind byte, b []byte) ([]byte, int) {
 	return nil, -1
 }
 
-// Next appends the next row's value as JSON, as AppendJSON would; ok is false for one that is missing, and
-// what was appended then is to be dropped.
-func (r *ColumnReader) Next(dst []byte) (out []byte, ok bool) {
+// Next appends the next row's value as JSON, as AppendJSON would; there is false for one that is missing, and what was appended then is to
+// be dropped. So it is for a value that a column of its type in a table cannot hold, such as an integer beyond 64 bits: unheld is true then.
+func (r *ColumnReader) Next(dst []byte) (out []byte, there, unheld bool) {
 	if r.row >= r.rows {
-		return dst, false
+		return dst, false, false
 	}
 	kind := r.at(r.row)
 	r.row++
 	s, n := value(kind, r.rest)
 	r.rest = r.rest[max(n, 0):]
+	if kind == wireMissing || n < 0 || kind == wireFloat && !finite(s) {
+		return dst, false, false
+	}
+	out, ok := r.append(dst, kind, s)
+	return out, ok, !ok
+}
+
+// finite reports whether eight bytes are a number: what a cast made infinite is noted as such.
+func finite(s []byte) bool {
+	x := math.Float64frombits(binary.LittleEndian.Uint64(s))
+	return x-x == 0
+}
+
+// append appends a value of that kind as JSON that a column of the type takes; false where it takes none such.
+func (r *ColumnReader) append(dst []byte, kind byte, s []byte) ([]byte, bool) {
+	number := r.typ == assay.TypeInteger || r.typ == assay.TypeNumber
 	switch kind {
 	case wireFalse, wireTrue:
-		return strconv.AppendBool(dst, kind == wireTrue), true
+		return strconv.AppendBool(dst, kind == wireTrue), r.typ == assay.TypeBoolean
 	case wireInt:
 		x, _ := binary.Varint(s)
-		return strconv.AppendInt(dst, x, 10), true
+		return strconv.AppendInt(dst, x, 10), number
 	case wireBig:
-		n, whole := numberLen(s)
-		return append(dst, s...), whole && n == len(s) && n > 0
-	case wireFloat:
-		if x := math.Float64frombits(binary.LittleEndian.Uint64(s)); x-x == 0 {
-			return strconv.AppendFloat(dst, x, 'g', -1, 64), true
+		if r.typ == assay.TypeInteger {
+			x, err := strconv.ParseInt(string(s), 10, 64)
+			return strconv.AppendInt(dst, x, 10), err == nil
 		}
+		x, err := strconv.ParseFloat(string(s), 64)
+		return strconv.AppendFloat(dst, x, 'g', -1, 64), err == nil && number && x-x == 0
+	case wireFloat:
+		x := math.Float64frombits(binary.LittleEndian.Uint64(s))
+		if r.typ == assay.TypeInteger {
+			if x != math.Trunc(x) || x < -(1<<63) || x >= 1<<63 {
+				return dst, false
+			}
+			return strconv.AppendInt(dst, int64(x), 10), true
+		}
+		return strconv.AppendFloat(dst, x, 'g', -1, 64), number
 	case wireText:
-		return AppendJSONString(dst, s), true
+		return AppendJSONString(dst, s), r.typ == assay.TypeString
 	case wireTime:
 		x, _ := binary.Varint(s)
-		return appendTime(dst, x, r.typ), true
+		return appendTime(dst, x, r.typ), timeHeld(x, r.typ)
 	}
 	return dst, false
+}
+
+// The first and the last day that ISO 8601 writes with four digits of the year, in days since 1970.
+const (
+	firstDay = -719162
+	lastDay  = 2932896
+)
+
+// timeHeld reports whether days of a date, microseconds of a time or timestamp, can be written in ISO 8601.
+func timeHeld(x int64, t assay.Type) bool {
+	const day = 86400 * 1e6
+	switch t {
+	case assay.TypeDate:
+		return x >= firstDay && x <= lastDay
+	case assay.TypeTime:
+		return x >= 0 && x < day
+	case assay.TypeTimestamp:
+		return x >= firstDay*day && x < (lastDay+1)*day
+	}
+	return false
 }

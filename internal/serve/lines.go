@@ -27,6 +27,7 @@ type layout struct {
 	Outputs []assay.Field `json:"outputs"`
 	Classes []string      `json:"classes,omitempty"`
 
+	names   []string // of columns, as they stand within a string of JSON
 	columns []string // "name": as JSON has it
 	outputs []string
 	classes [][]byte
@@ -34,7 +35,9 @@ type layout struct {
 
 func (l *layout) prepare() {
 	for _, f := range l.Columns {
-		l.columns = append(l.columns, ","+string(schema.AppendJSONString(nil, []byte(f.Name)))+":")
+		name := string(schema.AppendJSONString(nil, []byte(f.Name)))
+		l.names = append(l.names, name[1:len(name)-1])
+		l.columns = append(l.columns, ","+name+":")
 	}
 	for _, f := range l.Outputs {
 		l.outputs = append(l.outputs, ","+string(schema.AppendJSONString(nil, []byte(f.Name)))+":")
@@ -66,6 +69,26 @@ func Lines(path string, w io.Writer) error {
 		return assay.Errorf(assay.Unavailable, "the lines of %s cannot be written: %w", filepath.Base(path), err)
 	}
 	return nil
+}
+
+// LostLine returns the line that says that one row of a segment is missing, because the table engine cannot read its line.
+func LostLine(path string, line []byte) []byte {
+	at, _ := hourOf(path)
+	var have struct {
+		At string `json:"_at"`
+	}
+	if json.Unmarshal(line, &have) == nil {
+		if t, err := time.Parse("2006-01-02T15:04:05", have.At); err == nil {
+			at = t
+		}
+	}
+	return appendLost(nil, at.UnixMicro(), 1)
+}
+
+// appendLost appends a line that says how many rows are missing.
+func appendLost(b []byte, micros int64, rows uint64) []byte {
+	b = append(appendAt(b, micros), `,"_index":-1,"_outcome":"lost","_lost":`...)
+	return append(strconv.AppendUint(b, min(rows, maxLost), 10), '}', '\n')
 }
 
 // copyLines copies complete lines.
@@ -265,9 +288,7 @@ func (d *lineWriter) record(rec []byte) bool {
 		return true
 	case recordLoss:
 		at, lost := d.int(), d.uint()
-		d.out = appendAt(d.out, at)
-		d.out = append(d.out, `,"_index":-1,"_outcome":"lost","_lost":`...)
-		d.out = append(strconv.AppendUint(d.out, lost, 10), '}', '\n')
+		d.out = appendLost(d.out, at, lost)
 	case recordCall:
 		l := d.layouts[d.uint()]
 		if l == nil || !d.call(l) {
@@ -277,9 +298,18 @@ func (d *lineWriter) record(rec []byte) bool {
 	return !d.bad // a kind that is not known was written by a later version
 }
 
+// The times that a line holds: others would be written with a year that is none of four digits.
+var (
+	firstAt = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	lastAt  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro() - 1
+)
+
+// maxLost is how many rows one line says are missing, so that a sum of many stays within 64 bits.
+const maxLost = 1 << 40
+
 func appendAt(b []byte, micros int64) []byte {
 	b = append(b, `{"_at":"`...)
-	b = time.UnixMicro(micros).UTC().AppendFormat(b, "2006-01-02T15:04:05.000000")
+	b = time.UnixMicro(min(max(micros, firstAt), lastAt)).UTC().AppendFormat(b, "2006-01-02T15:04:05.000000")
 	return append(b, '"')
 }
 
@@ -299,7 +329,7 @@ func (d *lineWriter) call(l *layout) bool {
 	tail = append(tail, `,"_outcome":"`...)
 	tail = append(tail, outcomeNames[outcome]...)
 	tail = append(tail, `","_micros":`...)
-	tail = strconv.AppendUint(tail, d.uint(), 10)
+	tail = strconv.AppendUint(tail, min(d.uint(), math.MaxInt64), 10)
 	if s := d.take(8); s != nil {
 		tail = appendNumber(tail, `,"_sampled":`, float(s, 0))
 	}
@@ -370,6 +400,7 @@ func (d *lineWriter) rows(l *layout, rows int, flags byte, head, tail []byte) bo
 	if !ok || d.bad {
 		return false
 	}
+	var unheld []int
 	for row := range rows {
 		b := append(d.out, head...)
 		b = append(b, `,"_index":`...)
@@ -380,17 +411,21 @@ func (d *lineWriter) rows(l *layout, rows int, flags byte, head, tail []byte) bo
 		}
 		b = append(b, tail...)
 		b = found.append(b, `,"_violations":"`, row)
-		b = coerced.append(b, `,"_coerced":"`, row)
 		if row < len(scores)/8 {
 			b = appendNumber(b, `,"_score":`, float(scores, row))
 		}
+		unheld = unheld[:0]
 		for i := range columns {
 			mark := len(b)
-			var there bool
-			if b, there = columns[i].Next(append(b, l.columns[i]...)); !there {
+			var there, no bool
+			if b, there, no = columns[i].Next(append(b, l.columns[i]...)); !there {
 				b = b[:mark]
 			}
+			if no {
+				unheld = append(unheld, i)
+			}
 		}
+		b = coerced.appendUnheld(b, l, row, unheld)
 		d.out = append(a.append(b, l, row), '}', '\n')
 		d.flush(1 << 20)
 	}
@@ -438,6 +473,25 @@ func (x *notes) append(b []byte, key string, row int) []byte {
 		if x.n == 0 || x.row > uint64(row) {
 			b = append(b, '"')
 		}
+	}
+	return b
+}
+
+// ruleUnheld is what a line says of a value that it leaves out because a column of the log cannot hold it.
+const ruleUnheld = "unheld"
+
+// appendUnheld writes the notes about casts of a row, and with them which columns' values are left out.
+func (x *notes) appendUnheld(b []byte, l *layout, row int, columns []int) []byte {
+	const key = `,"_coerced":"`
+	mark := len(b)
+	b = x.append(b, key, row)
+	for _, i := range columns {
+		if len(b) == mark {
+			b = append(b, key...)
+		} else {
+			b = append(b[:len(b)-1], "; "...)
+		}
+		b = append(append(b, l.names[i]...), " "+ruleUnheld+`"`...)
 	}
 	return b
 }

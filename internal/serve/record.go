@@ -163,7 +163,7 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	params := plan.shown(c.Params)
 	b = append(b, byte(c.Outcome), flag(hasFallback, c.Fallback)|flag(hasIncident, c.Incident != "")|flag(hasTrace, c.Trace != "")|
 		flag(hasKeys, keys)|flag(hasFound, len(c.Found) > 0)|flag(hasScores, len(scores) > 0)|flag(hasCoerced, len(coerced) > 0)|flag(hasParams, len(params) > 0))
-	b = binary.AppendUvarint(b, uint64(c.Took/time.Microsecond))
+	b = binary.AppendUvarint(b, uint64(max(c.Took, 0)/time.Microsecond))
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(sample))
 	if c.Incident != "" {
 		b = appendText(b, c.Incident)

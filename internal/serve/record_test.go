@@ -83,7 +83,7 @@ func TestLinesOfEveryType(t *testing.T) {
 		line := map[string]any{}
 		for i := range b.in.Fields() {
 			f := b.in.Field(i)
-			if text := c.Rows.AppendJSON(nil, row, i); string(text) != "null" && f.Type != assay.TypeTimestamp {
+			if text := c.Rows.AppendJSON(nil, row, i); string(text) != "null" && f.Type != assay.TypeTimestamp && len(text) < 30 { // the longer one is held by no column
 				line[f.Name] = json.RawMessage(text)
 			}
 		}
@@ -97,7 +97,7 @@ func TestLinesOfEveryType(t *testing.T) {
 	text := closedLines(t, l)
 	rest := []string{
 		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:0 _key:k0 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:0.5 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:no probability_"yes":0 probability_no:1]`,
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:1 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _trace:0af7651916cd43dd8448eb211c80319c _version:3 _violations:c5 time type prediction:"yes" probability_"yes":0.75 probability_no:0.25]`,
+		`map[_at:2026-01-02T03:04:05.000000 _coerced:c1 integer unheld _edge:test _fallback:true _incident:i-1 _index:1 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _trace:0af7651916cd43dd8448eb211c80319c _version:3 _violations:c5 time type prediction:"yes" probability_"yes":0.75 probability_no:0.25]`,
 		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:2 _key: _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:1 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:"yes" probability_"yes":1 probability_no:0]`,
 		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:3 _key:k"3 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:0 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:no probability_"yes":0.5 probability_no:0.5]`,
 	}

@@ -1,8 +1,10 @@
 package table
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +18,8 @@ import (
 type Piece struct {
 	Name       string // for messages
 	WriteLines func(w io.Writer) error
+	// Lost returns the line that stands for one that cannot be read, so that the others are and it is counted; nil: such a line is an error.
+	Lost func(line []byte) []byte
 }
 
 // ReadSegments reads a log that is kept in pieces as one table with the given fields: closed pieces are Parquet files, open ones JSON
@@ -87,7 +91,8 @@ func (e *Engine) appendOpen(ctx context.Context, store string, p Piece, fields [
 	}
 	defer os.Remove(lines.Name())
 	defer lines.Close()
-	if err := p.WriteLines(&contextWriter{ctx: ctx, w: lines}); err != nil {
+	to := &contextWriter{ctx: ctx, w: lines}
+	if err := p.WriteLines(to); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	if st, err := lines.Stat(); err != nil || st.Size() == 0 {
@@ -99,23 +104,113 @@ func (e *Engine) appendOpen(ctx context.Context, store string, p Piece, fields [
 		columns[i] = Literal(f.Name) + ": " + Literal(duckType(f.Type))
 		selects[i] = Ident(f.Name)
 	}
-	err = e.exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT %s FROM read_json(%s, format='newline_delimited', columns={%s})",
-		store, strings.Join(selects, ", "), Literal(lines.Name()), strings.Join(columns, ", ")))
-	if err != nil && ctx.Err() == nil {
+	insert := func(path string) string {
+		return fmt.Sprintf("INSERT INTO %s SELECT %s FROM read_json(%s, format='newline_delimited', maximum_object_size=%d, columns={%s})",
+			store, strings.Join(selects, ", "), Literal(path), max(longLine, to.longest), strings.Join(columns, ", "))
+	}
+	err = e.exec(ctx, insert(lines.Name()))
+	// What fails without a row being read is no fault of a line.
+	if assay.CodeOf(err) != assay.Invalid || ctx.Err() != nil || e.exec(ctx, "EXPLAIN "+insert(lines.Name())) != nil {
+		return err
+	}
+	if p.Lost == nil {
 		return assay.Errorf(assay.Rejected, "%s holds a line that is no record of the log: %w", p.Name, err)
 	}
-	return err
+	ends, err := lineEnds(lines)
+	if err != nil {
+		return err
+	}
+	return e.appendReadable(ctx, lines, ends, insert, p.Lost)
 }
 
-// A contextWriter fails once its context is done.
+// longLine is how many bytes of a line the engine reads without being told.
+const longLine = 16 << 20
+
+// appendReadable adds the lines of a file of which some cannot be read, in their order: halves are tried until it is one line, for which
+// what lost returns is added. ends are where the file begins and where its lines end.
+func (e *Engine) appendReadable(ctx context.Context, from io.ReaderAt, ends []int64, insert func(path string) string, lost func([]byte) []byte) error {
+	n := len(ends) - 1
+	for half := range 2 {
+		part := ends[:n/2+1]
+		if half == 1 {
+			part = ends[n/2:]
+		}
+		if len(part) < 2 {
+			continue
+		}
+		err := e.appendLines(ctx, io.NewSectionReader(from, part[0], part[len(part)-1]-part[0]), insert)
+		switch {
+		case assay.CodeOf(err) != assay.Invalid || ctx.Err() != nil:
+		case len(part) > 2:
+			err = e.appendReadable(ctx, from, part, insert, lost)
+		default:
+			line := make([]byte, part[1]-part[0])
+			if _, err := from.ReadAt(line, part[0]); err != nil {
+				return assay.Errorf(assay.Unavailable, "a temporary file cannot be read: %w", err)
+			}
+			err = e.appendLines(ctx, bytes.NewReader(lost(line)), insert)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendLines adds lines by way of a file of their own.
+func (e *Engine) appendLines(ctx context.Context, r io.Reader, insert func(path string) string) error {
+	f, err := e.create("lines")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := io.Copy(f, r); err != nil {
+		return assay.Errorf(assay.Unavailable, "a temporary file cannot be written: %w", err)
+	}
+	return e.exec(ctx, insert(f.Name()))
+}
+
+// lineEnds returns 0 and the byte after each line of a file.
+func lineEnds(f io.ReaderAt) ([]int64, error) {
+	ends, at := []int64{0}, int64(0)
+	for b := make([]byte, 64<<10); ; {
+		n, err := f.ReadAt(b, at)
+		for i, c := range b[:n] {
+			if c == '\n' {
+				ends = append(ends, at+int64(i)+1)
+			}
+		}
+		at += int64(n)
+		if errors.Is(err, io.EOF) {
+			return ends, nil
+		}
+		if err != nil {
+			return nil, assay.Errorf(assay.Unavailable, "a temporary file cannot be read: %w", err)
+		}
+	}
+}
+
+// A contextWriter fails once its context is done. It measures the lines that it passes on.
 type contextWriter struct {
-	ctx context.Context
-	w   io.Writer
+	ctx     context.Context
+	w       io.Writer
+	line    int // bytes of the line that has begun
+	longest int
 }
 
 func (c *contextWriter) Write(b []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
+	}
+	for rest := b; len(rest) > 0; {
+		n := bytes.IndexByte(rest, '\n') + 1
+		if n == 0 {
+			c.line += len(rest)
+			break
+		}
+		c.longest = max(c.longest, c.line+n)
+		c.line, rest = 0, rest[n:]
 	}
 	return c.w.Write(b)
 }
