@@ -3,6 +3,7 @@ package schema_test
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -231,17 +232,22 @@ func FuzzReadColumn(f *testing.F) {
 		if rows > 1000 {
 			return
 		}
-		c, rest, ok := schema.ReadColumn(text, rows, assay.TypeDate)
-		if !ok {
-			return
-		}
-		if len(rest) >= len(text) {
-			t.Fatal("nothing was read")
-		}
-		for range rows + 1 {
-			out, there := c.Next(nil)
-			if there && !json.Valid(out) {
-				t.Fatalf("%q", out)
+		for _, typ := range []assay.Type{assay.TypeDate, assay.TypeInteger, assay.TypeNumber, assay.TypeString} {
+			c, rest, ok := schema.ReadColumn(text, rows, typ)
+			if !ok {
+				return
+			}
+			if len(rest) >= len(text) {
+				t.Fatal("nothing was read")
+			}
+			for range rows + 1 {
+				out, there, unheld := c.Next(nil)
+				if there && (unheld || !json.Valid(out)) {
+					t.Fatalf("%q %v", out, unheld)
+				}
+				if _, err := strconv.ParseInt(string(out), 10, 64); there && typ == assay.TypeInteger && err != nil {
+					t.Fatalf("an integer is %q", out)
+				}
 			}
 		}
 	})
