@@ -19,7 +19,12 @@ type Prediction struct {
 }
 
 // Rows returns the number of rows that were predicted.
-func (p Prediction) Rows() int { return max(len(p.Labels), len(p.Values)) }
+func (p Prediction) Rows() int {
+	if len(p.Labels) == 0 && len(p.Classes) > 0 { // of several labels a row
+		return len(p.Proba) / len(p.Classes)
+	}
+	return max(len(p.Labels), len(p.Values))
+}
 
 // about is what a model says of itself: from its metadata where Assay wrote it, otherwise from the shape of its graph.
 type about struct {

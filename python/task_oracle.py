@@ -2,7 +2,8 @@
 predictions, by scikit-learn. Usage: python task_oracle.py REPOSITORY (scikit-learn==1.9.1, numpy==2.4.6).
 
 scikit-learn scores a ranking of queries of equal length only. Here every query is scored alone and the scores are averaged. It has no
-mean reciprocal rank: that is taken over all orders of the documents that tie."""
+mean reciprocal rank: that is taken over all orders of the documents that tie. Two ONNX models of the articles (one output of four columns, four
+outputs of one) need onnx==1.23.2."""
 import csv
 import itertools
 import json
@@ -10,7 +11,9 @@ import os
 import sys
 
 import numpy as np
+import onnx
 import sklearn
+from onnx import TensorProto, helper, numpy_helper
 from sklearn import metrics as m
 
 root = sys.argv[1]
@@ -138,4 +141,23 @@ for name, s in [*scores.items(), ("constant", [0.0] * len(rows)), ("rule", [r[4]
             by.setdefault(r[1], []).append((float(r[6]), v))
     expected[f"searches_{name}"] = ranked([np.array([a for a, _ in l]) for l in by.values()], [np.array([b for _, b in l]) for l in by.values()])
     expected["queries"] = {"count": len(by), "documents": sum(map(len, by.values())), "without_relevant": sum(not any(a > 0 for a, _ in l) for l in by.values())}
+
+# The same logistic regressions as ONNX, in 32 bits: scores to 1e-6.
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
+
+model = OneVsRestClassifier(LogisticRegression()).fit(x[part == "train"], y[part == "train"])
+w = np.stack([e.coef_[0] for e in model.estimators_], 1).astype(np.float32)
+b = np.array([e.intercept_[0] for e in model.estimators_], np.float32)
+p = model.predict_proba(x[part == "validation"])
+yv = y[part == "validation"]
+expected["articles_onnx"] = {"roc_auc_score_macro": float(m.roc_auc_score(yv, p)), "hamming_loss": float(m.hamming_loss(yv, (p >= 0.5).astype(int))),
+                             "f1_score_macro": float(m.f1_score(yv, (p >= 0.5).astype(int), average="macro")),
+                             "label_ranking_average_precision_score": float(m.label_ranking_average_precision_score(yv, p))}
+for name, nodes, outputs in (("one", [], [("probabilities", 4)]), ("four", [helper.make_node("Split", ["probabilities", "sizes"], labels, axis=1)], [(c, 1) for c in labels])):
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["input", "w", "b"], ["z"]), helper.make_node("Sigmoid", ["z"], ["probabilities"]), *nodes], name,
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 6])], [helper.make_tensor_value_info(o, TensorProto.FLOAT, [None, k]) for o, k in outputs],
+        [numpy_helper.from_array(w, "w"), numpy_helper.from_array(b, "b"), *([numpy_helper.from_array(np.ones(4, np.int64), "sizes")] if nodes else [])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), f"{out}/articles_{name}.onnx")
 json.dump(expected, open(f"{out}/expected.json", "w"), indent=1)

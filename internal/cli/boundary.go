@@ -61,7 +61,11 @@ func (s *session) checkParts(ctx context.Context, splitRec assay.Record) error {
 
 // predictionSchema says what a model may answer: a class that it knows and probabilities between 0 and 1, or a finite number.
 func predictionSchema(m assay.Model) *schema.Schema {
-	return serve.OutputSchema("predictions of "+m.Target, m.Classes, true)
+	sc := serve.OutputSchema("predictions of "+m.Target, m.Classes, true)
+	if m.Task == assay.Multilabel { // no one class is predicted
+		sc.Columns = sc.Columns[1:]
+	}
+	return sc
 }
 
 // checkPredictions holds what a model answered against the schema of its predictions, and refuses to go on when it does not pass.
@@ -96,18 +100,21 @@ func (s *session) checkPredictions(ctx context.Context, splitRec assay.Record, m
 	return nil
 }
 
-// predictionFrame is a prediction as a table: the class and the probability of each class, or the number.
+// predictionFrame is a prediction as a table: the class, where one is predicted, and the probability of each class, or the number.
 func predictionFrame(p learn.Prediction) assay.Frame {
 	if len(p.Values) > 0 {
 		return assay.Frame{{Name: "prediction", Type: assay.TypeNumber, Floats: p.Values}}
 	}
-	out := assay.Frame{labelColumn(p.Labels, p.Classes)}
+	var out assay.Frame
+	if len(p.Labels) > 0 || len(p.Proba) == 0 {
+		out = append(out, labelColumn(p.Labels, p.Classes))
+	}
 	k := len(p.Classes)
 	for c, name := range p.Classes {
 		if len(p.Proba) == 0 {
 			break
 		}
-		col := assay.Column{Name: "probability_" + name, Type: assay.TypeNumber, Floats: make([]float64, len(p.Labels))}
+		col := assay.Column{Name: "probability_" + name, Type: assay.TypeNumber, Floats: make([]float64, len(p.Proba)/k)}
 		for i := range col.Floats {
 			col.Floats[i] = p.Proba[i*k+c]
 		}

@@ -377,7 +377,7 @@ func (r *ciRun) checkPredictions(ctx context.Context, c *ciCheck) error {
 	if err != nil {
 		return err
 	}
-	if onlyPredictions(m) {
+	if onlyPredictions(m) || r.p.Data.Target.outside() {
 		return nil
 	}
 	if p, err = r.predictions(ctx, m, r.held.x); err != nil {

@@ -137,6 +137,9 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	if err != nil {
 		return rec, none, nil, err
 	}
+	if err := s.p.Data.Target.refuseOutside("no monitor is for", "assay eval on newer data, as a project of its own"); err != nil {
+		return rec, none, nil, err
+	}
 	o.Redacted = s.p.Serve.Log.Redact
 	if k := s.p.Monitor.Skew; k != nil {
 		if o.SkewKey, o.ToleratedSkew = k.Join, k.Tolerated; len(o.SkewKey) == 0 {

@@ -49,6 +49,9 @@ func (s *session) openNamed(m assay.Model, b []byte) (*learn.Predictor, error) {
 
 // predictions are a model's answers to the rows of x. A file that knows its classes by number alone answers with the target's.
 func (s *session) predictions(ctx context.Context, m assay.Model, x assay.Frame) (learn.Prediction, error) {
+	if onlyPredictions(m) {
+		return learn.Prediction{}, assay.Errorf(assay.Refused, "model %s is a file of predictions: it says nothing of other rows", m.File.Digest.Short()).Try("register the model itself, as ONNX")
+	}
 	if isPython(m) {
 		p, err := s.pythonModel(ctx, m)
 		if err != nil {
@@ -67,11 +70,35 @@ func (s *session) predictions(ctx context.Context, m assay.Model, x assay.Frame)
 			return learn.Prediction{}, err
 		}
 	}
+	x = s.matrix(p, x)
+	if m.Task == assay.Multilabel {
+		return p.PredictLabels(ctx, x, m.Classes, s.workers())
+	}
 	out, err := p.PredictParallel(ctx, x, s.workers())
 	if err == nil && p.Format() != learn.FormatONNX && len(out.Classes) == len(m.Classes) {
 		out.Classes = m.Classes
 	}
 	return out, err
+}
+
+// matrix leaves a model that takes one matrix, and does not name its columns, those of the project's features where they are as many.
+func (s *session) matrix(p *learn.Predictor, x assay.Frame) assay.Frame {
+	in := p.Inputs()
+	if len(in) != 1 || len(in[0].Columns) > 0 || len(in[0].Shape) != 2 || in[0].Shape[1] < 2 || in[0].Shape[1] == len(x) {
+		return x
+	}
+	fields := make([]assay.Field, len(x))
+	for i := range x {
+		fields[i].Name = x[i].Name
+	}
+	var out assay.Frame
+	for _, name := range s.p.features(fields) {
+		out = append(out, *x.Column(name))
+	}
+	if len(out) != in[0].Shape[1] {
+		return x
+	}
+	return out
 }
 
 // signed are the columns of a table that a signature lists, in its order.

@@ -212,6 +212,9 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if err != nil {
 		return assay.Record{}, assay.Serving{}, err
 	}
+	if err := s.p.Data.Target.refuseOutside("no server is for", "serve its ONNX file where it is used; assay done says what else is missing"); err != nil {
+		return assay.Record{}, assay.Serving{}, err
+	}
 	if onlyPredictions(m) {
 		return assay.Record{}, assay.Serving{}, assay.Errorf(assay.Refused, "%s is a file of predictions: there is no model to serve", versionName(v)).Try("register the model itself, as ONNX")
 	}

@@ -53,18 +53,12 @@ func (t TargetConfig) refuseOutside(what, try string) error {
 	return assay.Errorf(assay.Unimplemented, "%s a %s task: Assay splits, evaluates, compares and documents its models, which are made elsewhere", what, t.Task).Try("%s", try)
 }
 
-// tasks are those of data.target.task.
-var tasks = []assay.Task{assay.Binary, assay.Multiclass, assay.Multilabel, assay.Regression, assay.Ranking}
-
 func (t TargetConfig) check(p *Project, bad *assay.Problems) {
-	var names []string
-	for _, k := range tasks {
-		names = append(names, string(k))
-	}
+	names := []string{string(assay.Binary), string(assay.Multiclass), string(assay.Multilabel), string(assay.Regression), string(assay.Ranking)}
 	switch {
 	case t.Task == "":
 		bad.Add("data.target.task is empty: one of %s", strings.Join(names, ", "))
-	case !slices.Contains(tasks, t.Task):
+	case !slices.Contains(names, string(t.Task)):
 		bad.Add("data.target.task %q is none of %s", t.Task, strings.Join(names, ", "))
 	}
 	switch {

@@ -142,3 +142,69 @@ func TestRankingIsThePeers(t *testing.T) {
 		}
 	}
 }
+
+// TestMultilabelONNX evaluates models with a probability for each label, as one output of four columns and as four outputs, and refuses to
+// serve or to watch them: nothing there knows of several labels a row.
+func TestMultilabelONNX(t *testing.T) {
+	t.Parallel()
+	want, _ := taskOracle(t)
+	near := assaytest.Tolerance{Abs: 1e-6}
+	m, dir := taskProject(t, "project: articles\ndata:\n  uri: articles.csv\n  key: id\n  exclude: [section, author]\n  target: {columns: [news, sport, tech, arts], task: multilabel}\nsplit: {by: predefined, column: part}\nevaluate: {metrics: ["+
+		metricsAsked(want["articles_onnx"])+"]}\n")
+	run := func(exit int, args ...string) string {
+		t.Helper()
+		out, errs, got := command(m, dir, args...)
+		if got != exit {
+			t.Fatalf("%v: exit status %d, want %d\n%s%s", args, got, exit, out, errs)
+		}
+		return errs
+	}
+	run(0, "split")
+	for _, name := range []string{"articles_one.onnx", "articles_four.onnx"} {
+		e := evaluationOf(t, m, dir, name)
+		if len(e.Metrics) != 4 || len(e.Labels) != 4 {
+			t.Errorf("%s: %d metrics, %d labels", name, len(e.Metrics), len(e.Labels))
+		}
+		for _, got := range e.Metrics {
+			if w := peer(t, want["articles_onnx"][got.Name]); !near.Near(got.Estimate.Value, w) {
+				t.Errorf("%s: %s is %v, not %v", name, got.Name, got.Estimate.Value, w)
+			}
+		}
+	}
+	run(0, "compare", "articles_four.onnx", "--with", "articles_one.onnx")
+	run(0, "register", "articles_four.onnx")
+	if errs := run(1, "serve", "check"); !strings.Contains(errs, "no server is for a multilabel task") {
+		t.Error(errs)
+	}
+	if errs := run(1, "monitor", "plan"); !strings.Contains(errs, "no monitor is for a multilabel task") {
+		t.Error(errs)
+	}
+	run(0, "predict", "--out", "answers.csv", "articles.csv")
+	b, err := os.ReadFile(filepath.Join(dir, "answers.csv"))
+	if err != nil || !strings.HasPrefix(string(b), "id,probability_news,probability_sport,probability_tech,probability_arts\n") {
+		t.Errorf("%v, %.100s", err, b)
+	}
+	// What predict writes is what eval takes.
+	again := evaluationOf(t, m, dir, "answers.csv")
+	for i, got := range again.Metrics {
+		if w := peer(t, want["articles_onnx"][got.Name]); !near.Near(got.Estimate.Value, w) {
+			t.Errorf("answers: %s is %v, not %v (%d)", got.Name, got.Estimate.Value, w, i)
+		}
+	}
+	// Labels of another order or number are not guessed.
+	yaml, err := os.ReadFile(filepath.Join(dir, ProjectFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fewer := strings.Replace(string(yaml), "columns: [news, sport, tech, arts]", "columns: [news, sport, tech]", 1)
+	if err := os.WriteFile(filepath.Join(dir, ProjectFile), []byte(strings.Replace(fewer, "author]", "author, arts]", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, ".assay")); err != nil {
+		t.Fatal(err)
+	}
+	run(0, "split")
+	if errs := run(2, "eval", "articles_one.onnx"); !strings.Contains(errs, "none of the model's outputs (probabilities [?,4]) is the probabilities of the labels news, sport, tech") {
+		t.Error(errs)
+	}
+}

@@ -200,6 +200,9 @@ func ModelOf(run assay.Record, s ModelSpec, read func(assay.File) ([]byte, error
 func describeModel(m *assay.Model, b []byte, open func([]byte) (*learn.Predictor, error)) error {
 	var dir *mlmodel.Model
 	if m.File.Name == mlmodel.ArchiveName {
+		if m.Task == assay.Multilabel {
+			return assay.Errorf(assay.Unimplemented, "a directory of MLflow says nothing of several labels")
+		}
 		var err error
 		if dir, err = mlmodel.Open(b); err != nil {
 			return err
@@ -224,6 +227,10 @@ func describeModel(m *assay.Model, b []byte, open func([]byte) (*learn.Predictor
 	}
 	classes := p.Classes()
 	switch {
+	case m.Task == assay.Multilabel:
+		if _, err := p.LabelOutputs(m.Classes); err != nil {
+			return err
+		}
 	case len(m.Classes) == 0:
 		m.Classes = classes
 	case p.Format() != learn.FormatONNX && len(classes) != len(m.Classes):
