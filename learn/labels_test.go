@@ -19,7 +19,7 @@ func TestPredictLabels(t *testing.T) {
 	for c := range 6 {
 		col := assay.Column{Name: "x", Type: assay.TypeNumber, Floats: make([]float64, 2500)}
 		for i := range col.Floats {
-			col.Floats[i] = math.Sin(float64(i*(c+1)))
+			col.Floats[i] = math.Sin(float64(i * (c + 1)))
 		}
 		x = append(x, col)
 	}
