@@ -203,6 +203,7 @@ type Window struct {
 type Drift struct {
 	Monitor  Digest   `json:"monitor" names:"evidence"` // the plan
 	Window   Window   `json:"window"`
+	Engine   string   `json:"engine,omitempty"`                    // what evaluated the model: onnxruntime with its version, python_function, upstream; empty: Assay, or a file of predictions
 	Restates Digest   `json:"restates,omitempty" names:"evidence"` // the drift evidence of the same window that this one replaces
 	Signals  []Signal `json:"signals"`                             // in the order of the plan
 	Ranking  []Cause  `json:"ranking"`                             // of what moved, by contribution

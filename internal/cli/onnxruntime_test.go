@@ -72,6 +72,18 @@ func TestServeONNXRuntime(t *testing.T) {
 		t.Errorf("checked by %q, evaluated by %q", checked, evaluated)
 	}
 	run(0, "monitor", "plan", "people:2")
+	if out, errs, exit := command(m, dir, "monitor", "replay", "--model", "people:2", "--by", "region", "people.csv"); exit == 1 || exit == 2 {
+		t.Fatalf("%d %s%s", exit, out, errs)
+	}
+	if watched := engine("drift"); watched != evaluated {
+		t.Errorf("replayed by %q, evaluated by %q", watched, evaluated)
+	}
+	// The project's own model was evaluated by Assay: another engine alone makes it be evaluated again, and the same one does not.
+	for _, x := range []struct{ args, says string }{{"make", "what evaluates the model changed"}, {"make", "eval      up to date"}, {"--onnxruntime none make", "what evaluates the model changed"}} {
+		if out, _ := run(0, strings.Fields(x.args)...); !strings.Contains(out, x.says) {
+			t.Errorf("%s: %s", x.args, out)
+		}
+	}
 	run(0, "predict", "--model", "people:2", "-o", "theirs.csv", "people.csv")
 	// A model that both know is answered alike by both.
 	run(0, "predict", "--model", "people:1", "-o", "one.csv", "people.csv")

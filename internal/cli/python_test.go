@@ -158,6 +158,9 @@ func TestWatchPython(t *testing.T) {
 	if !strings.Contains(out, "0 of 4 windows moved") || !strings.Contains(out, "● north: 157 labels, 100.0 % of the predictions") {
 		t.Error(out)
 	}
+	if out, errs, _ := command(m, dir, "--json", "monitor", "replay", "--model", "people:2", "--by", "region", "people.csv"); !strings.Contains(out, `"engine": "python_function"`) {
+		t.Error(out, errs)
+	}
 	run(0, "predict", "--model", "people:2", "-o", "out.csv", "people.csv")
 	scores := readScores(t, filepath.Join(dir, "out.csv"))
 	// p0001 is 72 years old and works 24 hours.

@@ -134,11 +134,17 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			}
 		}
 	}
+	engine := ""
+	if x.Model != nil {
+		if engine, err = s.besidesOwn(m); err != nil {
+			return err
+		}
+	}
 	seen, err := w.Run(ctx, x)
 	if err = t.ReadError(ctx, err); err != nil {
 		return err
 	}
-	windows, verdict, err := s.recordWindows(ctx, v, id, seen, recorded)
+	windows, verdict, err := s.recordWindows(ctx, v, id, seen, func(assay.Window) string { return engine }, recorded)
 	if err != nil {
 		return err
 	}
@@ -232,11 +238,11 @@ func (s *session) withOutcomes(v assay.Verdict, p assay.Monitor, outcomes []outc
 }
 
 // recordWindows writes the evidence of every window, and says what they come to: one that moved is a no, one that could not be judged a doubt.
-func (s *session) recordWindows(ctx context.Context, v store.Version, plan assay.Digest, seen *monitor.Replay, record bool) ([]replayedWindow, assay.Verdict, error) {
+func (s *session) recordWindows(ctx context.Context, v store.Version, plan assay.Digest, seen *monitor.Replay, engine func(assay.Window) string, record bool) ([]replayedWindow, assay.Verdict, error) {
 	out := []replayedWindow{}
 	verdict := assay.Pass
 	for _, j := range seen.Windows {
-		j.Drift.Monitor = plan
+		j.Drift.Monitor, j.Drift.Engine = plan, engine(j.Drift.Window)
 		x := replayedWindow{Label: j.Label, Drift: j.Drift}
 		if record {
 			if _, err := s.keepBytes(ctx, j.Document); err != nil {

@@ -134,6 +134,10 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 			return nil, err
 		}
 	}
+	engine, err := s.engines(ctx, v.Model)
+	if err != nil {
+		return nil, err
+	}
 	out := &loggedRun{plan: id}
 	if out.seen, err = w.Run(ctx, x); err != nil {
 		return nil, err
@@ -141,7 +145,7 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	if nothing != nil && len(out.seen.Windows) == 0 {
 		return nil, nothing
 	}
-	if out.windows, out.verdict, err = s.recordWindows(ctx, v, id, out.seen, true); err != nil {
+	if out.windows, out.verdict, err = s.recordWindows(ctx, v, id, out.seen, engine, true); err != nil {
 		return nil, err
 	}
 	if len(out.windows) == 0 {
@@ -217,6 +221,42 @@ func (s *session) unlabelled(ctx context.Context, v store.Version, plan assay.Di
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(since), over), nil
+}
+
+// engines returns what answered for a model in a window, as drift evidence names it: the engine of the newest check that passed before the window
+// ended, or of the first one.
+func (s *session) engines(ctx context.Context, model assay.Digest) (func(assay.Window) string, error) {
+	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindServing, Subject: model}) // the newest first
+	if err != nil {
+		return nil, err
+	}
+	type checked struct {
+		at     time.Time
+		engine string
+	}
+	var checks []checked
+	for i := range all {
+		p, err := assay.Decode[assay.Serving](all[i].Evidence)
+		if err != nil {
+			return nil, err
+		}
+		if p.Engine == ownEngine {
+			p.Engine = ""
+		}
+		if p.Verdict == assay.Pass {
+			checks = append(checks, checked{all[i].Entry.At, p.Engine})
+		}
+	}
+	return func(w assay.Window) string {
+		name := ""
+		end, err := w.End.Time()
+		for _, c := range checks {
+			if name = c.engine; err != nil || end.IsZero() || c.at.Before(end) {
+				break
+			}
+		}
+		return name
+	}, nil
 }
 
 // loggedAnswers are the rows of a log that were looked at by the model, refused ones included, with the model's answers under the names of a reference.

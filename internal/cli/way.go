@@ -226,7 +226,10 @@ func stages() []stage {
 			nil,
 			[]string{"train"},
 			func(ctx context.Context, m *maker) (map[string]assay.Digest, error) {
-				return map[string]assay.Digest{"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "assay": section(Version)}, nil
+				engine, err := m.trainedEngine(ctx)
+				return map[string]assay.Digest{
+					"the model": m.after("train"), "evaluate in assay.yaml": section([]any{m.p.Evaluate, m.p.Data.Sensitive}), "what evaluates the model": section(engine), "assay": section(Version),
+				}, err
 			},
 			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) { return s.makeEval(ctx, false) },
 		},
@@ -376,6 +379,23 @@ func (m *maker) trained() string {
 		return string(out[0])
 	}
 	return ""
+}
+
+// trainedEngine is what evaluates the model that the train stage left, as evidence names it; "" for Assay itself, and without a model.
+func (m *maker) trainedEngine(ctx context.Context) (string, error) {
+	name := m.trained()
+	if name == "" {
+		return "", nil
+	}
+	r, err := m.st.Get(ctx, assay.Digest(name))
+	if err != nil || r.Kind != assay.KindModel {
+		return "", nil // the stage itself says what is wrong
+	}
+	model, err := assay.Decode[assay.Model](r.Evidence)
+	if err != nil {
+		return "", err
+	}
+	return m.besidesOwn(model)
 }
 
 // defaultStage is how far assay make goes by itself: everything that spends nothing.

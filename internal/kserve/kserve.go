@@ -66,7 +66,7 @@ func (s *V1) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.End()
-	c.Traced(r.Header.Get(serve.TraceHeader))
+	c.Traced(r.Header.Get(serve.TraceHeader), r.Header.Values(serve.TraceStateHeader))
 	if err = c.ReadBody(r); err == nil {
 		if err = read(c); err != nil {
 			err = c.Malform(err)

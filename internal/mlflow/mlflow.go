@@ -53,7 +53,7 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.End()
-	c.Traced(r.Header.Get(serve.TraceHeader))
+	c.Traced(r.Header.Get(serve.TraceHeader), r.Header.Values(serve.TraceStateHeader))
 	csv, bad := contentType(r.Header.Get("Content-Type"))
 	if bad != "" {
 		_ = c.Malform(assay.Errorf(assay.Invalid, "%s", bad))

@@ -137,7 +137,7 @@ func (r *rpc) ModelInfer(ctx context.Context, in *wire.ModelInferRequest) (*wire
 	}
 	defer c.End()
 	if h := md.Get("traceparent"); len(h) > 0 {
-		c.Traced(h[0])
+		c.Traced(h[0], md.Get("tracestate"))
 	}
 	q := r.s.request()
 	defer r.s.requests.Put(q)

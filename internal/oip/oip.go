@@ -92,7 +92,7 @@ func (s *Inference) infer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.End()
-	c.Traced(r.Header.Get(serve.TraceHeader))
+	c.Traced(r.Header.Get(serve.TraceHeader), r.Header.Values(serve.TraceStateHeader))
 	q := s.request()
 	defer s.requests.Put(q)
 	if err = c.ReadBody(r); err == nil {

@@ -59,7 +59,7 @@ type Call struct {
 	Took     time.Duration
 
 	keys     []givenKey    // of the rows, as parameters had them
-	parent   string        // W3C traceparent; empty without one
+	trace    trace         // of W3C; empty without one
 	Limit    time.Duration // how long the caller waits for an answer; 0: as long as the server does
 	split    *Split        // that chose the version; nil when the request named one
 	forced   bool          // the request chose, or there was nothing to choose
@@ -186,8 +186,8 @@ func (c *Call) predict(caller context.Context) error {
 			return err
 		}
 	}
-	if c.parent != "" {
-		caller = context.WithValue(caller, traceKey{}, c.parent)
+	if c.trace.parent != "" {
+		caller = context.WithValue(caller, traceKey{}, c.trace)
 	}
 	ctx := c.deadline(caller)
 	defer ctx.end()

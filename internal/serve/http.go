@@ -133,13 +133,24 @@ func Status(err error) int {
 	return info.HTTP
 }
 
-// TraceHeader is the header of a W3C trace.
-const TraceHeader = "Traceparent"
+// Headers of a W3C trace.
+const (
+	TraceHeader      = "Traceparent"
+	TraceStateHeader = "Tracestate"
+)
 
-// Traced notes the trace that the request belongs to, by its W3C traceparent; one that is none is left out.
-func (c *Call) Traced(parent string) {
-	if c.Trace = traceID(parent); c.Trace != "" {
-		c.parent = parent
+// A trace is what a request says of the trace that it belongs to.
+type trace struct{ parent, state string }
+
+// Traced notes the trace that the request belongs to, by its W3C traceparent and the lines of its tracestate. A parent that is none is left out,
+// and the state with it; so is a state that is none.
+func (c *Call) Traced(parent string, state []string) {
+	if c.Trace = traceID(parent); c.Trace == "" {
+		return
+	}
+	c.trace = trace{parent: parent}
+	if s := strings.Join(state, ","); len(s) <= maxTraceState && !strings.ContainsFunc(s, func(r rune) bool { return r > '~' || r < ' ' && r != '\t' }) {
+		c.trace.state = s
 	}
 }
 
@@ -160,15 +171,18 @@ func traceID(h string) string {
 	return id
 }
 
-const maxTraceParent = 128
+const (
+	maxTraceParent = 128
+	maxTraceState  = 4096 // a server must pass on 512
+)
 
-// traceKey is the key of a traceparent in the context of an engine.
+// traceKey is the key of a trace in the context of an engine.
 type traceKey struct{}
 
-// TraceParent returns the W3C traceparent of the request that an engine evaluates, or "".
-func TraceParent(ctx context.Context) string {
-	parent, _ := ctx.Value(traceKey{}).(string)
-	return parent
+// TraceContext returns the W3C traceparent and tracestate of the request that an engine evaluates; "" without one.
+func TraceContext(ctx context.Context) (parent, state string) {
+	t, _ := ctx.Value(traceKey{}).(trace)
+	return t.parent, t.state
 }
 
 // Headers by which a caller names a request and reads what was made of it.

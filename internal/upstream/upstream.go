@@ -259,8 +259,11 @@ func (e *Engine) send(own, caller context.Context, method, url string, body []by
 		if e.o.Token != "" {
 			r.Header.Set("Authorization", "Bearer "+e.o.Token)
 		}
-		if parent := serve.TraceParent(own); parent != "" {
+		if parent, state := serve.TraceContext(own); parent != "" {
 			r.Header.Set(serve.TraceHeader, parent)
+			if state != "" {
+				r.Header.Set(serve.TraceStateHeader, state)
+			}
 		}
 		if until, ok := own.Deadline(); ok {
 			// The other server need not work for an answer that nobody waits for. Deadlines are of the machine's clock.

@@ -491,6 +491,55 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestTrace: the trace of a request goes along, its state as well; a state that is none is left out, and without a parent nothing is said.
+func TestTrace(t *testing.T) {
+	var got http.Header
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		_, _ = io.WriteString(w, `{"predictions":["yes"]}`)
+	}))
+	defer srv.Close()
+	s := serve.New(serve.Options{Clock: time.Now, Nonce: "t"})
+	in := schema.New("in")
+	for _, f := range fields() {
+		in.Columns = append(in.Columns, schema.Column{Name: f.Name, Type: f.Type, Optional: true})
+	}
+	e := engine(t, upstream.Options{URL: srv.URL + "/invocations", Protocol: upstream.Invocations, Answer: yesNo(), Clock: time.Now})
+	classes := []string{"no", "yes"}
+	b, err := s.Bind(serve.Binding{Name: "m", Number: 1, Task: assay.Binary, Classes: classes, Input: in, Output: serve.OutputSchema("out", classes, false), Engine: e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Set("m", b, b)
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for _, c := range []struct {
+		parent string
+		state  []string
+		want   []string
+	}{
+		{parent, []string{"a=1,b=2", "c=3"}, []string{parent, "a=1,b=2,c=3"}},
+		{parent, nil, []string{parent, ""}},
+		{parent, []string{"a=\x01"}, []string{parent, ""}},
+		{parent, []string{strings.Repeat("a=1,", 2000)}, []string{parent, ""}},
+		{"00-0-0-01", []string{"a=1"}, []string{"", ""}},
+		{"", []string{"a=1"}, []string{"", ""}},
+	} {
+		call, err := s.Begin("test", "m", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		call.Traced(c.parent, c.state)
+		call.Rows.Add(1)
+		if err := call.Predict(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		call.End()
+		if got.Get("Traceparent") != c.want[0] || got.Get("Tracestate") != c.want[1] {
+			t.Errorf("%.80q %.40q: %.80q %.40q", c.parent, c.state, got.Get("Traceparent"), got.Get("Tracestate"))
+		}
+	}
+}
+
 // TestNested holds that bytes and nested values go to /invocations as they came, and that the other protocol, which has no place for them, is
 // refused before anything is asked.
 func TestNested(t *testing.T) {
