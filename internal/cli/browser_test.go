@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -77,6 +79,41 @@ func sitePages(t *testing.T, dir string) {
 	<-ended
 }
 
+// What a sheet of A4 holds between margins of 1 cm, in pixels of CSS, and how many sheets a report of a small table takes at most.
+const (
+	paperWidth    = 718
+	paperHeight   = 1047
+	maxPaperPages = 60
+)
+
+// onPaper is what goes wrong in print.
+type onPaper struct {
+	Wide   float64  `json:"wide"`   // px beyond the paper
+	Cut    []string `json:"cut"`    // elements whose content is wider than they are and is clipped, or that reach beyond the paper
+	Hidden []string `json:"hidden"` // texts that take no room, navigation aside
+}
+
+const paperScript = `(() => {
+	const say = e => (e.nodeName + '.' + (e.getAttribute && e.getAttribute('class') || '') + ' ' + e.textContent.trim().slice(0, 40)).trim();
+	const width = document.documentElement.clientWidth;
+	const cut = [...document.querySelectorAll('main *, header *, footer *')].filter(e => {
+		if (e.closest('nav') || e.closest('svg') && e.nodeName.toLowerCase() !== 'svg') return false;
+		const r = e.getBoundingClientRect(), s = getComputedStyle(e);
+		if (r.width === 0 || s.display === 'none') return false;
+		return r.right > width + 1 || r.left < -1 || s.overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1;
+	}).map(say);
+	const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), hidden = [];
+	for (let n; n = walk.nextNode();) {
+		const e = n.parentElement;
+		if (!n.data.trim() || e.closest('nav, style, title, desc')) continue;
+		const range = document.createRange();
+		range.selectNodeContents(n);
+		const r = range.getBoundingClientRect();
+		if (r.width === 0 || r.height === 0 || getComputedStyle(e).visibility !== 'visible') hidden.push(n.data.trim().slice(0, 40));
+	}
+	return {wide: document.documentElement.scrollWidth - width, cut: cut.slice(0, 8), hidden: hidden.slice(0, 8)};
+})()`
+
 // TestReportsInABrowser makes the reports of a small life and opens each in Chromium: as a desktop, as a phone, in the dark and on
 // paper. A report must load without an error and without asking for anything else, fit a phone's width, and be readable by a screen
 // reader and a keyboard.
@@ -113,9 +150,9 @@ func TestReportsInABrowser(t *testing.T) {
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true))
 	alloc, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
 	defer cancel()
-	for _, page := range pages {
-		t.Run(filepath.Base(page), func(t *testing.T) {
-			if st, err := os.Stat(page); err != nil || st.Size() > 2<<20 {
+	for _, file := range pages {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if st, err := os.Stat(file); err != nil || st.Size() > 2<<20 {
 				t.Errorf("%d bytes; a report stays under 2 MB (%v)", st.Size(), err)
 			}
 			ctx, cancel := chromedp.NewContext(alloc)
@@ -176,13 +213,27 @@ func TestReportsInABrowser(t *testing.T) {
 			}
 			_, err := chromedp.Call(ctx, network.Enable, network.EnableParams{})
 			must(err)
-			must(chromedp.Do(ctx, chromedp.EmulateViewport(1200, 900), chromedp.Navigate("file://"+page)))
+			must(chromedp.Do(ctx, chromedp.EmulateViewport(1200, 900), chromedp.Navigate("file://"+file)))
 			desktop := see()
 			must(chromedp.Do(ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile)))
 			phone := see()
 			media(emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
 			dark := see()
-			media(emulation.SetEmulatedMediaParams{Media: "print"})
+			media(emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}})
+			must(chromedp.Do(ctx, chromedp.EmulateViewport(paperWidth, paperHeight)))
+			paper, err := chromedp.Run(ctx, chromedp.Evaluate[onPaper](paperScript))
+			must(err)
+			if paper.Wide > 0 || len(paper.Cut) > 0 {
+				t.Errorf("on paper the page is %v px too wide, and this is cut off: %q", paper.Wide, paper.Cut)
+			}
+			if len(paper.Hidden) > 0 {
+				t.Errorf("this is not printed: %q", paper.Hidden)
+			}
+			printed, err := chromedp.Call(ctx, page.PrintToPDF, page.PrintToPDFParams{PaperWidth: 8.27, PaperHeight: 11.69})
+			must(err)
+			if n := bytes.Count(printed.Data, []byte("/Type /Page\n")); n == 0 || n > maxPaperPages {
+				t.Errorf("%d pages of paper, %d bytes", n, len(printed.Data))
+			}
 			nav, err := chromedp.Run(ctx, chromedp.Evaluate[string](`getComputedStyle(document.querySelector('nav') || document.body).display`))
 			must(err)
 			for _, f := range faults {
