@@ -34,6 +34,7 @@ type DriftConfig struct {
 	EffectFloor *float64 `yaml:"effect_floor,omitempty" jsonschema:"description=smaller changes raise no alarm; in Cohen's w: 0.1 is small; 0.3 medium; 0.5 large,default=0.1"`
 	Numeric     string   `yaml:"numeric_test,omitempty" jsonschema:"description=test of columns of numbers; without it both anderson_darling and jensen_shannon; see monitoring.md"`
 	Categorical string   `yaml:"categorical_test,omitempty" jsonschema:"description=test of all other columns,default=jensen_shannon"`
+	Shares      string   `yaml:"share_test,omitempty" json:",omitempty" jsonschema:"enum=beta_binomial,enum=fisher_exact,default=beta_binomial,description=test of how many rows have a value that is missing; of another type; never seen or out of range"`
 	Correction  string   `yaml:"correction,omitempty" jsonschema:"enum=benjamini_hochberg,enum=benjamini_yekutieli,enum=holm,enum=bonferroni,default=benjamini_hochberg,description=over the signals of a window"`
 	Detectors   Columns  `yaml:"detectors,omitempty" jsonschema:"description=find changes within a window in the order of its events: adwin; page_hinkley; kswin. They watch the score; and the 0/1 loss where labels come; without it none do"`
 	Changing    []string `yaml:"detector_columns,omitempty" jsonschema:"description=columns of numbers that the detectors watch too"`
@@ -104,6 +105,7 @@ func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
 	}
 	oneOf("monitor.drift.numeric_test", c.Drift.Numeric, monitor.Tests(true))
 	oneOf("monitor.drift.categorical_test", c.Drift.Categorical, monitor.Tests(false))
+	oneOf("monitor.drift.share_test", c.Drift.Shares, monitor.ShareTests())
 	oneOf("monitor.drift.correction", c.Drift.Correction, []string{"benjamini_hochberg", "benjamini_yekutieli", "holm", "bonferroni"})
 	for _, t := range c.Drift.Detectors {
 		oneOf("monitor.drift.detectors", t, monitor.EventTests())
@@ -160,7 +162,7 @@ func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
 func (c *MonitorConfig) settings() (monitor.Settings, error) {
 	o := monitor.Settings{
 		FalseAlarmsPerYear: c.Drift.FalseAlarms, EffectFloor: c.Drift.EffectFloor, MinRows: c.MinRows, Persistence: c.Persistence, RowsPerDay: c.RowsPerDay,
-		Numeric: c.Drift.Numeric, Categorical: c.Drift.Categorical, Correction: c.Drift.Correction, Seed: c.Seed, Replicates: c.Drift.Replicates,
+		Numeric: c.Drift.Numeric, Categorical: c.Drift.Categorical, Shares: c.Drift.Shares, Correction: c.Drift.Correction, Seed: c.Seed, Replicates: c.Drift.Replicates,
 		Labels: c.Labels != nil, Tolerated: monitor.Tolerated{Refused: c.Traffic.Refused, Failed: c.Traffic.Failed, Lost: c.Traffic.Lost},
 		Events: c.Drift.Detectors, EventColumns: c.Drift.Changing,
 	}

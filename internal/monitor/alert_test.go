@@ -467,8 +467,11 @@ func TestSummary(t *testing.T) {
 // TestIncidentNames: an incident is named by when its window began, as a person would, and by a number only where there is no time.
 func TestIncidentNames(t *testing.T) {
 	for _, x := range []struct{ start, end, want string }{
-		{"2026-11-29T16:35:00Z", "2026-11-29T16:36:00Z", "2026-11-29T1635"}, {"2026-11-29T00:00:00Z", "2026-11-30T00:00:00Z", "2026-11-29"}, {"2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", "2026-11"},
-		{"2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2026"}, {"", "", "29927083"},
+		{"2026-11-29T16:35:00Z", "2026-11-29T16:36:00Z", "2026-11-29T1635"},
+		{"2026-11-29T00:00:00Z", "2026-11-30T00:00:00Z", "2026-11-29"},
+		{"2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", "2026-11"},
+		{"2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2026"},
+		{"", "", "29927083"},
 	} {
 		if got := keyTime(assay.Window{Number: 29927083, Start: assay.Instant(x.start), End: assay.Instant(x.end)}); got != x.want {
 			t.Errorf("%s: %s, want %s", x.start, got, x.want)

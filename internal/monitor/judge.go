@@ -340,8 +340,8 @@ func (f *Feature) blocks(spec *stat.NullSpec) bool {
 // minBlocks is the least number of blocks whose difference says something.
 const minBlocks = 20
 
-// share compares how many rows have a property: chance is exact, as the beta-binomial distribution given the reference. One row more counts
-// against each reference, so that a first such row is as surprising as it should be and no more.
+// share compares how many rows have a property: chance is exact, as the beta-binomial distribution given the reference, or by Fisher's test. With the former one
+// row more counts against each reference, so that a first such row is as surprising as it should be and no more.
 func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) assay.Signal {
 	with, n := property(s.Kind, f, c)
 	refWith, refN := property(s.Kind, f, f.Counts)
@@ -354,10 +354,17 @@ func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) 
 		return few(x, s)
 	}
 	a, b := float64(refWith), float64(refN-refWith)
-	more := stat.BetaBinomialTail(with, n, a+1, math.Max(b, 0.5))
-	p := more
-	if s.Kind == KindMissing { // fewer is a change too
-		p = math.Min(1, 2*math.Min(more, stat.BetaBinomialTail(n-with, n, b+1, math.Max(a, 0.5))))
+	var p float64
+	switch both := s.Kind == KindMissing; { // fewer is a change too
+	case s.Test == TestFisher && both:
+		p = stat.Fisher(with, n-with, refWith, refN-refWith, stat.TwoSided).P
+	case s.Test == TestFisher:
+		p = stat.Fisher(with, n-with, refWith, refN-refWith, stat.Greater).P
+	default:
+		p = stat.BetaBinomialTail(with, n, a+1, math.Max(b, 0.5))
+		if both {
+			p = math.Min(1, 2*math.Min(p, stat.BetaBinomialTail(n-with, n, b+1, math.Max(a, 0.5))))
+		}
 	}
 	x.Statistic, x.PValue = assay.Number(float64(with)/float64(n)), assay.Number(p)
 	mean, sd := chance(2, float64(refN), float64(n))

@@ -32,6 +32,7 @@ type Settings struct {
 	RowsPerDay         float64  // traffic, for windows by count; 0: that of the training data
 	Numeric            string   // test of numeric columns; "": anderson_darling, for what moves along, and jensen_shannon, for what moves in places
 	Categorical        string   // test of other columns; "": jensen_shannon
+	Shares             string   // of ShareTests, of properties of rows; "": beta_binomial
 	Correction         string   // "": benjamini_hochberg
 	Seed               uint64
 	Replicates         int       // 0: DefaultReplicates
@@ -211,6 +212,12 @@ func (o *Settings) check() error {
 			bad.Add("the test %q of %s columns is none of %s", *t.name, t.of, strings.Join(names, ", "))
 		}
 	}
+	if o.Shares == "" {
+		o.Shares = TestBetaBinomial
+	}
+	if !slices.Contains(ShareTests(), o.Shares) {
+		bad.Add("the test %q of shares of rows is none of %s", o.Shares, strings.Join(ShareTests(), ", "))
+	}
 	if o.Correction == "" {
 		o.Correction = "benjamini_hochberg"
 	}
@@ -248,6 +255,15 @@ func Tests(ordered bool) (out []string) {
 	return out
 }
 
+// Tests of how many rows have a property: a value that is missing, of another type, never seen or out of range.
+const (
+	TestBetaBinomial = "beta_binomial" // chance given the reference, as the distribution of the window's rows that follows from it
+	TestFisher       = "fisher_exact"  // chance given how many rows of both together have the property
+)
+
+// ShareTests are the tests of such properties that settings may choose.
+func ShareTests() []string { return []string{TestBetaBinomial, TestFisher} }
+
 // signals are the tests of one column.
 func (o *Settings) signals(scope string, f Feature, weights map[string]float64) []assay.SignalPlan {
 	weight := 1.0
@@ -267,7 +283,7 @@ func (o *Settings) signals(scope string, f Feature, weights map[string]float64) 
 	for _, s.Test = range usual {
 		out = append(out, s)
 	}
-	s.Test = "beta_binomial"
+	s.Test = o.Shares
 	kinds := []string{KindMissing, KindType, KindRange}
 	if f.Categories != nil {
 		kinds[2] = KindUnseen

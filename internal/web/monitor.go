@@ -103,7 +103,6 @@ type monitorColumn struct {
 	Shares          []cellShare
 	Others          monitorShare // what else is watched of it
 	Still           string       // of that, what never moved at all, in words
-	sort            float64
 }
 
 type monitorPoint struct {

@@ -244,7 +244,7 @@ func effects(points []monitorPoint) trendLine {
 // trend draws lines over the windows from zero up, with a dashed threshold: a line as a band from its least to its greatest value where windows are joined, with
 // a cross where it failed. The drawing has a size of its own, whatever the windows.
 func trend(label string, labels []string, lines []trendLine, threshold float64) template.HTML {
-	const w, h, left, right, top, bottom = 340, 160, 56, 12, 20, 22
+	const w, h, left, right, top, bottom = 340, 160, 68, 12, 20, 22
 	s := newSVG(w, h, label)
 	most := 0.0
 	if !math.IsNaN(threshold) {

@@ -109,7 +109,7 @@ func (p *monitorPage) outcomes(windows []MonitorWindow) {
 			f.ChartTitle = "Realised (blue) and estimated without labels (orange)" + grouped(len(f.Points)) + "; dashed" + strings.SplitN(f.ChartTitle, "dashed", 2)[1]
 			f.Chart = figureTrend(f.Name+": "+f.ChartTitle, f.Points, f.Reference.Value, f.worst())
 		}
-		few := max(8, p.limits.rows/2/len(p.Figures))
+		few := min(p.limits.windows, max(8, p.limits.rows/2/len(p.Figures)))
 		f.Left = max(0, len(f.Points)-few)
 		f.Points = f.Points[f.Left:]
 	}

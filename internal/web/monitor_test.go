@@ -123,9 +123,11 @@ func monitored(t testing.TB, name string, columns, windows int) string {
 func TestGoldenMonitorReport(t *testing.T) {
 	page := monitored(t, "age", 3, 4)
 	assaytest.Golden(t, "monitor.html", []byte(page))
-	for _, want := range []string{"2 of 4 windows moved, the first of them 2026-01-03. 1 could not be judged.", "age 0 changed", "was restated as labels came", "taken for granted: age", "Slices that are certainly worse",
+	for _, want := range []string{
+		"2 of 4 windows moved, the first of them 2026-01-03. 1 could not be judged.", "age 0 changed", "was restated as labels came", "taken for granted: age", "Slices that are certainly worse",
 		"In all windows: 6 rows refused, 8 rows failed, 60 rows lost (1.0 %), 50.0 % of the answered rows were to be logged.", "Never moved: missing.", "age 0: Other effects in Cohen&#39;s w by window; dashed the floor",
-		"lost: share of rows by window; dashed what is tolerated, 2 %", "outcome: Effect in Cohen&#39;s w by window", "in red the margin below which it is an alarm", "p, adjusted", `stroke:var(--fail);stroke-dasharray`} {
+		"lost: share of rows by window; dashed what is tolerated, 2 %", "outcome: Effect in Cohen&#39;s w by window", "in red the margin below which it is an alarm", "p, adjusted", `stroke:var(--fail);stroke-dasharray`,
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}
