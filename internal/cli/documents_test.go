@@ -170,8 +170,9 @@ func jsonDocuments() []jsonDocument {
 			Logs []logSummary `json:"logs"` // by model
 		}{}},
 		{"assay.log.query/1", "log query", struct {
-			Columns []string `json:"columns"`
-			Rows    [][]any  `json:"rows"` // at most 1,000
+			Columns   []string `json:"columns"`
+			Rows      [][]any  `json:"rows"`      // at most 1,000
+			Truncated bool     `json:"truncated"` // there are more
 		}{}},
 		{"assay.log.ingest/1", "log ingest", struct {
 			Version string         `json:"version"`

@@ -155,6 +155,21 @@ func TestIngest(t *testing.T) {
 	if _, errs, exit := command(m, dir, "labels", "add", "--format", "azure", "truth.jsonl"); exit != 2 || !strings.Contains(errs, `--format is "azure"`) {
 		t.Errorf("%d: %s", exit, errs)
 	}
+	// What is printed of an answer ends at a number of rows, and says so.
+	for rows, more := range map[int]bool{maxAnswerRows: false, maxAnswerRows + 1: true} {
+		ask := fmt.Sprintf("SELECT range FROM range(%d)", rows)
+		var answer struct {
+			Rows      [][]any
+			Truncated *bool
+		}
+		out, errs, exit := command(m, dir, "--json", "log", "query", ask)
+		if err := json.Unmarshal([]byte(out), &answer); err != nil || exit != 0 || len(answer.Rows) != maxAnswerRows || answer.Truncated == nil || *answer.Truncated != more {
+			t.Errorf("%d rows: %v %d %s: %d rows are printed", rows, err, exit, errs, len(answer.Rows))
+		}
+		if out, _, _ := command(m, dir, "log", "query", ask); strings.HasSuffix(out, "There are more rows than these 1,000. Try: --out FILE\n") != more {
+			t.Errorf("%d rows as text end with %q", rows, out[max(0, len(out)-80):])
+		}
+	}
 	if out, _, _ := command(m, dir, "--json", "log", "query", "SELECT sum(_lost)::BIGINT FROM log"); !strings.Contains(strings.Join(strings.Fields(out), ""), "[[3]]") {
 		t.Errorf("what could not be read is not missing in the log: %s", out)
 	}

@@ -40,6 +40,29 @@ func (s *session) openLog(nonce string) (*serve.Log, error) {
 	})
 }
 
+// voiceEvery is how often the failures of the log are told at most.
+const voiceEvery = time.Minute
+
+// A logVoice tells whoever runs the server that its log cannot be written.
+type logVoice struct {
+	told     time.Time
+	failures int64 // that were told
+}
+
+// look returns a line on failures since it last told of some, or "".
+func (v *logVoice) look(now time.Time, written func() (rows, failures int64, problem string), tallies func() []serve.Tally) string {
+	_, failures, problem := written()
+	if failures == v.failures || now.Sub(v.told) < voiceEvery {
+		return ""
+	}
+	v.told, v.failures = now, failures
+	var lost int64
+	for _, t := range tallies() {
+		lost += t.Lost
+	}
+	return fmt.Sprintf("%s; %s rows are not in it since this server began", problem, assay.FormatCount(lost))
+}
+
 // pieces are segments of the log that are not Parquet, as package table reads them.
 func pieces(segments ...string) []table.Piece {
 	out := make([]table.Piece, len(segments))
@@ -128,7 +151,8 @@ func (a *app) logCommand() *cobra.Command {
 	query := &cobra.Command{
 		Use: "query SQL", Short: "Ask the log of a model in SQL; the table is called log",
 		Long: `Ask the log of a model in SQL. The table is called log: a row of a request is a row of it, with _at, _request, _index, _key, _version, _edge,
-_outcome, _violations, _coerced, _params, _score, _micros, _sampled, _lost, the input columns under their names, prediction and probability_CLASS.`,
+_outcome, _violations, _coerced, _params, _score, _micros, _sampled, _lost, the input columns under their names, prediction and probability_CLASS.
+The first 1,000 rows of the answer are printed ("truncated" in JSON when there are more); --out writes all of them.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("log query", func(ctx context.Context, s *session, args []string) error {
 			if model == "" {
@@ -229,7 +253,11 @@ func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
 	defer r.Close()
 	columns := r.Columns()
 	rows := [][]any{}
-	for r.Next() && len(rows) < maxAnswerRows {
+	truncated := false
+	for r.Next() {
+		if truncated = len(rows) == maxAnswerRows; truncated {
+			break
+		}
 		values, dest := make([]any, len(columns)), make([]any, len(columns))
 		for i := range values {
 			dest[i] = &values[i]
@@ -242,7 +270,7 @@ func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
 	if err := r.Err(); err != nil {
 		return err
 	}
-	return s.print("assay.log.query/1", map[string]any{"columns": columns, "rows": rows}, func(w io.Writer) {
+	return s.print("assay.log.query/1", map[string]any{"columns": columns, "rows": rows, "truncated": truncated}, func(w io.Writer) {
 		grid(w, func(tw *tabwriter.Writer) {
 			fmt.Fprintln(tw, strings.Join(columns, "\t"))
 			for _, row := range rows {
@@ -259,5 +287,8 @@ func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
 				fmt.Fprintln(tw, strings.Join(cells, "\t"))
 			}
 		})
+		if truncated {
+			fmt.Fprintf(w, "\nThere are more rows than these %s. Try: --out FILE\n", assay.FormatCount(maxAnswerRows))
+		}
 	})
 }

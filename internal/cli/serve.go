@@ -291,6 +291,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	defer func() { stopWatching(); <-watched }()
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
+	var voice logVoice
 	for {
 		select {
 		case err := <-done:
@@ -298,6 +299,11 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 		case <-tick.C:
 			g.adjust()
 			events.Expire(s.Now())
+			if log != nil {
+				if text := voice.look(s.Now(), log.Written, server.Tallies); text != "" {
+					f.say("%s", text)
+				}
+			}
 			if err := f.follow(ctx); err != nil {
 				f.say("the versions that serve stay as they are: %v", err)
 			}

@@ -22,7 +22,7 @@ type versionCounters struct {
 	unknown       atomic.Int64 // values under names that the schema does not have
 	fallbacks     atomic.Int64 // requests
 	badOutput     atomic.Int64 // answers of the model that were not passed on, with a fallback
-	lost          atomic.Int64 // rows that the log had no room for
+	lost          atomic.Int64 // rows that the log had no room for, or could not write
 	latency       []atomic.Int64
 	micros        atomic.Int64
 
@@ -135,7 +135,7 @@ var (
 	descCoerced  = prometheus.NewDesc("assay_coerced_values_total", "Values that a cast of MLflow changed, by column and by what the cast did.", []string{"model", "version", "column", "rule"}, nil)
 	descFallback = prometheus.NewDesc("assay_fallback_requests_total", "Requests answered with the declared fallback.", []string{"model", "version"}, nil)
 	descWithheld = prometheus.NewDesc("assay_withheld_answers_total", "Answers of the model that must not be passed on, replaced by the declared fallback.", []string{"model", "version"}, nil)
-	descLost     = prometheus.NewDesc("assay_log_lost_rows_total", "Rows that the prediction log had no room for.", []string{"model", "version"}, nil)
+	descLost     = prometheus.NewDesc("assay_log_lost_rows_total", "Rows that the prediction log had no room for or could not write.", []string{"model", "version"}, nil)
 	descLatency  = prometheus.NewDesc("assay_request_duration_seconds", "Time from the first byte of a request's handling to the end of its answer.", []string{"model", "version"}, nil)
 	descUnrouted = prometheus.NewDesc("assay_unrouted_requests_total", "Requests for a model or version that is not served.", nil, nil)
 	descWaiting  = prometheus.NewDesc("assay_waiting_requests", "Requests that wait for their turn.", nil, nil)

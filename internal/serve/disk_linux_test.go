@@ -76,4 +76,7 @@ func TestFullDisk(t *testing.T) {
 	if rows+int(lost) != sent || lost == 0 || rows < int(full) {
 		t.Errorf("%d rows and %v lost of %d", rows, lost, sent)
 	}
+	if counted := s.Tallies()[0].Lost; counted != int64(lost) {
+		t.Errorf("the server counts %d lost, the log %v", counted, lost)
+	}
 }

@@ -232,6 +232,7 @@ func (l *Log) add(e *entry) {
 	s, err := l.segment(e.bound)
 	if err != nil {
 		l.fail(err)
+		e.bound.counters.lost.Add(int64(e.rows))
 		l.lose(e.bound.Name, e.rows)
 		return
 	}

@@ -59,12 +59,19 @@ type segment struct {
 	path    string
 	size    int64
 	buf     []byte
-	pending int   // rows in buf
-	missing int64 // rows of which buf says that they are lost
+	pending int           // rows in buf
+	counted []pendingRows // the same by version
+	missing int64         // rows of which buf says that they are lost
 	dirty   bool
 	fields  *fieldSet
 	layouts map[uint64]bool // serials of the versions whose layout is written
 	redact  map[string]bool
+}
+
+// pendingRows are rows in a batch, and who counts them when they are lost.
+type pendingRows struct {
+	counters *versionCounters
+	rows     int
 }
 
 // A fieldSet is the columns of a model's log.
@@ -164,10 +171,15 @@ func (l *Log) open(model string) (*segment, error) {
 // begin makes the next batch one that says again which columns versions have: nothing that was said before is on the disk.
 func (s *segment) begin() {
 	s.layouts = map[uint64]bool{}
-	s.buf, s.pending, s.missing = s.buf[:0], 0, 0
+	s.empty()
 	if s.size == 0 {
 		s.buf = append(s.buf, logMagic...)
 	}
+}
+
+// empty begins the next batch.
+func (s *segment) empty() {
+	s.buf, s.pending, s.counted, s.missing = s.buf[:0], 0, s.counted[:0], 0
 }
 
 // taken reports whether a segment of that name was closed already.
@@ -253,6 +265,11 @@ func (s *segment) saveFields(changed bool) error {
 func (s *segment) append(e *entry) {
 	s.buf = append(s.buf, e.buf...)
 	s.pending += e.rows
+	if n := len(s.counted); n > 0 && s.counted[n-1].counters == e.bound.counters {
+		s.counted[n-1].rows += e.rows
+		return
+	}
+	s.counted = append(s.counted, pendingRows{e.bound.counters, e.rows})
 }
 
 // appendLoss writes that rows are missing.
@@ -273,10 +290,13 @@ func (s *segment) write() error {
 				err = errors.Join(err, cut)
 			}
 		}
+		for _, p := range s.counted {
+			p.counters.lost.Add(int64(p.rows))
+		}
 		s.begin()
 		return assay.Errorf(assay.Unavailable, "the prediction log cannot be written: %w", bare(err))
 	}
-	s.buf, s.pending, s.missing = s.buf[:0], 0, 0
+	s.empty()
 	s.size += int64(n)
 	s.dirty = true
 	return nil
