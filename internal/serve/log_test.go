@@ -313,8 +313,12 @@ func TestLogRecovers(t *testing.T) {
 			t.Errorf("the segment is still open: %v", err)
 		}
 	}
-	if got := lines(t, dir); len(got) != 3 || got[2]["_request"] != "old" {
-		t.Errorf("%v", got)
+	got := lines(t, dir)
+	if len(got) != 4 || got[3]["_request"] != "old" {
+		t.Fatalf("%v", got)
+	}
+	if got[2]["_outcome"] != "lost" || got[2]["_lost"] != 0.0 {
+		t.Errorf("that it ended without being closed is told as %v", got[2])
 	}
 }
 

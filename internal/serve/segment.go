@@ -274,11 +274,24 @@ func (s *segment) append(e *entry) {
 
 // appendLoss writes that rows are missing.
 func (s *segment) appendLoss(at time.Time, rows int64) {
-	from := len(s.buf)
-	b := append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0, recordLoss)
-	b = binary.AppendVarint(b, at.UnixMicro())
-	s.buf = seal(binary.AppendUvarint(b, uint64(rows)), from)
+	s.buf = recordOfLoss(s.buf, at, rows)
 	s.missing += rows
+}
+
+func recordOfLoss(b []byte, at time.Time, rows int64) []byte {
+	from := len(b)
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, recordLoss)
+	b = binary.AppendVarint(b, at.UnixMicro())
+	return seal(binary.AppendUvarint(b, uint64(rows)), from)
+}
+
+// unclosed is what a segment ends with whose writer did not close it. It holds whole records up to end.
+func unclosed(end int64, at time.Time) []byte {
+	var b []byte
+	if end == 0 {
+		b = append(b, logMagic...)
+	}
+	return recordOfLoss(b, at, 0)
 }
 
 // write appends the batch; when it cannot be written whole, the file is cut back to where it was.
@@ -394,7 +407,8 @@ func wholeEnd(f *os.File, path string, size int64) (int64, error) {
 	return size, nil
 }
 
-// adoptOrphan closes a segment unless its writer lives, and returns its new path. A torn end was not acknowledged and is cut off.
+// adoptOrphan closes a segment unless its writer lives, and returns its new path. A torn end is cut off. What waited for the writer is lost and
+// nobody knows how much it was: a loss of 0 rows says that there may be some.
 func adoptOrphan(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -417,6 +431,11 @@ func adoptOrphan(path string) (string, error) {
 	}
 	if err := f.Truncate(end); err != nil {
 		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be cut: %w", bare(err))
+	}
+	if !strings.HasSuffix(path, linesSuffix) {
+		if _, err := f.WriteAt(unclosed(end, st.ModTime()), end); err != nil {
+			return "", nil //nolint:nilerr // the disk is full: the segment stays open, which can be read, until a process can write the mark
+		}
 	}
 	closed := closedPath(path)
 	if err := os.Rename(path, closed); err != nil {
