@@ -9,9 +9,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/collect"
@@ -286,6 +289,46 @@ func TestInferenceRows(t *testing.T) {
 		if x, why := r.Exchange(); why != want || (x == nil) != (want != "") {
 			t.Errorf("%q, want %q", why, want)
 		}
+	}
+}
+
+// TestEventTimes: an event from the future, or of a time that cannot be read, is of the time when it came, and counted.
+func TestEventTimes(t *testing.T) {
+	w := watch(t)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	e := &collect.Events{Recorder: &collect.Recorder{Server: w.Server, Edge: "cloudevents"}, Clock: func() time.Time { return at }}
+	mux := http.NewServeMux()
+	e.Routes(mux)
+	for i, when := range []string{"2026-01-02T03:05:05Z", "2026-01-02T03:05:05.001Z", "2090-01-01T00:00:00Z", "yesterday", "", "1999-12-31T23:59:59Z"} {
+		for kind, body := range map[string]string{"request": tensors, "response": `{"outputs":[{"name":"p","shape":[1,2],"datatype":"FP32","data":[1,0]}]}`} {
+			r := httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(body))
+			for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": strconv.Itoa(i), "Ce-Type": "org.kubeflow.serving.inference." + kind, "Ce-Inferenceservicename": "m", "Ce-Time": when, "Content-Type": "application/json"} {
+				r.Header.Set(k, v)
+			}
+			a := httptest.NewRecorder()
+			if mux.ServeHTTP(a, r); a.Code != http.StatusOK {
+				t.Errorf("%s at %q: status %d", kind, when, a.Code)
+			}
+		}
+	}
+	const row = `answered [30 "a" no [1 0]]`
+	check(t, w.rows, "cloudevents 0 03:05:05 "+row, "cloudevents 1 03:04:05 "+row, "cloudevents 2 03:04:05 "+row, "cloudevents 3 03:04:05 "+row, "cloudevents 4 03:04:05 "+row, "cloudevents 5 23:59:59 "+row)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(e)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, f := range families {
+		if f.GetName() == "assay_events_time_total" {
+			for _, m := range f.GetMetric() {
+				got += fmt.Sprintf("%s %v ", m.GetLabel()[0].GetValue(), m.GetCounter().GetValue())
+			}
+		}
+	}
+	if got != "ahead 4 unreadable 2 " {
+		t.Errorf("counted: %q", got)
 	}
 }
 

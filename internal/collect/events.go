@@ -19,6 +19,7 @@ const (
 	maxPairBytes = 64 << 20
 	pairTimeout  = 60 * time.Second
 	maxEventID   = 256
+	maxSkew      = time.Minute // that a sender's clock may be ahead
 )
 
 // Events takes CloudEvents in HTTP's binary mode, as KServe's logger (spec 1.0) and Seldon and MLServer (0.3) send them: the request in
@@ -34,6 +35,7 @@ type Events struct {
 	bytes   int
 	counted struct {
 		pairs, unpaired, full, twice, wrong int64
+		ahead, timeless                     int64
 	}
 }
 
@@ -136,8 +138,15 @@ func (e *Events) event(r *http.Request) (*half, error) {
 		return nil, assay.Errorf(assay.Invalid, "the event has no id that is at most %d bytes long", maxEventID)
 	}
 	h.at = h.came
-	if at, err := time.Parse(time.RFC3339Nano, r.Header.Get("Ce-Time")); err == nil {
-		h.at = at
+	if text := r.Header.Get("Ce-Time"); text != "" {
+		switch at, err := time.Parse(time.RFC3339Nano, text); {
+		case err != nil:
+			e.count(&e.counted.timeless)
+		case at.Sub(h.came) > maxSkew:
+			e.count(&e.counted.ahead)
+		default:
+			h.at = at
+		}
 	}
 	limit := e.Recorder.Server.MaxBodyBytes()
 	body, done, err := e.Recorder.Server.ReadAll(r.Body, r.ContentLength, limit)
@@ -219,6 +228,7 @@ func (e *Events) Close() { e.Expire(e.Clock().Add(2 * pairTimeout)) }
 
 var (
 	descEvents  = prometheus.NewDesc("assay_events_total", "Events of other servers' predictions, by what became of them.", []string{"outcome"}, nil)
+	descClock   = prometheus.NewDesc("assay_events_time_total", "Events that count as of the time when they came, by what was wrong with theirs.", []string{"problem"}, nil)
 	descWaiting = prometheus.NewDesc("assay_events_waiting", "Events that wait for their other half.", nil, nil)
 )
 
@@ -233,6 +243,9 @@ func (e *Events) Collect(ch chan<- prometheus.Metric) {
 	n := &e.counted
 	for outcome, count := range map[string]int64{"paired": n.pairs, "unpaired": n.unpaired, "no_room": n.full, "duplicate": n.twice, "wrong": n.wrong} {
 		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(count), outcome)
+	}
+	for problem, count := range map[string]int64{"ahead": n.ahead, "unreadable": n.timeless} {
+		ch <- prometheus.MustNewConstMetric(descClock, prometheus.CounterValue, float64(count), problem)
 	}
 	ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(waiting))
 }
