@@ -233,6 +233,7 @@ func jsonDocuments() []jsonDocument {
 			Model    string `json:"model"`
 			Accepted int    `json:"accepted"` // labels that are on the disk
 			Ahead    int64  `json:"ahead"`    // of them from the future: they count as come now
+			Unknown  int64  `json:"unknown"`  // of them no class of a version that is served, or no number: figures leave them out
 		}{}},
 		{"assay.labels.status/1", "labels status", struct {
 			Models []labelState `json:"models"`

@@ -28,7 +28,8 @@ type labelAnswer struct {
 	Schema   string `json:"schema"`
 	Model    string `json:"model"`
 	Accepted int    `json:"accepted"`
-	Ahead    int64  `json:"ahead"` // from the future: they have come now
+	Ahead    int64  `json:"ahead"`   // from the future: they have come now
+	Unknown  int64  `json:"unknown"` // no class of a version that is served, or no number: figures leave them out
 }
 
 // waitLabels is how many seconds a client should wait when labels cannot be written.
@@ -84,7 +85,18 @@ func (d *labelDesk) labels(r *http.Request) (*labelAnswer, int, error) {
 	if err := d.log(name).Append(labels); err != nil {
 		return nil, 0, err
 	}
-	return &labelAnswer{Schema: "assay.labels/1", Model: name, Accepted: len(labels), Ahead: ahead}, 0, nil
+	return &labelAnswer{Schema: "assay.labels/1", Model: name, Accepted: len(labels), Ahead: ahead, Unknown: unknownLabels(d.server, name, labels)}, 0, nil
+}
+
+// unknownLabels counts labels that mean nothing to any version of a model that is served. They are kept: they may be of an earlier one.
+func unknownLabels(server *serve.Server, model string, labels []monitor.Label) (n int64) {
+	versions, _ := server.Versions(model)
+	for _, l := range labels {
+		if !slices.ContainsFunc(versions, func(b *serve.Bound) bool { return monitor.Judges(b.Classes, l.Value) }) {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *labelDesk) log(name string) *monitor.LabelLog {

@@ -51,7 +51,8 @@ func TestLabelsOverHTTP(t *testing.T) {
 		status           int
 		says             string
 	}{
-		{"/labels", "application/json", `{"labels":[{"key":"p1","label":"yes"},{"key":"p2","label":"no","came":"2999-01-01T00:00:00Z"}]}`, 200, `"accepted":2,"ahead":1`},
+		{"/labels", "application/json", `{"labels":[{"key":"p1","label":"yes"},{"key":"p2","label":"no","came":"2999-01-01T00:00:00Z"}]}`, 200, `"accepted":2,"ahead":1,"unknown":0`},
+		{"/labels", "application/json", `{"labels":[{"key":"p2","label":"no"},{"key":"p6","label":"maybe"},{"key":"p7","label":7}]}`, 200, `"accepted":3,"ahead":0,"unknown":2`},
 		{"/models/people/labels", "application/json", `{"labels":[{"key":"p3","label":"yes"}]}`, 200, `"model":"people"`},
 		{"/models/nobody/labels", "application/json", `{"labels":[{"key":"p3","label":"yes"}]}`, 404, "no model of that name"},
 		{"/labels", "text/csv", "key,label\np4,yes\n", 415, "application/json"},
@@ -92,13 +93,16 @@ func TestLabelsOverHTTP(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &doc); exit != 0 || err != nil || len(doc.Models) != 1 {
 		t.Fatalf("%d %s%s", exit, out, errs)
 	}
-	if n := int(doc.Models[0].Keys) - 3; n < taken || n > taken+4 || doc.Models[0].Duplicates != 0 {
+	if n := int(doc.Models[0].Keys) - 5; n < taken || n > taken+4 || doc.Models[0].Duplicates != 1 {
 		t.Errorf("%d labels are there, %d were acknowledged: %+v", n, taken, doc.Models[0])
 	}
 	// The next process goes on in a file of its own.
 	c, url = serving(t, dir, "--model", "people:1")
 	if status, body := post("/labels", "application/json", `{"labels":[{"key":"p1","label":"no"}]}`); status != 200 {
 		t.Error(status, body)
+	}
+	if out, errs, _ = command(m, dir, "log", "list"); !strings.Contains(out, "people: 1 of the segments ended without being closed") {
+		t.Errorf("after a kill: %s%s", out, errs)
 	}
 	out, _, _ = command(m, dir, "labels", "status")
 	if !strings.Contains(out, "1 predictions have labels that disagree") {

@@ -118,8 +118,9 @@ type logSummary struct {
 	First    string           `json:"first"` // time of the first and the last line, UTC; empty without any
 	Last     string           `json:"last"`
 	Requests int64            `json:"requests"`
-	Rows     map[string]int64 `json:"rows"` // by outcome
-	Lost     int64            `json:"lost"` // rows that are missing
+	Rows     map[string]int64 `json:"rows"`     // by outcome
+	Lost     int64            `json:"lost"`     // rows that are missing
+	Unclosed int64            `json:"unclosed"` // segments whose process was killed: rows of up to 20 ms before that may be missing, and are not in lost
 }
 
 func (a *app) logCommand() *cobra.Command {
@@ -144,6 +145,12 @@ func (a *app) logCommand() *cobra.Command {
 							assay.FormatCount(l.Rows["refused"]+l.Rows["malformed"]), assay.FormatCount(l.Rows["failed"]+l.Rows["shed"]), assay.FormatCount(l.Lost))
 					}
 				})
+				for _, l := range all {
+					if l.Unclosed > 0 {
+						fmt.Fprintf(w, "%s: %s of the segments ended without being closed, as after kill -9: rows of up to %d ms may be missing at each end, and are not among the lost.\n",
+							l.Model, assay.FormatCount(l.Unclosed), serve.DefaultLogFlush.Milliseconds())
+					}
+				}
 			})
 		}),
 	}
@@ -193,21 +200,22 @@ func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
 				l.Bytes += st.Size()
 			}
 		}
-		r, err := t.Query(ctx, `SELECT _outcome, count(*) FILTER (_index >= 0), count(DISTINCT _request), coalesce(sum(_lost), 0)::BIGINT,
+		r, err := t.Query(ctx, `SELECT _outcome, count(*) FILTER (_index >= 0), count(DISTINCT _request), coalesce(sum(_lost), 0)::BIGINT, count(*) FILTER (_lost = 0),
 			coalesce(strftime(min(_at), '%Y-%m-%dT%H:%M:%SZ'), ''), coalesce(strftime(max(_at), '%Y-%m-%dT%H:%M:%SZ'), '') FROM `+t.Relation()+` GROUP BY 1 ORDER BY 1`)
 		if err != nil {
 			return nil, err
 		}
 		for r.Next() {
 			var outcome, first, last string
-			var rows, requests, lost int64
-			if err := r.Scan(&outcome, &rows, &requests, &lost, &first, &last); err != nil {
+			var rows, requests, lost, unclosed int64
+			if err := r.Scan(&outcome, &rows, &requests, &lost, &unclosed, &first, &last); err != nil {
 				r.Close()
 				return nil, err
 			}
 			l.Rows[outcome] += rows
 			l.Requests += requests
 			l.Lost += lost
+			l.Unclosed += unclosed
 			if l.First == "" || first < l.First {
 				l.First = first
 			}

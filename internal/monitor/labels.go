@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -55,6 +56,15 @@ type Label struct {
 	Index   int64
 	Value   string // a class, or a number
 	Came    time.Time
+}
+
+// Judges reports whether a label says anything of answers of these classes; of a regression, which has none, whether it is a number.
+func Judges(classes []string, label string) bool {
+	if len(classes) > 0 {
+		return slices.Contains(classes, label)
+	}
+	x, err := strconv.ParseFloat(label, 64)
+	return err == nil && x-x == 0
 }
 
 // maxLabelSegment is the size at which a file of labels is followed by the next.
