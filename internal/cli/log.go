@@ -67,8 +67,10 @@ func (v *logVoice) look(now time.Time, written func() (rows, failures int64, pro
 func pieces(segments ...string) []table.Piece {
 	out := make([]table.Piece, len(segments))
 	for i, path := range segments {
-		out[i] = table.Piece{Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) },
-			Lost: func(line []byte) []byte { return serve.LostLine(path, line) }}
+		out[i] = table.Piece{
+			Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) },
+			Lost: func(line []byte) []byte { return serve.LostLine(path, line) },
+		}
 	}
 	return out
 }

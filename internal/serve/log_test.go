@@ -66,8 +66,10 @@ func lines(t testing.TB, dir string) []map[string]any {
 // pieces are segments as package table reads them.
 func pieces(paths ...string) (out []table.Piece) {
 	for _, path := range paths {
-		out = append(out, table.Piece{Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) },
-			Lost: func(line []byte) []byte { return serve.LostLine(path, line) }})
+		out = append(out, table.Piece{
+			Name: filepath.Base(path), WriteLines: func(w io.Writer) error { return serve.Lines(path, w) },
+			Lost: func(line []byte) []byte { return serve.LostLine(path, line) },
+		})
 	}
 	return out
 }
