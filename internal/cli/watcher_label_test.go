@@ -53,7 +53,8 @@ func TestWatcherLabels(t *testing.T) {
   labels: {join: [request_id, row], within: 2d}
   margin: 0.01
 `)
-	logDays(t, p.dir, "2025123112", map[string]string{"2025-12-29": "", "2025-12-30": "", "2025-12-31": "", "2026-01-01": ""})
+	logDays(t, p.dir, "2026010512", map[string]string{"2026-01-03": "", "2026-01-04": "", "2026-01-05": "", "2026-01-06": ""})
+	p.forward(5 * 24 * time.Hour) // the days are after the plan
 	w := p.watcher()
 	want := func(what string, windows, outcomes int) {
 		t.Helper()
@@ -65,16 +66,16 @@ func TestWatcherLabels(t *testing.T) {
 		}
 	}
 	want("before labels came", 4, 4)
-	p.labelled(0, 100, "2025-12-31")
+	p.labelled(0, 100, "2026-01-05")
 	p.forward(2 * time.Minute)
 	want("a quarter of the labels of a day", 4, 5)
-	p.labelled(0, 400, "2025-12-30")
-	p.labelled(100, 400, "2025-12-31")
+	p.labelled(0, 400, "2026-01-04")
+	p.labelled(100, 400, "2026-01-05")
 	want("labels that came right after a look", 4, 5)
 	p.forward(2 * time.Minute)
 	want("all labels of two days", 4, 7)
 	// The answers of that log are one and the same for everybody: they rank nobody.
-	if got := p.states("worse"); !slices.Equal(got, []string{"firing 12-30"}) && !slices.Equal(got, []string{"firing 12-31"}) {
+	if got := p.states("worse"); !slices.Equal(got, []string{"firing 01-04"}) && !slices.Equal(got, []string{"firing 01-05"}) {
 		t.Errorf("the incident is %v", got)
 	}
 	if got := ops.told(t); len(got) != 1 || got[0] != "trigger firing 1" {
@@ -92,8 +93,8 @@ func TestWatcherLabels(t *testing.T) {
 	p.run(3, "monitor", "run")
 	want("judged from the beginning", 4, 7)
 
-	logDays(t, p.dir, "2026010212", map[string]string{"2026-01-02": ""})
-	p.labelled(0, 400, "2026-01-02")
+	logDays(t, p.dir, "2026010712", map[string]string{"2026-01-07": ""})
+	p.labelled(0, 400, "2026-01-07")
 	p.forward(24 * time.Hour)
 	want("a day that ended with its labels", 5, 8)
 	p.run(3, "monitor", "run")
