@@ -25,8 +25,9 @@ wait "$frameworks" || { cat .cache/frameworks.log; exit 1; }
 step "go test -race -shuffle=on"
 go test -race -shuffle=on -timeout 40m ./...
 
-step "data larger than memory, alone and without the race detector"
+step "what is about memory, alone and without the race detector"
 ASSAY_TEST_MEMORY=1 go test -run LargerThanMemory ./internal/table
+go test -run ManyLargeBodies ./internal/cli
 
 step "windows without drift, many of them, without the race detector"
 go test -run 'Joint|Events' ./internal/monitor

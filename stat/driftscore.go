@@ -25,29 +25,30 @@ const (
 	DriftAD         DriftScore = "anderson-darling" // statistic on midranks, not standardised
 	DriftW1         DriftScore = "wasserstein"      // first Wasserstein distance over Edges in units of their Scale; see Edges.Wasserstein
 	DriftEnergy     DriftScore = "energy"           // energy distance over Edges in units of the root of their Scale
+	DriftMMD        DriftScore = "mmd"              // maximum mean discrepancy over Edges, in [0, √2]; see Edges.MMD
 )
 
 // DriftScores lists every score, those that need no order first.
 func DriftScores() []DriftScore {
 	return []DriftScore{
 		DriftPSI, DriftKL, DriftJS, DriftHellinger, DriftTV, DriftLInfinity, DriftChiSquared, DriftG,
-		DriftKS, DriftCliff, DriftCvM, DriftAD, DriftW1, DriftEnergy,
+		DriftKS, DriftCliff, DriftCvM, DriftAD, DriftW1, DriftEnergy, DriftMMD,
 	}
 }
 
 // Ordered reports whether the score needs cells in ascending order.
 func (s DriftScore) Ordered() bool {
 	switch s {
-	case DriftKS, DriftCliff, DriftCvM, DriftAD, DriftW1, DriftEnergy:
+	case DriftKS, DriftCliff, DriftCvM, DriftAD, DriftW1, DriftEnergy, DriftMMD:
 		return true
 	}
 	return false
 }
 
 // Metric reports whether the score needs Edges, that is the widths of the cells.
-func (s DriftScore) Metric() bool { return s == DriftW1 || s == DriftEnergy }
+func (s DriftScore) Metric() bool { return s == DriftW1 || s == DriftEnergy || s == DriftMMD }
 
-// Of returns the score of window counts against reference counts; edges may be nil but for DriftW1 and DriftEnergy. It is NaN for
+// Of returns the score of window counts against reference counts; edges may be nil where the score is no Metric. It is NaN for
 // unequal lengths, an empty side, negative or undefined counts, missing or other edges, and an unknown score. It takes O(cells) time
 // and allocates nothing.
 func (s DriftScore) Of(reference, window []float64, edges *Edges) float64 {
@@ -80,6 +81,8 @@ func (s DriftScore) Of(reference, window []float64, edges *Edges) float64 {
 		return edges.Wasserstein(reference, window) / edges.scale()
 	case DriftEnergy:
 		return edges.Energy(reference, window) / math.Sqrt(edges.scale())
+	case DriftMMD:
+		return edges.MMD(reference, window)
 	}
 	return math.NaN()
 }

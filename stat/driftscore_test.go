@@ -2,6 +2,7 @@ package stat_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/assay-ml/assay/internal/assaytest"
@@ -178,5 +179,48 @@ func TestPSICritical(t *testing.T) {
 	}
 	if want := stat.PSINull(cells, n, m); math.Abs(mean/want-1) > 0.05 {
 		t.Errorf("mean %v, want about %v", mean, want)
+	}
+}
+
+// The discrepancy over edges is that of the rows themselves, all pairs of them, where every value has a cell of its own; and 0 only for equal shares.
+func TestMMDOverEdges(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		values := rapid.SliceOfNDistinct(rapid.IntRange(-50, 50), 3, 8, rapid.ID).Draw(rt, "values")
+		var x []float64
+		for _, v := range values {
+			x = append(x, float64(v)/4)
+		}
+		e, err := stat.FreezeEdges(x, stat.EdgeOptions{Cells: len(x)})
+		if err != nil || len(e.Atoms) != len(x) {
+			rt.Fatal(e, err)
+		}
+		slices.Sort(x)
+		if n := len(x); x[0] < x[1]-3*e.Scale || x[n-1] > x[n-2]+3*e.Scale {
+			rt.Skip("the ends are pulled in")
+		}
+		side := rapid.SliceOfN(rapid.SampledFrom(x), 1, 30)
+		a, b := side.Draw(rt, "a"), side.Draw(rt, "b")
+		mean := func(a, b []float64) (sum float64) {
+			for _, v := range a {
+				for _, w := range b {
+					sum += math.Exp(-math.Abs(v-w) / e.Scale)
+				}
+			}
+			return sum / float64(len(a)*len(b))
+		}
+		square := mean(a, a) + mean(b, b) - 2*mean(a, b)
+		got := e.MMD(e.Count(a), e.Count(b))
+		if math.Abs(got*got-square) > 1e-12 || got > math.Sqrt2 {
+			rt.Fatalf("%v squared, want %v", got, square)
+		}
+	})
+	e, err := stat.FreezeEdges([]float64{1, 2, 3, 4, 5, 6, 7, 8}, stat.EdgeOptions{Cells: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One row far out moves it by its share at most, however far.
+	near := e.MMD(e.Count([]float64{1, 3, 5, 7}), e.Count([]float64{1, 3, 5, 9}))
+	if far := e.MMD(e.Count([]float64{1, 3, 5, 7}), e.Count([]float64{1, 3, 5, 1e9})); far != near || far > math.Sqrt2/4 {
+		t.Errorf("a row at 1e9 makes %v, one at 9 %v", far, near)
 	}
 }

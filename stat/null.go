@@ -228,7 +228,7 @@ func (s NullSpec) drawer(reference []float64) func(Rand) (r, w []float64) {
 // evidence maps a score to the scale on which its tail is about exponential.
 func (s DriftScore) evidence(v float64) float64 {
 	switch s {
-	case DriftJS, DriftHellinger, DriftTV, DriftLInfinity, DriftKS, DriftCliff, DriftW1, DriftEnergy:
+	case DriftJS, DriftHellinger, DriftTV, DriftLInfinity, DriftKS, DriftCliff, DriftW1, DriftEnergy, DriftMMD:
 		return v * v
 	}
 	return v

@@ -123,7 +123,7 @@ func TestNullLevels(t *testing.T) {
 		levels = append(levels, 1e-4)
 	}
 	scores := []stat.DriftScore{
-		stat.DriftPSI, stat.DriftJS, stat.DriftTV, stat.DriftLInfinity, stat.DriftG, stat.DriftKS, stat.DriftCliff, stat.DriftCvM, stat.DriftAD, stat.DriftW1, stat.DriftEnergy,
+		stat.DriftPSI, stat.DriftJS, stat.DriftTV, stat.DriftLInfinity, stat.DriftG, stat.DriftKS, stat.DriftCliff, stat.DriftCvM, stat.DriftAD, stat.DriftW1, stat.DriftEnergy, stat.DriftMMD,
 	}
 	const rows, size = 1500, 400
 	for _, spike := range []bool{false, true} {
@@ -234,7 +234,7 @@ func TestOneOutlierNeitherHidesNorFakesDrift(t *testing.T) {
 		return x
 	}
 	effects := map[stat.DriftScore]float64{ // floors below which a significant difference is not worth an alarm
-		stat.DriftJS: 0.1, stat.DriftHellinger: 0.1, stat.DriftTV: 0.1, stat.DriftKS: 0.1, stat.DriftCliff: 0.1, stat.DriftW1: 0.1, stat.DriftEnergy: 0.1,
+		stat.DriftJS: 0.1, stat.DriftHellinger: 0.1, stat.DriftTV: 0.1, stat.DriftKS: 0.1, stat.DriftCliff: 0.1, stat.DriftW1: 0.1, stat.DriftEnergy: 0.1, stat.DriftMMD: 0.1,
 		stat.DriftPSI: 0.1,
 	}
 	var scores []stat.DriftScore

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 // resident is what a process holds in memory, in MiB.
@@ -33,6 +35,9 @@ func resident(t *testing.T, pid int) int {
 // TestManyLargeBodies: forty small gzip bodies at once, each of which unpacks to 15 MiB, never take the server beyond 500 MiB, small requests
 // are answered meanwhile, and the memory is given back.
 func TestManyLargeBodies(t *testing.T) {
+	if assaytest.Race {
+		t.Skip("the race detector takes several times the memory: scripts/test.sh runs this without it")
+	}
 	t.Parallel()
 	const most, kept = 500, 250 // MiB
 	m, dir := registered(t)

@@ -3,8 +3,11 @@ package ort
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
 
@@ -18,6 +21,7 @@ type model struct {
 	session *onnxruntime.DynamicAdvancedSession
 	in, out []learn.Port
 	once    sync.Once
+	numbers []atomic.Bool // which outputs are single numbers, although the model does not say so; found when one came
 }
 
 // start makes a session that answers the given outputs.
@@ -32,7 +36,7 @@ func (l *Library) start(b []byte, in, out []learn.Port) (learn.Evaluator, error)
 		return nil, l.refused(err)
 	}
 	l.open.Add(1)
-	return &model{library: l, session: s, in: in, out: out}, nil
+	return &model{library: l, session: s, in: in, out: out, numbers: make([]atomic.Bool, len(out))}, nil
 }
 
 // options are those of every session: one thread that nobody waits for in a loop, and no log of its own, which could hold values.
@@ -101,7 +105,7 @@ func (m *model) Evaluate(ctx context.Context, in []*learn.Tensor) ([]*learn.Tens
 	defer func() { destroy(answers) }()
 	for i := range m.out {
 		// The library that is used in between makes room for any output but a single number.
-		if m.out[i].Shape != nil && len(m.out[i].Shape) == 0 && !m.out[i].Keys {
+		if m.out[i].Shape != nil && len(m.out[i].Shape) == 0 && !m.out[i].Keys || m.numbers[i].Load() {
 			v, err := emptyScalar(m.out[i].Type)
 			if err != nil {
 				return nil, assay.Errorf(assay.Invalid, "output %q %w", m.out[i].Name, err)
@@ -109,7 +113,22 @@ func (m *model) Evaluate(ctx context.Context, in []*learn.Tensor) ([]*learn.Tens
 			answers[i] = v
 		}
 	}
-	if err := m.run(ctx, given, answers); err != nil {
+	err := m.run(ctx, given, answers)
+	for range answers { // each run can come upon one more
+		i := slices.IndexFunc(answers, func(v onnxruntime.Value) bool { return v != nil && none(v) })
+		if err == nil || i < 0 {
+			break
+		}
+		v, no := emptyScalar(m.out[i].Type)
+		if no != nil {
+			return nil, assay.Errorf(assay.Invalid, "output %q %w", m.out[i].Name, no)
+		}
+		answers[i] = v
+		if err = m.run(ctx, given, answers); err == nil {
+			m.numbers[i].Store(true)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	out := make([]*learn.Tensor, len(answers))
@@ -163,8 +182,11 @@ func (m *model) failed(err error) error {
 // destroy gives values back to the library. There is nothing to do about one that cannot be.
 func destroy(values []onnxruntime.Value) {
 	for _, v := range values {
-		if v != nil {
+		if v != nil && !none(v) {
 			_ = v.Destroy()
 		}
 	}
 }
+
+// none reports whether a value is a nil pointer: what the library in between leaves of an output that it cannot make room for.
+func none(v onnxruntime.Value) bool { return reflect.ValueOf(v).IsNil() }

@@ -108,7 +108,12 @@ func TestOracle(t *testing.T) {
 				t.Fatal(err)
 			}
 			b, err := evaluate(t, theirs, c)
-			if err != nil {
+			if strings.HasPrefix(c.Name, "op_size") { // a single number, and the model says neither that nor its type
+				if assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), `output "out0" is a single number of which the model does not say the type`) {
+					t.Errorf("onnxruntime: %v", err)
+				}
+				b = a
+			} else if err != nil {
 				t.Fatal(err)
 			}
 			for name, want := range c.Outputs {

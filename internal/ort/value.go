@@ -1,6 +1,7 @@
 package ort
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,6 +104,9 @@ func emptyScalar(t learn.ElementType) (onnxruntime.Value, error) {
 		return onnxruntime.NewEmptyScalar[int32]()
 	case learn.Bool:
 		return onnxruntime.NewEmptyScalar[bool]()
+	}
+	if t == 0 {
+		return nil, errors.New("is a single number of which the model does not say the type, which ONNX Runtime cannot be asked for")
 	}
 	return nil, fmt.Errorf("is a single %s, which ONNX Runtime cannot be asked for", t)
 }

@@ -24,6 +24,11 @@ func TestDiffer(t *testing.T) {
 		seen := map[string]bool{}
 		repeats := false
 		for range rapid.IntRange(1, 6).Draw(t, "rows") {
+			if n := len(values); n > 0 && rapid.IntRange(0, 9).Draw(t, "again") == 0 {
+				values = append(values, values[n-1])
+				repeats = repeats || !strings.Contains(values[n-1], "CAST(NULL")
+				continue
+			}
 			s, x := text.Draw(t, "text"), number.Draw(t, "number")
 			literal := Literal(s)
 			if rapid.IntRange(0, 5).Draw(t, "missing") == 0 {
