@@ -64,24 +64,7 @@ func (p *Predictor) PredictLabels(ctx context.Context, x assay.Frame, labels []s
 	if n == 0 {
 		return out, nil
 	}
-	binding, err := p.bind(x)
-	if err != nil {
-		return Prediction{}, err
-	}
-	size := n
-	if p.rowwise {
-		size = min(size, p.block)
-	}
-	return out, eachBlock(ctx, (n+size-1)/size, workers, func(i int) error {
-		s := p.Session()
-		defer s.Close()
-		lo, hi := i*size, min((i+1)*size, n)
-		if err := binding.fill(s, lo, hi); err != nil {
-			return err
-		}
-		if err := s.RunContext(ctx); err != nil {
-			return err
-		}
+	return out, p.eachBlock(ctx, x, workers, func(_ int, s *Session, lo, hi int) error {
 		for c, o := range outputs {
 			values, err := s.out[o].toDoubles(nil)
 			if err != nil {

@@ -316,26 +316,8 @@ func (p *Predictor) PredictParallel(ctx context.Context, x assay.Frame, workers 
 	if n == 0 {
 		return Prediction{Classes: p.Classes()}, nil
 	}
-	binding, err := p.bind(x)
-	if err != nil {
-		return Prediction{}, err
-	}
-	size := n
-	if p.rowwise {
-		size = min(size, p.block)
-	}
-	parts := make([]Prediction, (n+size-1)/size)
-	err = eachBlock(ctx, len(parts), workers, func(i int) error {
-		s := p.Session()
-		defer s.Close()
-		lo, hi := i*size, min((i+1)*size, n)
-		if err := binding.fill(s, lo, hi); err != nil {
-			return err
-		}
-		if err := s.RunContext(ctx); err != nil {
-			return err
-		}
-		var err error
+	parts := make([]Prediction, p.blocks(n))
+	err := p.eachBlock(ctx, x, workers, func(i int, s *Session, lo, hi int) (err error) {
 		parts[i], err = p.interpret(s.out, hi-lo)
 		return err
 	})
@@ -400,4 +382,37 @@ func numbered(k int) []string {
 		out[i] = strconv.Itoa(i)
 	}
 	return out
+}
+
+// blocks is in how many parts n rows are evaluated.
+func (p *Predictor) blocks(n int) int {
+	if !p.rowwise {
+		return 1
+	}
+	return (n + p.block - 1) / p.block
+}
+
+// eachBlock evaluates the rows of x, of which there is at least one, in blocks, and calls fn with the number of each and the session that has
+// evaluated its rows from lo to hi.
+func (p *Predictor) eachBlock(ctx context.Context, x assay.Frame, workers int, fn func(i int, s *Session, lo, hi int) error) error {
+	binding, err := p.bind(x)
+	if err != nil {
+		return err
+	}
+	n, size := x.Rows(), x.Rows()
+	if p.rowwise {
+		size = min(size, p.block)
+	}
+	return eachBlock(ctx, p.blocks(n), workers, func(i int) error {
+		s := p.Session()
+		defer s.Close()
+		lo, hi := i*size, min((i+1)*size, n)
+		if err := binding.fill(s, lo, hi); err != nil {
+			return err
+		}
+		if err := s.RunContext(ctx); err != nil {
+			return err
+		}
+		return fn(i, s, lo, hi)
+	})
 }
