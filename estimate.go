@@ -66,16 +66,26 @@ func (e Estimate) String() string {
 }
 
 // FormatNumber writes v with the fewest decimals that an interval of the given width justifies: two significant digits of the
-// width, at most 6 decimals. A width that is not a positive number gives four significant digits.
+// width, at most 6 decimals. A width that is not a positive number gives four significant digits. What rounds to zero has no sign.
 func FormatNumber(v, width float64) string {
 	if !finite(v) {
 		return "undefined"
 	}
 	if !(width > 0) || math.IsInf(width, 0) {
-		return strconv.FormatFloat(v, 'g', 4, 64)
+		return strconv.FormatFloat(v+0, 'g', 4, 64)
 	}
 	digits := 1 - int(math.Floor(math.Log10(width)))
-	return strconv.FormatFloat(v, 'f', min(max(digits, 0), 6), 64)
+	return FormatFixed(v, min(max(digits, 0), 6))
+}
+
+// FormatFixed writes v with the given number of decimals; what rounds to zero has no sign, as a minus before zeros says that something
+// fell and not by how much.
+func FormatFixed(v float64, decimals int) string {
+	s := strconv.FormatFloat(v, 'f', decimals, 64)
+	if strings.HasPrefix(s, "-") && strings.Trim(s, "-0.") == "" {
+		return s[1:]
+	}
+	return s
 }
 
 // FormatCount writes a count with thousands separated by commas.

@@ -19,6 +19,33 @@ func TestFormatCount(t *testing.T) {
 }
 
 // TestAbove: only an interval wholly above the limit passes; whatever is undefined or straddles it is undetermined.
+// What rounds to zero has no sign; what does not keeps it.
+func TestFormatNumberHasNoMinusZero(t *testing.T) {
+	for _, x := range []struct {
+		v, width float64
+		want     string
+	}{
+		{-0.0004, 0.017, "0.000"},
+		{-0.0006, 0.017, "-0.001"},
+		{-1e-9, 1e-8, "0.000000"},
+		{-0.4, 30, "0"},
+		{math.Copysign(0, -1), math.NaN(), "0"},
+		{-0.0004, math.NaN(), "-0.0004"},
+		{0.0004, 0.017, "0.000"},
+	} {
+		if got := assay.FormatNumber(x.v, x.width); got != x.want {
+			t.Errorf("FormatNumber(%v, %v) = %q, want %q", x.v, x.width, got, x.want)
+		}
+	}
+	if got := assay.FormatFixed(-0.04, 1); got != "0.0" {
+		t.Errorf("FormatFixed(-0.04, 1) = %q", got)
+	}
+	e := assay.Estimate{Value: -0.0002, Lo: -0.009, Hi: 0.008, Level: 0.95, Method: "t", N: 9}
+	if got := e.String(); got != "0.000 [-0.009, 0.008]" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestAbove(t *testing.T) {
 	nan := math.NaN()
 	for _, c := range []struct {

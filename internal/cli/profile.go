@@ -353,7 +353,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			}
 			relation := ""
 			if v.Relation != nil && !math.IsNaN(float64(v.Relation.Strength)) {
-				relation = fmt.Sprintf("%s %.3f", strings.ReplaceAll(v.Relation.Measure, "_", " "), strengthOf(v.Relation))
+				relation = strings.ReplaceAll(v.Relation.Measure, "_", " ") + " " + assay.FormatFixed(strengthOf(v.Relation), 3)
 			}
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name, 24), v.Kind, share(float64(v.Missing), float64(v.Rows)), assay.FormatCount(v.Distinct), middle, lo, hi, relation)
 		}

@@ -155,7 +155,7 @@ func significant(v assay.Number) string {
 	case math.IsInf(x, 0):
 		return fmt.Sprintf("%+g", x)
 	case x == math.Trunc(x) && math.Abs(x) < 10_000: // a year takes no separator
-		return fmt.Sprintf("%.0f", x)
+		return fmt.Sprintf("%.0f", x+0)
 	case x == math.Trunc(x) && math.Abs(x) < 1e15:
 		return assay.FormatCount(int64(x))
 	}
@@ -185,7 +185,7 @@ func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profile
 		if x.Measure == "auc" {
 			value = x.AUC
 		}
-		c.Relation = fmt.Sprintf("%s with %s: %.3f", strings.Replace(strings.ReplaceAll(x.Measure, "_", " "), "auc", "AUC", 1), c.Target, float64(value))
+		c.Relation = fmt.Sprintf("%s with %s: %s", strings.Replace(strings.ReplaceAll(x.Measure, "_", " "), "auc", "AUC", 1), c.Target, assay.FormatFixed(float64(value), 3))
 	}
 	if v.Hidden {
 		return c

@@ -114,7 +114,7 @@ func functions() template.FuncMap {
 			if math.Abs(float64(v)) >= 10_000 {
 				return significant(v)
 			}
-			return strconv.FormatFloat(float64(v), 'f', 3, 64)
+			return assay.FormatFixed(float64(v), 3)
 		},
 		"meter": func(n, of int64) template.HTML {
 			share := 100 * float64(n) / float64(max(of, 1))
@@ -130,7 +130,7 @@ func functions() template.FuncMap {
 				return strconv.FormatFloat(v, 'f', 4, 64)
 			}
 		},
-		"decimal":    func(digits int, v any) string { return strconv.FormatFloat(float(v), 'f', digits, 64) },
+		"decimal":    func(digits int, v any) string { return assay.FormatFixed(float(v), digits) },
 		"level":      func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) },
 		"defined":    func(v any) bool { return !math.IsNaN(float(v)) },
 		"same":       func(a, b any) bool { return float(a) == float(b) },
