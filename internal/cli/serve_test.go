@@ -26,7 +26,14 @@ import (
 // serving starts assay serve as a process of its own and returns its address.
 func serving(t *testing.T, dir string, args ...string) (*exec.Cmd, string) {
 	t.Helper()
-	c := process(t, dir, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	c, url, _ := servingBoth(t, dir, args...)
+	return c, url
+}
+
+// servingBoth is serving with the address of gRPC too.
+func servingBoth(t *testing.T, dir string, args ...string) (c *exec.Cmd, url, grpcAddress string) {
+	t.Helper()
+	c = process(t, dir, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	errs, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,12 +46,12 @@ func serving(t *testing.T, dir string, args ...string) (*exec.Cmd, string) {
 	for lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), " on http://"); ok {
 			go func() { _, _ = io.Copy(io.Discard, errs) }()
-			url, _, _ = strings.Cut(url, " and ")
-			return c, "http://" + strings.TrimSpace(url)
+			url, rest, _ := strings.Cut(url, " and grpc://")
+			return c, "http://" + strings.TrimSpace(url), strings.TrimSpace(rest)
 		}
 	}
 	t.Fatal("assay serve ended without an address")
-	return nil, ""
+	return nil, "", ""
 }
 
 // person is a row that fits the schema of testdata/people.

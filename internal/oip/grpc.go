@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -17,14 +18,34 @@ import (
 	"github.com/assay-ml/assay/internal/serve"
 )
 
-// maxStreams is how many calls of one connection run at once; the others wait for them.
-const maxStreams = 128
+const (
+	// maxStreams is how many calls of one connection run at once; the others wait for them.
+	maxStreams = 128
+	// maxCalls is how many run at once over all connections: as many as requests may wait.
+	maxCalls = serve.DefaultMaxQueue
+	// window is how many bytes of a call are taken in before its message is read; grpc-go has no smaller one. It does not grow with the
+	// speed of the connection, as it would by itself.
+	window = 64 << 10
+	// connWindow is how many bytes of a connection are on their way; it says nothing of what is held.
+	connWindow = 1 << 20
+)
 
-// GRPC returns a gRPC server that answers the protocol. A message, after decompression, may be as large as the body of an HTTP request.
+// GRPC returns a gRPC server that answers the protocol. A message, after decompression, may be as large as the body of an HTTP request, and
+// takes part in the memory for all bodies.
 func (s *Inference) GRPC() *grpc.Server {
 	limit := int(min(s.Server.MaxBodyBytes(), math.MaxInt32))
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(limit), grpc.MaxConcurrentStreams(maxStreams), grpc.UnaryInterceptor(recovered))
-	wire.RegisterGRPCInferenceServiceServer(g, &rpc{s: s})
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(limit), grpc.MaxConcurrentStreams(maxStreams), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(connWindow),
+		grpc.InTapHandle(s.admit), grpc.UnaryInterceptor(recovered))
+	methods := wire.GRPCInferenceService_ServiceDesc
+	methods.Methods = slices.Clone(methods.Methods)
+	for i, m := range methods.Methods {
+		methods.Methods[i].Handler = func(srv any, ctx context.Context, _ func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+			h := heldOf(ctx)
+			defer h.part.GiveBack()
+			return m.Handler(srv, ctx, func(into any) error { return s.receive(ctx, h, into) }, interceptor)
+		}
+	}
+	g.RegisterService(&methods, &rpc{s: s})
 	return g
 }
 
@@ -136,6 +157,8 @@ func (r *rpc) ModelInfer(ctx context.Context, in *wire.ModelInferRequest) (*wire
 		return nil, statusError(ctx, err)
 	}
 	defer c.End()
+	held := heldOf(ctx)
+	c.Keep(&held.part, held.size)
 	if h := md.Get("traceparent"); len(h) > 0 {
 		c.Traced(h[0], md.Get("tracestate"))
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/schema"
@@ -26,6 +27,8 @@ type Inference struct {
 	Repository Repository
 
 	requests sync.Pool
+	messages sync.Pool    // of *[]byte, for messages of gRPC until they are decoded
+	calls    atomic.Int64 // of gRPC that are open
 }
 
 // A Repository takes models into service and out of it. It is safe for use by several goroutines.

@@ -34,9 +34,15 @@ type model struct {
 // server serves three models that are trained here: m, a binary classifier over an integer, a number and a string, whose classes are
 // integers; flowers, three classes that are strings over four numbers; and price, a regression over the same.
 func server(t testing.TB) *serve.Server {
+	return serverWithin(t, serve.Options{MaxBodyBytes: 1 << 16, MaxRows: 100})
+}
+
+// serverWithin is server within other bounds.
+func serverWithin(t testing.TB, o serve.Options) *serve.Server {
 	t.Helper()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := serve.New(serve.Options{Clock: func() time.Time { return at }, Nonce: "n", MaxBodyBytes: 1 << 16, MaxRows: 100})
+	o.Clock, o.Nonce = func() time.Time { return at }, "n"
+	s := serve.New(o)
 	lo, hi := schema.Int(0), schema.Int(math.MaxInt64)
 	mixed := []schema.Column{
 		{Name: "age", Type: assay.TypeInteger, NotNull: &schema.NotNull{}, Range: &schema.Range{Min: &lo, Max: &hi}},

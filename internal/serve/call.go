@@ -67,7 +67,8 @@ type Call struct {
 	observed bool          // another server answered
 	failed   bool          // the model had no answer, or none that may be passed on
 	spent    time.Duration // in the model
-	share    share         // of the memory for bodies
+	share    Share         // of the memory for bodies
+	message  int64         // what the message of an edge without Body takes
 	turn     bool          // admitted
 	large    bool          // admitted as a large one
 	refs     atomic.Int32  // who must release it: the log, the comparison
@@ -338,9 +339,7 @@ func (c *Call) Release() {
 	c.Rows.Release()
 	c.bound.release()
 	s := c.server
-	if c.share.taken > 0 {
-		c.share.giveBack()
-	}
+	c.share.GiveBack()
 	if cap(c.Body) > keptBytes || cap(c.Params) > keptBytes || cap(c.Found) > keptFound || cap(c.Reply) > keptBytes || cap(c.Output.Proba) > keptBytes/8 {
 		return
 	}

@@ -47,15 +47,15 @@ func (c *Call) ReadBody(r *http.Request) error {
 	default:
 		return c.Malform(assay.Errorf(assay.Invalid, "Content-Encoding %q is none of gzip, deflate and identity", clip(enc)))
 	}
-	c.share.of = &c.server.bodies
-	body, err := c.share.read(src, c.Body, expected, limit)
+	c.share = c.server.NewShare()
+	body, err := c.share.ReadAll(src, c.Body, expected, limit)
 	c.Body = body
 	switch {
 	case err == nil:
 		return c.Enter(r.Context())
 	case Busy(err):
 		return c.shed(r.Context(), err)
-	case errors.Is(err, errSize):
+	case Oversize(err):
 		return c.tooLarge()
 	}
 	lost := err
