@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/table"
 )
@@ -184,58 +186,24 @@ func (c *checking) from(columns ...[]string) string {
 // further statement over other columns reads nothing twice.
 const maxSums = 128
 
-// count runs the first scan, and one grouping per rule of uniqueness, and notes the rules that do not hold. How many rows a rule
-// speaks of is counted only where some of them break it.
+// count counts the rows that break each rule and notes the rules that do not hold. How many rows a rule speaks of is counted only where
+// some of them break it. What must not repeat is looked for beside the scan: each alone leaves a processor idle for some of its time.
 func (c *checking) count(ctx context.Context) error {
-	first, second := &tally{at: map[string]int{}}, &tally{at: map[string]int{}}
-	slots := make([]int, len(c.rules))
-	bad := make([]int64, len(c.rules))
-	groups, err := c.groupings(ctx)
-	if err != nil {
+	bad := make([]int64, len(c.rules)) // of each rule; the two ways write different ones
+	ways, wctx := errgroup.WithContext(ctx)
+	ways.Go(func() error { return c.countRepeated(wctx, bad) })
+	ways.Go(func() error { return c.countBroken(wctx, bad) })
+	if err := ways.Wait(); err != nil {
 		return err
 	}
-	byGroup := map[int]bool{}
-	for _, g := range groups {
-		for _, i := range g {
-			byGroup[i] = true
-		}
-		if err := c.countGroups(ctx, g, bad); err != nil {
-			return err
-		}
-	}
+	y, slots := &tally{at: map[string]int{}}, make([]int, len(c.rules))
 	for i := range c.rules {
-		if r := &c.rules[i]; r.bad != "" && r.bad != "true" && !byGroup[i] {
-			slots[i] = first.add(r.bad, r.columns)
+		if r := &c.rules[i]; bad[i] > 0 && r.checked != "" {
+			slots[i] = y.add(r.checked, r.columns)
 		}
 	}
-	if c.table.InPlace() {
-		c.readAll(first)
-	}
-	count := c.run
-	if len(c.table.Fields()) >= table.WideColumns {
-		count = c.screen
-	}
-	counts, err := count(ctx, first)
+	counts, err := c.run(ctx, y)
 	if err != nil {
-		return err
-	}
-	for i := range c.rules {
-		switch r := &c.rules[i]; {
-		case byGroup[i]:
-		case r.keys != nil:
-			if bad[i], err = c.repeated(ctx, r); err != nil {
-				return err
-			}
-		case r.whole():
-			bad[i] = c.table.Rows()
-		case r.bad != "":
-			bad[i] = counts[slots[i]]
-		}
-		if bad[i] > 0 && c.rules[i].checked != "" {
-			slots[i] = second.add(c.rules[i].checked, c.rules[i].columns)
-		}
-	}
-	if counts, err = c.run(ctx, second); err != nil {
 		return err
 	}
 	for i := range c.rules {
@@ -244,6 +212,62 @@ func (c *checking) count(ctx context.Context) error {
 			checked = counts[slots[i]]
 		}
 		c.judge(&c.rules[i], bad[i], checked)
+	}
+	return nil
+}
+
+// countRepeated counts the rows that break the rules of uniqueness.
+func (c *checking) countRepeated(ctx context.Context, bad []int64) (err error) {
+	for i := range c.rules {
+		if r := &c.rules[i]; r.keys != nil {
+			if bad[i], err = c.repeated(ctx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// countBroken counts the rows that break the other rules, in one scan, and in a grouping of each column whose rules gain from it.
+func (c *checking) countBroken(ctx context.Context, bad []int64) error {
+	groups, err := c.groupings(ctx)
+	if err != nil {
+		return err
+	}
+	grouped := map[int]bool{}
+	for _, g := range groups {
+		for _, i := range g {
+			grouped[i] = true
+		}
+		if err := c.countGroups(ctx, g, bad); err != nil {
+			return err
+		}
+	}
+	y, slots := &tally{at: map[string]int{}}, make([]int, len(c.rules))
+	for i := range c.rules {
+		if r := &c.rules[i]; r.bad != "" && r.bad != "true" && !grouped[i] {
+			slots[i] = y.add(r.bad, r.columns)
+		}
+	}
+	if c.table.InPlace() {
+		c.readAll(y)
+	}
+	count := c.run
+	if len(c.table.Fields()) >= table.WideColumns {
+		count = c.screen
+	}
+	counts, err := count(ctx, y)
+	if err != nil {
+		return err
+	}
+	for i := range c.rules {
+		switch r := &c.rules[i]; {
+		case grouped[i] || r.keys != nil:
+		case r.whole():
+			bad[i] = c.table.Rows()
+		case r.bad != "":
+			bad[i] = counts[slots[i]]
+		}
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package table
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -67,25 +69,58 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
-// Hashes that are the same decide nothing, wherever they fall; others differ though they fall on one place.
+// The hashes of a part differ when a set of them is as large as their number, however many share a place.
 func TestAllDiffer(t *testing.T) {
-	room := []uint64{7, 7, 7, 7, 7, 7, 7, 7}
-	for _, c := range []struct {
-		hashes []uint64
-		want   bool
-	}{
-		{nil, true},
-		{[]uint64{0}, true},
-		{[]uint64{0, 0}, false},
-		{[]uint64{0, 1}, false}, // a place that is free is 0
-		{[]uint64{7, 15, 23}, true},
-		{[]uint64{7, 15, 23, 15}, false},
-		{[]uint64{1 << 63, 1<<63 + 8, 8, 16}, true},
-		{[]uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 1}, false},
-	} {
-		var got bool
-		if room, got = allDiffer(c.hashes, room); got != c.want {
-			t.Errorf("%v: %v, want %v", c.hashes, got, c.want)
+	var once, twice marks
+	verdicts := map[bool]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.SampledFrom([]int{0, 1, 2, 3, 60, 3000}).Draw(t, "n")
+		width := rapid.SampledFrom([]uint64{0, 1 << (64 - differBits - placeBits), 1 << 20, 1<<63 - 1}).Draw(t, "width")
+		first := rapid.Uint64().Draw(t, "first")
+		random := rand.New(rand.NewPCG(first, width))
+		hashes := make([]uint64, n)
+		for i := range hashes {
+			hashes[i] = first
+			if width > 0 {
+				hashes[i] += random.Uint64N(width)
+			}
 		}
+		if n > 1 && rapid.Bool().Draw(t, "again") {
+			hashes[n-1] = hashes[rapid.IntRange(0, n-2).Draw(t, "which")]
+		}
+		distinct := map[uint64]bool{}
+		for _, h := range hashes {
+			distinct[h] = true
+		}
+		want := len(distinct) == n
+		verdicts[want]++
+		if got := allDiffer(hashes, &once, &twice); got != want {
+			t.Fatalf("%d of %d hashes are different, but %v", len(distinct), n, got)
+		}
+	})
+	if verdicts[true] < 10 || verdicts[false] < 10 {
+		t.Errorf("how often they differ: %v", verdicts)
+	}
+}
+
+// BenchmarkDiffer tells a million texts and numbers apart.
+func BenchmarkDiffer(b *testing.B) {
+	path := os.Getenv("ASSAY_BENCH_TABLE")
+	if path == "" {
+		b.Skip("needs ASSAY_BENCH_TABLE")
+	}
+	e := open(b)
+	tab, err := e.Read(context.Background(), path, ReadOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, key := range []string{"id", "s1"} {
+		b.Run(key, func(b *testing.B) {
+			for b.Loop() {
+				if ok, err := tab.Differ(context.Background(), []string{key}, tab.From(key)); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
 	}
 }
