@@ -195,7 +195,9 @@ type Window struct {
 	Lost    int64   `json:"lost"`                    // rows that were answered and are not in the log
 	Late    int64   `json:"late"`                    // rows that came after the window was judged before
 	Sampled float64 `json:"sampled"`                 // share of answered rows that were to be logged, 0–1
-	Partial bool    `json:"partial,omitempty"`       // the traffic ended before the window did
+
+	Unclosed int64 `json:"unclosed,omitempty"` // segments of the log whose process was killed in the window: rows may be missing that are not in Lost
+	Partial  bool  `json:"partial,omitempty"`  // the traffic ended before the window did
 }
 
 // Drift is the payload of KindDrift: one window held against the references of a plan. The subject is the model's digest. A verdict of

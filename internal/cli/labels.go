@@ -125,8 +125,8 @@ its ids are those of the requests that assay log ingest took in.`,
 			if err != nil {
 				return err
 			}
-			if v, err := s.st.Versions(ctx, model); err != nil || len(v) == 0 {
-				return assay.Errorf(assay.NotFound, "there is no model %q that labels could be of", model).Try("assay model list")
+			if o.Known, err = s.classesOf(ctx, model); err != nil {
+				return err
 			}
 			if skipped.Skipped == nil {
 				skipped.Skipped = map[string]int64{}
@@ -148,6 +148,9 @@ its ids are those of the requests that assay log ingest took in.`,
 					if x.n > 0 {
 						fmt.Fprintf(w, "  ◐ %s %s\n", assay.FormatCount(x.n), x.what)
 					}
+				}
+				if got.Unknown > 0 {
+					fmt.Fprintf(w, "  ◐ %s labels are no class of any version of the model, or no number, and will count as missing: %s\n", assay.FormatCount(got.Unknown), strangers(got))
 				}
 				for _, reason := range slices.Sorted(maps.Keys(skipped.Skipped)) {
 					fmt.Fprintf(w, "  ◐ %s: %s, the first is number %d\n", reason, assay.FormatCount(skipped.Skipped[reason]), skipped.First[reason])
@@ -178,6 +181,40 @@ its ids are those of the requests that assay log ingest took in.`,
 	}
 	c.AddCommand(add, status)
 	return c
+}
+
+// classesOf are the classes of each version of a model, none for a regression.
+func (s *session) classesOf(ctx context.Context, model string) ([][]string, error) {
+	versions, err := s.st.Versions(ctx, model)
+	if assay.CodeOf(err) == assay.NotFound || err == nil && len(versions) == 0 {
+		return nil, assay.Errorf(assay.NotFound, "there is no model %q that labels could be of", model).Try("assay model list")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out [][]string
+	for _, v := range versions {
+		_, m, err := s.modelOf(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m.Classes)
+	}
+	return out, nil
+}
+
+// strangers names labels that are no class, with how many there are of each.
+func strangers(a monitor.AddedLabels) string {
+	var out []string
+	named := int64(0)
+	for _, x := range a.Strangers {
+		out = append(out, fmt.Sprintf("%q (%s)", x.Label, assay.FormatCount(x.Labels)))
+		named += x.Labels
+	}
+	if named < a.Unknown {
+		out = append(out, fmt.Sprintf("others (%s)", assay.FormatCount(a.Unknown-named)))
+	}
+	return strings.Join(out, ", ")
 }
 
 // labelsOf reads a file of labels, or what a query makes of it.
@@ -246,6 +283,7 @@ type labelState struct {
 	Conflicts  int64           `json:"conflicts"`   // predictions that labels disagree about
 	Logged     int64           `json:"logged"`      // predictions that the log has as answered
 	Known      int64           `json:"labelled"`    // of them: with a label
+	Gaps       logGaps         `json:"gaps"`        // what is missing in the log, of which nobody knows whether it would have a label
 	First      assay.Instant   `json:"first,omitempty"`
 	Last       assay.Instant   `json:"last,omitempty"`
 	Windows    []labelledState `json:"windows"` // that were judged, by version and time
@@ -269,7 +307,7 @@ func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
 	}
 	out := []labelState{}
 	for _, m := range models {
-		x := labelState{Model: m.Name, Windows: []labelledState{}}
+		x := labelState{Model: m.Name, Windows: []labelledState{}, Gaps: logGaps{Segments: []serve.Missing{}}}
 		t, err := s.knownLabels(ctx, m.Name)
 		if err != nil {
 			return nil, err
@@ -293,7 +331,7 @@ func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
 			if first != nil && last != nil {
 				x.First, x.Last = assay.InstantOf(*first), assay.InstantOf(*last)
 			}
-			if x.Logged, x.Known, err = s.labelledLog(ctx, m.Name, t); err != nil {
+			if x.Logged, x.Known, x.Gaps, err = s.labelledLog(ctx, m.Name, t); err != nil {
 				return nil, err
 			}
 		}
@@ -313,17 +351,22 @@ func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
 	return out, nil
 }
 
-// labelledLog counts the predictions in a model's log, and those of which the label is known; none where there is no log.
-func (s *session) labelledLog(ctx context.Context, model string, labels *table.Table) (logged, known int64, err error) {
+// labelledLog counts the predictions in a model's log, those of which the label is known, and what the log lacks; none where there is no log.
+func (s *session) labelledLog(ctx context.Context, model string, labels *table.Table) (logged, known int64, gaps logGaps, err error) {
+	gaps.Segments = []serve.Missing{}
 	log, err := s.logged(ctx, model)
 	if assay.CodeOf(err) == assay.NotFound {
-		return 0, 0, nil
+		return 0, 0, gaps, nil
 	}
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, gaps, err
 	}
 	defer log.Drop(context.WithoutCancel(ctx))
-	return monitor.Labelled(ctx, log, labels, s.labelTable("", "").Join)
+	if gaps, err = gapsOf(ctx, log); err != nil {
+		return 0, 0, gaps, err
+	}
+	logged, known, err = monitor.Labelled(ctx, log, labels, s.labelTable("", "").Join)
+	return logged, known, gaps, err
 }
 
 // labelledWindows are the windows of a version's plan, as their labels say now.
@@ -363,6 +406,7 @@ func printLabelStates(w io.Writer, all []labelState) {
 		if x.Logged > 0 {
 			fmt.Fprintf(w, "  in the log: %s predictions were answered, %s of them (%s) have a label\n", assay.FormatCount(x.Logged), assay.FormatCount(x.Known), shareText(stat.Proportion(float64(x.Known), float64(x.Logged), 0.95, "")))
 		}
+		x.Gaps.print(w, "  in the log: ")
 		if len(x.Windows) == 0 {
 			continue
 		}

@@ -123,6 +123,7 @@ type logSummary struct {
 	Rows     map[string]int64 `json:"rows"`     // by outcome
 	Lost     int64            `json:"lost"`     // rows that are missing
 	Unclosed int64            `json:"unclosed"` // segments whose process was killed: rows of up to 20 ms before that may be missing, and are not in lost
+	Missing  []serve.Missing  `json:"missing"`  // the segments of which something is missing, by name
 }
 
 func (a *app) logCommand() *cobra.Command {
@@ -148,10 +149,7 @@ func (a *app) logCommand() *cobra.Command {
 					}
 				})
 				for _, l := range all {
-					if l.Unclosed > 0 {
-						fmt.Fprintf(w, "%s: %s of the segments ended without being closed, as after kill -9: rows of up to %d ms may be missing at each end, and are not among the lost.\n",
-							l.Model, assay.FormatCount(l.Unclosed), serve.DefaultLogFlush.Milliseconds())
-					}
+					logGaps{0, l.Unclosed, l.Missing}.print(w, l.Model+": ")
 				}
 			})
 		}),
@@ -202,22 +200,20 @@ func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
 				l.Bytes += st.Size()
 			}
 		}
-		r, err := t.Query(ctx, `SELECT _outcome, count(*) FILTER (_index >= 0), count(DISTINCT _request), coalesce(sum(_lost), 0)::BIGINT, count(*) FILTER (_lost = 0),
+		r, err := t.Query(ctx, `SELECT _outcome, count(*) FILTER (_index >= 0), count(DISTINCT _request),
 			coalesce(strftime(min(_at), '%Y-%m-%dT%H:%M:%SZ'), ''), coalesce(strftime(max(_at), '%Y-%m-%dT%H:%M:%SZ'), '') FROM `+t.Relation()+` GROUP BY 1 ORDER BY 1`)
 		if err != nil {
 			return nil, err
 		}
 		for r.Next() {
 			var outcome, first, last string
-			var rows, requests, lost, unclosed int64
-			if err := r.Scan(&outcome, &rows, &requests, &lost, &unclosed, &first, &last); err != nil {
+			var rows, requests int64
+			if err := r.Scan(&outcome, &rows, &requests, &first, &last); err != nil {
 				r.Close()
 				return nil, err
 			}
 			l.Rows[outcome] += rows
 			l.Requests += requests
-			l.Lost += lost
-			l.Unclosed += unclosed
 			if l.First == "" || first < l.First {
 				l.First = first
 			}
@@ -226,6 +222,11 @@ func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
 		if err := r.Close(); err != nil {
 			return nil, err
 		}
+		gaps, err := gapsOf(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		l.Lost, l.Unclosed, l.Missing = gaps.Lost, gaps.Unclosed, gaps.Segments
 		if err := t.Drop(ctx); err != nil {
 			return nil, err
 		}

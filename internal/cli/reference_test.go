@@ -166,7 +166,7 @@ The exit status says the same in every output mode:
 // TestReferenceJSON writes docs/json.md from the Go types of the answers.
 func TestReferenceJSON(t *testing.T) {
 	root := assaytest.Root()
-	says := fieldComments(t, root, filepath.Join(root, "internal", "store"), filepath.Join(root, "internal", "schema"), filepath.Join(root, "internal", "gate"), filepath.Join(root, "internal", "dataset"), filepath.Join(root, "internal", "monitor"), ".")
+	says := fieldComments(t, root, filepath.Join(root, "internal", "store"), filepath.Join(root, "internal", "schema"), filepath.Join(root, "internal", "gate"), filepath.Join(root, "internal", "dataset"), filepath.Join(root, "internal", "monitor"), filepath.Join(root, "internal", "serve"), ".")
 	for k, v := range localComments(t) {
 		says[k] = v
 	}

@@ -218,6 +218,8 @@ type LabelTable struct {
 	Came  string    // column that says when a label came; "": At
 	At    time.Time // when they came; zero without Came: it is not known
 	Now   time.Time // a label that came later has come now: a clock is wrong
+
+	Known [][]string // classes of each version of the model, none for a regression: labels that are none of them are counted; nil: not looked at
 }
 
 // AddedLabels is what became of the rows of a table of labels.
@@ -229,7 +231,22 @@ type AddedLabels struct {
 	Empty    int64 `json:"empty"`    // rows without a label, left out
 	Timeless int64 `json:"timeless"` // rows without a time, left out
 	Ahead    int64 `json:"ahead"`    // labels from the future, taken as come now
+	Unknown  int64 `json:"unknown"`  // labels that are no class of any version of the model, or no number: they are kept and mean nothing
+
+	Strangers []Stranger `json:"strangers"` // the most frequent of them, at most ten
 }
+
+// A Stranger is a label that is no class of the model.
+type Stranger struct {
+	Label  string `json:"label"` // at most 40 characters of it
+	Labels int64  `json:"labels"`
+}
+
+// What is named of labels that are no class of the model.
+const (
+	maxStrangers     = 10
+	maxStrangerRunes = 40
+)
 
 // Labels makes the columns of LabelFields of a table of labels, rows without a key, a label or a time left out.
 func (o LabelTable) Labels(ctx context.Context, t *table.Table) (*table.Table, AddedLabels, error) {
@@ -294,7 +311,42 @@ func (o LabelTable) Labels(ctx context.Context, t *table.Table) (*table.Table, A
 		return nil, a, err
 	}
 	a.Added = v.Rows()
-	return v, a, nil
+	return v, a, o.strangers(ctx, v, &a)
+}
+
+// strangers counts and names labels that no version of the model knows.
+func (o LabelTable) strangers(ctx context.Context, v *table.Table, a *AddedLabels) error {
+	a.Strangers = []Stranger{}
+	if o.Known == nil {
+		return nil
+	}
+	classes, number := []string{}, false
+	for _, k := range o.Known {
+		number = number || len(k) == 0
+		classes = append(classes, k...)
+	}
+	r, err := v.Query(ctx, "SELECT _label, count(*) FROM "+v.Relation()+" GROUP BY 1 ORDER BY 2 DESC, 1")
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for r.Next() {
+		var label string
+		var n int64
+		if err := r.Scan(&label, &n); err != nil {
+			return err
+		}
+		if len(classes) > 0 && slices.Contains(classes, label) || number && Judges(nil, label) {
+			continue
+		}
+		if a.Unknown += n; len(a.Strangers) < maxStrangers {
+			if cut := []rune(label); len(cut) > maxStrangerRunes {
+				label = string(cut[:maxStrangerRunes-1]) + "…"
+			}
+			a.Strangers = append(a.Strangers, Stranger{label, n})
+		}
+	}
+	return r.Close()
 }
 
 // Add takes the labels of a table into the folder of a model.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -303,8 +304,26 @@ func TestAddLabels(t *testing.T) {
 	x := tableOf(t, e, assay.Frame{column("id", "a", "b", "", "d"), {Name: "y", Type: assay.TypeInteger, Floats: []float64{1, 0, 1, math.NaN()}}})
 	o := LabelTable{Join: []string{"id"}, Label: "y", At: time.Unix(1_700_000_000, 0), Now: time.Unix(1_700_000_000, 0)}
 	a, err := o.Add(ctx, dir, x)
-	if err != nil || a != (AddedLabels{Rows: 4, Added: 2, Keyless: 1, Empty: 1}) {
+	if err != nil || !reflect.DeepEqual(a, AddedLabels{Rows: 4, Added: 2, Keyless: 1, Empty: 1, Strangers: []Stranger{}}) {
 		t.Fatalf("%+v, %v", a, err)
+	}
+	// Labels that no version knows are counted and named.
+	odd := tableOf(t, e, assay.Frame{column("id", "a", "b", "c", "d", "e"), column("y", "yes", "maybe", "maybe", "7", strings.Repeat("x", 50))})
+	for _, x := range []struct {
+		known [][]string
+		want  string
+	}{
+		{nil, "0 []"},
+		{[][]string{{"no", "yes"}}, "4 [{maybe 2} {7 1} {" + strings.Repeat("x", 39) + "… 1}]"},
+		{[][]string{{"no", "yes"}, {"maybe", "no"}}, "2 [{7 1} {" + strings.Repeat("x", 39) + "… 1}]"},
+		{[][]string{{}}, "4 [{maybe 2} {" + strings.Repeat("x", 39) + "… 1} {yes 1}]"},
+	} {
+		o := o
+		o.Known = x.known
+		_, a, err := o.Labels(ctx, odd)
+		if got := fmt.Sprint(a.Unknown, a.Strangers); err != nil || got != x.want || a.Added != 5 {
+			t.Errorf("known %v: %s, %v; want %s", x.known, got, err, x.want)
+		}
 	}
 	o.At = o.At.Add(time.Hour)
 	if a, err := o.Add(ctx, dir, x); err != nil || !a.Again || a.Added != 0 {

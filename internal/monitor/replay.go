@@ -137,7 +137,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 			d.Window.Number = k + cut.first
 		}
 		if o, ok := outcomes[k]; ok {
-			d.Window.Refused, d.Window.Failed, d.Window.Lost, d.Window.Sampled = o.refused, o.failed, o.lost, o.sampled
+			d.Window.Refused, d.Window.Failed, d.Window.Lost, d.Window.Sampled, d.Window.Unclosed = o.refused, o.failed, o.lost, o.sampled, o.unclosed
 		}
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
 		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
@@ -209,6 +209,7 @@ type outcomes struct {
 	refused, failed, lost                     int64 // rows
 	requests, refusedRequests, failedRequests int64 // those that were answered as many as there were before the log took a sample
 	sampled                                   float64
+	unclosed                                  int64 // segments whose process was killed
 }
 
 // outcomesOf counts a log by window.
@@ -218,7 +219,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 		return out, nil
 	}
 	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE,"+
-		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed'))"+
+		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0)"+
 		" FROM (SELECT *, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
 	if err != nil {
 		return nil, err
@@ -227,7 +228,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 	for r.Next() {
 		var k int64
 		var o outcomes
-		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled, &o.requests, &o.refusedRequests, &o.failedRequests); err != nil {
+		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled, &o.requests, &o.refusedRequests, &o.failedRequests, &o.unclosed); err != nil {
 			return nil, err
 		}
 		if o.sampled > 0 && o.sampled < 1 {

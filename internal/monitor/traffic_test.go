@@ -123,6 +123,8 @@ func TestLosses(t *testing.T) {
 	}{
 		{assay.Window{Rows: 100, Sampled: 1}, ""},
 		{assay.Window{Rows: 95, Refused: 1200, Lost: 5, Sampled: 1}, "1,200 rows refused, 5 rows lost (5.0 %)"},
+		{assay.Window{Rows: 95, Lost: 5, Unclosed: 1, Sampled: 1}, "5 rows lost (5.0 %), a segment of the log ended without being closed"},
+		{assay.Window{Rows: 95, Unclosed: 2}, "2 segments of the log ended without being closed"},
 		{assay.Window{Rows: 95, Failed: 2, Late: 3, Sampled: 0.1}, "2 rows failed, 3 rows late, 10.0 % of the answered rows were to be logged"},
 	} {
 		if got := Losses(x.w); got != x.want {

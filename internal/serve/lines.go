@@ -82,13 +82,17 @@ func LostLine(path string, line []byte) []byte {
 			at = t
 		}
 	}
-	return appendLost(nil, at.UnixMicro(), 1)
+	return appendLost(nil, at.UnixMicro(), 1, []byte(Missing{Segment: stem(path), What: Unreadable, Bytes: int64(len(line))}.String()))
 }
 
-// appendLost appends a line that says how many rows are missing.
-func appendLost(b []byte, micros int64, rows uint64) []byte {
+// appendLost appends a line that says how many rows are missing, and of what where that is known.
+func appendLost(b []byte, micros int64, rows uint64, what []byte) []byte {
 	b = append(appendAt(b, micros), `,"_index":-1,"_outcome":"lost","_lost":`...)
-	return append(strconv.AppendUint(b, min(rows, maxLost), 10), '}', '\n')
+	b = strconv.AppendUint(b, min(rows, maxLost), 10)
+	if len(what) > 0 {
+		b = schema.AppendJSONString(append(b, `,"_violations":`...), what)
+	}
+	return append(b, '}', '\n')
 }
 
 // copyLines copies complete lines.
@@ -288,7 +292,7 @@ func (d *lineWriter) record(rec []byte) bool {
 		return true
 	case recordLoss:
 		at, lost := d.int(), d.uint()
-		d.out = appendLost(d.out, at, lost)
+		d.out = appendLost(d.out, at, lost, d.b)
 	case recordCall:
 		l := d.layouts[d.uint()]
 		if l == nil || !d.call(l) {

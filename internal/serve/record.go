@@ -16,7 +16,8 @@ import (
 // endian) before it. The first byte of a record says what it is. A record of calls holds its values by column, as they were read, so
 // that a call is logged for a few nanoseconds a value; Lines turns a segment into JSON Lines.
 const (
-	logMagic  = "assaylog 1\n"
+	logMagic  = logKind + "1\n"
+	logKind   = "assaylog "
 	frameHead = 8
 
 	recordLayout byte = 1 // JSON of a layout: which columns the calls of a version have

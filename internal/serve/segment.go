@@ -274,24 +274,17 @@ func (s *segment) append(e *entry) {
 
 // appendLoss writes that rows are missing.
 func (s *segment) appendLoss(at time.Time, rows int64) {
-	s.buf = recordOfLoss(s.buf, at, rows)
+	s.buf = recordOfLoss(s.buf, at, rows, "")
 	s.missing += rows
 }
 
-func recordOfLoss(b []byte, at time.Time, rows int64) []byte {
+// recordOfLoss says that so many rows are missing; what says of what, in the words of a Missing, "" for what never came to a segment.
+func recordOfLoss(b []byte, at time.Time, rows int64, what string) []byte {
 	from := len(b)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, recordLoss)
 	b = binary.AppendVarint(b, at.UnixMicro())
-	return seal(binary.AppendUvarint(b, uint64(rows)), from)
-}
-
-// unclosed is what a segment ends with whose writer did not close it. It holds whole records up to end.
-func unclosed(end int64, at time.Time) []byte {
-	var b []byte
-	if end == 0 {
-		b = append(b, logMagic...)
-	}
-	return recordOfLoss(b, at, 0)
+	b = binary.AppendUvarint(b, uint64(rows))
+	return seal(append(b, what...), from)
 }
 
 // write appends the batch; when it cannot be written whole, the file is cut back to where it was.
@@ -382,64 +375,4 @@ func openSegment(name string) bool {
 func closedPath(path string) string {
 	ext := filepath.Ext(path)
 	return strings.TrimSuffix(path, ".open"+ext) + ext
-}
-
-// wholeEnd finds the byte after the last line or record that was written whole.
-func wholeEnd(f *os.File, path string, size int64) (int64, error) {
-	if !strings.HasSuffix(path, linesSuffix) {
-		x, err := newRecordReader(f)
-		if err != nil {
-			return 0, nil //nolint:nilerr // not even its head is whole
-		}
-		for err == nil {
-			_, err = x.next() // what follows a damaged record was never brought to the disk
-		}
-		return x.at, nil
-	}
-	for one := make([]byte, 1); size > 0; size-- {
-		if _, err := f.ReadAt(one, size-1); err != nil {
-			return 0, assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be read: %w", bare(err))
-		}
-		if one[0] == '\n' {
-			break
-		}
-	}
-	return size, nil
-}
-
-// adoptOrphan closes a segment unless its writer lives, and returns its new path. A torn end is cut off. What waited for the writer is lost and
-// nobody knows how much it was: a loss of 0 rows says that there may be some.
-func adoptOrphan(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be opened: %w", bare(err))
-	}
-	defer f.Close()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return "", nil // somebody writes it
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be read: %w", bare(err))
-	}
-	end, err := wholeEnd(f, path, st.Size())
-	if err != nil {
-		return "", err
-	}
-	if err := f.Truncate(end); err != nil {
-		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be cut: %w", bare(err))
-	}
-	if !strings.HasSuffix(path, linesSuffix) {
-		if _, err := f.WriteAt(unclosed(end, st.ModTime()), end); err != nil {
-			return "", nil //nolint:nilerr // the disk is full: the segment stays open, which can be read, until a process can write the mark
-		}
-	}
-	closed := closedPath(path)
-	if err := os.Rename(path, closed); err != nil {
-		return "", assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be closed: %w", bare(err))
-	}
-	return closed, nil
 }

@@ -86,6 +86,7 @@ type monitorPeriod struct {
 	First, Last                 string
 	Windows, Moved, Open        int
 	Rows, Refused, Failed, Lost int64
+	Unclosed                    int64
 	Sampled                     float64 // the least of them
 	Cause                       string  // what contributed most
 }
@@ -212,7 +213,7 @@ func (p *monitorPage) summary(windows []MonitorWindow) {
 	if all.Open > 0 {
 		p.Sentence += fmt.Sprintf(" %d could not be judged.", all.Open)
 	}
-	p.Losses = monitor.Losses(assay.Window{Rows: all.Rows, Refused: all.Refused, Failed: all.Failed, Lost: all.Lost, Sampled: all.Sampled})
+	p.Losses = monitor.Losses(assay.Window{Rows: all.Rows, Refused: all.Refused, Failed: all.Failed, Lost: all.Lost, Unclosed: all.Unclosed, Sampled: all.Sampled})
 	n := min(p.Left, monitorPeriods)
 	for i := range n {
 		p.Earlier = append(p.Earlier, period(windows[i*p.Left/n:(i+1)*p.Left/n]))
@@ -242,6 +243,7 @@ func period(windows []MonitorWindow) monitorPeriod {
 			out.Open++
 		}
 		out.Rows, out.Refused, out.Failed, out.Lost = out.Rows+d.Rows, out.Refused+d.Refused, out.Failed+d.Failed, out.Lost+d.Lost
+		out.Unclosed += d.Unclosed
 		if d.Sampled > 0 {
 			out.Sampled = math.Min(out.Sampled, d.Sampled)
 		}
