@@ -15,6 +15,7 @@ import (
 
 // TestCoverageThatIsDue: labels of the newest window that have not come yet are no gap; those of the newest window whose time is over are.
 func TestCoverageThatIsDue(t *testing.T) {
+	t.Parallel()
 	p := watchProject(t, twoChannels, map[string]string{"OPS": "http://127.0.0.1:1", "OPS_KEY": "key", "DUTY": "http://127.0.0.1:1", "DUTY_KEY": "routing"}, escalating)
 	s := p.session()
 	defer s.Close()

@@ -237,6 +237,7 @@ var escalating = assay.AlertPlan{Name: "drift", When: []string{"input"}, Severit
 // TestAlertLife: an alert reaches its first channel, then the next one as nobody acknowledges; the receiver of the second is down for an hour; somebody
 // takes it over, and the window after it ends it. Everything is in evidence, and no address or key is anywhere in the store.
 func TestAlertLife(t *testing.T) {
+	t.Parallel()
 	ops, duty := newHook(t, 200, ""), newHook(t, 503, "down")
 	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL + "/private-path", "OPS_KEY": "key-of-the-hook", "DUTY": duty.URL, "DUTY_KEY": "routing-key-0001"}, escalating)
 	p.window(1, assay.Pass)
@@ -342,6 +343,7 @@ func TestAlertLife(t *testing.T) {
 // TestMuteWithdraws: a message that still waits when its incident is muted is not delivered during the mute, and no other process puts it there again; when
 // the mute ends, the incident is told once, as it is then.
 func TestMuteWithdraws(t *testing.T) {
+	t.Parallel()
 	ops, duty := newHook(t, 503, "down"), newHook(t, 202, "{}")
 	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY": duty.URL, "DUTY_KEY": "routing-key-0001"}, escalating)
 	p.window(1, assay.Fail)
@@ -398,6 +400,7 @@ func TestAlertKilledBetween(t *testing.T) {
 
 // TestAlertRollsBack: an alert that asks for it gives production back to the version before, once, and only when its own version holds it.
 func TestAlertRollsBack(t *testing.T) {
+	t.Parallel()
 	m, dir := registered(t)
 	waive := func(version string) {
 		for _, rule := range []string{"serving", "monitoring"} {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/assay-ml/assay/internal/assaytest"
@@ -53,7 +54,12 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ran := 0
+	var ran atomic.Int64
+	t.Cleanup(func() {
+		if ran.Load() == 0 {
+			t.Error("no page has a console block")
+		}
+	})
 	for _, path := range append(pages, filepath.Join(root, "README.md")) {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -64,6 +70,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			for _, name := range []string{"docs", "people"} {
 				if err := copyFolder(filepath.Join("testdata", name), dir); err != nil {
@@ -96,7 +103,7 @@ func TestDocs(t *testing.T) {
 				if err != nil {
 					t.Fatalf("line %d: %v", b.line, err)
 				}
-				ran++
+				ran.Add(1)
 				for _, l := range all[last : b.line-1] {
 					fmt.Fprintln(&page, l)
 				}
@@ -117,9 +124,6 @@ func TestDocs(t *testing.T) {
 				}
 			}
 		})
-	}
-	if ran == 0 {
-		t.Error("no page has a console block")
 	}
 }
 

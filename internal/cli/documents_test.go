@@ -296,6 +296,7 @@ func jsonDocuments() []jsonDocument {
 
 // TestDocuments prints every document that a short life can print, and holds it against the form that is documented.
 func TestDocuments(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := copyFolder(filepath.Join("testdata", "people"), dir); err != nil {
 		t.Fatal(err)

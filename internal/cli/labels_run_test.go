@@ -15,6 +15,7 @@ import (
 
 // TestLabelsOfTheLog brings labels to the rows of requests that a log holds: what they say is judged window by window, and restated as more come.
 func TestLabelsOfTheLog(t *testing.T) {
+	t.Parallel()
 	m, dir := monitored(t, ", labels: {join: [request_id, row], within: 2d}, margin: 0.01")
 	logDays(t, dir, "2025123012", map[string]string{"2025-12-30": "", "2025-12-31": ""})
 	people := people(t)
@@ -67,6 +68,7 @@ func TestLabelsOfTheLog(t *testing.T) {
 
 // TestOutcomesAreOfThePlan: figures are computed as when the plan was made: another threshold, business metric or slicing in assay.yaml changes none.
 func TestOutcomesAreOfThePlan(t *testing.T) {
+	t.Parallel()
 	m, dir := monitored(t, ", labels: {join: [request_id, row], within: 2d}, metrics: [f1_score], business: {margin: 10}")
 	logDays(t, dir, "2025123012", map[string]string{"2025-12-30": ""})
 	var b strings.Builder

@@ -14,6 +14,7 @@ import (
 // TestMonitorRun holds a prediction log against a plan: a day like the training data, a day without traffic, a day that changed, one before the
 // clock's and not over.
 func TestMonitorRun(t *testing.T) {
+	t.Parallel()
 	m, dir := monitored(t, "")
 	if _, stderr, exit := command(m, dir, "monitor", "run"); exit != 1 || !strings.Contains(stderr, "no prediction of this model was logged") {
 		t.Errorf("without a log: %d, %s", exit, stderr)

@@ -18,6 +18,7 @@ import (
 // TestPages opens every page of a server on a project with traffic, windows that moved and an alert that fires: each answers its question, leads to pages that
 // are there, holds no script and asks for nothing else. With ASSAY_PAGES the pages are kept in that folder, to be looked at.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	p, ops := heldProject(t, twoAlerts)
 	logDays(t, p.dir, "2025123112", map[string]string{"2025-12-28": "", "2025-12-29": "south", "2025-12-30": "south", "2025-12-31": "", "2026-01-01": "north"})
 	p.run(3, "monitor", "run")

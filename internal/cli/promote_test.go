@@ -81,6 +81,7 @@ func opened(t *testing.T, m *stageManager, dir string) *session {
 // TestTwoPromotions: two processes promote two versions, both of which the gate lets through beside the present holder. One wins; the
 // other finds that what it would replace has changed.
 func TestTwoPromotions(t *testing.T) {
+	t.Parallel()
 	m, dir := registered(t)
 	do(t, m, dir, 0, "promote", "1", "--to", "staging")
 	candidate(t, m, dir, "gradient_boosting")
@@ -158,6 +159,7 @@ func TestStaleVerdict(t *testing.T) {
 
 // TestWaivers: a waiver is for one rule, one stage, one version and one policy.
 func TestWaivers(t *testing.T) {
+	t.Parallel()
 	m, dir := registered(t)
 	for _, rule := range []string{"serving", "monitoring"} {
 		do(t, m, dir, 0, "waive", rule, "1", "--to", "production", "--by", "Ada Lovelace", "--reason", "a pilot of two weeks")
@@ -206,6 +208,7 @@ func mustOutput(t *testing.T, m *stageManager, dir string, args ...string) []byt
 
 // TestRegistryLife walks versions through stages, back and forth, with aliases and tags.
 func TestRegistryLife(t *testing.T) {
+	t.Parallel()
 	m, dir := registered(t)
 	do(t, m, dir, 3, "rollback", "--stage", "staging") // nothing to go back to
 	do(t, m, dir, 0, "promote", "1", "--to", "staging")
@@ -262,6 +265,7 @@ func TestRegistryLife(t *testing.T) {
 // TestTakenBack: a change of the schema or the documentation that is taken back brings the old evidence back into force, although
 // it is not the newest.
 func TestTakenBack(t *testing.T) {
+	t.Parallel()
 	m, dir := registered(t)
 	edit(t, dir, "sources: made up for the tests of Assay", "sources: todo")
 	do(t, m, dir, 0, "snapshot")

@@ -49,6 +49,7 @@ func (p *watchedProject) labelled(from, to int, days ...string) {
 // TestWatcherLabels: a running server joins labels that come later: the windows that they are of are restated, and incidents follow. Windows that end meanwhile
 // have their outcome too. All of it is the very evidence that judging the log from its beginning makes, and nothing is read while nothing is new.
 func TestWatcherLabels(t *testing.T) {
+	t.Parallel()
 	p, ops := heldProject(t, `    - {name: worse, when: performance, severity: critical, to: ops}
   labels: {join: [request_id, row], within: 2d}
   margin: 0.01
@@ -109,6 +110,7 @@ func TestWatcherLabels(t *testing.T) {
 // TestSilence: a version that never gets a request is an alarm as soon as a whole window without one is over, for a server and for monitor run, and is told; the
 // first day with traffic ends it.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	p, ops := heldProject(t, "    - {name: silent, when: traffic, severity: critical, to: ops}\n")
 	w := p.watcher()
 	tick := func(after time.Duration, windows int) {

@@ -77,6 +77,7 @@ const twoAlerts = `    - {name: drift, when: input, severity: error, persist: 2,
 // TestWatcher: what a server does while it runs judges several days at once and leaves each day's state on record in order; two alerts about one window are
 // one message; a look later goes on from there, with the very evidence that all days from the beginning make.
 func TestWatcher(t *testing.T) {
+	t.Parallel()
 	p, ops := heldProject(t, twoAlerts)
 	logDays(t, p.dir, "2025123112", map[string]string{"2025-12-28": "", "2025-12-29": "south", "2025-12-30": "south", "2025-12-31": "south", "2026-01-01": ""})
 	w := p.watcher()
@@ -137,6 +138,7 @@ func TestWatcher(t *testing.T) {
 
 // TestWatcherAfterReplay: a window of a table of the past, which was judged before the server ran, is not the beginning of years without traffic.
 func TestWatcherAfterReplay(t *testing.T) {
+	t.Parallel()
 	p, _ := heldProject(t, twoAlerts)
 	s := p.session()
 	rs, err := s.st.Find(t.Context(), store.Query{Kind: assay.KindMonitor})
@@ -170,6 +172,7 @@ func TestWatcherAfterReplay(t *testing.T) {
 
 // TestMonitorRunTells: monitor run brings the alerts up to what it judged, and tells.
 func TestMonitorRunTells(t *testing.T) {
+	t.Parallel()
 	p, ops := heldProject(t, twoAlerts)
 	logDays(t, p.dir, "2025123112", map[string]string{"2025-12-29": "", "2025-12-30": "south", "2025-12-31": "south", "2026-01-01": "south"})
 	if out := p.run(3, "monitor", "run"); !strings.Contains(out, "Try: assay alert show drift-") {
@@ -202,6 +205,7 @@ func TestMonitorRunTells(t *testing.T) {
 // TestEscalationBySeverity: the second step of each severity is taken when its time has come and not before, while the server runs and its clock goes on. The
 // receiver of the second step is down for the hour in which the first two fall due: both arrive, once, in their order.
 func TestEscalationBySeverity(t *testing.T) {
+	t.Parallel()
 	ops, lead := newHook(t, 200, ""), newHook(t, 503, "down")
 	var configs []AlertConfig
 	for _, severity := range []string{"info", "warning", "error", "critical"} {

@@ -140,7 +140,7 @@ func TestSpreadChanges(t *testing.T) {
 
 // TestEventsWithoutChange: the detectors' false alarms are those of the level, with independent rows and with rows of a request that are alike.
 func TestEventsWithoutChange(t *testing.T) {
-	reps := full(12, 300)
+	reps := full(6, 300)
 	e := engine(t)
 	w := eventWatch(t, changing(4000, 0, 0, false, 1))
 	for _, alike := range []float64{0, 2} {

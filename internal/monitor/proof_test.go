@@ -161,9 +161,9 @@ func TestAlarmsKeepTheBudget(t *testing.T) {
 
 // proveBudget judges windows of so many rows, with and without a change, each against a reference of its own.
 func proveBudget(t *testing.T, e *table.Engine, all assay.Frame, model monitor.Model, size int, full bool) {
-	reps, shifted := assaytest.Size(5, 8), assaytest.Size(1, 2)
+	reps, shifted := assaytest.Size(2, 8), assaytest.Size(1, 2)
 	if size == 5000 {
-		reps = 2
+		reps = assaytest.Size(1, 2)
 	}
 	if full {
 		reps, shifted = 500, 500

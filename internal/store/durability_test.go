@@ -234,7 +234,7 @@ func TestKillAtCommitPoints(t *testing.T) {
 // TestKillAtRandom kills writers at any instant, opening and migrating the store included.
 func TestKillAtRandom(t *testing.T) {
 	t.Parallel()
-	kills := 40
+	kills := 15
 	if os.Getenv(fullTest) != "" {
 		kills = 250
 	}

@@ -77,7 +77,7 @@ func TestOpenSweeps(t *testing.T) {
 // one opening of 600 found the database locked within milliseconds.
 func TestOpenAtOnce(t *testing.T) {
 	t.Parallel()
-	rounds := 20
+	rounds := 5
 	if os.Getenv(fullTest) != "" {
 		rounds = 100
 	}
