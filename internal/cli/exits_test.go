@@ -240,6 +240,7 @@ func TestExitStatus(t *testing.T) {
 		{0, "log list"},
 		{1, "log query SELECT"},
 		{1, "log compact hour.seg"},
+		{2, "monitor look"},
 		{2, "log ingest people.csv"},
 		{1, "log ingest --model people:99 --format sagemaker people.csv"},
 		{0, "model list"},

@@ -12,29 +12,32 @@ import (
 	"github.com/assay-ml/assay/internal/serve"
 )
 
-// TestCompactGivesWay: every thread of the process that makes Parquet beside the server has a low priority before it reads the segment, those of its
-// engine as well; the server's own are as they were.
-func TestCompactGivesWay(t *testing.T) {
-	niceness := func(pid int) (all []int) {
-		stats, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+// threadNices are the priorities of the threads of a process.
+func threadNices(t *testing.T, pid int) (all []int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		fields := strings.Fields(string(b)[strings.LastIndexByte(string(b), ')')+1:])
+		n, err := strconv.Atoi(fields[16]) // the 19th of proc(5), from the third on here
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range stats {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				continue // the thread has ended
-			}
-			fields := strings.Fields(string(b)[strings.LastIndexByte(string(b), ')')+1:])
-			n, err := strconv.Atoi(fields[16]) // the 19th of proc(5), from the third on here
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, n)
-		}
-		return all
+		all = append(all, n)
 	}
-	before := niceness(os.Getpid())[0]
+	return all
+}
+
+// TestCompactGivesWay: every thread of the process that makes Parquet beside the server has a low priority before it reads the segment, those of its
+// engine as well; the server's own are as they were.
+func TestCompactGivesWay(t *testing.T) {
+	before := threadNices(t, os.Getpid())[0]
 	if before >= lowPriority {
 		t.Skipf("the test itself has the priority %d: nothing can be seen", before)
 	}
@@ -70,7 +73,7 @@ func TestCompactGivesWay(t *testing.T) {
 			pid = p
 		}
 	}
-	threads := niceness(pid)
+	threads := threadNices(t, pid)
 	for _, n := range threads {
 		if n != lowPriority {
 			t.Errorf("the %d threads have the priorities %v, want %d", len(threads), threads, lowPriority)
@@ -80,7 +83,7 @@ func TestCompactGivesWay(t *testing.T) {
 	if len(threads) < 2 {
 		t.Errorf("%d threads", len(threads))
 	}
-	for _, n := range niceness(os.Getpid()) {
+	for _, n := range threadNices(t, os.Getpid()) {
 		if n != before {
 			t.Errorf("the server has the priority %d", n)
 		}

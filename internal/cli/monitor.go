@@ -119,7 +119,7 @@ all labels of a window should have come and too few did.`,
 		}),
 	}
 	report.Flags().StringVarP(&out, "out", "o", "", "write the page to this `file`; to the store's reports without it")
-	c.AddCommand(plan, run, replay, report, a.monitorTestFireCommand(), a.monitorExportCommand())
+	c.AddCommand(plan, run, replay, report, a.monitorTestFireCommand(), a.monitorExportCommand(), a.lookCommand())
 	return c
 }
 

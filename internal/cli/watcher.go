@@ -8,7 +8,6 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/store"
-	"github.com/assay-ml/assay/internal/table"
 )
 
 // What a server does for the watch of what it serves, at most. It must not slow predictions.
@@ -120,21 +119,10 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 	} else if n := p.Budget.WindowsPerYear; n > 0 {
 		next = began.Add(min(max(time.Duration(float64(365*24*time.Hour)/n/4), minLook), maxLook))
 	}
-	var since []assay.Drift
 	last := int64(0)
 	if timed {
-		rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id, Limit: windowsBefore})
+		since, err := s.judgedBy(ctx, v, id, p)
 		if err != nil {
-			return err
-		}
-		if since, err = monitor.NewestWindows(rs); err != nil {
-			return err
-		}
-		plan, err := s.st.Get(ctx, id)
-		if err != nil {
-			return err
-		}
-		if since, err = watchedSince(since, plan.Entry.At); err != nil {
 			return err
 		}
 		if len(since) > 0 {
@@ -149,12 +137,7 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 			}
 		}
 	}
-	if s.engine == nil {
-		if s.engine, err = table.Open(ctx, table.Options{MemoryBytes: watcherMemory, Threads: watcherThreads}); err != nil {
-			return err
-		}
-	}
-	x, err := s.runLog(ctx, v, logRun{since: since, labels: came, from: at.first})
+	seen, err := s.lookBeside(ctx, lookRequest{Version: versionName(v), Labels: came, From: at.first})
 	now := s.Now()
 	rest := now.Add(watcherRest * now.Sub(began))
 	if rest.After(next) {
@@ -172,12 +155,32 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 	if at.due = next; came || p.Labels == nil {
 		at.labels = mark
 	}
-	for _, j := range x.windows {
-		if j.Drift.Verdict != assay.Pass && j.Drift.Window.Number > last {
-			w.say("%s, window %s: %s", versionName(v), j.Label, j.Drift.Verdict)
+	for _, j := range seen {
+		if j.Verdict != assay.Pass && j.Number > last {
+			w.say("%s, window %s: %s", versionName(v), j.Label, j.Verdict)
 		}
 	}
 	return nil
+}
+
+// judgedBy are the windows that were judged by a plan whose windows are by time, the newest first, for a look to go on from.
+func (s *session) judgedBy(ctx context.Context, v store.Version, id assay.Digest, p assay.Monitor) ([]assay.Drift, error) {
+	if _, timed := monitor.EndOf(p.Windows, s.Now()); !timed {
+		return nil, nil
+	}
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id, Limit: windowsBefore})
+	if err != nil {
+		return nil, err
+	}
+	since, err := monitor.NewestWindows(rs)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.st.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return watchedSince(since, plan.Entry.At)
 }
 
 // watchedSince is windows, the newest first, unless all of them were over before there was a plan to watch by: then they are of a table
