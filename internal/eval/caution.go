@@ -2,6 +2,7 @@ package eval
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -12,7 +13,15 @@ import (
 type holds struct {
 	rows, class int64
 	never       bool // at no size that was measured
+	standing    bool // wants leastStanding rows behind the mean, leastDiffering behind its gain
 }
+
+// From how many rows behind a mean over queries, or over rows of several labels, and behind a gain in it, the interval was measured to hold;
+// see scoring.standing. Below them it covers 80 to 95 %.
+const (
+	leastStanding  = 20
+	leastDiffering = 15
+)
 
 // weightedRows is from how many effective rows the intervals of weighted rows were measured to hold.
 const weightedRows = 2000
@@ -25,6 +34,8 @@ func (x *scoring) holdsOf(m *measure, gain bool) holds {
 		return holds{rows: weightedRows, class: 40}
 	}
 	switch name := m.name; {
+	case m.rows != nil && !m.hits && x.s.isOfLists():
+		return holds{standing: true}
 	case name == "expected_calibration_error":
 		return holds{never: true}
 	case strings.HasPrefix(name, "average_precision_score") && gain:
@@ -60,6 +71,14 @@ func (x *scoring) caution(i int, gain bool) string {
 	switch {
 	case h.never:
 		return what + " is not known to hold at any number of rows"
+	case h.standing:
+		which, least := "away from the metric's bound, and about %.0f are", leastStanding
+		if gain {
+			which, least = "in which the models differ, and about %.0f do", leastDiffering
+		}
+		if k := x.standing(i, gain); k < float64(least) {
+			return fmt.Sprintf("%s is not known to hold below %d %s "+which, what, least, x.s.unitName(), math.Floor(k))
+		}
 	case x.s.effective() < float64(h.rows):
 		return fmt.Sprintf("%s is not known to hold below %s%s %s", what, assay.FormatCount(h.rows), x.s.equal(), x.s.unitName())
 	case h.class > 0 && x.s.rarest() < float64(h.class):

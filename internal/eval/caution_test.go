@@ -11,7 +11,7 @@ import (
 
 // A gain whose interval was measured to be too short with so few rows opens no gate, however far above zero it lies; with more rows it does.
 func TestCautionLeavesOpen(t *testing.T) {
-	p := population{assay.Binary, 0.2}
+	p := population{task: assay.Binary, share: 0.2}
 	for _, x := range []struct {
 		n       int
 		metric  string
@@ -74,5 +74,60 @@ func TestCautionSparesIdenticalModels(t *testing.T) {
 	c, err := Compare(context.Background(), truth, a, b, 0, Options{Metrics: []string{"f1_score"}, Replicates: 100})
 	if err != nil || c.Verdict != assay.Pass || c.Metrics[0].Caution != "" {
 		t.Errorf("%s (%s), %v", c.Verdict, c.Metrics[0].Caution, err)
+	}
+}
+
+// A mean over queries rests on those that are not answered perfectly, a gain on those that two models answer differently: with few of them
+// there is a caution, however many queries there are, and the verdict on a gain is open.
+func TestCautionOfMeansOverQueries(t *testing.T) {
+	for _, x := range []struct {
+		wrong, better int
+		caution       string
+		verdict       assay.Verdict
+	}{
+		{wrong: 30, better: 60, verdict: assay.Pass},
+		{wrong: 8, better: 60, caution: "the interval is not known to hold below 20 queries away from the metric's bound, and about 8 are", verdict: assay.Pass},
+		{
+			wrong: 30, better: 12, caution: "the interval of the gain is not known to hold below 15 queries in which the models differ, and about 12 do",
+			verdict: assay.Undetermined,
+		},
+	} {
+		truth := &Truth{Task: assay.Ranking, Queried: "query"}
+		a, b := &Scores{Name: "a"}, &Scores{Name: "b"}
+		for q := range 300 {
+			truth.Value = append(truth.Value, 1, 0)
+			truth.Query = append(truth.Query, int32(q), int32(q))
+			score := func(wrong bool) []float64 {
+				if wrong {
+					return []float64{0, 1}
+				}
+				return []float64{1, 0}
+			}
+			a.Value = append(a.Value, score(q < x.wrong)...)
+			b.Value = append(b.Value, score(q < x.wrong+x.better)...)
+		}
+		o := Options{Metrics: []string{"mean_reciprocal_rank"}}
+		e, err := Evaluate(context.Background(), truth, a, b, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := e.Metrics[0]; m.Caution != x.caution || m.Verdict != x.verdict || m.Estimate.Method != "wilson mean" {
+			t.Errorf("%d wrong, %d better: %s, %q, %v", x.wrong, x.better, m.Verdict, m.Caution, m.Estimate)
+		}
+		c, err := Compare(context.Background(), truth, a, b, 0, o)
+		if err != nil || c.Better != x.verdict {
+			t.Errorf("%d better compares as %s, %v", x.better, c.Better, err)
+		}
+		// An entity with all queries in which the models differ is one of them.
+		truth.Entity, truth.Name = make([]int32, len(truth.Query)), "person"
+		for i, q := range truth.Query {
+			truth.Entity[i] = max(q, int32(x.wrong+x.better)-1)
+		}
+		if e, err = Evaluate(context.Background(), truth, a, b, o); err != nil {
+			t.Fatal(err)
+		}
+		if m := e.Metrics[0]; m.Verdict == assay.Pass || !strings.Contains(m.Caution, "below 15 entities in which the models differ, and about 1 do") {
+			t.Errorf("one person: %s, %q", m.Verdict, m.Caution)
+		}
 	}
 }

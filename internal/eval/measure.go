@@ -50,6 +50,8 @@ func (s *sample) measure(d metric.Definition, p *prepared, fast bool) (*measure,
 		own, err = m.mean(d, p)
 	case rankOf(d.Name) != nil:
 		own, err = m.ranked(d, p)
+	case isPooled(d.Name):
+		own, err = m.pooled(d, p)
 	case sumsOf(d.Name) != nil:
 		own, err = m.summed(d, p)
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/assay-ml/assay"
@@ -287,4 +288,35 @@ func TestLeaveOneOutAgreesWithDerivatives(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Where rows are too many to leave each out, the values without a row of a ranking of all cells are those of the first order.
+func TestLeaveOneOutOfMany(t *testing.T) {
+	truth, a, _ := simulated(assay.Multilabel, 3200, 3, 5)
+	p := prepare(truth, a, DefaultThreshold)
+	s := newSample(truth, nil)
+	for _, name := range []string{"roc_auc_score_micro", "average_precision_score_micro"} {
+		d, _ := metric.Lookup(name)
+		m, err := s.measure(d, p, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := m.leave()
+		for j := 0; j < s.n; j += 100 {
+			less := slices.Delete(everyRow(s.n), j, j+1)
+			want, err := d.Score((&sample{t: truth, rows: less, n: len(less)}).input(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			near(t, fmt.Sprintf("%s without row %d", name, j), got[j]-m.value, want.Value-m.value, 1e-6)
+		}
+	}
+}
+
+func everyRow(n int) []int32 {
+	out := make([]int32, n)
+	for i := range out {
+		out[i] = int32(i)
+	}
+	return out
 }

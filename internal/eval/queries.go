@@ -1,11 +1,13 @@
 package eval
 
 import (
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/metric"
+	"github.com/assay-ml/assay/stat"
 )
 
 // The rows of a ranking are documents, and what is judged is how the documents of a query are ordered: a query is one answer, however
@@ -188,7 +190,7 @@ func (s *sample) lists(p *prepared) metric.Input {
 
 // certain takes the interval away from a mean whose values are all equal: what does not vary is not certain.
 func (m *measure) certain(values []float64, e assay.Estimate) assay.Estimate {
-	if task := m.s.t.Task; task != assay.Ranking && task != assay.Multilabel || !e.HasInterval() {
+	if !m.s.isOfLists() || len(values) < 2 {
 		return e
 	}
 	if !slices.ContainsFunc(values, func(v float64) bool { return v != values[0] }) {
@@ -197,11 +199,64 @@ func (m *measure) certain(values []float64, e assay.Estimate) assay.Estimate {
 	return e
 }
 
-// cut lets the interval of a mean over queries, or over the rows of a multilabel task, reach no further than the metric does.
-func (m *measure) cut(e assay.Estimate) assay.Estimate {
-	task := m.s.t.Task
-	if d, ok := metric.Lookup(m.name); ok && (task == assay.Ranking || task == assay.Multilabel) && e.HasInterval() {
-		return d.Cut(task, e)
+// isOfLists reports whether the rows of the sample are queries, or have several labels.
+func (s *sample) isOfLists() bool { return s.t.Task == assay.Ranking || s.t.Task == assay.Multilabel }
+
+// average is the mean of one number a row with its interval. Over queries, or over rows of several labels, most numbers are often at the
+// bound of the metric, so the interval is one that knows the bounds.
+func (m *measure) average(level float64) assay.Estimate {
+	d, ok := metric.Lookup(m.name)
+	if !ok || !m.s.isOfLists() {
+		return stat.Mean(m.rows, level)
+	}
+	if least, greatest := d.Range(m.s.t.Task); !math.IsInf(greatest-least, 0) {
+		return stat.BoundedMean(m.rows, least, greatest, level)
+	}
+	e := stat.Mean(m.rows, level)
+	if e.HasInterval() {
+		e = d.Cut(m.s.t.Task, e)
 	}
 	return e
+}
+
+// standing is how many rows (or entities) of equal size would make up, as unevenly as these do, the distance of a mean from the bound that
+// it is nearest to; of a gain, the difference. Where few do, other rows would give another mean than the interval says.
+func (x *scoring) standing(i int, gain bool) float64 {
+	m := x.first[i]
+	if gain {
+		diff := make([]float64, len(m.rows))
+		for j := range diff {
+			diff[j] = m.rows[j] - x.second[i].rows[j]
+		}
+		return x.s.participation(diff)
+	}
+	d, _ := metric.Lookup(m.name)
+	least, greatest := d.Range(x.s.t.Task)
+	out := math.Inf(1)
+	for _, bound := range []float64{least, greatest} {
+		if math.IsInf(bound, 0) {
+			continue
+		}
+		away := make([]float64, len(m.rows))
+		for j, v := range m.rows {
+			away[j] = v - bound
+		}
+		out = math.Min(out, x.s.participation(away))
+	}
+	return out
+}
+
+// participation is stat.Participation of one value a row, those of an entity added up and those of weighted rows times their weight.
+func (s *sample) participation(values []float64) float64 {
+	for j := range values {
+		values[j] *= s.weight(j)
+	}
+	if s.entity == nil {
+		return stat.Participation(values)
+	}
+	sums := make([]float64, s.groups)
+	for j, e := range s.entity {
+		sums[e] += values[j]
+	}
+	return stat.Participation(sums)
 }

@@ -114,7 +114,7 @@ func (x *scoring) estimate(m *measure, second bool) assay.Estimate {
 		e.Value = m.value
 		return e
 	case m.rows != nil:
-		e := m.certain(m.rows, m.cut(stat.Mean(m.rows, level)))
+		e := m.certain(m.rows, m.average(level))
 		e.Value = m.value
 		if e.Lo < 0 && slices.Min(m.rows) >= 0 {
 			e.Lo = 0 // no loss of a row is below 0, so no mean is
