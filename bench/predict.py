@@ -62,7 +62,17 @@ def main():
             best[name] = min(best.get(name, float("inf")), us)
 
         binary = d / "learn.test"
+        beside = d / "ort.test"
+        library = next((pathlib.Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*"))
         subprocess.run(["go", "test", "-c", "-o", binary, "./learn"], cwd=ROOT, check=True)
+        subprocess.run(["go", "test", "-c", "-o", beside, "./internal/ort"], cwd=ROOT, check=True)
+
+        def timed(binary, name, package):
+            command = [binary, "-test.run", "xxx", "-test.bench", name, "-test.benchtime", "0.4s", "-test.cpu", "1"]
+            environment = {**os.environ, "ASSAY_BENCH_MODELS": directory, "ASSAY_TEST_ONNXRUNTIME": str(library)}
+            out = subprocess.run(command, cwd=ROOT / package, check=True, capture_output=True, text=True, env=environment).stdout
+            return re.findall(name + r"/(\S+?)/rows=(\d+)\s+\d+\s+[\d.]+ ns/op\s+([\d.]+) fastest-ns", out)
+
         for _ in range(args.rounds):
             for rows in (1, 1000):
                 part, frame = x[:rows], x[:rows].astype(numpy.float64)
@@ -70,9 +80,10 @@ def main():
                 keep(f"LightGBM {lightgbm.__version__}, {rows} rows", fastest(lambda: lgbm.booster_.predict(frame, num_threads=1)))
                 keep(f"XGBoost {xgboost.__version__}, {rows} rows", fastest(lambda: booster.inplace_predict(part)))
                 keep(f"scikit-learn, {rows} rows", fastest(lambda: sklearn.predict_proba(part)))
-            out = subprocess.run([binary, "-test.run", "xxx", "-test.bench", "BenchmarkModelFile", "-test.benchtime", "0.4s", "-test.cpu", "1"], cwd=ROOT / "learn", check=True, capture_output=True, text=True, env={**os.environ, "ASSAY_BENCH_MODELS": directory}).stdout
-            for name, rows, ns in re.findall(r"BenchmarkModelFile/(\S+?)/rows=(\d+)\s+\d+\s+[\d.]+ ns/op\s+([\d.]+) fastest-ns", out):
+            for name, rows, ns in timed(binary, "BenchmarkModelFile", "learn"):
                 keep(f"Assay, {name}, {rows} rows", float(ns) / 1e3)
+            for name, rows, ns in timed(beside, "BenchmarkEvaluators", "internal/ort"):
+                keep(f"Assay, ONNX through {'the library of ONNX Runtime' if name == 'library' else 'Go'}, {rows} rows", float(ns) / 1e3)
     for name in sorted(best, key=lambda n: (int(n.split()[-2]), best[n])):
         rows = name.split()[-2]
         ratio = best[name] / best[f"ONNX Runtime {onnxruntime.__version__}, {rows} rows"]
