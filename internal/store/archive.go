@@ -132,6 +132,8 @@ func (s *SQLite) note(ctx context.Context, tx *sql.Tx, id assay.Digest, circumst
 
 const selectRecord = `SELECT e.id, e.kind, e.version, e.subject, e.parents, e.payload, j.body, j.hash FROM evidence e JOIN journal j ON j.seq = e.seq `
 
+// scanRecord reads a row of selectRecord. It returns Rejected for evidence whose content does not have its id: nobody decides on what was
+// altered in the database.
 func scanRecord(scan func(...any) error) (assay.Record, error) {
 	var r assay.Record
 	var parents string
@@ -141,6 +143,10 @@ func scanRecord(scan func(...any) error) (assay.Record, error) {
 		return r, err
 	}
 	r.Parents, r.Payload = split(parents), payload
+	if got := idOf(r.Evidence, payload); got != r.ID {
+		return r, assay.Errorf(assay.Rejected, "%s evidence %s was altered in the store: its content has the id %s", r.Kind, r.ID.Short(), got.Short()).
+			Try("assay fsck names everything that was altered; restore %s from a backup", databaseName)
+	}
 	var err error
 	r.Entry, err = readEntry(body, hash)
 	return r, err

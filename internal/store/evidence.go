@@ -94,6 +94,11 @@ func canonical(e assay.Evidence) (canon, error) {
 	if err := ps.Err(assay.Invalid, fmt.Sprintf("malformed %s evidence", e.Kind)); err != nil {
 		return canon{}, err
 	}
+	return canon{idOf(e, payload), payload}, nil
+}
+
+// idOf returns the id of evidence that is well formed and whose payload is in canonical form.
+func idOf(e assay.Evidence, payload []byte) assay.Digest {
 	// The five keys are in the order of RFC 8785, and nothing outside the payload needs an escape.
 	var b bytes.Buffer
 	b.Grow(len(payload) + 256 + 80*len(e.Parents))
@@ -107,7 +112,7 @@ func canonical(e assay.Evidence) (canon, error) {
 	b.WriteString(`],"payload":`)
 	b.Write(payload)
 	fmt.Fprintf(&b, `,"subject":%q,"version":%d}`, e.Subject, e.Version)
-	return canon{assay.DigestOf(b.Bytes()), payload}, nil
+	return assay.DigestOf(b.Bytes())
 }
 
 // canonicalObject returns the RFC 8785 form of a payload.

@@ -100,6 +100,62 @@ func TestFsckClean(t *testing.T) {
 }
 
 // TestFsckNames: each kind of damage is found and named.
+// TestAlteredIsRefused: what was altered in the database is nobody's ground for a decision.
+func TestAlteredIsRefused(t *testing.T) {
+	for name, sql := range map[string]string{
+		"payload":     `UPDATE evidence SET payload = CAST(replace(CAST(payload AS TEXT), '"one"', '"two"') AS BLOB) WHERE kind = 'model'`,
+		"white space": `UPDATE evidence SET payload = CAST(' ' || CAST(payload AS TEXT) AS BLOB) WHERE kind = 'model'`,
+		"subject":     `UPDATE evidence SET subject = replace(subject, 'a', 'b') WHERE kind = 'model'`,
+		"parents":     `UPDATE evidence SET parents = (SELECT id FROM evidence WHERE kind = 'verdict' LIMIT 1) WHERE kind = 'model'`,
+		"version":     `UPDATE evidence SET version = 2 WHERE kind = 'model'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := scratch(t)
+			s := openDir(t, dir)
+			populate(t, s)
+			held := must(s.Find(t.Context(), Query{Kind: assay.KindModel}))(t)
+			tamper(t, dir, sql)
+			refused := 0
+			for _, r := range held {
+				if got, err := s.Get(t.Context(), r.ID); assay.CodeOf(err) == assay.Rejected && strings.Contains(err.Error(), r.ID.Short()) {
+					refused++
+				} else if err != nil || !reflect.DeepEqual(got, r) {
+					t.Errorf("%+v, %v, want %+v or a refusal", got, err, r)
+				}
+			}
+			if refused == 0 {
+				t.Error("nothing is refused")
+			}
+			if rs, err := s.Find(t.Context(), Query{Kind: assay.KindModel}); assay.CodeOf(err) != assay.Rejected {
+				t.Errorf("%d are listed, %v", len(rs), err)
+			}
+		})
+	}
+}
+
+// TestDatabaseGone: blobs without a database are no new store.
+func TestDatabaseGone(t *testing.T) {
+	dir := scratch(t)
+	s := openDir(t, dir)
+	populate(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, databaseName)
+	for _, after := range []func() error{
+		func() error { return os.Truncate(path, 0) },
+		func() error { return os.Remove(path) },
+	} {
+		if err := after(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := OpenSQLite(t.Context(), Options{Dir: dir, Clock: assaytest.Clock(), Producer: "assay test"})
+		if assay.CodeOf(err) != assay.Unavailable || !strings.Contains(err.Error(), "missing or empty") {
+			t.Fatalf("%v, %v", s, err)
+		}
+	}
+}
+
 func TestFsckNames(t *testing.T) {
 	for name, c := range map[string]struct {
 		sql  string

@@ -64,6 +64,9 @@ func OpenSQLite(ctx context.Context, o Options) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := databaseThere(ctx, o.Dir, blobs); err != nil {
+		return nil, err
+	}
 	s := &SQLite{dir: o.Dir, clock: o.Clock, producer: o.Producer, blobs: blobs, step: func(string) {}}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -71,6 +74,24 @@ func OpenSQLite(ctx context.Context, o Options) (*SQLite, error) {
 	// What interrupted writes left is in nobody's way: that it cannot be removed is no reason not to open the store.
 	_, _ = s.blobs.Sweep(leftoverAge, s.clock)
 	return s, nil
+}
+
+// databaseThere refuses a directory that has blobs and no database, or an empty one: the ledger of the sealed labels was in it, and a new
+// one would begin without. Blobs come after the database, so they are looked for first: another process may be making both.
+func databaseThere(ctx context.Context, dir string, blobs *blob.Dir) error {
+	found := errors.New("a blob")
+	if err := blobs.Each(ctx, func(assay.Digest, int64) error { return found }); !errors.Is(err, found) {
+		return err
+	}
+	switch fi, err := os.Stat(filepath.Join(dir, databaseName)); {
+	case err == nil && fi.Size() > 0:
+		return nil
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return assay.Errorf(assay.Unavailable, "the store has blobs, but its database %s is missing or empty", databaseName).
+			Try("restore %s from a backup, or move the store's directory away to begin anew", databaseName)
+	default:
+		return fault("the store cannot be opened", err)
+	}
 }
 
 func (s *SQLite) open(ctx context.Context) error {
