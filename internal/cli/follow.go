@@ -303,6 +303,17 @@ func (f *follower) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// live are the versions that answer requests which name none, NAME:NUMBER.
+func (f *follower) live() []string {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	var out []string
+	for name, x := range f.served {
+		out = append(out, fmt.Sprintf("%s:%d", name, x.live.Number))
+	}
+	return out
+}
+
 // versions are those that answer or are tried, NAME:NUMBER.
 func (f *follower) versions() []string {
 	f.lock.Lock()

@@ -284,6 +284,11 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		if unjudged > 0 && d.Verdict != assay.Undetermined {
 			fmt.Fprintf(w, ", %d not judged", unjudged)
 		}
+		for _, g := range d.Signals {
+			if g.Kind == monitor.KindVolume && g.Verdict == assay.Pass && g.Message != "" {
+				fmt.Fprint(w, ", "+g.Message)
+			}
+		}
 		if lost := monitor.Losses(d.Window); lost != "" {
 			fmt.Fprint(w, "; "+lost)
 		}

@@ -286,7 +286,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		(&watcher{app: s.app, served: f.versions, say: f.say, looks: map[assay.Digest]*looked{}}).run(watching)
+		(&watcher{app: s.app, served: f.versions, live: f.live, say: f.say, looks: map[assay.Digest]*looked{}}).run(watching)
 	}()
 	defer func() { stopWatching(); <-watched }()
 	tick := time.NewTicker(followEvery)

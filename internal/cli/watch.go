@@ -63,6 +63,7 @@ type logRun struct {
 	since  []assay.Drift // that were judged before, the newest first: only those after them
 	labels bool          // labels may have come since then: windows of which they say something else than before are judged again
 	from   time.Time     // predictions are expected from then on, even if none ever came; not before there was a plan
+	here   *role         // what the server knows of the version that asks; nil: none asks
 }
 
 // runLog judges the windows of a version's log that have ended, and what labels say of them, and records them.
@@ -98,6 +99,10 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		return nil, err
 	}
 	x := monitor.Traffic{From: later(r.from, plan.Entry.At)}
+	if x.Expected, err = s.expected(ctx, v, r.here); err != nil {
+		return nil, err
+	}
+	drawnFrom(x.Expected, log)
 	if p.Windows.By != monitor.ByCount {
 		x.By, x.Until = "_at", s.Now().Add(-time.Duration(p.Windows.GraceSeconds)*time.Second)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -26,6 +27,7 @@ const (
 type watcher struct {
 	app    *app
 	served func() []string // the versions that answer, NAME:NUMBER
+	live   func() []string // those of them that requests reach which name no version; nil: all
 	say    func(format string, args ...any)
 	looks  map[assay.Digest]*looked // by model
 	mark   store.Mark
@@ -36,6 +38,7 @@ type watcher struct {
 // A looked is when a model was looked at.
 type looked struct {
 	first  time.Time // served since
+	live   time.Time // requests that name no version reach it since; zero: they do not
 	due    time.Time // the next window ends
 	rest   time.Time // labels that come are looked at not before
 	labels string    // mark of those that were there
@@ -90,6 +93,12 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 		at = &looked{first: began}
 		w.looks[v.Model] = at
 	}
+	switch live := w.live == nil || slices.Contains(w.live(), versionName(v)); {
+	case !live:
+		at.live = time.Time{}
+	case at.live.IsZero():
+		at.live = began
+	}
 	mark, err := s.labelMark(v.Name)
 	if err != nil {
 		return err
@@ -137,7 +146,7 @@ func (w *watcher) look(ctx context.Context, s *session, v store.Version) error {
 			}
 		}
 	}
-	seen, err := s.lookBeside(ctx, lookRequest{Version: versionName(v), Labels: came, From: at.first})
+	seen, err := s.lookBeside(ctx, lookRequest{Version: versionName(v), Labels: came, From: at.first, Here: &role{at.live}})
 	now := s.Now()
 	rest := now.Add(watcherRest * now.Sub(began))
 	if rest.After(next) {

@@ -25,6 +25,7 @@ type lookRequest struct {
 	Version string    `json:"version"` // NAME:NUMBER
 	Labels  bool      `json:"labels"`  // labels may have come since the last look
 	From    time.Time `json:"from"`    // the version is served since
+	Here    *role     `json:"here"`    // what the server knows of the version; absent: it does not say
 }
 
 // A lookAnswer is what came of a look. The evidence is on record before it is given.
@@ -108,7 +109,7 @@ func (s *session) lookAt(ctx context.Context, q lookRequest) ([]lookedWindow, er
 			return nil, err
 		}
 	}
-	x, err := s.runLog(ctx, v, logRun{since: since, labels: q.Labels, from: q.From})
+	x, err := s.runLog(ctx, v, logRun{since: since, labels: q.Labels, from: q.From, here: q.Here})
 	if err != nil {
 		return nil, err
 	}

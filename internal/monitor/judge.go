@@ -98,12 +98,13 @@ func (w *Watch) Reference(scope string) *Document { return w.sides[scope] }
 
 // A held window is what was counted of it, by scope.
 type held struct {
-	rows   int64
-	counts map[string]Counts // by scope and column
-	log    *outcomes         // nil: the window is not of a log
-	skew   *assay.Skew       // training rows that came back; nil: none was looked for
-	events func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
-	joint  func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
+	rows    int64
+	counts  map[string]Counts // by scope and column
+	log     *outcomes         // nil: the window is not of a log
+	silence silence           // what it means that there are no rows
+	skew    *assay.Skew       // training rows that came back; nil: none was looked for
+	events  func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
+	joint   func(ctx context.Context, s assay.SignalPlan, x assay.Signal) (assay.Signal, error)
 
 	inputsOnly bool
 }
@@ -198,7 +199,9 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 		x.Statistic, x.Verdict = assay.Number(h.rows), assay.Pass
 		x.Effect = assay.Undefined("a count of rows", h.rows)
 		if float64(h.rows) < float64(s.Threshold) {
-			x.Verdict, x.Message = assay.Fail, "no traffic"
+			if x.Message = h.silence.why; h.silence.alarm {
+				x.Verdict = assay.Fail
+			}
 		}
 		return x, nil
 	case ScopeJoint:

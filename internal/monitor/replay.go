@@ -29,6 +29,10 @@ type Traffic struct {
 	Since []assay.Drift // what was said of the windows before, the newest first: those are not judged again, the table has only rows after them, and signals go on from there. For windows by time
 	From  time.Time     // a traffic without any row was expected from then on: the windows after it are windows without traffic, the newest maxSilent of them. Zero: not. For windows by time, with Until
 	Log   *table.Table  // the prediction log that the rows come from, with its columns _outcome, _lost and _sampled; nil: there is none
+
+	// Expected says when the version should have got traffic; another window without rows is no alarm, and of several of them at the end only the first
+	// is judged. nil: always.
+	Expected *Expected
 }
 
 // A Judged is one window and what was said of it.
@@ -96,16 +100,24 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 			keys = slices.Insert(keys, 0, last) // so that windows without traffic right after it count
 		}
 	}
-	if len(keys) == 0 && len(x.Since) == 0 && !x.From.IsZero() {
-		keys = cut.silent(x.From, x.Until)
+	if from, ok := x.expectedFrom(); ok && len(keys) == 0 && len(x.Since) == 0 {
+		keys = cut.silent(from, x.Until)
 	}
 	if keys, err = cut.fill(keys, x.Until); err != nil {
 		return nil, err
 	}
+	outcomes, err := outcomesOf(ctx, x.Log, cut)
+	if err != nil {
+		return nil, err
+	}
+	keys = x.trimmed(keys, cut, func(k int64) bool {
+		_, logged := outcomes[k]
+		return !logged && by(seen, k, nil).rows == 0
+	})
 	if len(x.Since) > 0 && len(keys) > 0 {
 		keys = keys[1:]
 	}
-	outcomes, err := outcomesOf(ctx, x.Log, cut)
+	requests, err := x.Expected.requests(ctx, cut)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +156,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		d.Window.Content = contents[i]
 		d.Skew = skews[k]
 		h := held{rows: in.rows, counts: map[string]Counts{}, joint: columns.test(k), events: events.test(k), skew: skews[k], inputsOnly: x.InputsOnly}
+		h.silence = x.Expected.silent(d.Window, requests[k])
 		if x.Log != nil {
 			o := outcomes[k]
 			h.log = &o
