@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"io"
-	"math"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -26,6 +25,7 @@ type alertGauges struct {
 	lock sync.Mutex
 	at   time.Time
 	last []prometheus.Metric
+	due  map[assay.Digest]*dueScan // by plan
 }
 
 var (
@@ -53,7 +53,10 @@ func (g *alertGauges) Collect(ch chan<- prometheus.Metric) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		var err error
-		if g.last, err = g.s.gauges(ctx); err != nil {
+		if g.due == nil {
+			g.due = map[assay.Digest]*dueScan{}
+		}
+		if g.last, err = g.s.gauges(ctx, g.due); err != nil {
 			g.s.say("the gauges of monitoring are left out: %v", err)
 		}
 		g.at = now
@@ -63,7 +66,7 @@ func (g *alertGauges) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (s *session) gauges(ctx context.Context) ([]prometheus.Metric, error) {
+func (s *session) gauges(ctx context.Context, due map[assay.Digest]*dueScan) ([]prometheus.Metric, error) {
 	var out []prometheus.Metric
 	set := func(d *prometheus.Desc, v float64, labels ...string) {
 		out = append(out, prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...))
@@ -108,16 +111,15 @@ func (s *session) gauges(ctx context.Context) ([]prometheus.Metric, error) {
 			}
 		}
 		if l := w.plans[w.planID].Labels; l != nil {
-			due := func(x assay.Outcome) int64 {
-				if !monitor.Overdue(x.Window, l, s.Now()) {
-					return notYet
-				}
-				return x.Window.Number
+			d := due[w.planID]
+			if d == nil {
+				d = &dueScan{windows: map[int64]dueWindow{}}
+				due[w.planID] = d
 			}
-			if o, err := newestWindow(ctx, s, assay.KindOutcome, w, dueRecords, due); err != nil {
+			if o, err := d.look(ctx, s, w, l); err != nil {
 				return nil, err
 			} else if o != nil {
-				set(gaugeDue, float64(o.Labels.Coverage.Value), name, number)
+				set(gaugeDue, o.coverage, name, number)
 			}
 		}
 	}
@@ -135,14 +137,8 @@ func (s *session) gauges(ctx context.Context) ([]prometheus.Metric, error) {
 	return out, nil
 }
 
-// How many records are looked at for the newest window, and for the newest one whose labels are due: while labels come, the windows after that one are restated.
-const (
-	newestRecords = 64
-	dueRecords    = 512
-)
-
-// notYet is the number of a window that newestWindow passes over.
-const notYet = math.MinInt64
+// newestRecords is how many records are looked at for the newest window.
+const newestRecords = 64
 
 // newestWindow is the evidence about the newest window of a plan, as it was restated last; nil for none. It looks at so many of the newest records only: windows
 // are judged in their order, and restated ones are older.
@@ -157,7 +153,7 @@ func newestWindow[T any](ctx context.Context, s *session, kind assay.Kind, w *wa
 		if err != nil {
 			return nil, err
 		}
-		if n := number(x); n != notYet && (out == nil || n > number(*out)) {
+		if out == nil || number(x) > number(*out) {
 			out = &x
 		}
 	}

@@ -30,14 +30,26 @@ func TestCoverageThatIsDue(t *testing.T) {
 	plan.Labels = &assay.LabelPlan{Join: []string{"id"}, MinCoverage: 0.5, WithinSeconds: 10 * 86400, Conflicts: monitor.ConflictRefuse}
 	p.plan = p.put(assay.KindMonitor, plan, p.version.Evidence).ID
 	began := assaytest.Clock()()
-	for n, coverage := range []float64{0.25, 0.9, 0.01} { // their labels are due 11, 12 and 13 days after the clock's beginning
+	p.forward(4 * 24 * time.Hour) // the windows are over
+	report := p.blob("{}")
+	put := func(n, look int, coverage float64) {
+		t.Helper()
 		w := assay.Window{Number: int64(n + 1), Rows: 500, Start: assay.InstantOf(began.AddDate(0, 0, n)), End: assay.InstantOf(began.AddDate(0, 0, n+1)), Content: assay.DigestOf([]byte{byte(n)})}
 		none := assay.Number(0)
-		p.put(assay.KindOutcome, assay.Outcome{
-			Monitor: p.plan, Window: w, Look: 1, Level: 0.01, Performance: []assay.RealisedMetric{}, Slices: []assay.RealisedSlice{}, Drift: []assay.Signal{}, Report: p.blob("{}"), Verdict: assay.Pass,
+		if _, err := s.write(t.Context(), assay.KindOutcome, p.version.Model, []assay.Digest{p.plan}, assay.Outcome{
+			Monitor: p.plan, Window: w, Look: look, Level: 0.01, Performance: []assay.RealisedMetric{}, Slices: []assay.RealisedSlice{}, Drift: []assay.Signal{}, Report: report, Verdict: assay.Pass,
 			Labels: assay.LabelJoin{Content: w.Content, Coverage: assay.Estimate{Value: coverage, Lo: coverage, Hi: coverage, Level: 0.95, Method: "wilson", N: 500}, DelayP50: none, DelayP90: none, DelayMax: none},
-		}, p.plan)
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	for n, coverage := range []float64{0.25, 0.9, 0.01} { // their labels are due 11, 12 and 13 days after the clock's beginning
+		put(n, 1, coverage)
+	}
+	for look := range duePage + 100 { // labels of the newest window come, a few at a time
+		put(2, 2+look, 0.01)
+	}
+	kept := &alertGauges{s: s} // goes on from look to look, as that of a server does
 	for _, x := range []struct {
 		day  int
 		want string
@@ -48,6 +60,16 @@ func TestCoverageThatIsDue(t *testing.T) {
 		if newest, due := gaugeValue(t, s, monitor.MetricCoverage), gaugeValue(t, s, monitor.MetricDue); newest != "0.01" || due != x.want {
 			t.Errorf("on day %d the newest window has %q and the newest that is due %q, want %q", x.day, newest, due, x.want)
 		}
+		if due := gaugeOf(t, kept, monitor.MetricDue); due != x.want {
+			t.Errorf("on day %d, looked at before: %q, want %q", x.day, due, x.want)
+		}
+		if x.day == 12 { // overdue labels restate the window
+			put(1, 2, 0.95)
+			p.forward(2 * gaugesEvery)
+			if due := gaugeOf(t, kept, monitor.MetricDue); due != "0.95" {
+				t.Errorf("restated on day %d: %q", x.day, due)
+			}
+		}
 	}
 	if rules := p.run(0, "monitor", "export", "prometheus"); !strings.Contains(rules, "assay_label_coverage_due") {
 		t.Errorf("%s", rules)
@@ -57,8 +79,13 @@ func TestCoverageThatIsDue(t *testing.T) {
 // gaugeValue is what a gauge says, "" where it says nothing.
 func gaugeValue(t *testing.T, s *session, name string) string {
 	t.Helper()
+	return gaugeOf(t, &alertGauges{s: s}, name)
+}
+
+func gaugeOf(t *testing.T, g *alertGauges, name string) string {
+	t.Helper()
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(&alertGauges{s: s})
+	reg.MustRegister(g)
 	all, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/monitor"
 )
 
 // needs skips a test outside the full command, and fails it there when a program is missing.
@@ -253,6 +254,117 @@ func TestPrometheus(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPrometheusJudgesRules: Debian's promtool runs the exported rules over series: each of those that must fire does, at its time and with its words, and none of
+// those that must not.
+func TestPrometheusJudgesRules(t *testing.T) {
+	needs(t, "promtool")
+	dir := t.TempDir()
+	plan := assay.Monitor{
+		Windows: assay.WindowPlan{By: monitor.ByTime, LengthSeconds: 86400, GraceSeconds: 3600}, Labels: &assay.LabelPlan{MinCoverage: 0.5, WithinSeconds: 30 * 86400},
+		Alerts: []assay.AlertPlan{{Name: "drift", When: []string{"input"}, Severity: "error"}},
+	}
+	// Version 1 has too few labels, 2 has enough, 3 has too few for less than a day, and 4 has none that are due; the other model is nobody's business here.
+	test := `
+rule_files: [assay.rules.yml]
+evaluation_interval: 10m
+tests:
+  - interval: 10m
+    input_series:
+      - {series: 'assay_label_coverage_due{model="people",version="1"}', values: '0.2x300'}
+      - {series: 'assay_label_coverage_due{model="people",version="2"}', values: '0.5x300'}
+      - {series: 'assay_label_coverage_due{model="people",version="3"}', values: '0.4x100 0.6x200'}
+      - {series: 'assay_label_coverage{model="people",version="4"}', values: '0x300'}
+      - {series: 'assay_label_coverage_due{model="other",version="1"}', values: '0x300'}
+    alert_rule_test:
+      - {eval_time: 0m, alertname: AssayLabelsMissing}
+      - {eval_time: 23h, alertname: AssayLabelsMissing}
+      - eval_time: 25h
+        alertname: AssayLabelsMissing
+        exp_alerts:
+          - exp_labels: {severity: warning, model: people, version: "1"}
+            exp_annotations:
+              summary: only 20% of the predictions of people have a label
+              description: 'Labels of that window should all have come by now: its performance cannot be judged.'
+  - interval: 10m
+    name: nothing is wrong
+    input_series:
+      - {series: 'assay_label_coverage_due{model="people",version="1"}', values: '0.9x300'}
+      - {series: 'assay_requests_total{model="people",version="1",outcome="answered"}', values: '0+60x300'}
+      - {series: 'assay_requests_total{model="people",version="2",outcome="answered"}', values: '7x300'}
+      - {series: 'assay_rows_total{model="people",version="1",outcome="answered"}', values: '0+600x300'}
+      - {series: 'assay_log_lost_rows_total{model="people",version="1"}', values: '0+3x300'}
+      - {series: 'assay_monitor_window_end_seconds{model="people",version="1"}', values: '0+600x300'}
+      - {series: 'assay_outbox_messages{state="dead"}', values: '0x300'}
+      - {series: 'assay_alert_firing{model="people",version="1",alert="drift",severity="error"}', values: '0x300'}
+    alert_rule_test:
+` + each(`      - {eval_time: 26h, alertname: %s}`, "AssayLabelsMissing", "AssayNoTraffic", "AssayRefusals", "AssayFailures", "AssayLogLoses", "AssayMonitorStopped", "AssayOutboxStuck", "AssayDrift") + `
+  - interval: 10m
+    name: all is wrong
+    input_series:
+      - {series: 'assay_requests_total{model="people",version="1",outcome="answered"}', values: '60x300'}
+      - {series: 'assay_alert_firing{model="people",version="1",alert="drift",severity="error"}', values: '0x10 1x290'}
+      - {series: 'assay_monitor_window_end_seconds{model="people",version="1"}', values: '0x600'}
+      - {series: 'assay_outbox_messages{state="dead"}', values: '0x10 2x290'}
+    alert_rule_test:
+      - eval_time: 26h
+        alertname: AssayNoTraffic
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: people got no request in 1d, description: No traffic is not the same as no drift.}}
+      - eval_time: 26h
+        alertname: AssayDrift
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people, version: "1", alert: drift}, exp_annotations: {summary: 'people:1: alert drift fires', description: 'It is about input. Look at it with: assay alert list'}}
+      - eval_time: 26h
+        alertname: AssayOutboxStuck
+        exp_alerts:
+          - {exp_labels: {severity: error}, exp_annotations: {summary: 2 alert messages reached nobody, description: 'Look at them with: assay alert list'}}
+      - {eval_time: 72h, alertname: AssayMonitorStopped}
+      - eval_time: 74h
+        alertname: AssayMonitorStopped
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: no window of people was judged for 3d 2h 0m 0s, description: 'Nobody watches the model: run assay monitor run.'}}
+  - interval: 1m
+    name: refused, failed and lost
+    input_series:
+      - {series: 'assay_requests_total{model="people",version="1",outcome="answered"}', values: '0+90x100'}
+      - {series: 'assay_requests_total{model="people",version="1",outcome="refused"}', values: '0+8x100'}
+      - {series: 'assay_requests_total{model="people",version="1",outcome="failed"}', values: '0+2x100'}
+      - {series: 'assay_rows_total{model="people",version="1"}', values: '0+100x100'}
+      - {series: 'assay_log_lost_rows_total{model="people",version="1"}', values: '0+4x100'}
+    alert_rule_test:
+      - eval_time: 60m
+        alertname: AssayRefusals
+        exp_alerts:
+          - {exp_labels: {severity: warning, model: people}, exp_annotations: {summary: people refuses 8% of its requests, description: Requests do not fit the input schema.}}
+      - eval_time: 60m
+        alertname: AssayFailures
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: people fails 2% of its requests, description: 'The model gave no answer, or one that does not fit the output schema, or there was no room for the request.'}}
+      - eval_time: 60m
+        alertname: AssayLogLoses
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people, version: "1"}, exp_annotations: {summary: the prediction log of people lost 4% of the rows, description: What is not in the log is not watched.}}
+`
+	for name, b := range map[string][]byte{"assay.rules.yml": monitor.Rules("people:1", plan), "test.yml": []byte(test)} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command("promtool", "test", "rules", filepath.Join(dir, "test.yml")).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "SUCCESS") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// each is a line for each name.
+func each(format string, names ...string) string {
+	var lines []string
+	for _, n := range names {
+		lines = append(lines, fmt.Sprintf(format, n))
+	}
+	return strings.Join(lines, "\n")
 }
 
 const smtpServer = `
