@@ -1,5 +1,6 @@
 """Writes testdata/oracle/stat/drift.json and detector.json: drift statistics on counts by SciPy on the expanded rows and by formula, and
-the change detectors of river on short streams. Usage: python drift_oracle.py OUTPUT_FOLDER (numpy, scipy, river, scikit-learn)."""
+the change detectors of river on short streams. Usage: python drift_oracle.py OUTPUT_FOLDER, with the packages of drift-requirements.txt
+(scripts/drift_oracle.sh)."""
 import json
 import math
 import random
