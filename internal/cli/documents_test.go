@@ -216,13 +216,14 @@ func jsonDocuments() []jsonDocument {
 			Content string `json:"content"` // of the file
 		}{}},
 		{"assay.monitor.run/1", "monitor run", struct {
-			Monitor  assay.Digest     `json:"monitor"`  // id of the plan
-			Windows  []replayedWindow `json:"windows"`  // that have ended, in the order of time
-			Outcomes []outcomeWindow  `json:"outcomes"` // what the labels say, by window
-			Orphans  int64            `json:"orphans"`  // labels that are of no prediction here
-			Untimed  int64            `json:"untimed"`  // rows without a time
-			Absent   []string         `json:"absent"`   // watched columns that the log does not have
-			Verdict  assay.Verdict    `json:"verdict"`  // fail: a window moved; undetermined: one could not be judged, or none has ended
+			Monitor  assay.Digest     `json:"monitor"`          // id of the plan
+			Windows  []replayedWindow `json:"windows"`          // that have ended, in the order of time
+			Beyond   []replayedWindow `json:"beyond_retention"` // that were judged and stay so: the log no longer has all of their rows
+			Outcomes []outcomeWindow  `json:"outcomes"`         // what the labels say, by window
+			Orphans  int64            `json:"orphans"`          // labels that are of no prediction here
+			Untimed  int64            `json:"untimed"`          // rows without a time
+			Absent   []string         `json:"absent"`           // watched columns that the log does not have
+			Verdict  assay.Verdict    `json:"verdict"`          // fail: a window moved; undetermined: one could not be judged, or none has ended
 		}{}},
 		{"assay.labels.add/1", "labels add", struct {
 			Model  string              `json:"model"`

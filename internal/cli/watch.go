@@ -27,6 +27,8 @@ type loggedRun struct {
 	plan    assay.Digest
 	seen    *monitor.Replay
 	windows []replayedWindow
+	beyond  []replayedWindow // that were judged and stay so, because the log no longer has all of their rows
+	left    map[int64]int64  // of those by number: how many rows it has
 	verdict assay.Verdict
 
 	outcomes []outcomeWindow // what the labels say of the windows
@@ -44,8 +46,16 @@ func (s *session) monitorRun(ctx context.Context, ref string) error {
 		return err
 	}
 	s.tellOf(ctx)
-	out := map[string]any{"monitor": x.plan, "windows": x.windows, "outcomes": x.outcomes, "orphans": x.orphans, "untimed": x.seen.Untimed, "absent": x.seen.Absent, "verdict": x.verdict}
+	out := map[string]any{"monitor": x.plan, "windows": x.windows, "beyond_retention": x.beyond, "outcomes": x.outcomes, "orphans": x.orphans, "untimed": x.seen.Untimed, "absent": x.seen.Absent, "verdict": x.verdict}
 	if err := s.print("assay.monitor.run/1", out, func(w io.Writer) {
+		for _, b := range x.beyond {
+			fmt.Fprintf(w, "◐ %s: beyond retention, the log has %s of %s rows; it stays as it was judged (%s)\n",
+				b.Label, assay.FormatCount(x.left[b.Drift.Window.Number]), assay.FormatCount(b.Drift.Window.Rows), b.Drift.Verdict)
+		}
+		if len(x.windows) == 0 && len(x.beyond) > 0 {
+			fmt.Fprintf(w, "◐ %s: no window has ended that is not beyond retention\n", versionName(v))
+			return
+		}
 		if len(x.windows) == 0 {
 			fmt.Fprintf(w, "◐ %s: no window has ended yet\n", versionName(v))
 			return
@@ -112,6 +122,17 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 			return nil, err
 		}
 	}
+	out := &loggedRun{plan: id, beyond: []replayedWindow{}}
+	if len(r.since) == 0 || r.labels {
+		kept, err := s.beyondRetention(ctx, v, id, p, w, mine, x, plan.Entry.At, out)
+		if err != nil {
+			return nil, err
+		}
+		o.Partial = len(out.left) > 0
+		if len(r.since) == 0 {
+			r.since = kept
+		}
+	}
 	if r.labels && o.Labels != nil && len(r.since) > 0 {
 		x.Log, x.Table = mine, mine
 		if r.since, err = s.unlabelled(ctx, v, id, w, x, o, r.since); err != nil {
@@ -143,11 +164,10 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	if err != nil {
 		return nil, err
 	}
-	out := &loggedRun{plan: id}
 	if out.seen, err = w.Run(ctx, x); err != nil {
 		return nil, err
 	}
-	if nothing != nil && len(out.seen.Windows) == 0 {
+	if nothing != nil && len(out.seen.Windows) == 0 && len(out.beyond) == 0 {
 		return nil, nothing
 	}
 	if out.windows, out.verdict, err = s.recordWindows(ctx, v, id, out.seen, engine, true); err != nil {
@@ -164,6 +184,48 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		out.verdict = s.withOutcomes(out.verdict, p, out.outcomes)
 	}
 	return out, nil
+}
+
+// beyondRetention notes the windows on record of which the log no longer has all rows, and returns those that cannot be judged again, the newest first, for
+// the run to go on from.
+func (s *session) beyondRetention(ctx context.Context, v store.Version, plan assay.Digest, p assay.Monitor, w *monitor.Watch, log *table.Table, x monitor.Traffic, planned time.Time, out *loggedRun) ([]assay.Drift, error) {
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: plan})
+	if err != nil {
+		return nil, err
+	}
+	rs = slices.DeleteFunc(rs, func(r assay.Record) bool { return strings.HasPrefix(r.Entry.Producer, "assay monitor replay ") }) // of a table, which has its own rows
+	judged, err := monitor.NewestWindows(rs)
+	if err != nil {
+		return nil, err
+	}
+	var windows []assay.Window
+	for _, d := range judged {
+		windows = append(windows, d.Window)
+	}
+	left, err := w.Remaining(ctx, log, x.By, windows, planned)
+	if err != nil || len(left.Gone) == 0 {
+		return nil, err
+	}
+	out.left = left.Gone
+	ids := map[int64]assay.Digest{}
+	for _, r := range slices.Backward(rs) { // the newest counts
+		d, err := assay.Decode[assay.Drift](r.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		ids[d.Window.Number] = r.ID
+	}
+	var since []assay.Drift
+	for _, d := range judged {
+		if _, gone := left.Gone[d.Window.Number]; gone {
+			out.beyond = append(out.beyond, replayedWindow{Label: monitor.WindowLabel(p.Windows, d.Window), Evidence: ids[d.Window.Number], Drift: d})
+		}
+		if d.Window.Number <= left.Last {
+			since = append(since, d)
+		}
+	}
+	slices.Reverse(out.beyond)
+	return since, nil
 }
 
 // emptyLog is the log of a model before its first prediction.

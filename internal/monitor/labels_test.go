@@ -262,6 +262,22 @@ func TestFiguresAreOfTheirRows(t *testing.T) {
 			t.Errorf("%s: %+v, passing %v", name, j.Outcome.Labels, j.Passing)
 		}
 	}
+	all = append(all[:0:0], all...)
+	for i := 200; i < 400; i++ {
+		all[i].at = 5000
+	}
+	late := outcomesOfDays(t, w, x, Outcomes{Labels: labelTableOf(t, e, all)})[0].Outcome
+	after := func(assay.Window) (assay.Digest, *assay.Outcome) { return assay.DigestOf([]byte("late")), &late }
+	until := func(seconds int64) time.Time { return time.Unix(1_700_006_400+seconds, 0) }
+	if j := outcomesOfDays(t, w, x, Outcomes{Before: after, Until: until(1000), Labels: labelTableOf(t, e, all)})[0]; !j.Passing || j.Same != "" || j.Outcome.Restates != "" || j.Outcome.Labels.Labelled != 200 || j.Outcome.Look != 1 {
+		t.Errorf("as of a time when half of the labels had come: %+v, passing %v", j.Outcome.Labels, j.Passing)
+	}
+	if j := outcomesOfDays(t, w, x, Outcomes{Before: after, Until: until(90_000), Labels: labelTableOf(t, e, all)})[0]; j.Passing || j.Same == "" {
+		t.Errorf("as of a time when all labels had come: %+v, passing %v", j.Outcome.Labels, j.Passing)
+	}
+	if j := outcomesOfDays(t, w, x, Outcomes{Before: before, Until: until(90_000), Labels: labelTableOf(t, e, all)})[0]; j.Passing || j.Outcome.Restates == "" {
+		t.Errorf("as of a time later than what is on record: %+v, passing %v", j.Outcome.Labels, j.Passing)
+	}
 	if j := outcomesOfDays(t, w, predictedDays(t, e, 1, 300), Outcomes{Before: before})[0]; j.Outcome.Labels.Labelled != 0 || j.Outcome.Labels.Coverage.N != 300 || j.Passing || j.Outcome.Restates == "" {
 		t.Errorf("other rows: %+v", j.Outcome)
 	}

@@ -37,6 +37,9 @@ type Outcomes struct {
 	Others *table.Table
 	Since  []assay.Outcome
 
+	// Partial says that retention has removed predictions: a label without one may be of one of those, and what is on record of such labels stays.
+	Partial bool
+
 	// Before is the newest outcome of a window and its id, or nil: what the labels say now restates it, unless they say the same.
 	Before func(assay.Window) (assay.Digest, *assay.Outcome)
 }
@@ -47,7 +50,7 @@ type JudgedOutcome struct {
 	Outcome  assay.Outcome // Monitor is the caller's to fill in
 	Document []byte        // that Outcome.Report names
 	Same     assay.Digest  // the outcome that was judged before and says the same; empty: this one is new
-	Passing  bool          // no label of these rows was asked for or known by then, and some are on record: the answer to a question, which restates nothing
+	Passing  bool          // fewer labels of these rows were asked for or known by then than are on record: the answer to a question, which restates nothing
 }
 
 // An Answered is the outcomes of a traffic, in the order of its windows.
@@ -188,11 +191,14 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 	verdicts()
 	if o.Before != nil {
 		if id, old := o.Before(out.Window); old != nil {
-			if out.Labels.Labelled == 0 && old.Labels.Labelled > 0 && old.Window.Content == out.Window.Content {
+			if sameRows := old.Window.Content == out.Window.Content; sameRows && (out.Labels.Labelled == 0 && old.Labels.Labelled > 0 || earlier(out.Labels, old.Labels, o.Until)) {
 				if one.Passing = !absent; absent {
 					*out, one.Same = *old, id
 				}
 				return nil
+			}
+			if o.Partial {
+				out.Labels.Unmatched = old.Labels.Unmatched
 			}
 			out.Restates, out.Look, out.Monitor = old.Restates, old.Look, old.Monitor
 			verdicts()
@@ -214,6 +220,18 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 		}
 	}
 	return nil
+}
+
+// earlier reports whether labels, asked for as they were at some time, are fewer than those on record, or are only those that had come before
+// the newest of them.
+func earlier(l, old assay.LabelJoin, until time.Time) bool {
+	if until.IsZero() {
+		return false
+	}
+	if newest, err := old.AsOf.Time(); err == nil && old.AsOf != "" && newest.After(until) {
+		return true
+	}
+	return l.Labelled+l.Unknown < old.Labelled+old.Unknown
 }
 
 // same reports whether two outcomes of one window are the same fact.

@@ -93,7 +93,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		out.Untimed -= t.rows
 	}
 	if len(x.Since) > 0 {
-		if !cut.timed || cut.plan.By != ByTime {
+		if !cut.timed || cut.plan.By == ByCount {
 			return nil, assay.Errorf(assay.Internal, "windows of %s cannot be judged from the middle", FormatWindow(cut.plan))
 		}
 		if last := x.Since[0].Window.Number - cut.first; len(keys) == 0 || keys[0] != last {
@@ -219,11 +219,15 @@ func (w *Watch) streaksAfter(n int, of func(i int) []assay.Signal) streaks {
 
 // outcomes are what became of the rows of a window beside those that were answered.
 type outcomes struct {
+	rows                                      int64 // that were looked at by the model, or refused
 	refused, failed, lost                     int64 // rows
 	requests, refusedRequests, failedRequests int64 // those that were answered as many as there were before the log took a sample
 	sampled                                   float64
 	unclosed                                  int64 // segments whose process was killed
 }
+
+// judgedRows says which rows of a log are rows of a window: those that the model looked at, refused ones included.
+const judgedRows = "_outcome IN ('answered', 'refused', 'failed')"
 
 // outcomesOf counts a log by window.
 func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]outcomes, error) {
@@ -232,7 +236,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 		return out, nil
 	}
 	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE,"+
-		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0)"+
+		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0), count(*) FILTER ("+judgedRows+")"+
 		" FROM (SELECT *, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
 	if err != nil {
 		return nil, err
@@ -241,7 +245,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 	for r.Next() {
 		var k int64
 		var o outcomes
-		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled, &o.requests, &o.refusedRequests, &o.failedRequests, &o.unclosed); err != nil {
+		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled, &o.requests, &o.refusedRequests, &o.failedRequests, &o.unclosed, &o.rows); err != nil {
 			return nil, err
 		}
 		if o.sampled > 0 && o.sampled < 1 {

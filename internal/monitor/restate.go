@@ -27,7 +27,7 @@ func (w *Watch) Restated(ctx context.Context, x Traffic, o Outcomes, windows []a
 		return time.Time{}, false, err
 	}
 	for i, win := range windows {
-		if !j.differs(keys[i], known(win)) {
+		if !j.differs(keys[i], known(win), o.Partial) {
 			continue
 		}
 		at, err := win.Start.Time()
@@ -36,13 +36,13 @@ func (w *Watch) Restated(ctx context.Context, x Traffic, o Outcomes, windows []a
 	return time.Time{}, false, nil
 }
 
-// differs reports whether the labels of a window are not those of its outcome.
-func (j *joined) differs(k int64, old *assay.Outcome) bool {
+// differs reports whether the labels of a window are not those of its outcome; of a partial log nothing is said of labels without a prediction.
+func (j *joined) differs(k int64, old *assay.Outcome, partial bool) bool {
 	now := j.known[k]
 	if old == nil {
 		return now.rows > 0
 	}
 	a, b := now.join, old.Labels
 	return now.rows >= b.Coverage.N && (a.Content != b.Content || a.Labelled != b.Labelled+b.Unknown || a.Duplicates != b.Duplicates || a.Conflicts != b.Conflicts ||
-		a.Early != b.Early || a.Overdue != b.Overdue || j.orphan[k] != b.Unmatched)
+		a.Early != b.Early || a.Overdue != b.Overdue || !partial && j.orphan[k] != b.Unmatched)
 }
