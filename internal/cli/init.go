@@ -21,27 +21,34 @@ import (
 )
 
 func (a *app) initCommand() *cobra.Command {
-	var target, name string
+	var wanted aim
+	var name string
 	var force bool
 	var reading textReading
 	c := &cobra.Command{
 		Use: "init DATA --target COLUMN", Short: "Write a commented assay.yaml and a schema for a data set, by looking at it",
-		Args: cobra.ExactArgs(1),
+		Example: "  assay init people.csv --target churned\n  assay init articles.csv --target news,sport,arts --task multilabel\n  assay init searches.csv --target relevance --task ranking --query query_id",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.initProject(c.Context(), args[0], target, name, force, reading)
+			return a.initProject(c.Context(), args[0], wanted, name, force, reading)
 		},
 	}
-	c.Flags().StringVar(&target, "target", "", "the `column` to predict")
+	c.Flags().StringVar(&wanted.target, "target", "", "the `column` to predict; of a multilabel task all labels, as A,B,C")
+	c.Flags().StringVar((*string)(&wanted.task), "task", "", "the `task`: binary, multiclass, multilabel, regression, ranking; seen from the target without it, but for multilabel and ranking")
+	c.Flags().StringVar(&wanted.query, "query", "", "of a ranking, the `column` that says what a row is ranked for")
 	c.Flags().StringVar(&name, "name", "", "`name` of the project; the data file's without it")
 	c.Flags().BoolVar(&force, "force", false, "write over an assay.yaml and a schema that are there")
 	reading.flags(c)
 	return c
 }
 
-func (a *app) initProject(ctx context.Context, data, target, name string, force bool, reading textReading) error {
+func (a *app) initProject(ctx context.Context, data string, wanted aim, name string, force bool, reading textReading) error {
 	file := filepath.Join(a.Dir, ProjectFile)
 	if _, err := os.Stat(file); err == nil && !force {
-		return assay.Errorf(assay.Exists, "%s is there already", ProjectFile).Try("assay init %s --target %s --force", data, cmp.Or(target, "COLUMN"))
+		return assay.Errorf(assay.Exists, "%s is there already", ProjectFile).Try("assay init %s --target %s --force", data, cmp.Or(wanted.target, "COLUMN"))
+	}
+	if err := wanted.check(); err != nil {
+		return err
 	}
 	e, err := a.tableEngine(ctx)
 	if err != nil {
@@ -53,20 +60,22 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return err
 	}
 	cols := fieldNames(t.Fields())
-	if target == "" {
+	if wanted.target == "" {
 		return assay.Errorf(assay.Invalid, "--target is missing: which column is to be predicted? The data has %s", some(cols)).Try("assay init %s --target %s", data, cols[len(cols)-1])
 	}
-	if !slices.Contains(cols, target) {
-		return assay.Errorf(assay.Invalid, "the data has no column %q%s", target, didYouMean(target, cols)).Try("assay init DATA --target COLUMN")
+	for _, column := range wanted.columns(cols) {
+		if !slices.Contains(cols, column) {
+			return assay.Errorf(assay.Invalid, "the data has no column %q%s", column, didYouMean(column, cols)).Try("assay init DATA --target COLUMN")
+		}
 	}
 	if name == "" {
 		name = projectName(data)
 	}
-	g, err := a.look(ctx, t, target)
+	g, err := a.look(ctx, t, wanted)
 	if err != nil {
 		return err
 	}
-	g.Name, g.Data, g.Target = name, filepath.ToSlash(a.relative(data)), target
+	g.Name, g.Data = name, filepath.ToSlash(a.relative(data))
 	g.Reading = reading.yaml()
 	text := g.yaml()
 	p, err := ParseProject([]byte(text))
@@ -87,7 +96,7 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		return unwritable(ProjectFile, err)
 	}
 	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s rows, %s columns; %s is %s", assay.FormatCount(t.Rows()), assay.FormatCount(int64(len(cols))), target, g.Task)
+		fmt.Fprintf(w, "%s rows, %s columns; %s is %s", assay.FormatCount(t.Rows()), assay.FormatCount(int64(len(cols))), g.aim(), g.Task)
 		if g.Positive != "" {
 			fmt.Fprintf(w, ", %q counts as positive", g.Positive)
 		}
@@ -102,7 +111,7 @@ func (a *app) initProject(ctx context.Context, data, target, name string, force 
 		if more := len(g.Notes) - show; more > 0 {
 			fmt.Fprintf(w, "  and %s more: see data.exclude in %s\n", assay.FormatCount(int64(more)), ProjectFile)
 		}
-		fmt.Fprintf(w, "%s\nTry: assay make\n", wrote)
+		fmt.Fprintf(w, "%s\nTry: %s\n", wrote, g.next())
 	})
 }
 
@@ -161,20 +170,22 @@ func (a *app) relative(data string) string {
 
 // A guess is what looking at the data suggests for assay.yaml.
 type guess struct {
-	Name, Data, Target string
-	Task               assay.Task
-	Positive           string
-	Key                string
-	Exclude, Category  []string
-	Notes              []string
-	Times              []string // columns that say when, named beside data.time
-	Reading            string   // lines of data that say how the file is read
+	Name, Data        string
+	Target            []string
+	Query             string // of a ranking
+	Task              assay.Task
+	Positive          string
+	Key               string
+	Exclude, Category []string
+	Notes             []string
+	Times             []string // columns that say when, named beside data.time
+	Reading           string   // lines of data that say how the file is read
 }
 
 // look decides task, key and the columns to leave out.
-func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, error) {
-	g := &guess{}
+func (a *app) look(ctx context.Context, t *table.Table, wanted aim) (*guess, error) {
 	fields, n := t.Fields(), t.Rows()
+	g := &guess{Task: wanted.task, Query: wanted.query, Target: wanted.targets(fieldNames(fields))}
 	if n == 0 {
 		return nil, assay.Errorf(assay.Rejected, "the data has a header and no rows").Try("assay init DATA --target COLUMN, with a table of some hundred rows")
 	}
@@ -190,9 +201,13 @@ func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, 
 			return nil, err
 		}
 		for i, f := range part {
-			if f.Name == target {
+			if f.Name == g.Query {
+				if err := g.queries(n, seen[i]); err != nil {
+					return nil, err
+				}
+			} else if slices.Contains(g.Target, f.Name) {
 				if seen[i].present < n {
-					return nil, assay.Errorf(assay.Rejected, "target %q has no value in %d of %d rows", target, n-seen[i].present, n).Try("leave those rows out, and say so in data.documentation.exclusions")
+					return nil, assay.Errorf(assay.Rejected, "target %q has no value in %d of %d rows", f.Name, n-seen[i].present, n).Try("leave those rows out, and say so in data.documentation.exclusions")
 				}
 				if err := g.task(ctx, t, f, seen[i].distinct); err != nil {
 					return nil, err
@@ -205,7 +220,7 @@ func (a *app) look(ctx context.Context, t *table.Table, target string) (*guess, 
 		}
 	}
 	if left == 0 {
-		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from beside target %q: %s", target, some(g.Notes)).Try("assay init DATA --target COLUMN, with a table of more columns")
+		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from beside target %q: %s", g.aim(), some(g.Notes)).Try("assay init DATA --target COLUMN, with a table of more columns")
 	}
 	return g, nil
 }
@@ -364,6 +379,10 @@ func (g *guess) task(ctx context.Context, t *table.Table, f assay.Field, distinc
 	switch {
 	case distinct < 2:
 		return assay.Errorf(assay.Rejected, "target %q has one value: there is nothing to learn", f.Name).Try("assay init DATA --target COLUMN, with a column of two values or more")
+	case g.Task != "":
+		if err := g.asked(ctx, t, f, distinct); err != nil {
+			return err
+		}
 	case distinct == 2:
 		g.Task = assay.Binary
 	case f.Type == assay.TypeString || f.Type == assay.TypeBoolean || f.Type == assay.TypeInteger && distinct <= 20:
@@ -412,12 +431,22 @@ func (g *guess) yaml() string {
 		when = q(g.Times[0]) + "  # it seems to say when a row happened; then split.by: time"
 	}
 	fmt.Fprintf(&b, "  # time: %s\n", when)
-	fmt.Fprintf(&b, "  target: {column: %s, task: %s", q(g.Target), g.Task)
+	if g.Task == assay.Multilabel {
+		fmt.Fprintf(&b, "  target: {columns: %s, task: %s", list(g.Target), g.Task)
+	} else {
+		fmt.Fprintf(&b, "  target: {column: %s, task: %s", q(g.Target[0]), g.Task)
+	}
+	if g.Query != "" {
+		fmt.Fprintf(&b, ", query: %s", q(g.Query))
+	}
 	if g.Positive != "" {
 		fmt.Fprintf(&b, ", positive: %s", q(g.Positive))
 	}
 	fmt.Fprintf(&b, "}\n  exclude: %s               # columns that are never features\n", list(g.Exclude))
-	fmt.Fprintf(&b, "  # categorical: [CODE]     # numeric columns whose numbers are codes\n  # sensitive: [SEX]        # groups that must be treated fairly\n  documentation:            # the datasheet; the gate asks for all of it\n")
+	if !g.outside() {
+		fmt.Fprintf(&b, "  # categorical: [CODE]     # numeric columns whose numbers are codes\n  # sensitive: [SEX]        # groups that must be treated fairly\n")
+	}
+	fmt.Fprintf(&b, "  documentation:            # the datasheet; the gate asks for all of it\n")
 	for _, qu := range dataset.Questions {
 		fmt.Fprintf(&b, "    %s: \"\"  # %s\n", qu.Field, qu.Asks)
 	}
@@ -429,13 +458,25 @@ func (g *guess) yaml() string {
 		metrics = "[mean_absolute_error, root_mean_squared_error, r2_score]"
 	case assay.Multiclass:
 		metrics = "[log_loss, accuracy_score, balanced_accuracy_score]"
+	case assay.Multilabel, assay.Ranking:
+		by, baseline = "random", baselineOf(g.Task)
+		if g.Task == assay.Ranking {
+			by = "group"
+		}
+		metrics = "[" + strings.Join(metricsOf(g.Task), ", ") + "]"
 	default:
 		metrics = "[roc_auc_score, average_precision_score, log_loss, brier_score_loss, f1_score]"
 	}
 	fmt.Fprintf(&b, "schema: schema.json         # inferred from the data; edit it, then assay check\nsplit: {by: %s, validation: 0.2, test: 0.2, seed: 7}\n", by)
-	fmt.Fprintf(&b, "train:\n  learner: gradient_boosting  # or: command: [python, train.py]\n  params: {}\n  seed: 7\n")
+	b.WriteString(g.training())
 	fmt.Fprintf(&b, "evaluate:\n  metrics: %s\n  baseline: %s\n  slices: []                # a column, \"AGE: 0-17, 18+\", or \"SEX & AGE: 0-17, 18+\"\n  seed: 7\n", metrics, baseline)
-	if g.Task == assay.Binary {
+	switch g.Task {
+	case assay.Multilabel:
+		label := strings.ReplaceAll(q(g.Target[0]), "'", "''")
+		fmt.Fprintf(&b, "  # what a mistake costs, label by label; the gate asks for it\n  business: {name: cost_per_1000, expr: '1000.0 * (fp[%[1]s] * 1.0 + fn[%[1]s] * 1.0) / n', direction: lower}\n", label)
+	case assay.Ranking:
+		fmt.Fprintf(&b, "  # what a good order is worth; the gate asks for it\n  business: {name: value_per_1000, expr: \"1000.0 * 1.0 * ndcg_score_k_10\", direction: higher}\n")
+	case assay.Binary:
 		fmt.Fprintf(&b, "  # what a mistake costs; the gate asks for it\n  business: {name: cost_per_1000, expr: \"1000.0 * (fp * 1.0 + fn * 1.0) / n\", direction: lower}\n")
 	}
 	fmt.Fprintf(&b, "gate: {policy: default, margin: 0.0}\ncard:                       # what only people can say; the gate asks for it\n  description: \"\"\n  licence: \"\"\n  intended_use: \"\"\n  limitations: \"\"\n  out_of_distribution: \"\"\n  ethical_considerations: \"\"\n")

@@ -350,7 +350,7 @@ func TestReferenceSchema(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	guess := guess{Name: "x", Data: "x.csv", Target: "y", Task: assay.Binary, Positive: "1", Key: "id"}
+	guess := guess{Name: "x", Data: "x.csv", Target: []string{"y"}, Task: assay.Binary, Positive: "1", Key: "id"}
 	if err := valid([]byte(guess.yaml())); err != nil {
 		t.Errorf("what init writes: %v", err)
 	}

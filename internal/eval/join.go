@@ -258,3 +258,15 @@ func (p Predictions) labels(t *Truth, s *Scores, bad *assay.Problems) {
 	addPlaces(bad, fmt.Sprintf("column %q is missing", predictionColumn), absent)
 	addPlaces(bad, fmt.Sprintf("column %q is none of the classes %s", predictionColumn, strings.Join(t.Classes, ", ")), unknown)
 }
+
+// PredictionColumns are the columns that a file of predictions has besides the key: a number, or a probability of each class or label.
+func PredictionColumns(task assay.Task, classes []string) []string {
+	if !task.Classifies() {
+		return []string{predictionColumn}
+	}
+	out := make([]string, len(classes))
+	for i, c := range classes {
+		out[i] = probabilityPrefix + c
+	}
+	return out
+}
