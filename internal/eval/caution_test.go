@@ -131,3 +131,28 @@ func TestCautionOfMeansOverQueries(t *testing.T) {
 		}
 	}
 }
+
+// Two orders that are worth the same in every query are not one: their difference is not certainly nothing.
+func TestEqualValuesAreNoIdentity(t *testing.T) {
+	truth := &Truth{Task: assay.Ranking, Queried: "query"}
+	a, b := &Scores{Name: "a"}, &Scores{Name: "b"}
+	for q := range 40 {
+		truth.Value = append(truth.Value, 1, 0, 0)
+		truth.Query = append(truth.Query, int32(q), int32(q), int32(q))
+		a.Value, b.Value = append(a.Value, 3, 2, 1), append(b.Value, 3, 1, 2)
+	}
+	o := Options{Metrics: []string{"mean_reciprocal_rank"}}
+	for _, x := range []struct {
+		other    *Scores
+		interval bool
+		verdict  assay.Verdict
+	}{{b, false, assay.Undetermined}, {&Scores{Name: "b", Value: a.Value}, true, assay.Pass}} {
+		c, err := Compare(context.Background(), truth, a, x.other, 0, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := c.Metrics[0].Difference; d.Value != 0 || d.HasInterval() != x.interval || c.Verdict != x.verdict {
+			t.Errorf("%v is %s; want an interval: %v, %s", d, c.Verdict, x.interval, x.verdict)
+		}
+	}
+}

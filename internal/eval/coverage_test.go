@@ -142,6 +142,31 @@ func (c *tried) add(e assay.Estimate, truth float64, warned bool) {
 	}
 }
 
+// evaluate gives the metrics of an evaluation; of several labels without the table label by label, whose intervals are those of two classes.
+func (p population) evaluate(t *Truth, a, b *Scores, o Options) ([]assay.Metric, error) {
+	if p.task != assay.Multilabel {
+		e, err := Evaluate(context.Background(), t, a, b, o)
+		return e.Metrics, err
+	}
+	o = o.withDefaults()
+	defs, err := definitions(o.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	x, err := newScoring(newSample(t, nil), prepare(t, a, o.Threshold), prepare(t, b, o.Threshold), "", defs, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := bootstrap(context.Background(), t, o, x); err != nil {
+		return nil, err
+	}
+	out := make([]assay.Metric, len(defs))
+	for i := range defs {
+		out[i] = x.metric(i)
+	}
+	return out, nil
+}
+
 func (c *covered) add(m assay.Metric, value, gain float64) {
 	c.own.add(m.Estimate, value, strings.HasPrefix(m.Caution, "the interval is"))
 	c.gain.add(m.Gain, gain, strings.Contains(m.Caution, "the interval of the gain"))
@@ -157,13 +182,13 @@ func (p population) cover(t *testing.T, n, sets, replicates int, metrics []strin
 			for set := w; set < sets; set += workers {
 				r := stat.NewRand(7, uint64(n), math.Float64bits(p.share), uint64(set))
 				truth, a, b := p.draw(n, &r)
-				e, err := Evaluate(context.Background(), truth, a, b, Options{Metrics: metrics, Replicates: replicates, Seed: uint64(set), Threads: 1, Threshold: p.threshold()})
+				rows, err := p.evaluate(truth, a, b, Options{Metrics: metrics, Replicates: replicates, Seed: uint64(set), Threads: 1, Threshold: p.threshold()})
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
-				for i, m := range e.Metrics {
+				for i, m := range rows {
 					out[i].add(m, value[i], gain[i])
 				}
 				mu.Unlock()
@@ -316,7 +341,7 @@ func (p population) String() string {
 }
 
 // The tables of docs/performance.d/eval-coverage.md; they take hours, so they have a variable of their own: ASSAY_COVERAGE is how many sets
-// are drawn of a cell, 1 for 2000. ASSAY_COVERAGE_TASK names the task of some of the tables.
+// are drawn of a cell, 1 for 2000. ASSAY_COVERAGE_TASK, ASSAY_COVERAGE_SIZES and ASSAY_COVERAGE_OF name a task, sizes and metrics, to do a part.
 func TestCoverageTable(t *testing.T) {
 	sets, err := strconv.Atoi(os.Getenv("ASSAY_COVERAGE"))
 	if err != nil {
@@ -338,11 +363,15 @@ func TestCoverageTable(t *testing.T) {
 		if len(metrics) == 0 {
 			continue
 		}
+		sizes := table.sizes
+		if only := os.Getenv("ASSAY_COVERAGE_SIZES"); only != "" {
+			sizes = slices.DeleteFunc(slices.Clone(sizes), func(n int) bool { return !slices.Contains(strings.Split(only, ","), strconv.Itoa(n)) })
+		}
 		rows := make([][]string, len(metrics))
 		header := []string{"metric"}
 		for _, p := range table.of {
-			for k, cells := range p.table(t, table.sizes, sets, replicates, metrics) {
-				header = append(header, strings.TrimSuffix(fmt.Sprintf("n %d, %s", table.sizes[k], p), ", "))
+			for k, cells := range p.table(t, sizes, sets, replicates, metrics) {
+				header = append(header, strings.TrimSuffix(fmt.Sprintf("n %d, %s", sizes[k], p), ", "))
 				for i, c := range cells {
 					rows[i] = append(rows[i], c.own.cell(sets)+" / "+c.gain.cell(sets))
 				}

@@ -218,8 +218,12 @@ func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
 			diff[j] = sign * (a.rows[j] - b.rows[j])
 			same = same && diff[j] == 0
 		}
-		if same {
+		switch {
+		case same && (!x.s.isOfLists() || x.sameAnswers()):
 			return assay.Estimate{Level: x.o.Level, Method: methodSame, N: n}, nan, methodPairedT
+		case same && !a.hits:
+			// Two orders of the documents may be worth the same in every query and not be one.
+			return assay.Point(0, "no interval: the models answer differently, and score the same on all "+x.s.rowName(), n), nan, methodPairedT
 		}
 		if a.hits {
 			first, second := make([]bool, len(diff)), make([]bool, len(diff))
@@ -268,6 +272,12 @@ func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
 		return e, nan, "paired bootstrap"
 	}
 	return e, 2 * stat.NormalSF(math.Abs(value)/math.Sqrt(sq/(of-1))), "paired bootstrap"
+}
+
+// sameAnswers reports whether the two models say the same of every row.
+func (x *scoring) sameAnswers() bool {
+	a, b := x.s.input(x.a), x.s.input(x.b)
+	return slices.Equal(a.Values, b.Values) && slices.Equal(a.Proba, b.Proba) && slices.Equal(a.Labels, b.Labels)
 }
 
 // areas is the difference of two areas by DeLong. Where its variance is not to be trusted (few rows of a class, a perfect ranking) the
