@@ -27,10 +27,10 @@ var recorded = []string{
 }
 
 var (
-	secretName = regexp.MustCompile(`(?i)(secret|passw|pwd|token|api_?key|access_?key|private|credential|auth|cookie|session|dsn|conn(ection)?_?str|signature)`)
+	secretName = regexp.MustCompile(`(?i)(secret|passw|pwd|token|api[_-]?key|access[_-]?key|[a-z0-9][_-]key$|private|credential|auth|cookie|session|dsn|conn(ection)?_?str|signature)`)
 	// Names that the pattern above would take for secrets and that are not.
-	harmlessName = regexp.MustCompile(`^TOKENIZERS_PARALLELISM$|(?i)^n_?tokens|_tokens$|^max_token|^author`)
-	secretValue  = regexp.MustCompile(`AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|sk-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|hf_[A-Za-z0-9]{20,}|AIza[0-9A-Za-z_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|-----BEGIN [A-Z ]*PRIVATE KEY|[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:[^/\s@]+@`)
+	harmlessName = regexp.MustCompile(`^TOKENIZERS_PARALLELISM$|(?i)^n_?tokens|_tokens$|^max_token|^author(s|_names?)?$|(primary|foreign|sort|join|row|group|partition|cache|lookup|index)[_-]key$`)
+	secretValue  = regexp.MustCompile(`(?i:bearer)\s+[A-Za-z0-9+/=._~-]{8,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|sk-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|hf_[A-Za-z0-9]{20,}|AIza[0-9A-Za-z_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|-----BEGIN [A-Z ]*PRIVATE KEY|[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:[^/\s@]+@`)
 	absolutePath = regexp.MustCompile(`(^|[=:,;\s"'(])(/[^\s:,;"')]*)`)
 )
 

@@ -94,15 +94,37 @@ func TestSecretsAreKnownByNameAndByForm(t *testing.T) {
 		{"A", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc"},
 		{"A", "-----BEGIN RSA PRIVATE KEY-----"},
 		{"A", "hf_abcdefghijklmnopqrstuv"},
+		{"A", "Bearer abcdefgh12345678"},
+		{"openai-key", "x"},
+		{"wandb_key", "x"},
 	} {
 		if redact(c[0], c[1]) != redacted {
 			t.Errorf("%s=%s is not taken for a secret", c[0], c[1])
 		}
 	}
-	for _, c := range [][2]string{{"OMP_NUM_THREADS", "4"}, {"TOKENIZERS_PARALLELISM", "false"}, {"max_tokens", "100"}, {"A", "https://host/x"}, {"author", "me"}, {"HF_TOKEN", ""}} {
+	for _, c := range [][2]string{{"OMP_NUM_THREADS", "4"}, {"TOKENIZERS_PARALLELISM", "false"}, {"max_tokens", "100"}, {"A", "https://host/x"}, {"author", "me"}, {"HF_TOKEN", ""}, {"primary-key", "id"}, {"key", "id"}} {
 		if redact(c[0], c[1]) != c[1] {
 			t.Errorf("%s=%s is taken for a secret", c[0], c[1])
 		}
+	}
+}
+
+func TestSecretsOfACommandAreHidden(t *testing.T) {
+	for in, want := range map[string]string{
+		"train.py --api-key V1secret --epochs 3":       "train.py --api-key [redacted] --epochs 3",
+		"train.py --api-key=V1secret":                  "train.py --api-key=[redacted]",
+		"train.py --access-key V1secret":               "train.py --access-key [redacted]",
+		"train.py --wandb-api-key V1secret":            "train.py --wandb-api-key [redacted]",
+		"train.py --openai-key V1secret":               "train.py --openai-key [redacted]",
+		"curl -H X-Api-Key:V1secret https://host/x":    "curl -H X-Api-Key: [redacted] https://host/x",
+		"train.py --sort-key age --key id --rows 1:20": "train.py --sort-key age --key id --rows 1:20",
+	} {
+		if got := strings.Join(hideSecrets(strings.Fields(in)), " "); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	if got := hideSecrets([]string{"curl", "-H", "Authorization: Basic dTpw", "print({'token': 1})"}); got[2] != "Authorization: "+redacted || got[3] != "print({'token': 1})" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -523,12 +523,23 @@ func hideSecrets(command []string) []string {
 			words[i] = redacted
 		case assigned && secret(name, value):
 			words[i] = flag + "=" + redacted
+		case header(w) != "":
+			words[i] = header(w) + ": " + redacted
 		default:
 			words[i] = redact("", w)
 		}
 		hide = !assigned && strings.HasPrefix(flag, "-") && secret(name, "x")
 	}
 	return words
+}
+
+// header returns the name of a word that is a header with a secret, as X-Api-Key: or Authorization:.
+func header(word string) string {
+	name, value, ok := strings.Cut(word, ":")
+	if !ok || strings.ContainsAny(name, "/\\ {\"'") || strings.HasPrefix(value, "//") || !secret(name, strings.TrimSpace(value)) {
+		return ""
+	}
+	return name
 }
 
 // circumstances is what the journal keeps of an execution and the payload must not.
