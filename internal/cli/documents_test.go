@@ -181,7 +181,8 @@ func jsonDocuments() []jsonDocument {
 		{"assay.monitor.plan/1", "monitor plan", struct {
 			Evidence assay.Digest  `json:"evidence"` // id of the plan
 			Plan     assay.Monitor `json:"plan"`
-			Excluded []string      `json:"excluded"` // columns that cannot be watched: without a value, or of a type without cells
+			Excluded []string      `json:"excluded"` // columns that are not watched: they have no value, or hold bytes, or nested values that the data has as text
+			Nested   []string      `json:"nested"`   // columns of nested values: whether there is one and of what kind is watched, nothing inside
 			Ends     []string      `json:"ends"`     // open incidents of the plan before, with their state: they end with it
 		}{}},
 		{"assay.monitor.replay/1", "monitor replay", struct {

@@ -115,12 +115,18 @@ func evalRule(prog cel.Program, fields []assay.Field, rows *schema.Batch, row in
 	return 0, false
 }
 
-// reference makes what the rows of requests to a model are held against, from its training and held-out rows, and stores it.
+// outlierReference makes what the rows of requests to a model are held against, from its training and held-out rows, and stores it; nil where all
+// columns are nested or bytes.
 func (s *session) outlierReference(ctx context.Context, m assay.Model, in *schema.Schema) (assay.Digest, *serve.Support, error) {
 	var parts [2]assay.Frame
 	var names []string
+	nested := true
 	for _, c := range in.Columns {
 		names = append(names, c.Name)
+		nested = nested && (c.Type == assay.TypeJSON || c.Type == assay.TypeBinary)
+	}
+	if nested {
+		return "", nil, nil // nothing inside them is looked at
 	}
 	for i, name := range []string{assay.Train, assay.Valid} {
 		t, err := s.part(ctx, m.Split, name)

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
 )
 
 func (a *app) monitorCommand() *cobra.Command {
@@ -30,7 +31,7 @@ it: they are listed, and everybody who was told of them hears that they are reso
 			if err != nil {
 				return err
 			}
-			r, p, excluded, err := s.monitorPlan(ctx, v)
+			r, p, left, err := s.monitorPlan(ctx, v)
 			if err != nil {
 				return err
 			}
@@ -38,7 +39,7 @@ it: they are listed, and everybody who was told of them hears that they are reso
 			if err != nil {
 				return err
 			}
-			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": excluded, "ends": ends}, func(w io.Writer) { printPlan(w, v, r, p, excluded, ends) })
+			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": left.excluded, "nested": left.nested, "ends": ends}, func(w io.Writer) { printPlan(w, v, r, p, left, ends) })
 		}),
 	}
 	var q replayRequest
@@ -123,22 +124,26 @@ all labels of a window should have come and too few did.`,
 	return c
 }
 
+// unwatched are the columns that a plan does not watch, and those of nested values, inside which it does not look.
+type unwatched struct{ excluded, nested []string }
+
 // monitorPlan writes the plan of a version.
-func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Record, assay.Monitor, []string, error) {
+func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Record, assay.Monitor, unwatched, error) {
 	var none assay.Monitor
+	left := unwatched{excluded: []string{}, nested: []string{}}
 	if err := s.p.Data.Target.refuseOutside("no monitor is for", "assay done, for what is proven of the version without one"); err != nil {
-		return assay.Record{}, none, nil, err
+		return assay.Record{}, none, left, err
 	}
 	rec, m, err := s.modelOf(ctx, v)
 	if err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	o, err := s.p.Monitor.settings()
 	if err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	if err := s.p.Data.Target.refuseOutside("no monitor is for", "assay eval on newer data, as a project of its own"); err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	o.Redacted = s.p.Serve.Log.Redact
 	if k := s.p.Monitor.Skew; k != nil {
@@ -149,33 +154,36 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	x := monitor.Subject{Categorical: s.p.Data.Category, Target: m.Target, Time: s.p.Data.Time}
 	var done func()
 	if x.Model, done, err = s.watchedModel(ctx, m); err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	defer done()
 	if x.Columns = s.p.Monitor.Columns; len(x.Columns) == 0 {
 		x.Columns = x.Model.Inputs
 	}
 	if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	if x.Held, err = s.part(ctx, m.Split, assay.Valid); err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
+	}
+	if x.Columns, left.excluded, err = s.watchable(ctx, m, x.Train, x.Columns); err != nil {
+		return rec, none, left, err
 	}
 	if onlyPredictions(m) {
 		if x.Answers, err = s.heldAnswers(ctx, v, m, x.Held); err != nil {
-			return rec, none, nil, err
+			return rec, none, left, err
 		}
 	}
 	made, err := monitor.NewPlan(ctx, x, o)
 	if err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	p := made.Monitor
 	p.Data, p.Split, p.Settings = m.Data, m.Split, section(s.p.Monitor)
 	parents := []assay.Digest{v.Evidence, m.Split}
 	serving, _, err := s.servingOf(ctx, v.Model)
 	if err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	if serving != nil {
 		p.Serving = serving.ID
@@ -183,7 +191,7 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	}
 	split, err := at[assay.Split](ctx, s, m.Split)
 	if err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	for i := range p.References {
 		for _, part := range split.Value.Parts {
@@ -194,25 +202,46 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	}
 	evaluation, err := s.watchedMetrics(ctx, v, m, &p)
 	if err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	if evaluation != "" {
 		parents = append(parents, evaluation)
 	}
 	if err := s.p.Monitor.people(s.p, &p); err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	if p.Channels, err = s.planChannels(ctx); err != nil {
-		return rec, none, nil, err
+		return rec, none, left, err
 	}
 	for _, b := range made.Documents {
 		if _, err := s.keepBytes(ctx, b); err != nil {
-			return rec, none, nil, err
+			return rec, none, left, err
 		}
 	}
 	slices.Sort(parents)
 	r, err := s.write(ctx, assay.KindMonitor, v.Model, slices.Compact(parents), p)
-	return r, p, made.Excluded, err
+	return r, p, unwatched{append(left.excluded, made.Excluded...), append(left.nested, made.Nested...)}, err
+}
+
+// watchable leaves out of columns those of which the log has no value that could be held against a table's: bytes, and nested values that the table has
+// as text.
+func (s *session) watchable(ctx context.Context, m assay.Model, t *table.Table, columns []string) (in, out []string, err error) {
+	out = []string{}
+	dir, err := s.directory(ctx, m.File)
+	if err != nil || dir == nil || dir.Signature == nil {
+		return columns, out, err
+	}
+	for _, name := range columns {
+		at := slices.IndexFunc(dir.Signature.Fields(), func(f assay.Field) bool { return f.Name == name })
+		if f, ok := t.Field(name); ok && at >= 0 {
+			if takes := dir.Signature.Fields()[at].Type; takes == assay.TypeBinary || takes == assay.TypeJSON && f.Type != takes {
+				out = append(out, name)
+				continue
+			}
+		}
+		in = append(in, name)
+	}
+	return in, out, nil
 }
 
 // watchedModel opens the model of a version for rows of a table; done closes it. One that is known by its predictions only cannot be asked.
@@ -315,13 +344,13 @@ func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
 	return nil
 }
 
-func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, excluded, ends []string) {
+func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, left unwatched, ends []string) {
 	b := p.Budget
 	fmt.Fprintf(w, "%s: windows of %s, %s a year; %s false alarms a year allowed\n", versionName(v), monitor.FormatWindow(p.Windows), plainNumber(b.WindowsPerYear), plainNumber(b.FalseAlarmsPerYear))
 	fmt.Fprintf(w, "  a window is an error with probability at most %.2g (%s over %d signals, null by %s of %d windows)\n", b.Level, strings.ReplaceAll(b.Correction, "_", " "), len(p.Signals), strings.ReplaceAll(b.Null, "_", " "), b.Replicates)
 	floor, persist := 0.0, 1
 	for _, x := range p.Signals {
-		if x.Scope == monitor.ScopeInput {
+		if x.Scope == monitor.ScopeInput || x.Scope == monitor.ScopePrediction {
 			floor, persist = float64(x.Floor), x.Persist
 		}
 	}
@@ -349,8 +378,11 @@ func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, ex
 	if len(p.Alerts) == 0 {
 		fmt.Fprintln(w, "  ◐ no alerts: nobody is told. Set monitor.alerts in assay.yaml")
 	}
-	if len(excluded) > 0 {
-		fmt.Fprintf(w, "  ◐ cannot be watched, without a value or of a type without cells: %s\n", some(excluded))
+	if len(left.nested) > 0 {
+		fmt.Fprintf(w, "  ◐ of nested columns only missing values and their kind are watched, nothing inside: %s. Make a column of its own of what should be\n", some(left.nested))
+	}
+	if len(left.excluded) > 0 {
+		fmt.Fprintf(w, "  ◐ not watched, as they have no value, or hold bytes, which the log leaves out, or nested values that the data has as text: %s\n", some(left.excluded))
 	}
 	if len(ends) > 0 {
 		fmt.Fprintf(w, "  ◐ open incidents that end with the plan before: %s\n", strings.Join(ends, ", "))

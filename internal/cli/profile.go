@@ -109,7 +109,7 @@ func (a *app) profileFile(ctx context.Context, q profileRequest, s *session) err
 	defer e.Close()
 	ro := q.reading.over(table.ReadOptions{Stdin: a.Stdin})
 	if s != nil {
-		ro.Texts = s.reading().Texts // or sealed rows would not be known again
+		ro.As = s.reading().As // or sealed rows would not be known again
 	}
 	uri := q.data
 	if uri != "-" {

@@ -432,8 +432,11 @@ func (s *session) dataFacts(ctx context.Context) (*gate.Facts, error) {
 
 // registerStage gives a model a version of the project's name.
 func (s *session) registerStage(ctx context.Context, ref, name string) (store.Version, bool, error) {
-	rec, _, err := s.model(ctx, ref)
+	rec, m, err := s.model(ctx, ref)
 	if err != nil {
+		return store.Version{}, false, err
+	}
+	if err := s.spelledOut(ctx, m); err != nil {
 		return store.Version{}, false, err
 	}
 	if name == "" {

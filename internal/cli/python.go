@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/base64"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +11,7 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/pyfunc"
+	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/learn"
 )
 
@@ -93,7 +94,7 @@ func (s *session) workersOf(ctx context.Context, m assay.Model, fields []assay.F
 	for i, f := range fields {
 		c := pyfunc.Column{Name: f.Name, Kind: kinds[i]}
 		if n := dir.Nested(f.Name); n != nil {
-			c.Fits = n.Fits
+			c.Typed = n.Typed
 		}
 		o.Columns = append(o.Columns, c)
 	}
@@ -163,6 +164,7 @@ const offlineRows = 4096
 type pythonModel struct {
 	pool    *pyfunc.Pool
 	fields  []assay.Field
+	columns []pyfunc.Column
 	classes []string
 }
 
@@ -172,11 +174,11 @@ func (s *session) pythonModel(ctx context.Context, m assay.Model) (*pythonModel,
 	if err != nil {
 		return nil, err
 	}
-	pool, _, err := s.workersOf(ctx, m, fields)
+	pool, columns, err := s.workersOf(ctx, m, fields)
 	if err != nil {
 		return nil, err
 	}
-	return &pythonModel{pool, fields, m.Classes}, nil
+	return &pythonModel{pool, fields, columns, m.Classes}, nil
 }
 
 func (p *pythonModel) Close() error { return p.pool.Close() }
@@ -188,12 +190,12 @@ func (p *pythonModel) PredictParallel(ctx context.Context, x assay.Frame, _ int)
 	if err != nil {
 		return out, err
 	}
-	at := make([]int, len(p.fields))
+	at, raw := make([]int, len(p.fields)), make([]bool, len(p.fields))
 	for i := range at {
-		at[i] = i
+		at[i], raw[i] = i, p.columns[i].Kind == "bytes"
 	}
 	for lo, n := 0, x.Rows(); lo < n; lo += offlineRows {
-		rows := frameRows{x, lo, min(n, lo+offlineRows)}
+		rows := frameRows{x, raw, lo, min(n, lo+offlineRows)}
 		a, err := p.pool.Predict(ctx, rows, at, nil)
 		if err != nil {
 			return out, err
@@ -218,9 +220,10 @@ func (p *pythonModel) PredictParallel(ctx context.Context, x assay.Frame, _ int)
 	return out, nil
 }
 
-// frameRows are rows lo to hi of a table, as a request has them.
+// frameRows are rows lo to hi of a table, as a request has them; bytes says which columns the model takes as such.
 type frameRows struct {
 	x      assay.Frame
+	bytes  []bool
 	lo, hi int
 }
 
@@ -251,10 +254,21 @@ func (f frameRows) Text(row, i int) ([]byte, bool) {
 	return []byte(c.Levels[c.Codes[f.lo+row]]), true
 }
 
+// Raw is the JSON of a nested value, or the base64 of bytes: what a request would hold.
 func (f frameRows) Raw(row, i int) ([]byte, bool) {
-	text, ok := f.Text(row, i)
-	if ok && f.x[i].Type == assay.TypeBinary {
-		text = base64.StdEncoding.AppendEncode(nil, text)
+	if f.Missing(row, i) {
+		return nil, false
 	}
-	return text, ok
+	switch v := value(&f.x[i], f.lo+row).(type) {
+	case json.RawMessage:
+		return v, true
+	case string:
+		if f.bytes[i] {
+			return []byte(v), true
+		}
+		return schema.AppendJSONString(nil, []byte(v)), true
+	default:
+		text, err := json.Marshal(v)
+		return text, err == nil
+	}
 }

@@ -67,28 +67,30 @@ func detected(r assay.Reading) string {
 }
 
 // reading says how the project's data is read, and another file like it: as assay.yaml says, and what the schema calls text as text. Otherwise a
-// column of codes would be numbers as soon as all of them look like some, and the same rows another table, which nobody would know again.
+// column of codes would be numbers as soon as all of them look like some, and the same rows another table, which nobody would know again. Nested
+// values and bytes, which text can only spell, are what the schema says, too.
 func (s *session) reading() table.ReadOptions {
 	o := s.p.readOptions(s.app)
 	if sc, err := s.readSchema(""); err == nil {
-		o.Texts = textColumns(sc)
+		o.As = statedTypes(sc)
 	}
 	return o
 }
 
-// textColumns are the columns of a schema that hold text. A text file is read with them stated, so that codes stay codes in a file where
-// all of them look like numbers.
-func textColumns(sc *schema.Schema) []string {
-	var out []string
+// statedTypes are the columns of which a schema says what a file does not: text, so that codes stay codes in a file where all of them look like
+// numbers, nested values and bytes.
+func statedTypes(sc *schema.Schema) map[string]assay.Type {
+	out := map[string]assay.Type{}
 	for i := range sc.Columns {
-		if sc.Columns[i].Type == assay.TypeString {
-			out = append(out, sc.Columns[i].Name)
+		switch c := &sc.Columns[i]; c.Type {
+		case assay.TypeString, assay.TypeJSON, assay.TypeBinary:
+			out[c.Name] = c.Type
 		}
 	}
 	return out
 }
 
-// schemaTexts is which columns the schema calls text: it decides how a text file is read.
+// schemaTexts is which columns the schema calls text, nested or bytes: it decides how a file is read.
 const schemaTexts = "what the schema calls text"
 
 func (m *maker) schemaTexts() assay.Digest {
@@ -96,7 +98,18 @@ func (m *maker) schemaTexts() assay.Digest {
 	if err != nil {
 		return absent // and the file is read as it looks
 	}
-	texts := textColumns(sc)
+	var texts, others []string
+	for name, t := range statedTypes(sc) {
+		if t == assay.TypeString {
+			texts = append(texts, name)
+		} else {
+			others = append(others, string(t)+" "+name)
+		}
+	}
 	slices.Sort(texts)
+	slices.Sort(others)
+	if len(others) > 0 {
+		return section([][]string{texts, others})
+	}
 	return section(texts)
 }

@@ -251,7 +251,7 @@ func (a *app) checkFile(ctx context.Context, q checkRequest) error {
 		data, ro = p.Path(p.Data.URI), p.readOptions(a)
 	}
 	ro = q.reading.over(ro)
-	ro.Texts = textColumns(sc)
+	ro.As = statedTypes(sc)
 	e, err := a.inPlaceEngine(ctx)
 	if err != nil {
 		return err

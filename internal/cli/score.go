@@ -142,7 +142,7 @@ func (s *session) blobTable(ctx context.Context, f assay.File) (*table.Table, er
 		return nil, err
 	}
 	defer in.Close()
-	return s.spooled(ctx, in, filepath.Base(f.Name), table.ReadOptions{Texts: s.reading().Texts})
+	return s.spooled(ctx, in, filepath.Base(f.Name), table.ReadOptions{As: s.reading().As})
 }
 
 // spooled reads a stream as a table through a private temporary file, which is gone afterwards.

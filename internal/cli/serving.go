@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/assay-ml/assay"
@@ -98,6 +99,46 @@ func (s *session) narrow(dir *mlmodel.Model, in *schema.Schema) error {
 	}
 	_, err := in.Compile()
 	return err
+}
+
+// spelled are the types of the columns that are text here and nested or bytes in the signature: text spells both, and the schema says so.
+func spelled(sig *mlmodel.Signature, here func(name string) assay.Type) string {
+	var out []string
+	for _, f := range sig.Fields() {
+		if here(f.Name) == assay.TypeString && (f.Type == assay.TypeJSON || f.Type == assay.TypeBinary) {
+			out = append(out, fmt.Sprintf("%q for %q", f.Type, f.Name))
+		}
+	}
+	return some(out)
+}
+
+// spelledOut refuses a model of which the data that it is registered for spells nested columns or bytes as text: what rests on that data would be held
+// against other values than the model gets.
+func (s *session) spelledOut(ctx context.Context, m assay.Model) error {
+	if m.Format != "mlflow" {
+		return nil
+	}
+	dir, err := s.directory(ctx, m.File)
+	if err != nil || dir == nil || dir.Signature == nil {
+		return err
+	}
+	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return err
+	}
+	types := spelled(dir.Signature, func(name string) assay.Type {
+		for _, f := range fields {
+			if f.Name == name {
+				return f.Type
+			}
+		}
+		return ""
+	})
+	if types == "" {
+		return nil
+	}
+	return assay.Errorf(assay.Invalid, "the data has as text what is to the model %s", types).
+		Try("say so in %s, in place of all that it says of those texts; then assay split, and register the model again", s.p.Schema)
 }
 
 // contract stores a schema and says how it is bound.
@@ -254,8 +295,10 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if p.Reference, ref, err = s.outlierReference(ctx, m, in); err != nil {
 		return assay.Record{}, p, err
 	}
-	if b.Outliers, err = ref.Outliers(in, s.p.Serve.Outliers); err != nil {
-		return assay.Record{}, p, err
+	if ref != nil {
+		if b.Outliers, err = ref.Outliers(in, s.p.Serve.Outliers); err != nil {
+			return assay.Record{}, p, err
+		}
 	}
 	server := serve.New(serve.Options{Clock: s.Now, Nonce: "smoke"})
 	// Held-out rows must be answered and broken ones refused, whatever becomes of them in production: the policy is bound, too, but the

@@ -78,27 +78,30 @@ func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model
 func record(x assay.Frame, row int) map[string]any {
 	out := map[string]any{}
 	for j := range x {
-		c := &x[j]
-		switch {
-		case c.Missing(row):
-			out[c.Name] = nil
-		case c.Type == assay.TypeJSON:
-			out[c.Name] = json.RawMessage(c.Levels[c.Codes[row]])
-		case c.Type == assay.TypeBinary:
-			out[c.Name] = base64.StdEncoding.EncodeToString([]byte(c.Levels[c.Codes[row]]))
-		case c.Codes != nil:
-			out[c.Name] = c.Levels[c.Codes[row]]
-		case c.Type == assay.TypeBoolean:
-			out[c.Name] = c.Floats[row] != 0
-		case c.Type == assay.TypeDate:
-			out[c.Name] = time.Unix(int64(c.Floats[row]), 0).UTC().Format(time.DateOnly)
-		case c.Type == assay.TypeTimestamp:
-			out[c.Name] = time.UnixMicro(int64(math.Round(c.Floats[row] * 1e6))).UTC().Format("2006-01-02T15:04:05.999999Z")
-		default:
-			out[c.Name] = c.Floats[row]
-		}
+		out[x[j].Name] = value(&x[j], row)
 	}
 	return out
+}
+
+// value is that of a column in a row as a request has it.
+func value(c *assay.Column, row int) any {
+	switch {
+	case c.Missing(row):
+		return nil
+	case c.Type == assay.TypeJSON:
+		return json.RawMessage(c.Levels[c.Codes[row]])
+	case c.Type == assay.TypeBinary:
+		return base64.StdEncoding.EncodeToString([]byte(c.Levels[c.Codes[row]]))
+	case c.Codes != nil:
+		return c.Levels[c.Codes[row]]
+	case c.Type == assay.TypeBoolean:
+		return c.Floats[row] != 0
+	case c.Type == assay.TypeDate:
+		return time.Unix(int64(c.Floats[row]), 0).UTC().Format(time.DateOnly)
+	case c.Type == assay.TypeTimestamp:
+		return time.UnixMicro(int64(math.Round(c.Floats[row] * 1e6))).UTC().Format("2006-01-02T15:04:05.999999Z")
+	}
+	return c.Floats[row]
 }
 
 // A breakage is a row that must be refused.

@@ -1,6 +1,7 @@
 package mlmodel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -68,20 +69,44 @@ func (r *rawNested) nested(depth int) (*Nested, error) {
 	return n, err
 }
 
+// open reports whether the type says nothing of the values inside, so that null is one as well.
+func (n *Nested) open() bool {
+	return n.Type == "any" || n.Type == "sparkml_vector" || n.Items != nil && n.Items.Type == "any" || n.Values != nil && n.Values.Type == "any"
+}
+
 // Fits says why a JSON value is not of the type, in words that follow the column's name and never repeat a value; "" where it is. A null
 // inside is of no type but any.
 func (n *Nested) Fits(text []byte) string {
-	var r schema.Reader
-	r.Reset(text, 0)
-	r.AllowNaN()
-	why := n.fits(&r, "")
-	if why == "" && !r.End() {
-		return "is no JSON"
-	}
+	_, why := n.Typed(nil, text)
 	return why
 }
 
-func (n *Nested) fits(r *schema.Reader, at string) string {
+// Typed appends a JSON value that fits, or says what Fits does. A whole number where the type says float or double gets a point, because JSON
+// has one kind of numbers and Python makes an int of what has none.
+func (n *Nested) Typed(dst, text []byte) (out []byte, why string) {
+	r := typed{text: text, out: dst}
+	r.Reset(text, 0)
+	r.AllowNaN()
+	if why = n.fits(&r, ""); why == "" && !r.End() {
+		why = "is no JSON"
+	}
+	return append(r.out, text[r.copied:]...), why
+}
+
+// typed reads a nested value and copies it where it has to be written in another way.
+type typed struct {
+	schema.Reader
+	text, out []byte
+	copied    int
+}
+
+// point writes what is between the copied text and the place of the reader, where a number ends, and a point and a zero.
+func (r *typed) point() {
+	r.out = append(append(r.out, r.text[r.copied:r.Pos()]...), ".0"...)
+	r.copied = r.Pos()
+}
+
+func (n *Nested) fits(r *typed, at string) string {
 	wrong := func(want string) string {
 		if at == "" {
 			return "must be " + want
@@ -158,7 +183,7 @@ func (n *Nested) fits(r *schema.Reader, at string) string {
 }
 
 // scalarFits holds a scalar inside a nested value against its type.
-func scalarFits(typ string, r *schema.Reader, kind schema.JSONKind, wrong func(string) string) string {
+func scalarFits(typ string, r *typed, kind schema.JSONKind, wrong func(string) string) string {
 	switch typ {
 	case "boolean":
 		if kind != schema.JSONBool {
@@ -193,6 +218,9 @@ func scalarFits(typ string, r *schema.Reader, kind schema.JSONKind, wrong func(s
 		}
 		if x, err := strconv.ParseFloat(string(s), bits); err != nil || math.IsInf(x, 0) {
 			return wrong("a number of its type")
+		}
+		if !bytes.ContainsAny(s, ".eE") {
+			r.point()
 		}
 	}
 	if r.Err() != nil {

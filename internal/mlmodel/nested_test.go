@@ -1,6 +1,7 @@
 package mlmodel
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,17 @@ func TestNested(t *testing.T) {
 	} {
 		if why := m.Nested(c.column).Fits([]byte(c.value)); why != c.why {
 			t.Errorf("%s %s: %q", c.column, c.value, why)
+		}
+	}
+	// JSON has one kind of numbers, and Python two: a whole number is written as what the signature says.
+	for _, c := range []struct{ column, value, typed string }{
+		{"a", `[1, 2.5,-0 ,3e2]`, `[1.0, 2.5,-0.0 ,3e2]`},
+		{"m", `{"1": 1, "b": 2}`, `{"1": 1.0, "b": 2.0}`},
+		{"o", `{"n": 1, "s": "1"}`, `{"n": 1, "s": "1"}`},
+		{"y", `[1, {"a": 2}]`, `[1, {"a": 2}]`},
+	} {
+		if got, why := m.Nested(c.column).Typed([]byte("x"), []byte(c.value)); string(got) != "x"+c.typed || why != "" {
+			t.Errorf("%s %s: %s %q", c.column, c.value, got, why)
 		}
 	}
 	params := map[string]*Param{}
@@ -121,7 +133,10 @@ func FuzzNested(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, name := range []string{"a", "o", "m", "y"} {
-			_ = m.Nested(name).Fits(b)
+			typed, why := m.Nested(name).Typed(nil, b)
+			if again, now := m.Nested(name).Typed(nil, typed); why == "" && (now != "" || !bytes.Equal(again, typed)) {
+				t.Errorf("%s: %s became %s, and that %s: %q", name, b, typed, again, now)
+			}
 		}
 		for i := range m.Signature.Params {
 			_ = m.Signature.Params[i].Fits(b)

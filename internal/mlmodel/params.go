@@ -71,7 +71,7 @@ func readParams(text string) ([]Param, error) {
 // Fits says why a JSON value is none of the parameter, in words that follow its name and never repeat the value; "" where it is one. Whole
 // numbers are floats as well, and no other type is any but its own; null is a value where it is the default.
 func (p *Param) Fits(text []byte) string {
-	var r schema.Reader
+	r := typed{text: text}
 	r.Reset(text, 0)
 	if r.Kind() == schema.JSONNull {
 		if string(p.Default) == "null" {

@@ -234,6 +234,9 @@ func (s *Signature) hold(in *schema.Schema, kind func(*Spec) string) error {
 		}
 		narrow(c, kind(&spec), &bad)
 		c.Optional = c.Optional && spec.Optional
+		if spec.Nested != nil && !spec.Optional && !spec.Nested.open() && c.NotNull == nil { // as MLflow has it: null is no list and no object
+			c.NotNull = &schema.NotNull{}
+		}
 	}
 	return bad.Err(assay.Invalid, "the model's signature does not fit the input schema")
 }

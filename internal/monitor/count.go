@@ -48,6 +48,10 @@ func numeric(f *Feature, live assay.Field) (value, wrong string) {
 // category is the SQL of a column's value as text, and that of its being of another type. One number has one text, whatever its type.
 func category(f *Feature, live assay.Field) (value, wrong string) {
 	id := table.Ident(live.Name)
+	if f.Type == assay.TypeJSON {
+		kind := nestedKind(live)
+		return "NULLIF(" + kind + ", '')", "coalesce(" + kind + " = '', false)"
+	}
 	number := func(v string) string {
 		return "CASE WHEN " + v + " = trunc(" + v + ") AND abs(" + v + ") < 1e15 THEN CAST(CAST(" + v + " AS BIGINT) AS VARCHAR) WHEN NOT isnan(" + v + ") THEN CAST(" + v + " AS VARCHAR) END"
 	}
@@ -77,6 +81,24 @@ func category(f *Feature, live assay.Field) (value, wrong string) {
 		}
 	}
 	return "CAST(" + id + " AS VARCHAR)", ""
+}
+
+// nestedKind is the SQL of what kind of JSON a value is, all that is known of the values of a nested column: empty for what is no JSON, NULL for what
+// is missing. Other types count as the JSON that they would be.
+func nestedKind(live assay.Field) string {
+	id := table.Ident(live.Name)
+	kind := "'text'"
+	switch live.Type {
+	case assay.TypeInteger:
+		kind = "'number'"
+	case assay.TypeNumber:
+		kind = "CASE WHEN NOT isnan(CAST(" + id + " AS DOUBLE)) THEN 'number' END"
+	case assay.TypeBoolean:
+		kind = "'truth value'"
+	case assay.TypeJSON, assay.TypeString: // a log has their text
+		kind = "CASE WHEN NOT json_valid(" + id + ") THEN '' ELSE CASE json_type(" + id + ") WHEN 'NULL' THEN NULL WHEN 'ARRAY' THEN 'list' WHEN 'OBJECT' THEN 'object' WHEN 'VARCHAR' THEN 'text' WHEN 'BOOLEAN' THEN 'truth value' ELSE 'number' END END"
+	}
+	return "CASE WHEN " + id + " IS NOT NULL THEN " + kind + " END"
 }
 
 // count counts the columns of every window over the cells of the features; window is the SQL of a row's window. Numbers are one grouped
@@ -246,15 +268,22 @@ func countCategories(ctx context.Context, t *table.Table, features []Feature, co
 		f := &features[column]
 		live, _ := t.Field(f.Name)
 		name := fmt.Sprintf("v%d", i)
-		raw, sets = append(raw, table.Ident(live.Name)+" AS "+name), append(sets, "(w, "+name+")")
+		given := table.Ident(live.Name)
+		if f.Type == assay.TypeJSON { // whose values are as many as there are rows
+			given = nestedKind(live)
+		}
+		raw, sets = append(raw, given+" AS "+name), append(sets, "(w, "+name+")")
 		of = append(of, fmt.Sprintf("WHEN grouping(%s) = 0 THEN %d", name, i))
 		live.Name = name
 		value, wrong := category(f, live)
+		if f.Type == assay.TypeJSON {
+			value, wrong = "NULLIF("+name+", '')", "coalesce("+name+" = '', false)"
+		}
 		values = append(values, fmt.Sprintf("WHEN %d THEN %s", i, value))
 		if wrong != "" {
 			wrongs = append(wrongs, fmt.Sprintf("WHEN %d THEN %s", i, wrong))
 		}
-		if live.Type == assay.TypeNumber {
+		if live.Type == assay.TypeNumber && f.Type != assay.TypeJSON {
 			nans = append(nans, fmt.Sprintf("WHEN %d THEN coalesce(isnan(CAST(%s AS DOUBLE)), false)", i, name))
 		}
 	}

@@ -162,7 +162,8 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 		case assay.Pass:
 			before[at[i]] = 0
 		}
-		if x.Kind == KindDistribution && x.Verdict != assay.Undetermined {
+		f := w.features[x.Scope+"/"+x.Column]
+		if (x.Kind == KindDistribution || f != nil && f.Type == assay.TypeJSON) && x.Verdict != assay.Undetermined { // nested columns have no distribution
 			judged = true
 		}
 	}

@@ -81,6 +81,7 @@ type Plan struct {
 	Monitor   assay.Monitor
 	Documents [][]byte // in the order of Monitor.References
 	Excluded  []string
+	Nested    []string // of which only is watched whether there is a value, and of what kind of JSON
 }
 
 // NewPlan freezes the references and derives what the settings leave open. The same rows, settings and model give the same bytes. It fills in the
@@ -90,11 +91,16 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{}
-	features, out, err := Freeze(ctx, x.Train, x.Columns, x.Categorical)
+	features, out, err := freeze(ctx, x.Train, x.Columns, x.Categorical) // of a model of bytes alone the answers are watched
 	if err != nil {
 		return nil, err
 	}
 	p.Excluded = out
+	for _, f := range features.Features {
+		if f.Type == assay.TypeJSON {
+			p.Nested = append(p.Nested, f.Name)
+		}
+	}
 	held, err := x.answers(ctx, func() (assay.Frame, error) { return x.Held.Frame(ctx, x.Model.Inputs, "") }, nil)
 	if err != nil {
 		return nil, err
@@ -281,6 +287,9 @@ func (o *Settings) signals(scope string, f Feature, weights map[string]float64) 
 	var out []assay.SignalPlan
 	s.Kind = KindDistribution
 	for _, s.Test = range usual {
+		if f.Type == assay.TypeJSON { // nothing inside nested values is looked at
+			break
+		}
 		out = append(out, s)
 	}
 	s.Test = o.Shares

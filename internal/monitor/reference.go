@@ -23,9 +23,18 @@ const keptCategories = stat.DefaultTopCategories + stat.MaxTailCategories
 const scans = 4
 
 // Freeze makes a reference of columns of a relation: cells at its quantiles for numbers and times, at its frequent values for everything else and for
-// the columns that categorical names. Every step is an aggregate of the engine. A column without a value cannot be watched; it comes back
-// among the names that were left out.
+// the columns that categorical names; of nested values, at their kinds. Every step is an aggregate of the engine. Bytes and a column without a
+// value cannot be watched; they come back among the names that were left out.
 func Freeze(ctx context.Context, t *table.Table, columns, categorical []string) (*Document, []string, error) {
+	d, out, err := freeze(ctx, t, columns, categorical)
+	if err == nil && len(d.Features) == 0 {
+		return nil, nil, assay.Errorf(assay.Rejected, "no column of the reference has a value")
+	}
+	return d, out, err
+}
+
+// freeze is Freeze for columns of which none need have a value.
+func freeze(ctx context.Context, t *table.Table, columns, categorical []string) (*Document, []string, error) {
 	d := &Document{Format: referenceFormat, Rows: t.Rows()}
 	all := make([]*Feature, len(columns))
 	g, gctx := errgroup.WithContext(ctx)
@@ -35,7 +44,7 @@ func Freeze(ctx context.Context, t *table.Table, columns, categorical []string) 
 		if !ok {
 			return nil, nil, assay.Errorf(assay.NotFound, "the reference has no column %q", name)
 		}
-		if f.Type == assay.TypeBinary || f.Type == assay.TypeJSON {
+		if f.Type == assay.TypeBinary {
 			continue
 		}
 		g.Go(func() (err error) {
@@ -62,9 +71,6 @@ func Freeze(ctx context.Context, t *table.Table, columns, categorical []string) 
 		}
 		d.Features = append(d.Features, *x)
 	}
-	if len(d.Features) == 0 {
-		return nil, nil, assay.Errorf(assay.Rejected, "no column of the reference has a value")
-	}
 	counts, err := count(ctx, t, d.Features, "0::BIGINT")
 	if err != nil {
 		return nil, nil, err
@@ -80,7 +86,7 @@ func Freeze(ctx context.Context, t *table.Table, columns, categorical []string) 
 }
 
 func byValue(t assay.Type) bool {
-	return t == assay.TypeString || t == assay.TypeBoolean
+	return t == assay.TypeString || t == assay.TypeBoolean || t == assay.TypeJSON
 }
 
 // freezeEdges finds the values at which FreezeEdges would cut: a cumulative count over the distinct values, of which only those at

@@ -86,6 +86,11 @@ func TestEveryRowIsCountedOnce(t *testing.T) {
 		}
 		return c
 	}
+	nested := func(v ...string) assay.Column {
+		c := text(v...)
+		c.Type = assay.TypeJSON
+		return c
+	}
 	number := func(typ assay.Type, v ...float64) assay.Column { return assay.Column{Type: typ, Floats: v} }
 	for name, c := range map[string]struct {
 		reference, live assay.Column
@@ -105,6 +110,11 @@ func TestEveryRowIsCountedOnce(t *testing.T) {
 		"a date":                   {number(assay.TypeDate, 0, 86400), number(assay.TypeDate, 86400, nan), false, Counts{Cells: []int64{0, 0, 0, 1, 0}, Missing: 1}},
 		"a date as a number":       {number(assay.TypeDate, 0, 86400), number(assay.TypeInteger, 1, nan), false, Counts{Cells: []int64{0, 0, 0, 0, 0}, Missing: 1, TypeErrors: 1}},
 		"a date as text":           {number(assay.TypeDate, 0, 86400), text("1970-01-02", "soon"), false, Counts{Cells: []int64{0, 0, 0, 1, 0}, TypeErrors: 1}},
+		"nested values":            {nested(`[1]`, `[2]`, `{}`), nested(`[]`, `{"a": 1}`, `null`, `5`, `"x"`), false, Counts{Cells: []int64{1, 1, 0, 2}, Missing: 1}},
+		"nested values of a log":   {nested(`[1]`, `[2]`, `{}`), text(`[]`, `{"a": [null]}`, `{"a"`, ``), false, Counts{Cells: []int64{1, 1, 0, 0}, TypeErrors: 2}},
+		"nested as a number":       {nested(`1`, `"a"`, `true`), number(assay.TypeNumber, 1.5, nan, 2), false, Counts{Cells: []int64{2, 0, 0, 0, 0}, Missing: 1}},
+		"nested as a boolean":      {nested(`1`, `"a"`, `true`), number(assay.TypeBoolean, 1, 0), false, Counts{Cells: []int64{0, 0, 2, 0, 0}}},
+		"nested that is gone":      {nested(`1`), assay.Column{}, false, Counts{Cells: make([]int64, 3), Missing: 3}},
 		"a number that is gone":    {number(assay.TypeNumber, 1, 2), assay.Column{}, false, Counts{Cells: make([]int64, 5), Missing: 3}},
 		"a category that is gone":  {text("a"), assay.Column{}, false, Counts{Cells: make([]int64, 3), Missing: 3}},
 	} {
@@ -149,6 +159,9 @@ func TestFreezeLeavesOutWhatHasNoValue(t *testing.T) {
 	}
 	if _, _, err := Freeze(context.Background(), x, []string{"n"}, nil); assay.CodeOf(err) != assay.Rejected {
 		t.Errorf("nothing to watch: %v", err)
+	}
+	if d, out, err := freeze(context.Background(), x, []string{"n"}, nil); err != nil || len(d.Features) > 0 || !slices.Equal(out, []string{"n"}) {
+		t.Errorf("no feature need be there: %v, %v, %v", d, out, err)
 	}
 	if _, _, err := Freeze(context.Background(), x, []string{"z"}, nil); assay.CodeOf(err) != assay.NotFound {
 		t.Errorf("no such column: %v", err)

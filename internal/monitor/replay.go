@@ -74,7 +74,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 			out.Absent = append(out.Absent, f.Name)
 		}
 	}
-	if len(out.Absent) == len(inputs) {
+	if len(inputs) > 0 && len(out.Absent) == len(inputs) {
 		return nil, assay.Errorf(assay.Rejected, "the data has none of the %d columns that are watched", len(inputs))
 	}
 	seen, err := count(ctx, x.Table, inputs, cut.expr)

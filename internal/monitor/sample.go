@@ -80,7 +80,7 @@ func ReadSample(b []byte) (*Sample, error) {
 // freezeSample keeps rows of the training part. It returns nil where there are too few rows or columns to look at them together.
 func (o *Settings) freezeSample(ctx context.Context, x Subject, d *Document, weights map[string]float64) ([]byte, int64, error) {
 	features := slices.DeleteFunc(slices.Clone(d.Features), func(f Feature) bool {
-		return f.Cells() > maxSampleCell || slices.Contains(o.Redacted, f.Name)
+		return f.Type == assay.TypeJSON || f.Cells() > maxSampleCell || slices.Contains(o.Redacted, f.Name)
 	})
 	if len(features) > sampleColumns {
 		order := make([]int, len(features))

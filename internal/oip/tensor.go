@@ -269,6 +269,10 @@ func (t *tensor) text(c *serve.Call, row, f int, b []byte) {
 		}
 		b = plain[:n]
 	}
+	if c.Version().Inputs().Field(f).Type == assay.TypeJSON { // a nested value has no tensor: it is the text of its JSON
+		c.Rows.SetJSON(row, f, b)
+		return
+	}
 	c.Rows.SetText(row, f, b)
 }
 

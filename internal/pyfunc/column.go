@@ -12,9 +12,9 @@ import (
 type Column struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"` // float64, float32, int64, int32, int16, int8, uint8, uint16, uint32, bool, string, datetime, bytes, json
-	// Fits says why the JSON of a value of the kind json is none of the column, in words that follow its name and never repeat the value,
-	// or ""; nil: any JSON will do.
-	Fits func(text []byte) string `json:"-"`
+	// Typed appends the JSON of a value of the kind json as that of the column's type, or says why it is none, in words that follow its name
+	// and never repeat the value; nil: any JSON will do, as it stands.
+	Typed func(dst, text []byte) (out []byte, why string) `json:"-"`
 }
 
 // Rows are typed rows: those of a request (schema.Batch), or of a table.
@@ -88,12 +88,15 @@ func encode(dst []byte, c Column, x Rows, i int) ([]byte, error) {
 				le.PutUint32(dst[from:], uint32(len(dst)-from-4))
 				continue
 			}
-			if c.Fits != nil {
-				if why := c.Fits(b); why != "" {
-					return no(row, why)
-				}
+			if c.Typed == nil {
+				dst = append(le.AppendUint32(dst, uint32(len(b))), b...)
+				continue
 			}
-			dst = append(le.AppendUint32(dst, uint32(len(b))), b...)
+			from, why := len(dst), ""
+			if dst, why = c.Typed(append(dst, 0, 0, 0, 0), b); why != "" {
+				return no(row, why)
+			}
+			le.PutUint32(dst[from:], uint32(len(dst)-from-4))
 		case "datetime":
 			at := int64(math.MinInt64) // NumPy's NaT
 			if !x.Missing(row, i) {

@@ -140,11 +140,16 @@ func TestEncodeBytesAndNested(t *testing.T) {
 	if err != nil || !bytes.Equal(b, []byte{3, 0, 0, 0, '[', '1', ']', 255, 255, 255, 255}) {
 		t.Error(b, err)
 	}
-	wrong := func([]byte) string { return "must be a list" }
+	twice := func(dst, text []byte) ([]byte, string) { return append(append(dst, text...), text...), "" }
+	b, err = encode([]byte{9}, Column{Name: "x", Kind: "json", Typed: twice}, rows{{[]byte("7")}, {nil}, {[]byte("8")}}, 0)
+	if err != nil || !bytes.Equal(b, []byte{9, 2, 0, 0, 0, '7', '7', 255, 255, 255, 255, 2, 0, 0, 0, '8', '8'}) {
+		t.Error(b, err)
+	}
+	wrong := func(dst, _ []byte) ([]byte, string) { return dst, "must be a list" }
 	for _, c := range []struct {
 		column Column
 		value  any
-	}{{Column{Name: "x", Kind: "bytes"}, []byte("@@@")}, {Column{Name: "x", Kind: "bytes"}, 3}, {Column{Name: "x", Kind: "json"}, "text"}, {Column{Name: "x", Kind: "json", Fits: wrong}, []byte("{}")}} {
+	}{{Column{Name: "x", Kind: "bytes"}, []byte("@@@")}, {Column{Name: "x", Kind: "bytes"}, 3}, {Column{Name: "x", Kind: "json"}, "text"}, {Column{Name: "x", Kind: "json", Typed: wrong}, []byte("{}")}} {
 		if _, err := encode(nil, c.column, rows{{c.value}}, 0); assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), "row 0: x ") {
 			t.Errorf("%v: %v", c, err)
 		}

@@ -260,6 +260,15 @@ func (b *Batch) SetText(row, i int, s []byte) {
 	b.v.fields[i].decodeText(c, s)
 }
 
+// SetJSON gives a value as the text of its JSON, which is kept, not copied. What is no JSON violates the type.
+func (b *Batch) SetJSON(row, i int, s []byte) {
+	var r Reader
+	r.Reset(s, 0)
+	if !b.JSON(&r, row, i) || !r.End() {
+		*b.at(row, i) = cell{kind: cellWrong}
+	}
+}
+
 // SetField gives the text of a field of a CSV file, read as the field's type; the empty text is missing, but for strings.
 func (b *Batch) SetField(row, i int, s []byte) {
 	f := &b.v.fields[i]

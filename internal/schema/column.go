@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"strconv"
@@ -18,6 +19,7 @@ const (
 	wireFloat // IEEE 754 binary64, little endian
 	wireText  // length and UTF-8
 	wireTime  // zigzag varint: days of a date, microseconds otherwise
+	wireJSON  // length and JSON, of a nested value
 
 	wireMixed byte = 0xff // a kind for each row follows, and then the values
 )
@@ -31,8 +33,11 @@ var wireKinds = [...]byte{
 
 func (c *cell) wire() byte {
 	k := wireKinds[c.kind]
-	if k == wireFalse {
+	switch {
+	case k == wireFalse:
 		k += byte(c.i)
+	case c.kind == cellOther && c.s != nil:
+		k = wireJSON
 	}
 	return k
 }
@@ -75,7 +80,7 @@ func (b *Batch) AppendColumn(dst []byte, i int) []byte {
 			dst = binary.AppendVarint(dst, c.i)
 		case wireFloat:
 			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.f))
-		case wireBig, wireText:
+		case wireBig, wireText, wireJSON:
 			dst = binary.AppendUvarint(dst, uint64(len(c.s)))
 			dst = append(dst, c.s...)
 		}
@@ -106,7 +111,7 @@ func ReadColumn(b []byte, rows int, t assay.Type) (r ColumnReader, rest []byte, 
 			return r, nil, false
 		}
 		r.kinds, b = b[:rows], b[rows:]
-	} else if r.kind > wireTime {
+	} else if r.kind > wireJSON {
 		return r, nil, false
 	}
 	r.rest = b
@@ -149,7 +154,7 @@ func value(kind byte, b []byte) ([]byte, int) {
 		if len(b) >= 8 {
 			return b[:8], 8
 		}
-	case wireBig, wireText:
+	case wireBig, wireText, wireJSON:
 		if k, n := binary.Uvarint(b); n > 0 && k <= uint64(len(b)-n) {
 			return b[n : n+int(k)], n + int(k)
 		}
@@ -157,8 +162,8 @@ func value(kind byte, b []byte) ([]byte, int) {
 	return nil, -1
 }
 
-// Next appends the next row's value as JSON, as AppendJSON would; there is false for one that is missing, and what was appended then is to
-// be dropped. So it is for a value that a column of its type in a table cannot hold, such as an integer beyond 64 bits: unheld is true then.
+// Next appends the next row's value as JSON, as AppendJSON would, a nested value as the text of its JSON; there is false for one that is
+// missing, and what was appended then is to be dropped. So it is for a value that a column of its type in a table cannot hold, such as an integer beyond 64 bits: unheld is true then.
 func (r *ColumnReader) Next(dst []byte) (out []byte, there, unheld bool) {
 	if r.row >= r.rows {
 		return dst, false, false
@@ -207,6 +212,8 @@ func (r *ColumnReader) append(dst []byte, kind byte, s []byte) ([]byte, bool) {
 		return strconv.AppendFloat(dst, x, 'g', -1, 64), number
 	case wireText:
 		return AppendJSONString(dst, s), r.typ == assay.TypeString
+	case wireJSON:
+		return AppendJSONString(dst, withoutNaN(s)), r.typ == assay.TypeJSON
 	case wireTime:
 		x, _ := binary.Varint(s)
 		return appendTime(dst, x, r.typ), timeHeld(x, r.typ)
@@ -232,4 +239,28 @@ func timeHeld(x int64, t assay.Type) bool {
 		return x >= firstDay*day && x < (lastDay+1)*day
 	}
 	return false
+}
+
+// withoutNaN returns JSON in which the word NaN, which a Reader may allow for a missing number, is null.
+func withoutNaN(s []byte) []byte {
+	if !bytes.Contains(s, []byte("NaN")) {
+		return s
+	}
+	out := make([]byte, 0, len(s)+8)
+	text := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case text && s[i] == '\\' && i+1 < len(s):
+			out = append(out, s[i])
+			i++
+		case s[i] == '"':
+			text = !text
+		case !text && s[i] == 'N':
+			out = append(out, "null"...)
+			i += len("NaN") - 1
+			continue
+		}
+		out = append(out, s[i])
+	}
+	return out
 }

@@ -214,7 +214,9 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 	if f.nested && b != 'n' {
 		from := t.i
 		ok := t.skip(depth)
-		c.kind, c.s = cellOther, t.b[from:t.i:t.i]
+		if ok {
+			c.kind, c.s = cellOther, t.b[from:t.i:t.i]
+		}
 		return ok
 	}
 	switch b {

@@ -165,7 +165,7 @@ func TestRealNestedModel(t *testing.T) {
 	for i, f := range fields {
 		c := pyfunc.Column{Name: f.Name, Kind: kinds[i]}
 		if n := m.Nested(f.Name); n != nil {
-			c.Fits = n.Fits
+			c.Typed = n.Typed
 		}
 		o.Columns = append(o.Columns, c)
 	}
@@ -222,12 +222,13 @@ func TestRealNestedModel(t *testing.T) {
 		}
 	}
 	for row, says := range map[string]string{
-		`{"a": [1, "x"], "b": "", "o": {"n": 0}, "m": {}}`:     "a must be a number at [1]",
-		`{"a": [], "b": "@", "o": {"n": 0}, "m": {}}`:          "b must be of type binary",
-		`{"a": [], "b": "", "o": {"n": 1.5}, "m": {}}`:         "o must be a whole number",
-		`{"a": [], "b": "", "o": {"n": 1}, "m": {"k": "x"}}`:   "m must be a number at {}",
-		`{"a": 5, "b": "", "o": {"n": 1}, "m": {}}`:            "a must be a list",
-		`{"a": [], "b": "", "o": {"n": 1, "z": 1}, "m": null}`: "o must be an object of the properties of its type alone",
+		`{"a": [], "b": "", "o": {"n": 0}, "m": null}`:       "m must have a value",
+		`{"a": [1, "x"], "b": "", "o": {"n": 0}, "m": {}}`:   "a must be a number at [1]",
+		`{"a": [], "b": "@", "o": {"n": 0}, "m": {}}`:        "b must be of type binary",
+		`{"a": [], "b": "", "o": {"n": 1.5}, "m": {}}`:       "o must be a whole number",
+		`{"a": [], "b": "", "o": {"n": 1}, "m": {"k": "x"}}`: "m must be a number at {}",
+		`{"a": 5, "b": "", "o": {"n": 1}, "m": {}}`:          "a must be a list",
+		`{"a": [], "b": "", "o": {"n": 1, "z": 1}, "m": {}}`: "o must be an object of the properties of its type alone",
 	} {
 		if _, err := predict("["+row+"]", ""); assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", row, err)

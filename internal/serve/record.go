@@ -108,9 +108,9 @@ func (p *logPlan) shown(params []byte) []byte {
 	return append(out, '}')
 }
 
-// written reports whether a column of that field is in the log.
+// written reports whether a column of that field is in the log: nested values as the text of their JSON, bytes are not.
 func written(f assay.Field, redact map[string]bool) bool {
-	return !redact[f.Name] && f.Type != assay.TypeBinary && f.Type != assay.TypeJSON && f.Type != ""
+	return !redact[f.Name] && f.Type != assay.TypeBinary && f.Type != ""
 }
 
 // An entry is a finished call on its way to the writer.

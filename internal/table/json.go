@@ -19,7 +19,7 @@ const plainNull = `\N`
 
 // readJSON reads objects, one a line or in one array, and takes their keys as columns in the order in which they first appear. An absent
 // key and null are missing values. A JSON string stays text, unless all of a column's strings are ISO 8601 dates; numbers stay exact;
-// objects and arrays become columns of the type json.
+// objects and arrays become columns of the type json, and so does every value of a column that ReadOptions.As calls so.
 func (e *Engine) readJSON(ctx context.Context, sources []source, o *ReadOptions, format string) (*Table, error) {
 	c := &csvReader{e: e, o: o, exact: true, unit: "record"}
 	c.reading.Nulls = o.Nulls
@@ -206,7 +206,7 @@ func (j *jsonReader) object(dec *json.Decoder, name string, record int64, values
 		if !utf8.Valid(raw) {
 			return nil, assay.Errorf(assay.Rejected, "%s: record %d is not UTF-8 in %q", name, record, key).Try("data.encoding: latin-1 in assay.yaml, or --encoding latin-1, if that is what it is")
 		}
-		v, k := jsonText(raw, c.null)
+		v, k := jsonText(raw, c.null, c.o.As[key] == assay.TypeJSON)
 		v.seen = true
 		if bytes.IndexByte(v.raw, 0) >= 0 {
 			return nil, assay.Errorf(assay.Rejected, "%s: record %d holds a NUL character in %q", name, record, key)
@@ -221,9 +221,13 @@ func (j *jsonReader) object(dec *json.Decoder, name string, record int64, values
 	return values, nil
 }
 
-// jsonText makes the text and the kind of a JSON value.
-func jsonText(raw json.RawMessage, null *tokens) (jsonValue, kind) {
-	switch raw[0] {
+// jsonText makes the text and the kind of a JSON value, which is that of its JSON where the column is a nested one.
+func jsonText(raw json.RawMessage, null *tokens, nested bool) (jsonValue, kind) {
+	first := raw[0]
+	if nested && first != 'n' {
+		first = '{'
+	}
+	switch first {
 	case 'n':
 		return jsonValue{}, kindNull
 	case 't', 'f':

@@ -49,6 +49,18 @@ func (c *csvReader) load(ctx context.Context, sources []source) (*Table, error) 
 			return nil, loadError(f.name, err)
 		}
 	}
+	for i := range fields {
+		column := fmt.Sprintf("c%d", i)
+		typ, value, err := c.e.stated(ctx, store, column, fields[i].Type, c.o.As[c.names[i]])
+		if err == nil && value != column {
+			err = c.e.exec(ctx, fmt.Sprintf("ALTER TABLE %s ALTER %s SET DATA TYPE BLOB USING %s", store, column, value))
+		}
+		if err != nil {
+			c.e.drop(store)
+			return nil, err
+		}
+		fields[i].Type = typ
+	}
 	t := &Table{engine: c.e, format: CSV, reading: c.reading, sources: sources}
 	if err := t.adopt(ctx, store, fields); err != nil {
 		return nil, err
@@ -197,7 +209,7 @@ func (c *csvReader) types() ([]columnType, error) {
 
 // keepsText reports whether a column is text whatever its values look like. JSON says itself what is text.
 func (c *csvReader) keepsText(name string) bool {
-	return c.unit == "line" && slices.Contains(c.o.Texts, name)
+	return c.unit == "line" && c.o.As[name] != ""
 }
 
 // duckType names the type of DuckDB that holds t, or "".

@@ -58,6 +58,17 @@ func (e *Engine) readParquet(ctx context.Context, sources []source, o *ReadOptio
 	if err != nil {
 		return nil, parquetError(ctx, sources[0].name, err)
 	}
+	for i, f := range fields {
+		column := Ident(f.Name)
+		typ, value, err := e.stated(ctx, from, column, f.Type, o.As[f.Name])
+		if err != nil {
+			return nil, parquetError(ctx, sources[0].name, err)
+		}
+		if value != column {
+			selects[i] = fmt.Sprintf("%s AS c%d", value, i)
+		}
+		fields[i].Type = typ
+	}
 	promise := "SELECT coalesce(sum(num_rows), 0)::BIGINT FROM parquet_file_metadata([" + strings.Join(quoted, ", ") + "])"
 	if e.inPlace && len(links) == 1 && len(fields) < WideColumns && !slices.ContainsFunc(names, numbersRows) {
 		t := &Table{engine: e, format: Parquet, sources: sources, inPlace: true}

@@ -18,10 +18,14 @@ type ReadOptions struct {
 	Header    string                  // yes, no; "": detected
 	Nulls     []string                // texts that are missing values; nil: DefaultNulls(); empty: none
 	Types     map[string]assay.Type   // stated types; every value must fit
-	Texts     []string                // columns of a text file that are text whatever their values look like; those that are not there are ignored
+	As        map[string]assay.Type   // string, json or binary, of columns for which a schema says so, as StatedAs reads them; those that are not there are ignored
 	Stdin     io.Reader               // what "-" reads; nil: standard input
 	Progress  func(done, total int64) // bytes of the file that is being read, as stored
 }
+
+// What As says of a column of text is followed as far as its values allow, and never an error: what does not fit stays as it looks. A column of
+// string in a text file is text whatever its values look like. In one of json each value is its JSON: in a JSON file every value as it stands, in
+// others a text that is JSON. In one of binary a text is the base64 of its bytes.
 
 // DefaultNulls are the texts that mean missing unless stated otherwise. NaN and inf are not among them: they are numbers.
 func DefaultNulls() []string { return []string{"", "NA", "N/A", "NULL", "null"} }

@@ -33,7 +33,7 @@ func (e *Engine) ReadSegments(ctx context.Context, closed []string, open []Piece
 	defs, names := make([]string, len(fields)), make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.Name
-		defs[i] = fmt.Sprintf("c%d %s", i, duckType(f.Type))
+		defs[i] = fmt.Sprintf("c%d %s", i, loggedType(f.Type))
 	}
 	if err := checkNames("the log", names); err != nil {
 		return nil, err
@@ -61,6 +61,14 @@ func (e *Engine) ReadSegments(ctx context.Context, closed []string, open []Piece
 	return t, t.adopt(ctx, store, fields)
 }
 
+// loggedType is the type of a column of a log: nested values are the text of their JSON.
+func loggedType(t assay.Type) string {
+	if t == assay.TypeJSON {
+		return "VARCHAR"
+	}
+	return duckType(t)
+}
+
 // appendClosed adds the rows of one Parquet file.
 func (e *Engine) appendClosed(ctx context.Context, store, link string, fields []assay.Field) error {
 	from := "read_parquet(" + Literal(link) + ", hive_partitioning=false)"
@@ -77,7 +85,7 @@ func (e *Engine) appendClosed(ctx context.Context, store, link string, fields []
 	for i, f := range fields {
 		selects[i] = "NULL"
 		if have[f.Name] {
-			selects[i] = fmt.Sprintf("CAST(%s AS %s)", Ident(f.Name), duckType(f.Type))
+			selects[i] = fmt.Sprintf("CAST(%s AS %s)", Ident(f.Name), loggedType(f.Type))
 		}
 	}
 	return e.exec(ctx, "INSERT INTO "+store+" SELECT "+strings.Join(selects, ", ")+" FROM "+from)
@@ -101,7 +109,7 @@ func (e *Engine) appendOpen(ctx context.Context, store string, p Piece, fields [
 	columns := make([]string, len(fields))
 	selects := make([]string, len(fields))
 	for i, f := range fields {
-		columns[i] = Literal(f.Name) + ": " + Literal(duckType(f.Type))
+		columns[i] = Literal(f.Name) + ": " + Literal(loggedType(f.Type))
 		selects[i] = Ident(f.Name)
 	}
 	insert := func(path string) string {
