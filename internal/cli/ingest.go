@@ -261,7 +261,7 @@ func (s *session) ingestTable(ctx context.Context, uri string, record func(int64
 	number := int64(1)
 	for ; r.Next(); number++ {
 		row := collect.InferenceRow{}
-		if err := r.Scan(&row.ID, &row.Micros, &row.Status, &row.Took, &row.Request, &row.Response); err != nil {
+		if err := r.Scan(&row.ID, &row.Micros, &row.Status, &row.Took, &row.Request, &row.Response, &row.Sampled); err != nil {
 			return counts, err
 		}
 		x, why := row.Exchange()

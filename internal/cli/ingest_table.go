@@ -123,7 +123,7 @@ func (s *session) ingestRows(ctx context.Context, log *serve.Log, b *serve.Bound
 		q.add(f.Name, f.Type, source(outs.Field(i).Name), i == 0)
 	}
 	if err := bad.Err(assay.Rejected, file+" is not a table of this version's predictions"); err != nil {
-		return counts, err
+		return counts, assay.Errorf(assay.Rejected, "%w", err).Try("--map time=COLUMN --map prediction=COLUMN, as the columns are called in %s", file)
 	}
 	v, err := t.Select(ctx, "SELECT _row, "+strings.Join(q.selects, ", ")+" FROM "+t.Relation(), q.fields)
 	if err != nil {

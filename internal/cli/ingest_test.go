@@ -45,10 +45,10 @@ func TestIngest(t *testing.T) {
 	}
 	var table strings.Builder
 	w := csv.NewWriter(&table)
-	_ = w.Write([]string{"client_request_id", "databricks_request_id", "timestamp_ms", "status_code", "execution_time_ms", "request", "response"})
-	_ = w.Write([]string{"mine", "x1", "1746093600000", "200", "12", person, `{"predictions": ["yes"]}`})
-	_ = w.Write([]string{"", "x2", "1746093601000", "400", "3", `{"dataframe_records": [{"age": "x"}]}`, `{"error_code": "BAD_REQUEST"}`})
-	_ = w.Write([]string{"", "x2", "1746093601000", "400", "3", `{"dataframe_records": [{"age": "x"}]}`, `{"error_code": "BAD_REQUEST"}`})
+	_ = w.Write([]string{"client_request_id", "databricks_request_id", "timestamp_ms", "status_code", "execution_time_ms", "request", "response", "sampling_fraction"})
+	_ = w.Write([]string{"mine", "x1", "1746093600000", "200", "12", person, `{"predictions": ["yes"]}`, "0.25"})
+	_ = w.Write([]string{"", "x2", "1746093601000", "400", "3", `{"dataframe_records": [{"age": "x"}]}`, `{"error_code": "BAD_REQUEST"}`, ""})
+	_ = w.Write([]string{"", "x2", "1746093601000", "400", "3", `{"dataframe_records": [{"age": "x"}]}`, `{"error_code": "BAD_REQUEST"}`, ""})
 	w.Flush()
 	write("table.csv", table.String())
 	if out, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "databricks", "table.csv"); exit != 0 || !strings.Contains(out, "2 requests with 2 rows") || !strings.Contains(out, "a row whose id was there: 1") {
@@ -95,6 +95,9 @@ func TestIngest(t *testing.T) {
 		got, _, _ = command(m, dir, "--json", "log", "query", query)
 		return strings.Contains(strings.Join(strings.Fields(got), ""), want)
 	})
+	if out := do(t, m, dir, 0, "--json", "log", "query", "SELECT _sampled FROM log WHERE _edge = 'databricks' ORDER BY _request"); !strings.Contains(strings.Join(strings.Fields(out), ""), "[[0.25],[1]]") {
+		t.Errorf("the share that the table was to have: %s", out)
+	}
 	// A file whose taking in was cut off by a kill is taken in again, and not twice.
 	list := filepath.Join(dir, ".assay", "log", "people", ingestedFile)
 	b, err := os.ReadFile(list)

@@ -34,6 +34,7 @@ type Exchange struct {
 	At       time.Time
 	Took     time.Duration // 0: unknown
 	Status   int           // of HTTP; 0: 200
+	Sampled  float64       // the share of answered requests that the source kept; 0: it does not say
 	Request  Body
 	Response Body
 }
@@ -52,6 +53,7 @@ func (r *Recorder) Record(x *Exchange) (rows int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	c.Kept = x.Sampled
 	defer c.End()
 	answer, err := upstream.Answer{Classes: c.Version().Classes, Positive: c.Version().Positive, Single: r.Single}.Compile()
 	if err != nil {

@@ -283,6 +283,7 @@ func TestInferenceRows(t *testing.T) {
 	for want, change := range map[string]func(*collect.InferenceRow){
 		"": func(*collect.InferenceRow) {}, "a row without an id": func(r *collect.InferenceRow) { r.ID = "" }, "a row without a time": func(r *collect.InferenceRow) { r.Micros = 0 },
 		"an answer without its request": func(r *collect.InferenceRow) { r.Request = " " }, "a row without a status": func(r *collect.InferenceRow) { r.Status = 0 },
+		"a row whose sampling_fraction is no share": func(r *collect.InferenceRow) { r.Sampled = 1.5 },
 	} {
 		r := good
 		change(&r)

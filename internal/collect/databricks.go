@@ -22,7 +22,10 @@ func InferenceTable(fields []assay.Field, relation string) (string, error) {
 			bad.Add("the column %s is missing", name)
 		}
 	}
-	id, at, took := "CAST(databricks_request_id AS VARCHAR)", "", "0"
+	id, at, took, sampled := "CAST(databricks_request_id AS VARCHAR)", "", "0", "1"
+	if have["sampling_fraction"] != "" {
+		sampled = "CAST(sampling_fraction AS DOUBLE)"
+	}
 	if have["client_request_id"] != "" {
 		id = "coalesce(nullif(CAST(client_request_id AS VARCHAR), ''), " + id + ")"
 	}
@@ -45,8 +48,9 @@ func InferenceTable(fields []assay.Field, relation string) (string, error) {
 	}
 	// A request that is there twice is asked for once: its rows must not count double.
 	return fmt.Sprintf(`SELECT coalesce(%s, '') AS id, coalesce(%s, 0) AS moment, coalesce(CAST(status_code AS BIGINT), 0) AS status, coalesce(%s, 0) AS took,
-		coalesce(CAST(request AS VARCHAR), '') AS request, coalesce(CAST(response AS VARCHAR), '') AS response FROM %s
-		QUALIFY row_number() OVER (PARTITION BY databricks_request_id ORDER BY _row) = 1 ORDER BY moment, _row`, id, at, took, relation), nil
+		coalesce(CAST(request AS VARCHAR), '') AS request, coalesce(CAST(response AS VARCHAR), '') AS response,
+		coalesce(%s, 1) AS sampled FROM %s
+		QUALIFY row_number() OVER (PARTITION BY databricks_request_id ORDER BY _row) = 1 ORDER BY moment, _row`, id, at, took, sampled, relation), nil
 }
 
 // An InferenceRow is a row of an inference table.
@@ -54,6 +58,7 @@ type InferenceRow struct {
 	ID                   string
 	Micros, Status, Took int64 // time since 1970 in microseconds; status of HTTP; milliseconds
 	Request, Response    string
+	Sampled              float64 // the share of answered requests that the table was to have
 }
 
 // Exchange is the row as an exchange, or nil and why it cannot be one.
@@ -68,8 +73,11 @@ func (r *InferenceRow) Exchange() (*Exchange, string) {
 	case r.Status <= 0 || r.Status > 999:
 		return nil, "a row without a status"
 	}
+	if !(r.Sampled >= 0 && r.Sampled <= 1) {
+		return nil, "a row whose sampling_fraction is no share"
+	}
 	return &Exchange{
-		ID: r.ID, At: time.UnixMicro(r.Micros).UTC(), Took: time.Duration(max(0, r.Took)) * time.Millisecond, Status: int(r.Status),
+		Sampled: r.Sampled, ID: r.ID, At: time.UnixMicro(r.Micros).UTC(), Took: time.Duration(max(0, r.Took)) * time.Millisecond, Status: int(r.Status),
 		Request: Body{Data: []byte(r.Request)}, Response: Body{Data: []byte(r.Response)},
 	}, ""
 }

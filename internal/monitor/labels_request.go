@@ -135,6 +135,8 @@ func readLabel(r *schema.Reader, join []string, now time.Time) (l Label, ahead b
 	}
 	byRequest := slices.Equal(join, JoinRequest)
 	switch {
+	case byRequest && slices.Contains(have, "key") && !slices.Contains(have, "request_id"):
+		return l, ahead, "a key, and labels of this model are joined by: request_id, row"
 	case !slices.Contains(have, "label"):
 		fault("no label")
 	case byRequest && (l.Request == "" || l.Index < 0):

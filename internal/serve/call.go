@@ -36,9 +36,10 @@ type Call struct {
 	server *Server
 	bound  *Bound
 
-	Edge  string // mlflow, oip, oip-grpc, kserve
-	ID    string // of the request: the caller's, or a new one
-	Trace string // W3C trace id; empty without one
+	Edge  string  // mlflow, oip, oip-grpc, kserve
+	ID    string  // of the request: the caller's, or a new one
+	Kept  float64 // of a call that another server answered: the share of such calls that it has kept; 0: all, or it does not say
+	Trace string  // W3C trace id; empty without one
 
 	Body   []byte // of the request; values of Rows point into it
 	Reader schema.Reader

@@ -113,6 +113,9 @@ func (l *Log) Offer(c *Call) bool {
 	if sample == 0 {
 		sample = 1
 	}
+	if c.Kept > 0 {
+		sample *= c.Kept
+	}
 	e := entries.Get().(*entry)
 	e.bound, e.rows = c.bound, rows
 	plan := c.bound.logPlan(l.redact)

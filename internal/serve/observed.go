@@ -25,7 +25,7 @@ func (s *Server) Observe(edge, name, version, id string, at time.Time) (*Call, e
 			return nil, assay.Errorf(assay.Unavailable, "the versions of model %q are changing", clip(name))
 		}
 	}
-	c.Edge, c.ID, c.At, c.observed = edge, id, at, true
+	c.Edge, c.ID, c.At, c.observed, c.Kept = edge, id, at, true, 0
 	c.begin()
 	return c, nil
 }
