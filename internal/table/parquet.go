@@ -40,6 +40,13 @@ func (e *Engine) readParquet(ctx context.Context, sources []source, o *ReadOptio
 		}
 		columns := r.Columns()
 		r.Close()
+		own, err := e.parquetNames(ctx, link)
+		if err != nil {
+			return nil, parquetError(ctx, sources[i].name, err)
+		}
+		if len(own) == len(columns) { // so it is, unless the engine understands the file otherwise
+			columns = own
+		}
 		if i == 0 {
 			names = columns
 			if err := checkNames(sources[i].name, names); err != nil {
@@ -163,6 +170,33 @@ func (t *Table) ReadError(ctx context.Context, err error) error {
 		return parquetError(ctx, t.sources[0].name, bad)
 	}
 	return err
+}
+
+// parquetNames are the names of a file's columns as the file has them: the engine renames those that equal another.
+func (e *Engine) parquetNames(ctx context.Context, link string) ([]string, error) {
+	r, err := e.query(ctx, "SELECT name, coalesce(num_children, 0)::BIGINT FROM parquet_schema("+Literal(link)+")")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var names []string
+	inner := int64(-1) // elements below the current column that are still to come; −1: the root is
+	for r.Next() {
+		var name string
+		var children int64
+		if err := r.Scan(&name, &children); err != nil {
+			return nil, err
+		}
+		switch {
+		case inner < 0:
+			inner = 0
+		case inner == 0:
+			names, inner = append(names, name), children
+		default:
+			inner += children - 1
+		}
+	}
+	return names, r.Err()
 }
 
 // wholeParquet looks for the magic bytes at both ends of the file.

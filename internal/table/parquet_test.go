@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -291,5 +292,33 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := e.Read(ctx, example("train_2015.parquet"), ReadOptions{}); err == nil {
 		t.Error("a closed engine reads")
+	}
+}
+
+// The engine renames a column of a Parquet file whose name equals an earlier one's; such a file is refused like a CSV file.
+func TestReadParquetRefusesEqualNames(t *testing.T) {
+	e := open(t)
+	p := parquet(t, e, "a.parquet", "SELECT [1, 2] AS list, {'name_one': {'k': 2}} AS st, MAP {'a': 1} AS m, 3 AS name_one, 4 AS name_two, 5 AS name_one_1")
+	if got, want := schema(read(t, e, p, ReadOptions{})), "list:json st:json m:json name_one:integer name_two:integer name_one_1:integer"; got != want {
+		t.Errorf("columns %s, want %s", got, want)
+	}
+	whole, err := os.ReadFile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"name_one": `the name "name_one" is given to column 4 and column 5`,
+		"Name_One": `the names "name_one" of column 4 and "Name_One" of column 5 differ only in case`,
+	} {
+		same := filepath.Join(t.TempDir(), "b.parquet")
+		if err := os.WriteFile(same, bytes.ReplaceAll(whole, []byte("name_two"), []byte(name)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, engine := range []*Engine{e, open(t, Options{InPlace: true})} {
+			_, err := engine.Read(context.Background(), same, ReadOptions{})
+			if assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", name, err, want)
+			}
+		}
 	}
 }
