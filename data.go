@@ -1,5 +1,7 @@
 package assay
 
+import "strconv"
+
 // Snapshot is the payload of KindSnapshot: one version of a data set. The subject is Content, so the same rows have one subject
 // whether they lie in a CSV or a Parquet file.
 type Snapshot struct {
@@ -21,6 +23,22 @@ type Reading struct {
 	Quote       string   `json:"quote,omitempty"`
 	Header      bool     `json:"header,omitempty"`
 	Nulls       []string `json:"nulls,omitempty"` // the texts that were read as missing
+}
+
+// Sentence says how the text was read: its encoding, what is between fields and whether the first record names the columns.
+func (r Reading) Sentence() string {
+	s := "as " + r.Encoding
+	if r.Compression != "" {
+		s += " from " + r.Compression
+	}
+	if r.Delimiter == "" {
+		return s // JSON has neither delimiter nor header
+	}
+	s += " with " + strconv.Quote(r.Delimiter) + " between fields"
+	if r.Header {
+		return s + ", the first record names the columns"
+	}
+	return s + ", without a header"
 }
 
 // File is one file of a snapshot or an output of a run. Name is relative, with forward slashes.

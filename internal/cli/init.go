@@ -95,6 +95,7 @@ func (a *app) initProject(ctx context.Context, data string, wanted aim, name str
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return unwritable(ProjectFile, err)
 	}
+	a.sayNotes(t)
 	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s rows, %s columns; %s is %s", assay.FormatCount(t.Rows()), assay.FormatCount(int64(len(cols))), g.aim(), g.Task)
 		if g.Positive != "" {

@@ -41,6 +41,7 @@ func (a *app) snapshotCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			s.sayNotes(s.data)
 			return s.print("assay.snapshot/1", map[string]any{"evidence": r.ID, "snapshot": snap, "datasheet": sheet}, func(w io.Writer) {
 				printSnapshot(w, r, snap, sheet)
 			})

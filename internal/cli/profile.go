@@ -322,6 +322,12 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 		fmt.Fprintf(w, "; %s without %s", assay.FormatCount(r.Duplicates.Without), strings.Join(r.Duplicates.Ignored, ", "))
 	}
 	fmt.Fprintln(w)
+	if r.Reading != nil {
+		fmt.Fprintf(w, "read      %s\n", r.Reading.Sentence())
+	}
+	for _, n := range fewNotes(r.Notes, "--html or --json") {
+		fmt.Fprintf(w, "note      %s\n", n)
+	}
 	if t := r.Target; t != nil {
 		fmt.Fprintf(w, "target    %s, %s", t.Column, t.Task)
 		for i, c := range t.Classes {

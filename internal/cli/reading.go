@@ -66,6 +66,31 @@ func detected(r assay.Reading) string {
 	return "read " + strings.Join(out, ", ")
 }
 
+// maxNotes is how many notes on how a table was read a terminal shows.
+const maxNotes = 5
+
+// fewNotes are the first notes as lines, and where the others are.
+func fewNotes(notes []table.Note, rest string) []string {
+	var out []string
+	for i, n := range notes {
+		if i == maxNotes {
+			return append(out, fmt.Sprintf("and %s more: %s", assay.FormatCount(int64(len(notes)-i)), rest))
+		}
+		out = append(out, printable(n.Column, 40)+": "+n.Message)
+		if n.Column == "" {
+			out[i] = printable(n.Message, 400)
+		}
+	}
+	return out
+}
+
+// sayNotes says on standard error what a person should know about how a table was read.
+func (a *app) sayNotes(t *table.Table) {
+	for _, n := range fewNotes(t.Notes(), "assay profile --html FILE") {
+		a.say("note: %s", n)
+	}
+}
+
 // reading says how the project's data is read, and another file like it: as assay.yaml says, and what the schema calls text as text. Otherwise a
 // column of codes would be numbers as soon as all of them look like some, and the same rows another table, which nobody would know again. Nested
 // values and bytes, which text can only spell, are what the schema says, too.

@@ -170,6 +170,7 @@ func (a *app) inferSchema(ctx context.Context, data, out string, reading textRea
 	if err != nil {
 		return err
 	}
+	a.sayNotes(t)
 	sc, err := schema.Infer(ctx, t, o)
 	if err != nil {
 		return err

@@ -129,6 +129,7 @@ func stages() []stage {
 				if err != nil {
 					return nil, "", err
 				}
+				s.sayNotes(s.data)
 				printSnapshot(s.Stdout, r, snap, sheet)
 				return []assay.Digest{r.ID}, "", nil
 			},

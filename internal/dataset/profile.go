@@ -54,8 +54,10 @@ type ProfileReport struct {
 	Holes      []HolePair     `json:"missing_pairs"`
 	Nullity    *Nullity       `json:"missing_matrix,omitempty"`
 	Disguised  []Disguise     `json:"disguised_missing"`
-	Alerts     []assay.Alert  `json:"alerts"` // ranked, most important first
-	Limits     []string       `json:"limits"` // what was left out, and why
+	Alerts     []assay.Alert  `json:"alerts"`            // ranked, most important first
+	Limits     []string       `json:"limits"`            // what was left out, and why
+	Reading    *assay.Reading `json:"reading,omitempty"` // how text was read; nil for Parquet and memory
+	Notes      []table.Note   `json:"notes,omitempty"`   // what a person should know about how it was read
 }
 
 // Duplicates counts rows, not groups of rows: each row that equals an earlier one. Missing equals missing.
@@ -261,7 +263,10 @@ func newProfiler(t *table.Table, o ProfileOptions) (*profiler, error) {
 	}
 	p.report = ProfileReport{
 		Rows: t.Rows(), Columns: len(fields), Scope: scope, Withheld: o.Withheld, Exact: true, Pairs: []Pair{}, Holes: []HolePair{},
-		Disguised: []Disguise{}, Alerts: []assay.Alert{}, Limits: []string{}, Variables: []Variable{},
+		Disguised: []Disguise{}, Alerts: []assay.Alert{}, Limits: []string{}, Variables: []Variable{}, Notes: t.Notes(),
+	}
+	if r := t.Reading(); r.Encoding != "" {
+		p.report.Reading = &r
 	}
 	return p, bad.Err(assay.Invalid, "the data cannot be profiled")
 }

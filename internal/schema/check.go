@@ -62,6 +62,9 @@ func (s *Schema) check(ctx context.Context, t *table.Table, o CheckOptions) (ass
 		Schema: digest, Boundary: o.Boundary, Rows: t.Rows(), Constraints: len(s.constraints()),
 		Violations: []assay.Violation{}, Verdict: assay.Pass,
 	}
+	if err := c.narrow(ctx, s); err != nil {
+		return assay.Validation{}, err
+	}
 	if err := c.count(ctx); err != nil {
 		return assay.Validation{}, err
 	}

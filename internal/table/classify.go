@@ -351,9 +351,26 @@ func isClock(b []byte, strict bool) bool {
 
 // A tally is what all texts of one column are.
 type tally struct {
-	count  [kinds]int64
-	first  [kinds]int64 // line of the first of its kind
-	padded int64
+	count    [kinds]int64
+	first    [kinds]int64 // line of the first of its kind
+	padded   int64
+	beyond   int64 // 64-bit integers that a float64 does not hold
+	firstFar int64 // line of the first of them
+}
+
+// far counts an integer of 64 bits that a column of numbers would round.
+func (t *tally) far(b []byte, line int64) {
+	if len(b) < len("9007199254740993") {
+		return
+	}
+	n, err := strconv.ParseInt(string(trimSpaces(b)), 10, 64)
+	if f := float64(n); err != nil || f < 1<<63 && int64(f) == n {
+		return
+	}
+	if t.beyond == 0 {
+		t.firstFar = line
+	}
+	t.beyond++
 }
 
 func (t *tally) add(k kind, padded bool, line int64) {
@@ -375,6 +392,10 @@ func (t *tally) merge(u *tally) {
 		t.count[k] += u.count[k]
 	}
 	t.padded += u.padded
+	if t.beyond == 0 {
+		t.firstFar = u.firstFar
+	}
+	t.beyond += u.beyond
 }
 
 // fits returns how many texts the type can hold, nulls included, and the line of the first that it cannot (0: none).

@@ -37,6 +37,7 @@ type csvReader struct {
 	rows    int64
 	exact   bool   // missing is plainNull, unquoted, and nothing else
 	unit    string // what errors count: line or record
+	notice  []Note // about records, not a column
 }
 
 // readCSV reads delimited text in two passes: the first looks at every record and decides the types, the second loads.
@@ -171,7 +172,8 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 		held    []tally // of the first record
 		n       int64
 		ragged  places
-		widths  []int // of the first ragged records
+		widths  []int  // of the first ragged records
+		repeats places // records that say what the first does
 	)
 	for {
 		ok, err := s.record()
@@ -193,6 +195,9 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 				k, padded := classify(b, c.null)
 				kinds = append(kinds, k)
 				held[i].add(k, padded, s.line)
+				if k == kindInt {
+					held[i].far(b, s.line)
+				}
 			}
 			continue
 		}
@@ -204,11 +209,19 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 			}
 			continue
 		}
+		again := len(head) > 1
 		for i, cell := range s.cells {
 			b := s.text(cell)
 			u.check(b, s.line)
 			k, padded := classify(b, c.null)
 			tallies[i].add(k, padded, s.line)
+			if k == kindInt {
+				tallies[i].far(b, s.line)
+			}
+			again = again && string(b) == head[i]
+		}
+		if again {
+			repeats.add(s.line)
 		}
 	}
 	if s.nul.count == 0 && s.open == 0 && ragged.count > 0 {
@@ -237,6 +250,9 @@ func (c *csvReader) records(s *scanner, u *runes, name string, first bool) (int6
 	names, err := columnNames(name, head, header)
 	if err != nil {
 		return 0, err
+	}
+	if header && repeats.count > 0 {
+		c.notice = append(c.notice, Note{Message: fmt.Sprintf("%d records of %s repeat its header, the first on line %d: files seem to have been put one after the other", repeats.count, name, repeats.lines[0])})
 	}
 	if !header {
 		n++

@@ -316,6 +316,37 @@ func TestReadCSVNotes(t *testing.T) {
 	}
 }
 
+// Notes name what two files put together are, integers that a column of numbers rounds, and columns that are stated to be text.
+func TestReadCSVNotesOfRecords(t *testing.T) {
+	e := open(t)
+	notes := func(name, in string, o ReadOptions) string {
+		var out []string
+		for _, n := range read(t, e, file(t, name, in), o).Notes() {
+			out = append(out, n.String())
+		}
+		return strings.Join(out, "\n")
+	}
+	part := "id,x\n" + strings.Repeat("1,2.5\n", 20)
+	for _, c := range []struct {
+		name, in, want string
+		o              ReadOptions
+	}{
+		{"a.csv", part, "", ReadOptions{}},
+		{"a.csv", part + part + part, "2 records of a.csv repeat its header, the first on line 22: files seem to have been put one after the other\n" +
+			"id: kept as text: 2 of 62 values are not numbers, the first on line 22\nx: kept as text: 2 of 62 values are not numbers, the first on line 22", ReadOptions{}},
+		{"a.csv", "x\n" + strings.Repeat("1\n", 20) + "x\n", "x: kept as text: 1 of 21 values are not numbers, the first on line 22", ReadOptions{}},
+		{"a.csv", "x,y\n9007199254740993,1\n9007199254740992,1\n-9007199254740995,1\n0.5,1\n", "x: 2 integers beyond 2^53 are rounded to float64, because other values have decimals, the first on line 2", ReadOptions{}},
+		{"a.csv", "x,y\n9007199254740993,1\n5,1\n", "", ReadOptions{}},
+		{"a.csv", "x,y\n9007199254740993,1\n" + strings.Repeat("1,1\n", 20) + "u,1\n", "x: kept as text: 1 of 22 values are not numbers, the first on line 23", ReadOptions{Texts: []string{"x", "y"}}},
+		{"a.jsonl", "{\"x\": 9223372036854775807}\n{\"x\": 0.5}\n", "x: 1 integers beyond 2^53 are rounded to float64, because other values have decimals, the first on record 1", ReadOptions{}},
+		{"a.csv", "at,y\n" + strings.Repeat("2020-01-01T00:00:00Z,1\n", 9) + "2020-01-01T00:00:00,1\n", "at: kept as text: some timestamps have an offset from UTC and some have none", ReadOptions{}},
+	} {
+		if got := notes(c.name, c.in, c.o); got != c.want {
+			t.Errorf("%q:\n%s\nwant\n%s", c.in, got, c.want)
+		}
+	}
+}
+
 func TestReadSeveralFiles(t *testing.T) {
 	ctx := context.Background()
 	e := open(t)

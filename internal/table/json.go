@@ -213,6 +213,9 @@ func (j *jsonReader) object(dec *json.Decoder, name string, record int64, values
 		}
 		values[i] = v
 		c.tallies[i].add(k, false, record)
+		if k == kindInt {
+			c.tallies[i].far(raw, record)
+		}
 	}
 	_, err := dec.Token()
 	if err != nil {

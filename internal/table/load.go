@@ -252,10 +252,10 @@ func (t *columnType) expression(column string, nulls []string) string {
 
 // notes says why columns that look typed are text, and what else a reader should know.
 func (c *csvReader) notes(types []columnType) []Note {
-	var out []Note
+	out := c.notice
 	for i := range c.names {
 		t := &c.tallies[i]
-		if _, stated := c.o.Types[c.names[i]]; stated || c.keepsText(c.names[i]) {
+		if _, stated := c.o.Types[c.names[i]]; stated {
 			continue
 		}
 		var n int64
@@ -284,6 +284,9 @@ func (c *csvReader) notes(types []columnType) []Note {
 			}
 		case types[i].typ == assay.TypeNumber && t.count[kindHuge]+t.count[kindVast] > 0:
 			add("%d integers beyond 64 bits are rounded to float64, because other values have decimals", t.count[kindHuge]+t.count[kindVast])
+		}
+		if types[i].typ == assay.TypeNumber && t.beyond > 0 {
+			add("%d integers beyond 2^53 are rounded to float64, because other values have decimals, the first on %s %d", t.beyond, c.unit, t.firstFar)
 		}
 	}
 	return out

@@ -31,9 +31,9 @@ type Table struct {
 // is found then. Whoever draws a conclusion hands what came of the statements, nil included, to ReadError first.
 func (t *Table) InPlace() bool { return t.inPlace }
 
-// A Note tells what a person should know about how a column was read. It holds no value of the data.
+// A Note tells what a person should know about how a column was read, or the records when it names none. It holds no value of the data.
 type Note struct {
-	Column  string `json:"column"`
+	Column  string `json:"column,omitempty"`
 	Message string `json:"message"`
 }
 
@@ -102,7 +102,15 @@ func (t *Table) Reading() assay.Reading {
 // Format returns csv, json, jsonl, parquet or memory.
 func (t *Table) Format() string { return t.format }
 
-// Notes returns what a person should know about how columns were read.
+// String is the note as a line.
+func (n Note) String() string {
+	if n.Column == "" {
+		return n.Message
+	}
+	return n.Column + ": " + n.Message
+}
+
+// Notes returns what a person should know about how text was read: why columns that look typed are text, what was rounded.
 func (t *Table) Notes() []Note { return slices.Clone(t.notes) }
 
 // Files returns the names and sizes of the source files, sorted by name, without digests.
