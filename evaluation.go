@@ -18,6 +18,7 @@ type Evaluation struct {
 	Classes     []string         `json:"classes,omitempty"`
 	Positive    string           `json:"positive,omitempty"`
 	Engine      string           `json:"engine,omitempty"` // what evaluated the model: onnxruntime with its version, python_function; empty: Assay, or a file of predictions
+	Clipped     int64            `json:"clipped,omitempty"` // probabilities that float32 rounding had put outside 0 to 1, and that count as the bound
 	Threshold   Number           `json:"threshold"`
 	Entity      string           `json:"entity,omitempty"`      // intervals resample whole entities
 	Weight      string           `json:"weight,omitempty"`      // the column that says how many rows each stands for
@@ -36,6 +37,17 @@ type Evaluation struct {
 	Confusion   [][]int64        `json:"confusion,omitempty"` // rows true, columns predicted, in the order of Classes
 	Calibration []CalibrationBin `json:"calibration,omitempty"`
 	Curves      Digest           `json:"curves,omitempty" names:"blob"` // blob: ROC, PR, lift and threshold table
+}
+
+// ClippedSentence says what was done to probabilities that rounding had put outside 0 to 1; empty without any.
+func (e Evaluation) ClippedSentence() string { return ClippedSentence(e.Clipped) }
+
+// ClippedSentence says of how many probabilities float32 rounding was taken back; empty of none.
+func ClippedSentence(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Probabilities that rounding in float32 had put outside 0 to 1, by at most 0.000001, and that count as the bound: %s.", FormatCount(n))
 }
 
 // Metric is one score with its interval, beside the baseline's.
@@ -157,6 +169,7 @@ type Comparison struct {
 	Rows      Digest             `json:"rows" names:"content"`
 	Count     int64              `json:"count"`
 	Engine    string             `json:"engine,omitempty"`      // what evaluated the candidate, as in an evaluation
+	Clipped   int64              `json:"clipped,omitempty"`     // of both models, as in an evaluation
 	Weight    string             `json:"weight,omitempty"`      // as in an evaluation
 	Effective float64            `json:"effective_n,omitempty"` // as in an evaluation
 	Queries   *Queries           `json:"queries,omitempty"`     // of a ranking, as in an evaluation

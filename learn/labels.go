@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/assay-ml/assay"
 )
@@ -53,7 +54,8 @@ func (p *Predictor) LabelOutputs(labels []string) ([]int, error) {
 }
 
 // PredictLabels is PredictParallel for a model that gives the probability of each label on its own, as LabelOutputs finds them: Proba is
-// row-major, rows by labels, and Labels is empty. A number outside 0 to 1 is the caller's to refuse.
+// row-major, rows by labels, and Labels is empty. A number of a float32 output is clipped as Clip
+// does; one that is further outside 0 to 1 is the caller's to refuse.
 func (p *Predictor) PredictLabels(ctx context.Context, x assay.Frame, labels []string, workers int) (Prediction, error) {
 	outputs, err := p.LabelOutputs(labels)
 	if err != nil {
@@ -64,11 +66,15 @@ func (p *Predictor) PredictLabels(ctx context.Context, x assay.Frame, labels []s
 	if n == 0 {
 		return out, nil
 	}
-	return out, p.eachBlock(ctx, x, workers, func(_ int, s *Session, lo, hi int) error {
+	var clipped atomic.Int64
+	err = p.eachBlock(ctx, x, workers, func(_ int, s *Session, lo, hi int) error {
 		for c, o := range outputs {
 			values, err := s.out[o].toDoubles(nil)
 			if err != nil {
 				return err
+			}
+			if s.out[o].Type == Float32 {
+				clipped.Add(int64(Clip(values)))
 			}
 			wide := k / len(outputs)
 			if len(values) != (hi-lo)*wide {
@@ -80,4 +86,6 @@ func (p *Predictor) PredictLabels(ctx context.Context, x assay.Frame, labels []s
 		}
 		return nil
 	})
+	out.Clipped = int(clipped.Load())
+	return out, err
 }

@@ -16,6 +16,7 @@ type Prediction struct {
 	Labels  []int32   // the predicted class of each row, an index into Classes
 	Proba   []float64 // row-major, n × len(Classes)
 	Values  []float64
+	Clipped int // how many probabilities of a float32 output lay outside 0 to 1 by rounding alone, and were put at the bound (Clip)
 }
 
 // Rows returns the number of rows that were predicted.
@@ -123,7 +124,13 @@ func (p *Predictor) interpret(out []*Tensor, n int) (Prediction, error) {
 	if label == nil && len(values) == n && len(classes) == 0 {
 		return Prediction{Values: values}, nil
 	}
-	return classified(classes, label, values, n)
+	clipped := 0
+	if scores != nil && scores.Type == Float32 {
+		clipped = Clip(values)
+	}
+	pred, err := classified(classes, label, values, n)
+	pred.Clipped = clipped
+	return pred, err
 }
 
 func keyStrings(t *Tensor) []string {
@@ -135,6 +142,27 @@ func keyStrings(t *Tensor) []string {
 		out[i] = strconv.FormatInt(v, 10)
 	}
 	return out
+}
+
+// Float32Tolerance is how far outside 0 to 1 a probability of a float32 output may lie: the sum of a forest's shares, or one less such a
+// sum, ends there by rounding alone. A float64 output has no such excuse.
+const Float32Tolerance = 1e-6
+
+// Clip puts the probabilities of a float32 output that are outside 0 to 1 by at most Float32Tolerance at the bound, and returns how many
+// it moved. What is further out, and NaN, stays as it is, for the caller to refuse.
+func Clip(proba []float64) int {
+	moved := 0
+	for i, v := range proba {
+		switch {
+		case v < 0 && v >= -Float32Tolerance:
+			proba[i] = 0
+			moved++
+		case v > 1 && v <= 1+Float32Tolerance:
+			proba[i] = 1
+			moved++
+		}
+	}
+	return moved
 }
 
 // Normalise makes probabilities that were rounded to float32 sum to 1 in float64, which metrics insist on. A row that is not one of

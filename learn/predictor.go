@@ -371,6 +371,7 @@ func joinPredictions(parts []Prediction, n int) Prediction {
 		out.Labels = append(out.Labels, part.Labels...)
 		out.Proba = append(out.Proba, part.Proba...)
 		out.Values = append(out.Values, part.Values...)
+		out.Clipped += part.Clipped
 	}
 	return out
 }

@@ -293,8 +293,20 @@ def conditions(directory):
         write(directory, f"op_if_{c}".lower(), model, {"c": np.array(c), "x": np.array([[1, 2], [-0.5, 4]], dtype=np.float32)}, "If")
 
 
+def rounded(directory):
+    """A forest whose shares, added in float32, are a little more than 1, and one less them a little less than 0."""
+    from sklearn import ensemble
+
+    a, b = np.arange(48), np.arange(48) * 11 % 48
+    x = np.column_stack([a, b]).astype(np.float32)
+    forest = ensemble.RandomForestClassifier(20, random_state=0).fit(x, np.where(a + b > 48, "yes", "no"))
+    model = skl2onnx.to_onnx(forest, x[:1], options={"zipmap": False}, target_opset={"": 18, "ai.onnx.ml": 3})
+    write(directory, "skl_forest_rounded", model, {"X": x}, repr(forest)[:60], 1e-5, 1e-6)
+
+
 if __name__ == "__main__":  # further arguments: single operators alone, by how their names begin
     if len(sys.argv) == 2:
         estimators(sys.argv[1])
+        rounded(sys.argv[1])
     operators(sys.argv[1], sys.argv[2:])
     conditions(sys.argv[1])

@@ -335,6 +335,9 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 	if e.Weight != "" {
 		fmt.Fprintf(w, "%s\n", e.WeightSentence())
 	}
+	if e.Clipped > 0 {
+		fmt.Fprintf(w, "%s\n", assay.ClippedSentence(e.Clipped))
+	}
 	var cautions []string
 	grid(w, func(tw *tabwriter.Writer) {
 		fmt.Fprintf(tw, "  metric\tmodel\tbaseline: %s\tgain\t\n", e.Baseline)
@@ -442,6 +445,9 @@ func (a *app) compareCommand() *cobra.Command {
 
 func printComparison(w io.Writer, r assay.Record, c assay.Comparison) {
 	fmt.Fprintf(w, "against %s on the same %s %s, evidence %s\n", c.Name, assay.FormatCount(c.Count), c.Queries.Units(), r.ID.Short())
+	if c.Clipped > 0 {
+		fmt.Fprintf(w, "%s\n", assay.ClippedSentence(c.Clipped))
+	}
 	grid(w, func(tw *tabwriter.Writer) {
 		fmt.Fprintf(tw, "  metric\tthis model\t%s\tdifference\t\n", c.Name)
 		for _, m := range c.Metrics {

@@ -91,8 +91,15 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if why != "" {
 		s.say("%s", why)
 	}
-	return s.print("assay.predict/1", map[string]any{"rows": p.Rows(), "model": m.File.Digest, "file": out}, func(w io.Writer) {
+	doc := map[string]any{"rows": p.Rows(), "model": m.File.Digest, "file": out}
+	if p.Clipped > 0 {
+		doc["clipped"] = p.Clipped
+	}
+	return s.print("assay.predict/1", doc, func(w io.Writer) {
 		fmt.Fprintf(w, "%s predictions of model %s in %s\n", assay.FormatCount(int64(p.Rows())), m.File.Digest.Short(), out)
+		if p.Clipped > 0 {
+			fmt.Fprintln(w, assay.ClippedSentence(int64(p.Clipped)))
+		}
 	})
 }
 

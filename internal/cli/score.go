@@ -177,7 +177,7 @@ func (s *session) truth(l *lesson, positive int, columns assay.Frame) *eval.Trut
 }
 
 func scoresOf(name string, p learn.Prediction) *eval.Scores {
-	return &eval.Scores{Name: name, Proba: p.Proba, Value: p.Values}
+	return &eval.Scores{Name: name, Proba: p.Proba, Value: p.Values, Clipped: p.Clipped}
 }
 
 func (s *session) evalOptions() eval.Options {

@@ -25,7 +25,7 @@ func Compare(ctx context.Context, t *Truth, candidate, reference *Scores, margin
 		return assay.Comparison{}, err
 	}
 	t = t.fold()
-	out := assay.Comparison{Name: reference.Name, Count: int64(t.N()), Queries: t.queries(), Margin: margin, Primary: o.Primary, Metrics: []assay.MetricDifference{}}
+	out := assay.Comparison{Name: reference.Name, Count: int64(t.N()), Queries: t.queries(), Clipped: int64(candidate.Clipped) + int64(reference.Clipped), Margin: margin, Primary: o.Primary, Metrics: []assay.MetricDifference{}}
 	if t.Weight != nil {
 		out.Weight, out.Effective = t.Weighted, stat.EffectiveN(t.Weight)
 	}

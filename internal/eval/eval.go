@@ -71,6 +71,8 @@ type Scores struct {
 	Proba []float64 // classification: row-major, one column for each class
 	Label []int32   // classification: index into Classes (multilabel: 0 or 1); nil: by threshold (binary, multilabel) or the largest probability
 	Value []float64 // regression, and the score of each document of a ranking
+
+	Clipped int // of Proba: how many float32 rounding had put outside 0 to 1; an evaluation says so
 }
 
 // Options say what is computed and how sure it must be. The zero value is the default.

@@ -24,7 +24,7 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 	t = t.fold()
 	e := assay.Evaluation{
 		Count: int64(t.N()), Level: o.Level, Seed: o.Seed, Replicates: o.Replicates, Task: t.Task, Classes: t.Classes, Entity: t.Name,
-		Primary: o.Primary, Baseline: baseline.Name, Slices: []assay.Slice{}, Fairness: []assay.Disparity{}, Threshold: assay.Number(math.NaN()), Queries: t.queries(),
+		Primary: o.Primary, Baseline: baseline.Name, Slices: []assay.Slice{}, Fairness: []assay.Disparity{}, Threshold: assay.Number(math.NaN()), Queries: t.queries(), Clipped: int64(model.Clipped),
 	}
 	if t.Weight != nil {
 		e.Weight, e.Effective = t.Weighted, stat.EffectiveN(t.Weight)

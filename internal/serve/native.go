@@ -120,6 +120,9 @@ func (n *native) Predict(ctx context.Context, rows *schema.Batch, out *Output) e
 			return assay.Errorf(assay.Internal, "the keys of the model's maps are not the classes in their order")
 		}
 		out.Proba = appendDoubles(out.Proba, scores)
+		if scores.Type == learn.Float32 {
+			learn.Clip(out.Proba)
+		}
 		for row := range len(out.Proba) / k {
 			learn.Normalise(out.Proba[row*k : (row+1)*k])
 		}
