@@ -17,7 +17,7 @@ type Evaluation struct {
 	Task        Task             `json:"task"`
 	Classes     []string         `json:"classes,omitempty"`
 	Positive    string           `json:"positive,omitempty"`
-	Engine      string           `json:"engine,omitempty"` // what evaluated the model: onnxruntime with its version, python_function; empty: Assay, or a file of predictions
+	Engine      string           `json:"engine,omitempty"`  // what evaluated the model: onnxruntime with its version, python_function; empty: Assay, or a file of predictions
 	Clipped     int64            `json:"clipped,omitempty"` // probabilities that float32 rounding had put outside 0 to 1, and that count as the bound
 	Threshold   Number           `json:"threshold"`
 	Entity      string           `json:"entity,omitempty"`      // intervals resample whole entities
