@@ -148,7 +148,7 @@ type Disparity struct {
 	Estimate Estimate `json:"estimate"`
 	Low      string   `json:"low"`      // the group with the smallest rate
 	High     string   `json:"high"`     // the group with the largest rate
-	Left     []string `json:"left_out"` // groups below the minimum of rows
+	Left     []string `json:"left_out"` // groups with too few of the rows that the figure is a rate of: of all, of positives or of negatives
 }
 
 // CalibrationBin is one bin of the reliability curve.

@@ -296,6 +296,9 @@ func (d *Dossier) evaluation() []Section {
 		t := &Table{Head: []string{"column", "measure", "value", "between"}, Numbers: []bool{false, false, true, false}}
 		for _, f := range v.Fairness {
 			between := textf("%s and %s", f.Low, f.High)
+			if f.Low == "" && f.High == "" {
+				between.Text = "fewer than two groups"
+			}
 			if len(f.Left) > 0 {
 				between.Text += "; left out, too few rows: " + strings.Join(f.Left, ", ")
 			}

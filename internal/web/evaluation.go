@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -144,9 +145,10 @@ func (p *evaluationPage) slices() {
 func (p *evaluationPage) groups() {
 	for _, d := range p.E.Fairness {
 		if n := len(p.Groups); n == 0 || p.Groups[n-1].Column != d.Column {
-			p.Groups = append(p.Groups, groupFigures{Column: d.Column, Left: d.Left})
+			p.Groups = append(p.Groups, groupFigures{Column: d.Column, Left: d.Left}) // the first figure is of all rows of a group: all others lack them, too
 		}
 		g := &p.Groups[len(p.Groups)-1]
+		d.Left = slices.DeleteFunc(slices.Clone(d.Left), func(name string) bool { return slices.Contains(g.Left, name) })
 		d.Name = strings.ReplaceAll(d.Name, "_", " ")
 		g.Rows = append(g.Rows, d)
 	}
