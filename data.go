@@ -129,10 +129,13 @@ type Split struct {
 
 // Part is one side of a split.
 type Part struct {
-	Name   string           `json:"name"`
-	Rows   int64            `json:"rows"`
-	IDs    Digest           `json:"ids" names:"content"` // of the part's row ids in canonical order
-	Labels map[string]int64 `json:"labels,omitempty"`    // rows per class; not disclosed for the sealed part when it decides nothing
+	Name string `json:"name"`
+	Rows int64  `json:"rows"`
+	IDs  Digest `json:"ids" names:"content"` // of the part's row ids in canonical order
+	// Written is the digest of what the part's file holds: the names of its columns and its rows in their order, whatever the bytes.
+	// The file of the sealed part holds no target. Empty in a split of a version that did not record it.
+	Written Digest           `json:"written,omitempty" names:"content"`
+	Labels  map[string]int64 `json:"labels,omitempty"` // rows per class; not disclosed for the sealed part when it decides nothing
 }
 
 // Leakage is one leakage check between the parts of a split, or between a feature and the target.

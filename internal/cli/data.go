@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,7 +9,6 @@ import (
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/store"
-	"github.com/assay-ml/assay/internal/table"
 )
 
 // snapshotStage versions and documents the data set.
@@ -233,63 +230,6 @@ func (s *session) refuseSealed(ctx context.Context, d *dataset.Division) error {
 		}
 	}
 	return nil
-}
-
-// sealParts writes the part files and hands the labels of the test rows to the seal.
-func (s *session) sealParts(ctx context.Context, d *dataset.Division, r assay.Record, snap assay.Snapshot) error {
-	e, err := s.tables(ctx)
-	if err != nil {
-		return err
-	}
-	dir := s.splitDir(r.ID)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return assay.Errorf(assay.Unavailable, "the folder of the split cannot be made: %w", err)
-	}
-	files, err := d.Write(ctx, e, dir)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(files.TestLabels)
-	if err != nil {
-		return assay.Errorf(assay.Unavailable, "the labels to seal cannot be read: %w", err)
-	}
-	defer os.Remove(files.TestLabels)
-	defer f.Close()
-	labels, _, err := s.st.Blobs().Put(ctx, f)
-	if err != nil {
-		return err
-	}
-	prints := d.SealedPrints()
-	fingerprints, err := blob.PutBytes(ctx, s.st.Blobs(), prints)
-	if err != nil {
-		return err
-	}
-	var test assay.Part
-	for _, p := range d.Record.Parts {
-		if p.Name == d.Record.Sealed {
-			test = p
-		}
-	}
-	return s.st.Seal(ctx, store.SealRecord{Split: r.ID, Data: snap.Content, Rows: test.IDs, Count: test.Rows, Fingerprints: fingerprints, Labels: labels, Context: s.circumstances()})
-}
-
-// splitDir is where the part files of a split lie.
-func (s *session) splitDir(split assay.Digest) string {
-	return filepath.Join(s.p.Path(s.p.Store), "splits", split.Short())
-}
-
-// part reads one of the part files of a split.
-func (s *session) part(ctx context.Context, split assay.Digest, name string) (*table.Table, error) {
-	file := map[string]string{assay.Train: "train.parquet", assay.Valid: "validation.parquet", assay.Test: "test_features.parquet"}[name]
-	path := filepath.Join(s.splitDir(split), file)
-	if _, err := os.Stat(path); err != nil {
-		return nil, assay.Errorf(assay.NotFound, "the %s part of split %s is not on disk", name, split.Short()).Try("assay split")
-	}
-	e, err := s.tables(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return e.Read(ctx, path, table.ReadOptions{})
 }
 
 // snapshots returns the recorded versions of data sets, newest first.

@@ -255,6 +255,9 @@ func (a *app) fsckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := s.checkFiles(ctx, &r); err != nil {
+				return err
+			}
 			if err := s.print("assay.fsck/1", r, func(w io.Writer) {
 				for _, p := range r.Problems {
 					fmt.Fprintf(w, "✕ %s\n", finding(p))

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -68,7 +67,7 @@ func (s *session) runSpec(ctx context.Context, command []string) (run.Spec, assa
 	if err != nil {
 		return run.Spec{}, splitRec, err
 	}
-	files, inputs, err := s.runInputs(splitRec, split)
+	files, inputs, err := s.runInputs(ctx, splitRec, split)
 	if err != nil {
 		return run.Spec{}, splitRec, err
 	}
@@ -98,12 +97,22 @@ func (s *session) runSpec(ctx context.Context, command []string) (run.Spec, assa
 }
 
 // runInputs are the part files of a split by name, and their content digests.
-func (s *session) runInputs(splitRec assay.Record, split assay.Split) (map[string]string, map[string]assay.Digest, error) {
-	dir := s.splitDir(splitRec.ID)
-	files := map[string]string{"train": filepath.Join(dir, "train.parquet"), "validation": filepath.Join(dir, "validation.parquet"), "test_features": filepath.Join(dir, "test_features.parquet")}
-	for name, path := range files {
-		if _, err := os.Stat(path); err != nil {
-			return nil, nil, assay.Errorf(assay.NotFound, "the %s file of split %s is not on disk", name, splitRec.ID.Short()).Try("assay split")
+func (s *session) runInputs(ctx context.Context, splitRec assay.Record, split assay.Split) (map[string]string, map[string]assay.Digest, error) {
+	files := map[string]string{}
+	for name, as := range map[string]string{assay.Train: "train", assay.Valid: "validation", assay.Test: "test_features"} {
+		files[as] = s.partPath(splitRec.ID, name)
+	}
+	for _, name := range partNames {
+		state, err := s.partState(ctx, splitRec, name, s.sums)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case state.code == "missing":
+			return nil, nil, assay.Errorf(assay.NotFound, "the %s part of split %s is not on disk", name, splitRec.ID.Short()).Try("assay split")
+		case state.code == "altered":
+			return nil, nil, alteredPart(splitRec.ID, name)
+		case state.code != "":
+			s.sayUnrecorded(splitRec.ID)
 		}
 	}
 	inputs := map[string]assay.Digest{"data": splitRec.Subject, "split": splitRec.ID}

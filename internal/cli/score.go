@@ -205,6 +205,7 @@ type scored struct {
 	model    *eval.Scores
 	baseline *eval.Scores
 	rows     assay.Digest
+	key      []string // of the split, by which the sealed labels are held against the part
 }
 
 // score predicts a part of the split with a model and with the baseline. The truth of the sealed part is not among its columns; unseal
@@ -243,7 +244,7 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	if err != nil {
 		return nil, err
 	}
-	out := &scored{part: t, truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
+	out := &scored{part: t, key: split.Key, truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
 	if e := s.p.Data.Entity; e != "" {
 		out.truth.Name, out.truth.Entity = e, unitsOf(columns.Column(e))
 	}
@@ -277,11 +278,34 @@ func (s *session) unseal(ctx context.Context, sc *scored, disclosure assay.Diges
 	if int64(y.Rows()) != sc.part.Rows() {
 		return assay.Errorf(assay.Internal, "%d sealed labels for %d test rows", y.Rows(), sc.part.Rows()).Try("assay fsck")
 	}
+	if len(sc.key) > 0 {
+		if err := sameRows(ctx, labels, sc.part, sc.key); err != nil {
+			return err
+		}
+	}
 	l := &lesson{classes: sc.truth.Classes}
 	if err := s.label(l, y); err != nil {
 		return err
 	}
 	sc.truth.Class, sc.truth.Value = l.label, l.value
+	return nil
+}
+
+// sameRows holds the keys of the sealed labels against those of the rows that were predicted, place by place.
+func sameRows(ctx context.Context, labels, part *table.Table, key []string) error {
+	a, err := labels.Fingerprints(ctx, key, "")
+	if err != nil {
+		return err
+	}
+	b, err := part.Fingerprints(ctx, key, "")
+	if err != nil {
+		return err
+	}
+	for i := range a {
+		if i >= len(b) || a[i].Fingerprint != b[i].Fingerprint {
+			return assay.Errorf(assay.Refused, "the sealed labels and the test rows do not have the same keys in the same order, from row %d on", i+1).Try("assay fsck, then assay split")
+		}
+	}
 	return nil
 }
 

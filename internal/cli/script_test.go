@@ -23,6 +23,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/table"
 )
 
 // A stage manager holds what the commands of one script share: the clock goes on from command to command.
@@ -48,6 +49,7 @@ func (m *stageManager) world(dir string, env func(string) string, stdin io.Reade
 //	smalldisk FOLDER SIZE          mounts a small disk, where the condition [mount] holds
 //	fill FILE                      takes all the room that is left on a disk
 //	database FILE SQL              changes a database behind Assay's back
+//	table FROM TO                  writes a table of one format as another; FROM and TO may be patterns that one file matches
 //	project NAME                   copies testdata/NAME, a data set with its assay.yaml, into the working directory
 //	project NAME ARGS              the same after that command line, which is run once for all scripts; the clock goes on from there
 //
@@ -116,6 +118,23 @@ func TestScript(t *testing.T) {
 				_, err = db.Exec(args[1])
 				ts.Check(err)
 				ts.Check(db.Close())
+			},
+			"table": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) != 2 {
+					ts.Fatalf("usage: table FROM TO")
+				}
+				for i, a := range args {
+					args[i] = ts.MkAbs(a)
+					if found, err := filepath.Glob(args[i]); err == nil && len(found) == 1 {
+						args[i] = found[0]
+					}
+				}
+				e, err := table.Open(context.Background(), table.Options{})
+				ts.Check(err)
+				defer e.Close()
+				t, err := e.Read(context.Background(), args[0], table.ReadOptions{})
+				ts.Check(err)
+				ts.Check(t.Write(context.Background(), args[1], nil, ""))
 			},
 			"project": func(ts *testscript.TestScript, _ bool, args []string) {
 				switch len(args) {

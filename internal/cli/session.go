@@ -20,13 +20,14 @@ import (
 // asked for.
 type session struct {
 	*app
-	p       *Project
-	st      *store.SQLite
-	engine  *table.Engine
-	sums    *dataset.Sums
-	data    *table.Table
-	parent  string   // the command that opened it, for the journal
-	offered *offered // evidence about a file that is not accepted yet; nil when there is none
+	p          *Project
+	st         *store.SQLite
+	engine     *table.Engine
+	sums       *dataset.Sums
+	data       *table.Table
+	parent     string                // the command that opened it, for the journal
+	unrecorded map[assay.Digest]bool // splits of which it was said that their files cannot be verified
+	offered    *offered              // evidence about a file that is not accepted yet; nil when there is none
 }
 
 // open starts a session on the project of the working directory.
@@ -43,7 +44,11 @@ func (a *app) openProject(ctx context.Context, p *Project, command string) (*ses
 	if err != nil {
 		return nil, err
 	}
-	return &session{app: a, p: p, st: st, sums: dataset.OpenSums(filepath.Join(p.Path(p.Store), "cache", "files.json")), parent: command}, nil
+	s := &session{app: a, p: p, st: st, sums: dataset.OpenSums(filepath.Join(p.Path(p.Store), "cache", "files.json")), parent: command}
+	if command != "fsck" { // which names them
+		s.clearRemains()
+	}
+	return s, nil
 }
 
 // openStore starts a session on a store alone: for commands that look at evidence and need no assay.yaml.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/run"
 	"github.com/assay-ml/assay/internal/table"
 )
@@ -563,9 +565,13 @@ func (m *maker) why(ctx context.Context, name string, in map[string]assay.Digest
 		}
 	}
 	if name == "split" && len(old.Outputs) == 1 {
-		for _, f := range []string{"train.parquet", "validation.parquet", "test_features.parquet"} {
-			if _, err := os.Stat(filepath.Join(m.splitDir(old.Outputs[0]), f)); err != nil {
-				return f + " is gone"
+		r, err := m.st.Get(ctx, old.Outputs[0])
+		if err != nil {
+			return "its evidence is gone"
+		}
+		for _, name := range partNames {
+			if state, err := m.partState(ctx, r, name, m.sums); err != nil || state.code != "" {
+				return dataset.PartFile(name) + " " + cmp.Or(state.what, "cannot be looked at")
 			}
 		}
 	}

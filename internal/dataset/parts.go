@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -86,11 +87,57 @@ func rowsOf(parts []uint8, part string) []int {
 // PartPrints returns the fingerprints of the rows of a part, in row order.
 func (d *Division) PartPrints(part string) [][16]byte { return take(d.Prints, d.Rows(part)) }
 
+// PartFile is what the file of a part is called.
+func PartFile(part string) string {
+	if part == assay.Test {
+		return "test_features.parquet"
+	}
+	return part + ".parquet"
+}
+
+// LabelsFile is the file of the labels to seal, until they are.
+const LabelsFile = "test_labels.parquet"
+
+// Written is the digest of a table as the file of a part is held against it: the SHA-256 of "assay.part/1", the names of the columns
+// sorted, each after its length, the number of rows, and the rows' fingerprints in their order. It does not depend on how the file is
+// encoded, for a writer of Parquet promises no bytes.
+func Written(ctx context.Context, t *table.Table) (assay.Digest, error) {
+	p, err := prints(ctx, t, nil)
+	if err != nil {
+		return "", err
+	}
+	return written(names(t.Fields()), p), nil
+}
+
+func written(columns []string, prints [][16]byte) assay.Digest {
+	h := sha256.New()
+	b := binary.AppendUvarint([]byte("assay.part/1"), uint64(len(columns)))
+	for _, name := range slices.Sorted(slices.Values(columns)) {
+		b = binary.AppendUvarint(b, uint64(len(name)))
+		b = append(b, name...)
+	}
+	h.Write(binary.AppendUvarint(b, uint64(len(prints))))
+	for i := range prints {
+		h.Write(prints[i][:])
+	}
+	return assay.DigestSum([sha256.Size]byte(h.Sum(nil)))
+}
+
+// without are the columns of the table but some.
+func (d *Division) without(some []string) []string {
+	return slices.DeleteFunc(names(d.table.Fields()), func(c string) bool { return slices.Contains(some, c) })
+}
+
 func (d *Division) parts(c splitColumns) []assay.Part {
 	out := make([]assay.Part, len(partNames))
 	for i, name := range partNames {
 		rows := d.Rows(name)
 		out[i] = assay.Part{Name: name, Rows: int64(len(rows)), IDs: RowsDigest(take(d.Prints, rows))}
+		if name == assay.Test {
+			out[i].Written = written(d.without(d.options.targets()), take(d.shown, rows))
+		} else {
+			out[i].Written = written(d.without(nil), take(d.Prints, rows))
+		}
 		if c.each != nil && name != assay.Test { // labels decide nothing here, so those of the sealed part stay sealed
 			out[i].Labels = map[string]int64{}
 			for _, l := range c.each {
@@ -117,10 +164,11 @@ type Files struct {
 	TestLabels   string // key and target of the test rows, in the order of TestFeatures: for the seal only
 }
 
-// Write writes the parts as Parquet files into dir.
-func (d *Division) Write(ctx context.Context, e *table.Engine, dir string) (Files, error) {
-	all, targets := names(d.table.Fields()), d.options.targets()
-	features := slices.DeleteFunc(slices.Clone(all), func(c string) bool { return slices.Contains(targets, c) })
+// Write writes the parts as Parquet files into dir, and the labels to seal into another folder, sealing, so that no end of the process
+// leaves them beside the parts.
+func (d *Division) Write(ctx context.Context, e *table.Engine, dir, sealing string) (Files, error) {
+	targets := d.options.targets()
+	all, features := d.without(nil), d.without(targets)
 	row := make([]float64, len(d.Part))
 	part := make([]float64, len(d.Part))
 	for i, p := range d.Part {
@@ -131,8 +179,8 @@ func (d *Division) Write(ctx context.Context, e *table.Engine, dir string) (File
 		return Files{}, err
 	}
 	f := Files{
-		Train: filepath.Join(dir, "train.parquet"), Validation: filepath.Join(dir, "validation.parquet"),
-		TestFeatures: filepath.Join(dir, "test_features.parquet"), TestLabels: filepath.Join(dir, "test_labels.parquet"),
+		Train: filepath.Join(dir, PartFile(assay.Train)), Validation: filepath.Join(dir, PartFile(assay.Valid)),
+		TestFeatures: filepath.Join(dir, PartFile(assay.Test)), TestLabels: filepath.Join(sealing, LabelsFile),
 	}
 	labels := slices.Concat(d.options.Key, targets)
 	for _, w := range []struct {

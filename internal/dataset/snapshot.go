@@ -149,6 +149,45 @@ func (s *Sums) one(ctx context.Context, path string) (assay.Digest, error) {
 	return d, nil
 }
 
+// Derived returns a digest that follows from the bytes of the file at path, and is made anew only when they are others than those it
+// was made of before. What names the derivation. A nil *Sums always makes it.
+func (s *Sums) Derived(ctx context.Context, path, what string, derive func() (assay.Digest, error)) (assay.Digest, error) {
+	if s == nil {
+		return derive()
+	}
+	b, err := s.one(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	key := string(b) + "#" + what
+	s.mu.Lock()
+	k, ok := s.known[key]
+	s.mu.Unlock()
+	if ok {
+		return k.Digest, nil
+	}
+	d, err := derive()
+	if err != nil {
+		return "", err
+	}
+	after, err := fileDigest(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	if after != b {
+		return "", changedFile(path)
+	}
+	s.mu.Lock()
+	s.known[key] = sum{Digest: d}
+	s.dirty = true
+	s.mu.Unlock()
+	return d, nil
+}
+
+func fileDigest(ctx context.Context, path string) (assay.Digest, error) {
+	return (*Sums)(nil).one(ctx, path)
+}
+
 // digestOf reads to the end. One stream of SHA-256 uses one core; files are read side by side.
 func digestOf(ctx context.Context, r io.Reader) (assay.Digest, error) {
 	h := sha256.New()

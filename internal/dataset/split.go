@@ -36,6 +36,7 @@ type Division struct {
 	Prints     [][16]byte  // row fingerprints over all columns, in row order
 	Record     assay.Split // Assignment is the digest of Assignment()
 	Look       *Look       // what the seal compares
+	shown      [][16]byte  // row fingerprints over all columns but the target
 	table      *table.Table
 	options    SplitOptions
 	known      splitColumns
@@ -75,6 +76,9 @@ func Divide(ctx context.Context, t *table.Table, o SplitOptions) (*Division, err
 		return nil, err
 	}
 	if d.Prints, err = prints(ctx, t, nil); err != nil {
+		return nil, err
+	}
+	if d.shown, err = prints(ctx, t, d.without(o.targets())); err != nil {
 		return nil, err
 	}
 	s := shares{o.Validation, o.Test}
