@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/table"
 )
 
 func (a *app) predictCommand() *cobra.Command {
@@ -74,15 +76,11 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 			keys = append(keys, k)
 		}
 	}
-	result := assay.Frame{}
-	if len(keys) > 0 {
-		if result, err = t.Frame(ctx, keys, ""); err != nil {
-			return err
-		}
-	}
-	result = append(result, predictionFrame(p)...)
-	written, err := e.FromFrame(ctx, result)
+	written, err := e.FromFrame(ctx, predictionFrame(p))
 	if err != nil {
+		return err
+	}
+	if written, err = besideKeys(ctx, t, keys, written); err != nil {
 		return err
 	}
 	if err := written.Write(ctx, s.path(out), nil, ""); err != nil {
@@ -101,6 +99,27 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 			fmt.Fprintln(w, assay.ClippedSentence(int64(p.Clipped)))
 		}
 	})
+}
+
+// besideKeys puts the keys of t before the columns of a table of as many rows. They are taken from t itself, not by way of a frame, whose
+// numbers are float64: keys are exact.
+func besideKeys(ctx context.Context, t *table.Table, keys []string, beside *table.Table) (*table.Table, error) {
+	if len(keys) == 0 {
+		return beside, nil
+	}
+	var fields []assay.Field
+	var selects []string
+	for _, k := range keys {
+		f, _ := t.Field(k)
+		if _, clash := beside.Field(k); clash {
+			return nil, assay.Errorf(assay.Invalid, "the key column %q has the name of a column of predictions", k).Try("give the column another name")
+		}
+		fields, selects = append(fields, f), append(selects, "k."+table.Ident(k))
+	}
+	for _, f := range beside.Fields() {
+		fields, selects = append(fields, f), append(selects, "p."+table.Ident(f.Name))
+	}
+	return beside.Select(ctx, "SELECT p._row, "+strings.Join(selects, ", ")+" FROM "+beside.Relation()+" p JOIN "+t.Relation()+" k ON p._row = k._row ORDER BY p._row", fields)
 }
 
 // standing is the version that a prediction is made with when nobody names one: that in production, else in staging, else none, which is

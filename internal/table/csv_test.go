@@ -337,7 +337,7 @@ func TestReadCSVNotesOfRecords(t *testing.T) {
 		{"a.csv", "x\n" + strings.Repeat("1\n", 20) + "x\n", "x: kept as text: 1 of 21 values are not numbers, the first on line 22", ReadOptions{}},
 		{"a.csv", "x,y\n9007199254740993,1\n9007199254740992,1\n-9007199254740995,1\n0.5,1\n", "x: 2 integers beyond 2^53 are rounded to float64, because other values have decimals, the first on line 2", ReadOptions{}},
 		{"a.csv", "x,y\n9007199254740993,1\n5,1\n", "", ReadOptions{}},
-		{"a.csv", "x,y\n9007199254740993,1\n" + strings.Repeat("1,1\n", 20) + "u,1\n", "x: kept as text: 1 of 22 values are not numbers, the first on line 23", ReadOptions{Texts: []string{"x", "y"}}},
+		{"a.csv", "x,y\n9007199254740993,1\n" + strings.Repeat("1,1\n", 20) + "u,1\n", "x: kept as text: 1 of 22 values are not numbers, the first on line 23", ReadOptions{As: map[string]assay.Type{"x": assay.TypeString, "y": assay.TypeString}}},
 		{"a.jsonl", "{\"x\": 9223372036854775807}\n{\"x\": 0.5}\n", "x: 1 integers beyond 2^53 are rounded to float64, because other values have decimals, the first on record 1", ReadOptions{}},
 		{"a.csv", "at,y\n" + strings.Repeat("2020-01-01T00:00:00Z,1\n", 9) + "2020-01-01T00:00:00,1\n", "at: kept as text: some timestamps have an offset from UTC and some have none", ReadOptions{}},
 	} {

@@ -76,6 +76,15 @@ func (e *Engine) readParquet(ctx context.Context, sources []source, o *ReadOptio
 		}
 		fields[i].Type = typ
 	}
+	whole, err := e.textIntegers(ctx, links)
+	if err != nil {
+		return nil, parquetError(ctx, sources[0].name, err)
+	}
+	for i := range fields {
+		if whole[fields[i].Name] && fields[i].Type == assay.TypeString {
+			fields[i].Type, selects[i] = assay.TypeInteger, fmt.Sprintf("CAST(%s AS HUGEINT) AS c%d", Ident(fields[i].Name), i)
+		}
+	}
 	promise := "SELECT coalesce(sum(num_rows), 0)::BIGINT FROM parquet_file_metadata([" + strings.Join(quoted, ", ") + "])"
 	if e.inPlace && len(links) == 1 && len(fields) < WideColumns && !slices.ContainsFunc(names, numbersRows) {
 		t := &Table{engine: e, format: Parquet, sources: sources, inPlace: true}
@@ -265,7 +274,7 @@ func (e *Engine) describe(ctx context.Context, from string) ([]assay.Field, []st
 }
 
 // logical maps a type of DuckDB to one of ours, and the expression that stores it: timestamps in UTC with microseconds, nested values as
-// JSON, float32 widened.
+// JSON, float32 widened. A decimal without a place after the point is an integer.
 func logical(typ, column string) (assay.Type, string) {
 	base, _, _ := strings.Cut(typ, "(")
 	if strings.HasSuffix(typ, "]") {
@@ -278,9 +287,14 @@ func logical(typ, column string) (assay.Type, string) {
 		return assay.TypeInteger, column
 	case "UBIGINT", "UHUGEINT":
 		return assay.TypeInteger, "CAST(" + column + " AS HUGEINT)"
+	case "DECIMAL":
+		if strings.HasSuffix(typ, ",0)") {
+			return assay.TypeInteger, "CAST(" + column + " AS HUGEINT)"
+		}
+		return assay.TypeNumber, column
 	case "FLOAT":
 		return assay.TypeNumber, "CAST(" + column + " AS DOUBLE)"
-	case "DOUBLE", "DECIMAL":
+	case "DOUBLE":
 		return assay.TypeNumber, column
 	case "VARCHAR":
 		return assay.TypeString, column

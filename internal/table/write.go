@@ -16,7 +16,8 @@ import (
 // Write writes columns (nil: all) of the rows for which the SQL expression cond is true ("": all), in the order of _row, to a file whose
 // extension says the format: .parquet, .csv, .tsv, .jsonl, and .csv.gz, .tsv.gz, .jsonl.gz. The file appears whole or not at all, and
 // replaces an existing one. In CSV a missing value is an empty field and an empty text a quoted empty one, which
-// Read takes for missing too. Nested values are the text of their JSON in CSV, and bytes the base64 of theirs in all formats but Parquet. JSON cannot hold NaN and infinities, so rows with them are rejected there.
+// Read takes for missing too. Nested values are the text of their JSON in CSV, and bytes the base64 of theirs in all formats but Parquet. JSON
+// cannot hold NaN and infinities, so rows with them are rejected there. Integers are exact in every format, whatever their size.
 func (t *Table) Write(ctx context.Context, path string, columns []string, cond string) error {
 	fields, err := t.columns(columns)
 	if err != nil {
@@ -60,6 +61,13 @@ func (t *Table) Write(ctx context.Context, path string, columns []string, cond s
 		case f.Type == assay.TypeBinary && !strings.Contains(format, "parquet"):
 			selects[i] = fmt.Sprintf("to_base64(%s) AS %s", selects[i], selects[i])
 		}
+	}
+	if strings.Contains(format, "parquet") {
+		var more string
+		if more, err = t.parquetColumns(ctx, fields, selects); err != nil {
+			return err
+		}
+		format += more
 	}
 	if strings.Contains(format, "json") {
 		if err := t.finite(ctx, fields, cond); err != nil {
