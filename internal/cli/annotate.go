@@ -27,7 +27,7 @@ func (a *app) reportCI(junit string, checks []ciCheck, out assay.CI) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(a.path(junit), b, 0o644); err != nil {
+		if err := os.WriteFile(junit, b, 0o644); err != nil {
 			return assay.Errorf(assay.Unavailable, "the JUnit file cannot be written: %w", err)
 		}
 	}

@@ -46,6 +46,13 @@ func (a *app) cardCommand() *cobra.Command {
 			if at < 0 {
 				return assay.Errorf(assay.Invalid, "--format %q is none of %s", format, strings.Join(names, ", ")).Try("assay card --format html")
 			}
+			file := out
+			if out != "-" {
+				var err error
+				if file, err = s.output("--out", out); err != nil {
+					return err
+				}
+			}
 			v, err := s.version(ctx, first(args))
 			if err != nil {
 				return err
@@ -61,7 +68,7 @@ func (a *app) cardCommand() *cobra.Command {
 				_, err := s.Stdout.Write(doc)
 				return err
 			}
-			path, err := s.writeCardAs(v, doc, cardFormats[at].ending, out)
+			path, err := s.writeCardAs(v, doc, cardFormats[at].ending, file)
 			if err != nil {
 				return err
 			}
@@ -117,8 +124,6 @@ func (s *session) writeCardAs(v store.Version, doc []byte, ending, out string) (
 			return "", err
 		}
 		out = filepath.Join(dir, fmt.Sprintf("card-%s-%d%s", v.Name, v.Number, ending))
-	} else {
-		out = s.path(out)
 	}
 	if err := os.WriteFile(out, doc, 0o644); err != nil {
 		return "", assay.Errorf(assay.Unavailable, "the card cannot be written: %w", err)

@@ -76,14 +76,17 @@ Under GitHub Actions, findings become annotations and a step summary. Exit statu
 			if rows <= 0 {
 				return assay.Errorf(assay.Invalid, "--rows %d is not positive", rows).Try("assay ci --rows %d", ciRows)
 			}
+			file, err := a.output("--junit", junit, data, a.schemaFile())
+			if err != nil {
+				return err
+			}
 			var stage assay.Stage
 			if to != "" {
-				var err error
 				if stage, err = stageFlag("to", to); err != nil {
 					return err
 				}
 			}
-			return a.ci(c.Context(), junit, &ciRun{rows: rows, data: data, to: stage})
+			return a.ci(c.Context(), file, &ciRun{rows: rows, data: data, to: stage})
 		},
 	}
 	c.Flags().StringVar(&junit, "junit", "", "write the checks as JUnit XML to this `file`")

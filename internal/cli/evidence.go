@@ -98,6 +98,10 @@ func (a *app) evidenceCommand() *cobra.Command {
 		Use: "export ID...", Short: "Write evidence and all that it was derived from as a signed in-toto statement",
 		Args: cobra.MinimumNArgs(1),
 		RunE: a.withStore("evidence", func(ctx context.Context, s *session, args []string) error {
+			file, err := s.output("--out", out)
+			if err != nil {
+				return err
+			}
 			var ids []assay.Digest
 			for _, x := range args {
 				r, err := s.evidence(ctx, x)
@@ -114,7 +118,7 @@ func (a *app) evidenceCommand() *cobra.Command {
 				_, err = s.Stdout.Write(append(b, '\n'))
 				return err
 			}
-			if err := os.WriteFile(s.path(out), b, 0o644); err != nil {
+			if err := os.WriteFile(file, b, 0o644); err != nil {
 				return unwritable(filepath.Base(out), err)
 			}
 			return s.print("assay.evidence.export/1", map[string]any{"evidence": ids, "file": out}, func(io.Writer) {})
@@ -215,6 +219,10 @@ func (a *app) checkpointCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "checkpoint", Short: "Print what the journal is now, signed: keep it elsewhere, for assay fsck --checkpoint",
 		RunE: a.withStore("evidence", func(ctx context.Context, s *session, _ []string) error {
+			file, err := s.output("--out", out)
+			if err != nil {
+				return err
+			}
 			c, err := s.st.Checkpoint(ctx)
 			if err != nil {
 				return err
@@ -222,7 +230,7 @@ func (a *app) checkpointCommand() *cobra.Command {
 			if out == "" {
 				return s.print("assay.evidence.checkpoint/1", c, func(w io.Writer) { _, _ = io.WriteString(w, c.Note) })
 			}
-			if err := os.WriteFile(s.path(out), []byte(c.Note), 0o644); err != nil {
+			if err := os.WriteFile(file, []byte(c.Note), 0o644); err != nil {
 				return unwritable(filepath.Base(out), err)
 			}
 			return s.print("assay.evidence.checkpoint/1", c, func(w io.Writer) {

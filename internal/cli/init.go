@@ -88,6 +88,9 @@ func (a *app) initProject(ctx context.Context, data string, wanted aim, name str
 	if _, err := os.Stat(schemaFile); err == nil && !force {
 		wrote = fmt.Sprintf("wrote %s; %s was there and is kept, --force writes it anew", ProjectFile, a.shown(schemaFile))
 	} else {
+		if a.reads(schemaFile, a.path(data)) {
+			return assay.Errorf(assay.Invalid, "%s is the data, and the schema would be written over it", a.shown(schemaFile)).Try("give the data another name")
+		}
 		if err := writeSchema(ctx, t, p.inferOptions(), schemaFile); err != nil {
 			return err
 		}

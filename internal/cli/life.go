@@ -264,11 +264,15 @@ func (a *app) evalCommand() *cobra.Command {
 		Use: "eval [MODEL]", Short: "Evaluate a model with intervals, slices and its baseline; --final reads the sealed test set",
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("eval", func(ctx context.Context, s *session, args []string) error {
+			file, err := s.output("--html", html, first(args))
+			if err != nil {
+				return err
+			}
 			r, e, err := s.evalStage(ctx, first(args), final, reason)
 			if err != nil {
 				return err
 			}
-			path, err := s.evaluationReport(ctx, r, e, html)
+			path, err := s.evaluationReport(ctx, r, e, file)
 			if err != nil {
 				return err
 			}

@@ -239,6 +239,10 @@ func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
 const maxAnswerRows = 1000
 
 func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
+	file, err := s.output("--out", out)
+	if err != nil {
+		return err
+	}
 	t, err := s.logged(ctx, model)
 	if err != nil {
 		return err
@@ -251,7 +255,7 @@ func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
 		if err != nil {
 			return err
 		}
-		if err := v.Write(ctx, s.path(out), nil, ""); err != nil {
+		if err := v.Write(ctx, file, nil, ""); err != nil {
 			return err
 		}
 		s.say("%s", out)

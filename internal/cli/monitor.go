@@ -73,6 +73,10 @@ when all labels of a window should have come and too few did.`,
 			if q.inputsOnly && (q.labels != "" || q.label != "" || q.came != "" || q.delay != "" || q.asOf != "") {
 				return assay.Errorf(assay.Invalid, "--inputs-only joins no labels").Try("assay monitor replay %s, without one of the two", q.data)
 			}
+			var err error
+			if q.out, err = s.output("--out", q.out, q.data, q.predictions, q.labels); err != nil {
+				return err
+			}
 			return s.replay(ctx, q)
 		}),
 	}
@@ -106,11 +110,15 @@ all labels of a window should have come and too few did.`,
 		Use: "report [VERSION]", Short: "Write the windows that were judged as a page: what moved, when and by how much",
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("monitor report", func(ctx context.Context, s *session, args []string) error {
+			path, err := s.output("--out", out)
+			if err != nil {
+				return err
+			}
 			v, err := s.version(ctx, first(args))
 			if err != nil {
 				return err
 			}
-			file, n, err := s.monitorReport(ctx, v, out)
+			file, n, err := s.monitorReport(ctx, v, path)
 			if err != nil {
 				return err
 			}

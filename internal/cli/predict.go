@@ -28,9 +28,12 @@ func (a *app) predictCommand() *cobra.Command {
 
 // predict writes key, prediction and probabilities of each row of a table, in its order.
 func (s *session) predict(ctx context.Context, data, ref, out string) error {
+	file, err := s.output("--out", out, data, ref)
+	if err != nil {
+		return err
+	}
 	why := ""
 	if ref == "" {
-		var err error
 		if ref, why, err = s.standing(ctx); err != nil {
 			return err
 		}
@@ -83,7 +86,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if written, err = besideKeys(ctx, t, keys, written); err != nil {
 		return err
 	}
-	if err := written.Write(ctx, s.path(out), nil, ""); err != nil {
+	if err := written.Write(ctx, file, nil, ""); err != nil {
 		return err
 	}
 	if why != "" {

@@ -47,6 +47,10 @@ is then said about relations to the target.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			q.data = first(args)
+			var err error
+			if q.html, err = a.output("--html", q.html, q.data); err != nil {
+				return err
+			}
 			return a.profile(c.Context(), q)
 		},
 	}
@@ -272,7 +276,7 @@ func (s *session) parts(ctx context.Context, t *table.Table, content assay.Diges
 
 func (a *app) showProfile(q profileRequest, name string, r assay.Record, report *dataset.ProfileReport) error {
 	if q.html != "" {
-		if err := a.profilePage(a.path(q.html), name, r, report); err != nil {
+		if err := a.profilePage(q.html, name, r, report); err != nil {
 			return err
 		}
 	}
@@ -286,7 +290,7 @@ func (a *app) showProfile(q profileRequest, name string, r assay.Record, report 
 			fmt.Fprintf(w, "evidence  %s\n", r.ID.Short())
 		}
 		if q.html != "" {
-			fmt.Fprintf(w, "report    %s\n", a.shown(a.path(q.html)))
+			fmt.Fprintf(w, "report    %s\n", a.shown(q.html))
 		}
 	})
 }

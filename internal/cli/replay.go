@@ -193,7 +193,7 @@ func (s *session) replayPage(v store.Version, m assay.Model, id assay.Digest, w 
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.path(out), page, 0o644); err != nil {
+	if err := os.WriteFile(out, page, 0o644); err != nil {
 		return unwritable(filepath.Base(out), err)
 	}
 	return nil

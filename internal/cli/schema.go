@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -128,6 +129,15 @@ func (a *app) exportSchema(sc *schema.Schema, lossy bool) error {
 	return a.print("assay.schema.export/1", map[string]any{"digest": digest, "document": json.RawMessage(b), "lost": lost}, func(w io.Writer) { _, _ = w.Write(b) })
 }
 
+// schemaFile is the path of the project's schema; "" without a project.
+func (a *app) schemaFile() string {
+	p, err := LoadProject(a.Dir, a.config)
+	if err != nil {
+		return ""
+	}
+	return p.Path(p.Schema)
+}
+
 // readSchema reads a schema file, Assay's or a JSON Schema; an empty path means the project's.
 func (a *app) readSchema(path string) (*schema.Schema, error) {
 	if path == "" {
@@ -150,6 +160,10 @@ func (a *app) readSchema(path string) (*schema.Schema, error) {
 }
 
 func (a *app) inferSchema(ctx context.Context, data, out string, reading textReading) error {
+	file, err := a.output("--out", out, data)
+	if err != nil {
+		return err
+	}
 	e, err := a.tableEngine(ctx)
 	if err != nil {
 		return err
@@ -182,7 +196,7 @@ func (a *app) inferSchema(ctx context.Context, data, out string, reading textRea
 	if out == "" {
 		return a.printSchema(sc)
 	}
-	if err := os.WriteFile(a.path(out), b, 0o644); err != nil {
+	if err := os.WriteFile(file, b, 0o644); err != nil {
 		return unwritable(filepath.Base(out), err)
 	}
 	if a.json {
@@ -216,7 +230,12 @@ func (a *app) checkCommand() *cobra.Command {
 		Use: "check [DATA]", Short: "Check data against the schema: every violation, failing rows to a quarantine file",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if q.data = first(args); q.data == "" && q.against == "" && q.reading == (textReading{}) {
+			q.data = first(args)
+			var err error
+			if q.quarantine, err = a.output("--quarantine", q.quarantine, q.data, cmp.Or(q.against, a.schemaFile())); err != nil {
+				return err
+			}
+			if q.data == "" && q.against == "" && q.reading == (textReading{}) {
 				return a.with("check", func(ctx context.Context, s *session, _ []string) error {
 					r, v, err := s.checkStage(ctx, q.quarantine)
 					if err != nil {
@@ -262,11 +281,7 @@ func (a *app) checkFile(ctx context.Context, q checkRequest) error {
 	if err != nil {
 		return err
 	}
-	quarantine := q.quarantine
-	if quarantine != "" {
-		quarantine = a.path(quarantine)
-	}
-	v, err := sc.Check(ctx, t, schema.CheckOptions{Boundary: "data", Quarantine: quarantine})
+	v, err := sc.Check(ctx, t, schema.CheckOptions{Boundary: "data", Quarantine: q.quarantine})
 	if err != nil {
 		return err
 	}
@@ -293,9 +308,6 @@ func (s *session) checkStage(ctx context.Context, quarantine string) (assay.Reco
 	schemaRec, err := s.schemaEvidence(ctx, sc)
 	if err != nil {
 		return assay.Record{}, assay.Validation{}, err
-	}
-	if quarantine != "" {
-		quarantine = s.path(quarantine)
 	}
 	v, err := sc.Check(ctx, t, schema.CheckOptions{Boundary: "data", Quarantine: quarantine})
 	if err != nil {

@@ -352,7 +352,7 @@ func (s *session) monitorReport(ctx context.Context, v store.Version, out string
 	if err != nil {
 		return "", 0, err
 	}
-	path := s.path(out)
+	path := out
 	if out == "" {
 		dir, err := s.reports()
 		if err != nil {
