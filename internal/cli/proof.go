@@ -432,8 +432,16 @@ func (s *session) dataFacts(ctx context.Context) (*gate.Facts, error) {
 
 // registerStage gives a model a version of the project's name.
 func (s *session) registerStage(ctx context.Context, ref, name string) (store.Version, bool, error) {
-	rec, m, err := s.model(ctx, ref)
+	rec, m, err := s.candidate(ctx, ref)
 	if err != nil {
+		return store.Version{}, false, err
+	}
+	if onlyPredictions(m) && s.offered != nil {
+		if err := s.answersPart(ctx, m); err != nil {
+			return store.Version{}, false, err
+		}
+	}
+	if err := s.keep(ctx); err != nil {
 		return store.Version{}, false, err
 	}
 	if err := s.spelledOut(ctx, m); err != nil {
@@ -443,6 +451,21 @@ func (s *session) registerStage(ctx context.Context, ref, name string) (store.Ve
 		name = s.p.Name
 	}
 	return s.st.Register(ctx, store.Registration{Name: name, Evidence: rec.ID, Context: s.circumstances()})
+}
+
+// answersPart refuses a file that holds predictions neither of the validation rows nor of the test rows: a version is for good.
+func (s *session) answersPart(ctx context.Context, m assay.Model) error {
+	rec, split, err := s.splitOf(ctx, m)
+	if err != nil {
+		return err
+	}
+	_, err = s.score(ctx, rec, split, assay.Valid, m)
+	if err != nil {
+		if _, sealed := s.score(ctx, rec, split, split.Sealed, m); sealed == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // cardStage writes the model card of a version.
