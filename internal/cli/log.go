@@ -77,10 +77,19 @@ func pieces(segments ...string) []table.Piece {
 
 // logged reads the whole log of a model.
 func (s *session) logged(ctx context.Context, model string) (*table.Table, error) {
+	return s.loggedWhere(ctx, model, nil, "")
+}
+
+// loggedWhere reads the rows of a model's log of which where is true, a condition on columns of every log, and of them those columns that it has; all
+// rows where it is empty, all columns for nil. Segments without such rows are not read.
+func (s *session) loggedWhere(ctx context.Context, model string, columns []string, where string) (*table.Table, error) {
 	dir := serve.LogDir(s.logDir(), model)
 	fields, err := serve.LogFieldsOf(dir)
 	if err != nil {
 		return nil, err
+	}
+	if columns != nil {
+		fields = slices.DeleteFunc(fields, func(f assay.Field) bool { return !slices.Contains(columns, f.Name) })
 	}
 	e, err := s.tables(ctx)
 	if err != nil {
@@ -93,7 +102,7 @@ func (s *session) logged(ctx context.Context, model string) (*table.Table, error
 		if err != nil {
 			return nil, err
 		}
-		t, err := e.ReadSegments(ctx, closed, pieces(open...), fields)
+		t, err := e.ReadSegmentsWhere(ctx, closed, pieces(open...), fields, where)
 		now, still, listErr := serve.Segments(dir)
 		if listErr != nil {
 			return nil, listErr

@@ -90,20 +90,8 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	if err != nil {
 		return nil, err
 	}
-	log, err := s.logged(ctx, v.Name)
-	nothing := err
-	if assay.CodeOf(err) == assay.NotFound && p.Windows.By == monitor.ByTime {
-		log, err = s.emptyLog(ctx, m)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer log.Drop(context.WithoutCancel(ctx))
-	mine, err := log.Where(ctx, fmt.Sprintf("(_version = %d OR _outcome = 'lost')", v.Number))
-	if err != nil {
-		return nil, err
-	}
-	defer mine.Drop(context.WithoutCancel(ctx))
+	l := &versionLog{s: s, v: v, m: m, plan: p}
+	defer l.drop(context.WithoutCancel(ctx))
 	plan, err := s.st.Get(ctx, id)
 	if err != nil {
 		return nil, err
@@ -123,34 +111,60 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		}
 	}
 	out := &loggedRun{plan: id, beyond: []replayedWindow{}}
-	if len(r.since) == 0 || r.labels {
-		kept, err := s.beyondRetention(ctx, v, id, p, w, mine, x, plan.Entry.At, out)
+	whole := len(r.since) == 0
+	var known *table.Table // all rows: of a look that goes on from the middle only what tells which labels are theirs
+	if whole {
+		known, err = l.read(ctx, nil, "")
+	} else if r.labels && o.Labels != nil {
+		known, err = l.read(ctx, l.keyColumns(), "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if known != nil {
+		kept, err := s.beyondRetention(ctx, v, id, p, w, known, x, plan.Entry.At, out)
 		if err != nil {
 			return nil, err
 		}
-		o.Partial = len(out.left) > 0
-		if len(r.since) == 0 {
+		if o.Partial = len(out.left) > 0; whole {
 			r.since = kept
 		}
 	}
-	if r.labels && o.Labels != nil && len(r.since) > 0 {
-		x.Log, x.Table = mine, mine
+	if r.labels && known != nil && o.Labels != nil && len(r.since) > 0 {
+		x.Log, x.Table = known, known
 		if r.since, err = s.unlabelled(ctx, v, id, w, x, o, r.since); err != nil {
 			return nil, err
 		}
 	}
-	part := mine
+	part, from := known, ""
 	if len(r.since) > 0 {
 		end, err := r.since[0].Window.End.Time()
 		if err != nil {
 			return nil, err
 		}
-		if part, err = mine.Where(ctx, "_at >= '"+end.UTC().Format("2006-01-02 15:04:05.999999")+"'::TIMESTAMP"); err != nil {
-			return nil, err
+		from = "_at >= '" + end.UTC().Format("2006-01-02 15:04:05.999999") + "'::TIMESTAMP"
+		if o.Others = known; o.Others == nil && o.Labels != nil { // labels that came in the windows that are judged may be of predictions before them
+			came, err := o.Labels.Where(ctx, strings.Replace(from, "_at", "_came", 1))
+			if err != nil {
+				return nil, err
+			}
+			if came.Rows() > 0 {
+				if o.Others, err = l.read(ctx, l.keyColumns(), ""); err != nil {
+					return nil, err
+				}
+			}
 		}
-		defer part.Drop(context.WithoutCancel(ctx))
-		o.Others = mine
 	}
+	switch {
+	case !whole:
+		part, err = l.read(ctx, nil, from)
+	case from != "":
+		part, err = known.Where(ctx, from)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.tables = append(l.tables, part)
 	if x.Table, err = loggedAnswers(ctx, part, m); err != nil {
 		return nil, err
 	}
@@ -167,8 +181,8 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	if out.seen, err = w.Run(ctx, x); err != nil {
 		return nil, err
 	}
-	if nothing != nil && len(out.seen.Windows) == 0 && len(out.beyond) == 0 {
-		return nil, nothing
+	if l.nothing != nil && len(out.seen.Windows) == 0 && len(out.beyond) == 0 {
+		return nil, l.nothing
 	}
 	if out.windows, out.verdict, err = s.recordWindows(ctx, v, id, out.seen, engine, true); err != nil {
 		return nil, err
@@ -184,6 +198,48 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		out.verdict = s.withOutcomes(out.verdict, p, out.outcomes)
 	}
 	return out, nil
+}
+
+// A versionLog reads the log of one version.
+type versionLog struct {
+	s       *session
+	v       store.Version
+	m       assay.Model
+	plan    assay.Monitor
+	nothing error // NotFound: nothing was ever logged
+	tables  []*table.Table
+}
+
+// read reads the rows of the version, and those that say what is missing, as loggedWhere does.
+func (l *versionLog) read(ctx context.Context, columns []string, where string) (*table.Table, error) {
+	log, err := l.s.loggedWhere(ctx, l.v.Name, columns, where)
+	if l.nothing = err; assay.CodeOf(err) == assay.NotFound && l.plan.Windows.By == monitor.ByTime {
+		log, err = l.s.emptyLog(ctx, l.m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.tables = append(l.tables, log)
+	mine, err := log.Where(ctx, fmt.Sprintf("(_version = %d OR _outcome = 'lost')", l.v.Number))
+	if err == nil {
+		l.tables = append(l.tables, mine)
+	}
+	return mine, err
+}
+
+// keyColumns are the columns of a log that say when a prediction was made, what became of it, and which labels are its own.
+func (l *versionLog) keyColumns() []string {
+	out := []string{"_at", "_request", "_index", "_key", "_version", "_outcome", "_sampled", "_lost"}
+	if l.plan.Labels != nil {
+		out = append(out, l.plan.Labels.Join...)
+	}
+	return out
+}
+
+func (l *versionLog) drop(ctx context.Context) {
+	for _, t := range slices.Backward(l.tables) {
+		_ = t.Drop(ctx) // what was dropped before, with what it is a part of, is gone
+	}
 }
 
 // beyondRetention notes the windows on record of which the log no longer has all rows, and returns those that cannot be judged again, the newest first, for

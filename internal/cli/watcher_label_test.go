@@ -29,6 +29,24 @@ func (p *watchedProject) counted() [2]int {
 	return out
 }
 
+// onRecord are the ids of the windows and outcomes that are on record, sorted.
+func (p *watchedProject) onRecord() (ids []string) {
+	p.t.Helper()
+	s := p.session()
+	defer s.Close()
+	for _, kind := range []assay.Kind{assay.KindDrift, assay.KindOutcome} {
+		rs, err := s.st.Find(p.t.Context(), store.Query{Kind: kind})
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, r := range rs {
+			ids = append(ids, string(r.ID))
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // labelled brings the labels of rows of logDays.
 func (p *watchedProject) labelled(from, to int, days ...string) {
 	p.t.Helper()

@@ -16,7 +16,6 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/serve"
-	"github.com/assay-ml/assay/internal/store"
 )
 
 // lastDays are n whole days before this one, the oldest first, as rows of a log have them.
@@ -40,24 +39,6 @@ func lookedAt(t *testing.T, settings string) (*watchedProject, []string) {
 	moved[days[2]] = "south"
 	logDays(t, p.dir, days[3]+"T12", moved)
 	return p, days
-}
-
-// onRecord are the ids of the windows and outcomes that are on record, sorted.
-func (p *watchedProject) onRecord() (ids []string) {
-	p.t.Helper()
-	s := p.session()
-	defer s.Close()
-	for _, kind := range []assay.Kind{assay.KindDrift, assay.KindOutcome} {
-		rs, err := s.st.Find(p.t.Context(), store.Query{Kind: kind})
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		for _, r := range rs {
-			ids = append(ids, string(r.ID))
-		}
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // beside is a session on the project that starts processes of its own.

@@ -26,6 +26,15 @@ type Piece struct {
 // Lines. Rows come in the order of the pieces, closed ones first. A field that a piece does not have is missing in its rows, and a
 // piece's column that is none of the fields is left out. Without any piece the table has no rows.
 func (e *Engine) ReadSegments(ctx context.Context, closed []string, open []Piece, fields []assay.Field) (*Table, error) {
+	return e.ReadSegmentsWhere(ctx, closed, open, fields, "")
+}
+
+// ReadSegmentsWhere is ReadSegments for the rows of which where, a condition on columns that every piece has, is true; all rows where it is empty. Of a
+// closed piece whose own bounds say that it has no such row, and of columns that are not asked for, nothing is read.
+func (e *Engine) ReadSegmentsWhere(ctx context.Context, closed []string, open []Piece, fields []assay.Field, where string) (*Table, error) {
+	if where != "" {
+		where = " WHERE " + where
+	}
 	if len(fields) == 0 {
 		return nil, assay.Errorf(assay.Invalid, "a log has at least one field")
 	}
@@ -46,14 +55,14 @@ func (e *Engine) ReadSegments(ctx context.Context, closed []string, open []Piece
 		if err != nil {
 			return nil, err
 		}
-		err = e.appendClosed(ctx, store, link, fields)
+		err = e.appendClosed(ctx, store, link, fields, where)
 		os.Remove(link)
 		if err != nil {
 			return nil, parquetError(ctx, filepath.Base(path), err)
 		}
 	}
 	for _, p := range open {
-		if err := e.appendOpen(ctx, store, p, fields); err != nil {
+		if err := e.appendOpen(ctx, store, p, fields, where); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +79,7 @@ func loggedType(t assay.Type) string {
 }
 
 // appendClosed adds the rows of one Parquet file.
-func (e *Engine) appendClosed(ctx context.Context, store, link string, fields []assay.Field) error {
+func (e *Engine) appendClosed(ctx context.Context, store, link string, fields []assay.Field, where string) error {
 	from := "read_parquet(" + Literal(link) + ", hive_partitioning=false)"
 	r, err := e.query(ctx, "SELECT * FROM "+from+" LIMIT 0")
 	if err != nil {
@@ -88,11 +97,11 @@ func (e *Engine) appendClosed(ctx context.Context, store, link string, fields []
 			selects[i] = fmt.Sprintf("CAST(%s AS %s)", Ident(f.Name), loggedType(f.Type))
 		}
 	}
-	return e.exec(ctx, "INSERT INTO "+store+" SELECT "+strings.Join(selects, ", ")+" FROM "+from)
+	return e.exec(ctx, "INSERT INTO "+store+" SELECT "+strings.Join(selects, ", ")+" FROM "+from+where)
 }
 
 // appendOpen adds the lines of a piece, by way of a file in the private directory.
-func (e *Engine) appendOpen(ctx context.Context, store string, p Piece, fields []assay.Field) error {
+func (e *Engine) appendOpen(ctx context.Context, store string, p Piece, fields []assay.Field, where string) error {
 	lines, err := e.create("lines")
 	if err != nil {
 		return err
@@ -113,8 +122,8 @@ func (e *Engine) appendOpen(ctx context.Context, store string, p Piece, fields [
 		selects[i] = Ident(f.Name)
 	}
 	insert := func(path string) string {
-		return fmt.Sprintf("INSERT INTO %s SELECT %s FROM read_json(%s, format='newline_delimited', maximum_object_size=%d, columns={%s})",
-			store, strings.Join(selects, ", "), Literal(path), max(longLine, to.longest), strings.Join(columns, ", "))
+		return fmt.Sprintf("INSERT INTO %s SELECT %s FROM read_json(%s, format='newline_delimited', maximum_object_size=%d, columns={%s})%s",
+			store, strings.Join(selects, ", "), Literal(path), max(longLine, to.longest), strings.Join(columns, ", "), where)
 	}
 	err = e.exec(ctx, insert(lines.Name()))
 	// What fails without a row being read is no fault of a line.
