@@ -100,7 +100,6 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	if x.Expected, err = s.expected(ctx, v, r.here); err != nil {
 		return nil, err
 	}
-	drawnFrom(x.Expected, log)
 	if p.Windows.By != monitor.ByCount {
 		x.By, x.Until = "_at", s.Now().Add(-time.Duration(p.Windows.GraceSeconds)*time.Second)
 	}
@@ -165,6 +164,7 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		return nil, err
 	}
 	l.tables = append(l.tables, part)
+	drawnFrom(x.Expected, l.all)
 	if x.Table, err = loggedAnswers(ctx, part, m); err != nil {
 		return nil, err
 	}
@@ -206,7 +206,8 @@ type versionLog struct {
 	v       store.Version
 	m       assay.Model
 	plan    assay.Monitor
-	nothing error // NotFound: nothing was ever logged
+	nothing error        // NotFound: nothing was ever logged
+	all     *table.Table // what was read last, with the rows of other versions
 	tables  []*table.Table
 }
 
@@ -219,7 +220,7 @@ func (l *versionLog) read(ctx context.Context, columns []string, where string) (
 	if err != nil {
 		return nil, err
 	}
-	l.tables = append(l.tables, log)
+	l.all, l.tables = log, append(l.tables, log)
 	mine, err := log.Where(ctx, fmt.Sprintf("(_version = %d OR _outcome = 'lost')", l.v.Number))
 	if err == nil {
 		l.tables = append(l.tables, mine)
