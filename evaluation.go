@@ -99,7 +99,7 @@ func (q Queries) Sentence() string {
 type Slice struct {
 	Name      string        `json:"name"` // "SEX = 1", "AGEP 18–29", "SEX = 1 & RAC1P = 2"
 	Count     int64         `json:"count"`
-	Positives int64         `json:"positives"`
+	Positives *int64        `json:"positives,omitempty"`   // absent where it is withheld: of sealed rows, in a slice that is too small to be told
 	Effective float64       `json:"effective_n,omitempty"` // of weighted rows: how many of equal weight know as much (Kish)
 	Metrics   []SliceMetric `json:"metrics"`
 	Reference *Estimate     `json:"reference,omitempty"` // the baseline on the same rows
@@ -198,7 +198,7 @@ type MetricDifference struct {
 type SliceDifference struct {
 	Name       string   `json:"name"`
 	Count      int64    `json:"count"`
-	Positives  int64    `json:"positives"`
+	Positives  *int64   `json:"positives,omitempty"` // absent where it is withheld, as in an evaluation
 	Candidate  Estimate `json:"candidate"`
 	Reference  Estimate `json:"reference"`
 	Difference Estimate `json:"difference"`

@@ -112,7 +112,7 @@ type EvaluateConfig struct {
 	Rule       string          `yaml:"slice_rule,omitempty" jsonschema:"enum=baseline,enum=rest,default=baseline,description=what a slice is judged by: the baseline on the same rows; or all other rows"`
 	Margin     float64         `yaml:"slice_margin,omitempty" jsonschema:"description=how much worse than that a slice may be in the primary metric; also against the model in production,default=0"`
 	Limit      *float64        `yaml:"slice_limit,omitempty" jsonschema:"description=the worst value of the primary metric that a slice may have"`
-	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined"`
+	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined; of sealed rows at least 10 are needed whatever this says"`
 	Seed       uint64          `yaml:"seed,omitempty" jsonschema:"description=of the bootstrap"`
 }
 

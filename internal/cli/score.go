@@ -185,7 +185,7 @@ func (s *session) evalOptions() eval.Options {
 	o := eval.Options{
 		Metrics: e.Metrics, Primary: e.Primary, Slices: e.Slices, Sensitive: s.p.Data.Sensitive, Threshold: *e.Threshold, Level: e.Level,
 		Replicates: e.Replicates, Seed: e.Seed, Threads: s.threads, MinRows: e.MinRows,
-		SliceRule: eval.SliceRule(e.Rule), SliceMargin: e.Margin, SliceLimit: e.Limit, Correction: stat.Correction(e.Correction),
+		SliceRule: eval.SliceRule(e.Rule), SliceMargin: e.Margin, SliceLimit: e.Limit, Correction: stat.Correction(e.Correction), Key: s.p.Data.Key,
 	}
 	if b := e.Business; b != nil {
 		o.Business = &eval.Business{Name: b.Name, Expr: b.Expr, Higher: b.Direction == "higher"}
@@ -331,7 +331,10 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 	parents := []assay.Digest{rec.ID, splitRec.ID}
 	part, read := assay.Valid, 0
 	if final {
-		part = split.Sealed
+		part, o.Sealed = split.Sealed, true
+		if o.MinRows > 0 && o.MinRows < eval.MinSealedRows {
+			s.say("evaluate.min_rows is %d: of sealed rows a slice needs at least %d to be told of.", o.MinRows, eval.MinSealedRows)
+		}
 	}
 	sc, err := s.score(ctx, splitRec, split, part, m)
 	if err != nil {
@@ -447,7 +450,7 @@ func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Re
 	parents := []assay.Digest{rec.ID, splitRec.ID}
 	var disclosure assay.Digest
 	if finals != nil {
-		part = split.Sealed
+		part, o.Sealed = split.Sealed, true
 		e, err := assay.Decode[assay.Evaluation](finals.Evidence)
 		if err != nil {
 			return rec, assay.Comparison{}, err

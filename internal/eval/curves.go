@@ -19,7 +19,8 @@ const (
 var selectedShares = [...]float64{0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1}
 
 // Curves gives what a report draws of a binary task: ROC, precision and recall, lift, a table of thresholds, the scores by class. It is
-// nil for another task, without probabilities, and with one class only. The points do not depend on the order of the rows.
+// nil for another task, without probabilities, and with one class only. The points do not depend on the order of the rows. Of
+// sealed rows a step of a curve is of MinSealedRows rows at least: a point for each row would tell each label.
 func Curves(t *Truth, model, baseline *Scores, o Options) (*assay.Curves, error) {
 	o = o.withDefaults()
 	if t.Task != assay.Binary || model.Proba == nil || baseline.Proba == nil {
@@ -34,15 +35,21 @@ func Curves(t *Truth, model, baseline *Scores, o Options) (*assay.Curves, error)
 		return nil, nil
 	}
 	out := &assay.Curves{Thresholds: []assay.ThresholdRow{}}
+	scores := func(s *Scores) []float64 {
+		score := prepare(t, s, o.Threshold).score(t.Positive)
+		if o.Sealed {
+			score = coarse(score, o.Threshold, MinSealedRows)
+		}
+		return score
+	}
 	for _, s := range []*Scores{model, baseline} {
-		p := prepare(t, s, o.Threshold)
-		m, err := curvesOf(s.Name, truth, p.score(t.Positive), t.Weight)
+		m, err := curvesOf(s.Name, truth, scores(s), t.Weight)
 		if err != nil {
 			return nil, err
 		}
 		out.Models = append(out.Models, m)
 	}
-	score := prepare(t, model, o.Threshold).score(t.Positive)
+	score := scores(model)
 	table, err := newThresholds(truth, score, t.Weight)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,8 @@ type Options struct {
 	SliceMargin  float64         // how much worse than that a slice may be, in the unit of the primary metric
 	SliceLimit   *float64        // the worst value of the primary metric that a slice may have; nil: any
 	Correction   stat.Correction // of the slices' p-values: Holm ("") or BH
+	Sealed       bool            // the labels are those of a sealed part: nothing is told of fewer than MinSealedRows rows
+	Key          []string        // the columns that identify a row
 }
 
 func (o Options) withDefaults() Options {
@@ -107,6 +109,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MinRows == 0 {
 		o.MinRows = DefaultMinRows
+	}
+	if o.Sealed && o.MinRows >= 0 {
+		o.MinRows = max(o.MinRows, MinSealedRows)
 	}
 	if o.MinPositives == 0 {
 		o.MinPositives = DefaultMinPositives
@@ -141,6 +146,7 @@ func check(t *Truth, o Options, scores ...*Scores) error {
 		return assay.Errorf(assay.Rejected, "cannot evaluate: no rows")
 	}
 	t.check(o, &bad)
+	t.checkSealed(o, &bad)
 	t.checkWeights(&bad)
 	t.checkQueries(o, &bad)
 	for _, s := range scores {
@@ -156,6 +162,7 @@ func check(t *Truth, o Options, scores ...*Scores) error {
 func Ready(t *Truth, o Options, scores ...*Scores) error {
 	o = o.withDefaults()
 	var bad assay.Problems
+	t.checkSealed(o, &bad)
 	t.checkWeights(&bad)
 	t.checkQueries(o, &bad)
 	o.check(t, scores, &bad)
@@ -260,6 +267,9 @@ func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 	}
 	if o.Primary != "" && !seen[o.Primary] {
 		bad.Add("the primary metric %q is not among the metrics", o.Primary)
+	}
+	if o.MinRows < 0 {
+		bad.Add("a slice of at least %d rows: want a number that is not negative", o.MinRows)
 	}
 	if !(o.Level > 0 && o.Level < 1) {
 		bad.Add("level %v is not between 0 and 1", o.Level)

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/assay-ml/assay"
@@ -81,7 +82,7 @@ func Evaluate(ctx context.Context, t *Truth, model, baseline *Scores, o Options)
 	if t.Task == assay.Binary {
 		e.Positive = t.Classes[t.Positive]
 		if m.input.Proba != nil {
-			if e.Calibration, err = calibration(m, o.Level); err != nil {
+			if e.Calibration, err = calibration(m, o); err != nil {
 				return e, err
 			}
 		}
@@ -119,7 +120,7 @@ func confusion(s *sample, p *prepared) [][]int64 {
 
 // calibration is the reliability curve over the bins of metric.NewCalibrationCurve; the intervals are Wilson's, at the effective number
 // of rows where rows have weights.
-func calibration(p *prepared, level float64) ([]assay.CalibrationBin, error) {
+func calibration(p *prepared, o Options) ([]assay.CalibrationBin, error) {
 	bins := func(weight []float64) (metric.CalibrationCurve, error) {
 		return metric.NewCalibrationCurve(metric.OneVsRest(p.t.Class, int32(p.t.Positive)), p.score(p.t.Positive), weight, metric.DefaultBins, metric.UniformBins)
 	}
@@ -133,6 +134,17 @@ func calibration(p *prepared, level float64) ([]assay.CalibrationBin, error) {
 			return nil, err
 		}
 	}
+	hidden := map[int]bool{}
+	if o.Sealed {
+		sizes, open := make([]int, len(curve)), make([]bool, len(curve))
+		for i, b := range curve {
+			sizes[i], open[i] = int(b.Rows), int(b.Rows) >= MinSealedRows
+		}
+		shade(sizes, open, p.t.N())
+		for i := range curve {
+			hidden[i] = !open[i]
+		}
+	}
 	out := make([]assay.CalibrationBin, 0, len(curve))
 	for i, b := range curve {
 		bin := assay.CalibrationBin{Lower: b.Lower, Upper: b.Upper, Mean: b.Mean}
@@ -140,10 +152,13 @@ func calibration(p *prepared, level float64) ([]assay.CalibrationBin, error) {
 			if !(b.Weight > 0) {
 				continue
 			}
-			bin.Fraction = shareOfWeights(b.Fraction*b.Weight, b.Weight, square[i].Weight, level)
+			bin.Fraction = shareOfWeights(b.Fraction*b.Weight, b.Weight, square[i].Weight, o.Level)
 		} else {
 			of := float64(b.Rows)
-			bin.Fraction = stat.Proportion(math.Round(b.Fraction*of), of, level, "")
+			bin.Fraction = stat.Proportion(math.Round(b.Fraction*of), of, o.Level, "")
+		}
+		if hidden[i] {
+			bin.Fraction = assay.Undefined(fmt.Sprintf("too few of the sealed rows to be told: fewer than %d, or beside such", MinSealedRows), int64(b.Rows))
 		}
 		out = append(out, bin)
 	}

@@ -20,6 +20,7 @@ const (
 type sliceRows struct {
 	name string
 	rows []int32
+	def  int // the definition it is of
 }
 
 // parseSlices reads slice definitions against the columns of a frame. A definition is a column ("SEX": one slice for each value), a
@@ -28,7 +29,7 @@ type sliceRows struct {
 func parseSlices(defs []string, f assay.Frame) ([]sliceRows, error) {
 	var out []sliceRows
 	var bad assay.Problems
-	for _, def := range defs {
+	for d, def := range defs {
 		var parts [][]sliceRows
 		for _, term := range strings.Split(def, "&") {
 			p, err := parseTerm(strings.TrimSpace(term), f)
@@ -44,6 +45,9 @@ func parseSlices(defs []string, f assay.Frame) ([]sliceRows, error) {
 		cross := parts[0]
 		for _, p := range parts[1:] {
 			cross = intersect(cross, p)
+		}
+		for i := range cross {
+			cross[i].def = d
 		}
 		out = append(out, cross...)
 	}
@@ -115,7 +119,7 @@ func levels(name string, c *assay.Column) []sliceRows {
 	}
 	out := make([]sliceRows, len(names))
 	for i, l := range names {
-		out[i] = sliceRows{l, byValue[l]}
+		out[i] = sliceRows{name: l, rows: byValue[l]}
 	}
 	return out
 }
@@ -212,7 +216,7 @@ func intersect(a, b []sliceRows) []sliceRows {
 				}
 			}
 			if len(rows) > 0 {
-				out = append(out, sliceRows{x.name + " & " + y.name, rows})
+				out = append(out, sliceRows{name: x.name + " & " + y.name, rows: rows})
 			}
 		}
 	}

@@ -39,13 +39,15 @@ func newSlices(t *Truth, p, reference *prepared, defs []metric.Definition, o Opt
 		return nil, err
 	}
 	c := &cuts{t: t, p: p, o: o, defs: defs, out: make([]assay.Slice, len(parsed)), score: make([]*scoring, len(parsed))}
+	samples := make([]*sample, len(parsed))
 	g := errgroup.Group{}
 	g.SetLimit(threads(o))
 	for i, d := range parsed {
 		g.Go(func() error {
 			s := newSample(t, d.rows)
-			sl := assay.Slice{Name: d.name, Count: int64(s.n), Positives: s.positives(), Metrics: []assay.SliceMetric{}, Verdict: assay.Undetermined}
-			switch few := min(sl.Positives, sl.Count-sl.Positives); {
+			positives := s.positives()
+			sl := assay.Slice{Name: d.name, Count: int64(s.n), Positives: &positives, Metrics: []assay.SliceMetric{}, Verdict: assay.Undetermined}
+			switch few := min(positives, sl.Count-positives); {
 			case s.tooFew(o.MinRows) != "":
 				sl.Reason = s.tooFew(o.MinRows)
 			case t.Task == assay.Binary && few < o.MinPositives:
@@ -54,10 +56,21 @@ func newSlices(t *Truth, p, reference *prepared, defs []metric.Definition, o Opt
 			if s.w != nil {
 				sl.Effective = stat.EffectiveN(s.w)
 			}
-			c.out[i] = sl
-			if sl.Reason != "" {
-				return nil
-			}
+			c.out[i], samples[i] = sl, s
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if o.Sealed {
+		withhold(parsed, c.out, t.N())
+	}
+	for i, s := range samples {
+		if c.out[i].Reason != "" {
+			continue
+		}
+		g.Go(func() error {
 			x, err := newScoring(s, p, reference, o.Primary, defs, o)
 			c.score[i] = x
 			return err

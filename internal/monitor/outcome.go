@@ -168,7 +168,7 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 				continue
 			}
 			p.Reference, p.Proxy = ref, ""
-			r.Performance = append(r.Performance, realised(p, s.Metrics[at].Estimate, proxy{}, min(s.Positives, s.Count-s.Positives)))
+			r.Performance = append(r.Performance, realised(p, s.Metrics[at].Estimate, proxy{}, fewOf(s)))
 		}
 		out.Slices = append(out.Slices, r)
 	}
@@ -587,4 +587,12 @@ func (w *Watch) decide(out *assay.Outcome, before streaks) {
 // conflicting reports whether more labels disagree than the plan allows.
 func conflicting(l assay.LabelJoin, p *assay.LabelPlan) bool {
 	return float64(l.Conflicts) > p.MaxConflicts*float64(max(l.Labelled, l.Conflicts))
+}
+
+// fewOf counts the rows of a slice that are of its rarer class.
+func fewOf(s assay.Slice) int64 {
+	if s.Positives == nil {
+		return 0
+	}
+	return min(*s.Positives, s.Count-*s.Positives)
 }
