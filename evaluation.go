@@ -4,39 +4,40 @@ import "fmt"
 
 // Evaluation is the payload of KindEvaluation. The subject is the model's digest.
 type Evaluation struct {
-	Data        Digest           `json:"data" names:"content"`   // content of the data set
-	Split       Digest           `json:"split" names:"evidence"` // evidence id
-	Part        string           `json:"part"`
-	Rows        Digest           `json:"rows" names:"content"` // of the row ids that were scored
-	Count       int64            `json:"count"`
-	Final       bool             `json:"final"`          // read from the sealed part
-	Read        int              `json:"read,omitempty"` // which read of the sealed part this was, from 1
-	Level       float64          `json:"level"`
-	Seed        uint64           `json:"seed"`
-	Replicates  int              `json:"replicates"`
-	Task        Task             `json:"task"`
-	Classes     []string         `json:"classes,omitempty"`
-	Positive    string           `json:"positive,omitempty"`
-	Engine      string           `json:"engine,omitempty"`  // what evaluated the model: onnxruntime with its version, python_function; empty: Assay, or a file of predictions
-	Clipped     int64            `json:"clipped,omitempty"` // probabilities that float32 rounding had put outside 0 to 1, and that count as the bound
-	Threshold   Number           `json:"threshold"`
-	Entity      string           `json:"entity,omitempty"`      // intervals resample whole entities
-	Weight      string           `json:"weight,omitempty"`      // the column that says how many rows each stands for
-	Effective   float64          `json:"effective_n,omitempty"` // of weighted rows: how many of equal weight know as much (Kish)
-	Primary     string           `json:"primary"`
-	Baseline    string           `json:"baseline"` // what the model was held against: prior, majority, …
-	Metrics     []Metric         `json:"metrics"`
-	Business    *Metric          `json:"business,omitempty"`
-	Labels      []LabelScores    `json:"labels,omitempty"`  // of a multilabel task: each label as a binary task of its own
-	Queries     *Queries         `json:"queries,omitempty"` // of a ranking, whose Count is of queries
-	Slices      []Slice          `json:"slices"`
-	SliceRule   string           `json:"slice_rule,omitempty"`   // what a slice is judged by: baseline, or rest (all other rows; also where it is missing)
-	SliceMargin float64          `json:"slice_margin,omitempty"` // how much worse than that a slice may be, in the unit of the primary metric
-	SliceLimit  *float64         `json:"slice_limit,omitempty"`  // the worst value of the primary metric that a slice may have
-	Fairness    []Disparity      `json:"fairness"`
-	Confusion   [][]int64        `json:"confusion,omitempty"` // rows true, columns predicted, in the order of Classes
-	Calibration []CalibrationBin `json:"calibration,omitempty"`
-	Curves      Digest           `json:"curves,omitempty" names:"blob"` // blob: ROC, PR, lift and threshold table
+	Data          Digest           `json:"data" names:"content"`   // content of the data set
+	Split         Digest           `json:"split" names:"evidence"` // evidence id
+	Part          string           `json:"part"`
+	Rows          Digest           `json:"rows" names:"content"` // of the row ids that were scored
+	Count         int64            `json:"count"`
+	Final         bool             `json:"final"`                                   // read from the sealed part
+	Read          int              `json:"read,omitempty"`                          // which read of the sealed part this was, from 1
+	Configuration Digest           `json:"configuration,omitempty" names:"content"` // of the settings of the evaluation
+	Level         float64          `json:"level"`
+	Seed          uint64           `json:"seed"`
+	Replicates    int              `json:"replicates"`
+	Task          Task             `json:"task"`
+	Classes       []string         `json:"classes,omitempty"`
+	Positive      string           `json:"positive,omitempty"`
+	Engine        string           `json:"engine,omitempty"`  // what evaluated the model: onnxruntime with its version, python_function; empty: Assay, or a file of predictions
+	Clipped       int64            `json:"clipped,omitempty"` // probabilities that float32 rounding had put outside 0 to 1, and that count as the bound
+	Threshold     Number           `json:"threshold"`
+	Entity        string           `json:"entity,omitempty"`      // intervals resample whole entities
+	Weight        string           `json:"weight,omitempty"`      // the column that says how many rows each stands for
+	Effective     float64          `json:"effective_n,omitempty"` // of weighted rows: how many of equal weight know as much (Kish)
+	Primary       string           `json:"primary"`
+	Baseline      string           `json:"baseline"` // what the model was held against: prior, majority, …
+	Metrics       []Metric         `json:"metrics"`
+	Business      *Metric          `json:"business,omitempty"`
+	Labels        []LabelScores    `json:"labels,omitempty"`  // of a multilabel task: each label as a binary task of its own
+	Queries       *Queries         `json:"queries,omitempty"` // of a ranking, whose Count is of queries
+	Slices        []Slice          `json:"slices"`
+	SliceRule     string           `json:"slice_rule,omitempty"`   // what a slice is judged by: baseline, or rest (all other rows; also where it is missing)
+	SliceMargin   float64          `json:"slice_margin,omitempty"` // how much worse than that a slice may be, in the unit of the primary metric
+	SliceLimit    *float64         `json:"slice_limit,omitempty"`  // the worst value of the primary metric that a slice may have
+	Fairness      []Disparity      `json:"fairness"`
+	Confusion     [][]int64        `json:"confusion,omitempty"` // rows true, columns predicted, in the order of Classes
+	Calibration   []CalibrationBin `json:"calibration,omitempty"`
+	Curves        Digest           `json:"curves,omitempty" names:"blob"` // blob: ROC, PR, lift and threshold table
 }
 
 // ClippedSentence says what was done to probabilities that rounding had put outside 0 to 1; empty without any.
@@ -162,23 +163,37 @@ type CalibrationBin struct {
 // Comparison is the payload of KindComparison: a candidate against another model on the same rows. The subject is the candidate's
 // digest.
 type Comparison struct {
-	Candidate Digest             `json:"candidate" names:"content"`
-	Reference Digest             `json:"reference" names:"content"` // the other model's digest; empty when it is a baseline
-	Name      string             `json:"name"`                      // the other model's name, or the baseline's
-	Split     Digest             `json:"split" names:"evidence"`
-	Rows      Digest             `json:"rows" names:"content"`
-	Count     int64              `json:"count"`
-	Engine    string             `json:"engine,omitempty"`      // what evaluated the candidate, as in an evaluation
-	Clipped   int64              `json:"clipped,omitempty"`     // of both models, as in an evaluation
-	Weight    string             `json:"weight,omitempty"`      // as in an evaluation
-	Effective float64            `json:"effective_n,omitempty"` // as in an evaluation
-	Queries   *Queries           `json:"queries,omitempty"`     // of a ranking, as in an evaluation
-	Margin    float64            `json:"margin"`                // how much worse still counts as not worse, in the metric's unit
-	Primary   string             `json:"primary"`
-	Metrics   []MetricDifference `json:"metrics"`
-	Slices    []SliceDifference  `json:"slices,omitempty"` // of the primary metric
-	Verdict   Verdict            `json:"verdict"`          // of the primary metric: non-inferior within the margin
-	Better    Verdict            `json:"better"`           // of the primary metric: better than 0
+	Candidate     Digest             `json:"candidate" names:"content"`
+	Reference     Digest             `json:"reference" names:"content"` // the other model's digest; empty when it is a baseline
+	Name          string             `json:"name"`                      // the other model's name, or the baseline's
+	Split         Digest             `json:"split" names:"evidence"`
+	Rows          Digest             `json:"rows" names:"content"`
+	Part          string             `json:"part,omitempty"`                          // of the split whose rows these are: test is the sealed part
+	Configuration Digest             `json:"configuration,omitempty" names:"content"` // of the settings of the evaluation
+	Level         float64            `json:"level,omitempty"`                         // of the intervals
+	Count         int64              `json:"count"`
+	Engine        string             `json:"engine,omitempty"`      // what evaluated the candidate, as in an evaluation
+	Clipped       int64              `json:"clipped,omitempty"`     // of both models, as in an evaluation
+	Weight        string             `json:"weight,omitempty"`      // as in an evaluation
+	Effective     float64            `json:"effective_n,omitempty"` // as in an evaluation
+	Queries       *Queries           `json:"queries,omitempty"`     // of a ranking, as in an evaluation
+	Margin        float64            `json:"margin"`                // how much worse still counts as not worse, in the metric's unit
+	Primary       string             `json:"primary"`
+	Metrics       []MetricDifference `json:"metrics"`
+	Slices        []SliceDifference  `json:"slices,omitempty"` // of the primary metric
+	Verdict       Verdict            `json:"verdict"`          // of the primary metric: non-inferior within the margin
+	Better        Verdict            `json:"better"`           // of the primary metric: better than 0
+}
+
+// PartName says in words which rows a comparison was made on.
+func (c Comparison) PartName() string {
+	switch c.Part {
+	case "":
+		return "split"
+	case Test:
+		return "sealed test part"
+	}
+	return c.Part + " part"
 }
 
 // MetricDifference is one paired difference; positive means that the candidate is better, whatever the metric's direction.
@@ -209,12 +224,13 @@ type SliceDifference struct {
 
 // Disclosure is the payload of KindDisclosure: the sealed labels were used once more. The subject is the model's digest.
 type Disclosure struct {
-	Split   Digest   `json:"split" names:"evidence"`
-	Rows    Digest   `json:"rows" names:"content"`
-	Read    int      `json:"read"`             // 1 for the first read of these rows, under whatever name
-	Level   float64  `json:"level"`            // 1 − α/k for the k-th read
-	Metrics []string `json:"metrics"`          // what was disclosed
-	Reason  string   `json:"reason,omitempty"` // required from the second read on
+	Split         Digest   `json:"split" names:"evidence"`
+	Rows          Digest   `json:"rows" names:"content"`
+	Read          int      `json:"read"`                                    // 1 for the first read of these rows, under whatever name
+	Level         float64  `json:"level"`                                   // 1 − α/k for the k-th read
+	Metrics       []string `json:"metrics"`                                 // what was disclosed
+	Configuration Digest   `json:"configuration,omitempty" names:"content"` // of the settings of the evaluation that it was disclosed to
+	Reason        string   `json:"reason,omitempty"`                        // required from the second read on
 }
 
 // Curves is the document that Evaluation.Curves names: what a binary task's report draws. Every curve is thinned to a few hundred

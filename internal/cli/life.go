@@ -428,12 +428,16 @@ func orNone(names []string) string {
 }
 
 func (a *app) compareCommand() *cobra.Command {
-	var with string
+	var with, reason string
+	var final bool
 	c := &cobra.Command{
 		Use: "compare [MODEL]", Short: "Compare a model with the one in production on the same rows, paired",
+		Long: `Compare a model with the one in production on the same rows, paired; with its baseline where nothing is in production. The rows are the sealed
+test rows where the ledger has a disclosure of both models with the settings of assay.yaml, which assay eval --final enters; otherwise they are
+those of the validation part, and the answer says so. --final enters what the ledger lacks, as a read like any other.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("compare", func(ctx context.Context, s *session, args []string) error {
-			r, c, err := s.compareStage(ctx, first(args), with)
+			r, c, err := s.compareStage(ctx, first(args), with, final, reason)
 			if err != nil {
 				return err
 			}
@@ -444,11 +448,13 @@ func (a *app) compareCommand() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVar(&with, "with", "", "the `model` to compare with, instead of the one in production")
+	c.Flags().BoolVar(&final, "final", false, "compare on the sealed test set; what the ledger lacks of either model is read and entered")
+	c.Flags().StringVar(&reason, "reason", "", "why the test set is read again; required from the second read on")
 	return c
 }
 
 func printComparison(w io.Writer, r assay.Record, c assay.Comparison) {
-	fmt.Fprintf(w, "against %s on the same %s %s, evidence %s\n", c.Name, assay.FormatCount(c.Count), c.Queries.Units(), r.ID.Short())
+	fmt.Fprintf(w, "against %s on the same %s %s of the %s, level %s, evidence %s\n", c.Name, assay.FormatCount(c.Count), c.Queries.Units(), c.PartName(), strconv.FormatFloat(c.Level, 'g', 6, 64), r.ID.Short())
 	if c.Clipped > 0 {
 		fmt.Fprintf(w, "%s\n", assay.ClippedSentence(c.Clipped))
 	}

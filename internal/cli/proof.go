@@ -94,15 +94,13 @@ func (s *session) gather(ctx context.Context, d *registry.Dossier) error {
 		func(x assay.Validation) bool { return x.Schema == schema }); err != nil {
 		return err
 	}
-	e := s.p.Evaluate
+	configuration := s.configuration(s.evalOptions())
 	if d.Evaluation, err = pick(ctx, s, assay.KindEvaluation, model, func(x assay.Evaluation) bool { return x.Final && x.Split == split },
-		func(x assay.Evaluation) bool {
-			return x.Primary == e.Primary && x.Weight == e.Weight && x.Baseline == e.Baseline && len(x.Metrics) == len(e.Metrics) && (x.Business != nil) == (e.Business != nil)
-		}); err != nil {
+		func(x assay.Evaluation) bool { return x.Configuration == configuration }); err != nil {
 		return err
 	}
 	if d.Disclosure, err = pick(ctx, s, assay.KindDisclosure, model, nil, func(x assay.Disclosure) bool {
-		return d.Evaluation != nil && x.Read == d.Evaluation.Value.Read && x.Rows == d.Evaluation.Value.Rows
+		return d.Evaluation != nil && x.Read == d.Evaluation.Value.Read && x.Rows == d.Evaluation.Value.Rows && x.Configuration == d.Evaluation.Value.Configuration
 	}); err != nil {
 		return err
 	}
@@ -112,7 +110,7 @@ func (s *session) gather(ctx context.Context, d *registry.Dossier) error {
 	}
 	if d.Comparison, err = pick(ctx, s, assay.KindComparison, model, func(x assay.Comparison) bool { return x.Split == split },
 		func(x assay.Comparison) bool {
-			return x.Reference == incumbent && x.Margin == s.p.Gate.Margin && d.Evaluation != nil && x.Rows == d.Evaluation.Value.Rows
+			return x.Reference == incumbent && x.Margin == s.p.Gate.Margin && d.Evaluation != nil && x.Rows == d.Evaluation.Value.Rows && x.Configuration == configuration
 		}); err != nil {
 		return err
 	}
@@ -243,6 +241,13 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 		}
 		extra["comparison"] = map[string]any{"current": x.Value.Reference == incumbent, "margin_current": x.Value.Margin == s.p.Gate.Margin}
 	}
+	configuration, other := s.configuration(s.evalOptions()), map[string]bool{}
+	if x := d.Evaluation; x != nil && x.Value.Configuration != configuration {
+		other["evaluation"] = true
+	}
+	if x := d.Comparison; x != nil && x.Value.Configuration != configuration {
+		other["comparison"] = true
+	}
 	ids := d.Facts()
 	card, err := s.card(ctx, d)
 	if err != nil {
@@ -260,6 +265,10 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 		ids = append(ids, watched...)
 	}
 	for _, x := range ids {
+		if other[x.Name] {
+			f.Lack(x.Name, "those there are were made with other settings than assay.yaml has now")
+			continue
+		}
 		r, err := s.st.Get(ctx, x.ID)
 		if err != nil {
 			return nil, err

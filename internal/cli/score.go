@@ -8,12 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/blob"
 	"github.com/assay-ml/assay/internal/eval"
-	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
 	"github.com/assay-ml/assay/stat"
@@ -381,6 +379,7 @@ func (s *session) evalStage(ctx context.Context, ref string, final bool, reason 
 		}
 	}
 	e.Data, e.Split, e.Part, e.Rows, e.Final, e.Read = splitRec.Subject, splitRec.ID, part, sc.rows, final, read
+	e.Configuration = s.configuration(o)
 	r, err := s.write(ctx, assay.KindEvaluation, rec.Subject, parents, e)
 	if err != nil {
 		return r, e, err
@@ -395,159 +394,4 @@ func (s *session) splitOf(ctx context.Context, m assay.Model) (assay.Record, ass
 	}
 	split, err := assay.Decode[assay.Split](r.Evidence)
 	return r, split, err
-}
-
-// disclose spends a read of the sealed labels, or finds that this read was made before.
-func (s *session) disclose(ctx context.Context, rec, splitRec assay.Record, split assay.Split, o eval.Options, reason string) (assay.Record, assay.Disclosure, error) {
-	var rows assay.Digest
-	for _, p := range split.Parts {
-		if p.Name == assay.Test {
-			rows = p.IDs
-		}
-	}
-	metrics := slices.Clone(o.Metrics)
-	if o.Business != nil {
-		metrics = append(metrics, o.Business.Name)
-	}
-	r, again, err := s.st.Disclose(ctx, store.DisclosureRequest{Model: rec.Subject, Split: splitRec.ID, Rows: rows, Metrics: metrics, Reason: reason, Alpha: 1 - s.p.Evaluate.Level, Context: s.circumstances()})
-	if err != nil {
-		return r, assay.Disclosure{}, err
-	}
-	d, err := assay.Decode[assay.Disclosure](r.Evidence)
-	if err == nil && again {
-		s.say("These test labels were read for this model before; nothing is spent.")
-	}
-	return r, d, err
-}
-
-// sealedLabels reads the labels that a disclosure gives access to.
-func (s *session) sealedLabels(ctx context.Context, disclosure assay.Digest) (*table.Table, error) {
-	in, err := s.st.SealedLabels(ctx, disclosure)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	return s.spooled(ctx, in, "labels.parquet", table.ReadOptions{})
-}
-
-// compareStage holds a model against the version in production on the sealed rows, or against the baseline when none is there. It
-// uses the disclosure of the model's final evaluation, so that it spends no read of its own.
-func (s *session) compareStage(ctx context.Context, ref, other string) (assay.Record, assay.Comparison, error) {
-	rec, m, err := s.candidate(ctx, ref)
-	if err != nil {
-		return rec, assay.Comparison{}, err
-	}
-	splitRec, split, err := s.splitOf(ctx, m)
-	if err != nil {
-		return rec, assay.Comparison{}, err
-	}
-	finals, err := s.finalOf(ctx, rec.Subject, splitRec.ID)
-	if err != nil {
-		return rec, assay.Comparison{}, err
-	}
-	o := s.evalOptions()
-	part := assay.Valid
-	parents := []assay.Digest{rec.ID, splitRec.ID}
-	var disclosure assay.Digest
-	if finals != nil {
-		part, o.Sealed = split.Sealed, true
-		e, err := assay.Decode[assay.Evaluation](finals.Evidence)
-		if err != nil {
-			return rec, assay.Comparison{}, err
-		}
-		o.Level = e.Level
-		parents = append(parents, finals.ID)
-		d, err := s.need(ctx, assay.KindDisclosure, rec.Subject, "assay eval --final")
-		if err != nil {
-			return rec, assay.Comparison{}, err
-		}
-		disclosure = d.ID
-	}
-	sc, err := s.score(ctx, splitRec, split, part, m)
-	if err != nil {
-		return rec, assay.Comparison{}, err
-	}
-	if disclosure != "" {
-		if err := s.unseal(ctx, sc, disclosure); err != nil {
-			return rec, assay.Comparison{}, err
-		}
-	}
-	reference, digest, err := s.reference(ctx, rec, other, sc)
-	if err != nil {
-		return rec, assay.Comparison{}, err
-	}
-	if reference == nil {
-		reference = sc.baseline
-	} else {
-		parents = append(parents, digest.id)
-	}
-	c, err := eval.Compare(ctx, sc.truth, sc.model, reference, s.p.Gate.Margin, o)
-	if err != nil {
-		return rec, c, err
-	}
-	if c.Engine, err = s.besidesOwn(m); err != nil {
-		return rec, c, err
-	}
-	if err := s.keep(ctx); err != nil {
-		return rec, c, err
-	}
-	c.Candidate, c.Reference, c.Split, c.Rows = rec.Subject, digest.model, splitRec.ID, sc.rows
-	r, err := s.write(ctx, assay.KindComparison, rec.Subject, parents, c)
-	if err != nil {
-		return r, c, err
-	}
-	return r, c, s.adopt(ref, rec)
-}
-
-type other struct{ model, id assay.Digest }
-
-// reference scores the model that the candidate is held against: the one named, else the one in production; nil for the baseline.
-func (s *session) reference(ctx context.Context, rec assay.Record, name string, sc *scored) (*eval.Scores, other, error) {
-	if name == "" {
-		incumbent, err := s.incumbent(ctx, s.p.Name, rec.Subject)
-		if err != nil || incumbent == "" {
-			return nil, other{}, err
-		}
-		all, err := s.st.VersionsOf(ctx, incumbent)
-		if err != nil {
-			return nil, other{}, err
-		}
-		at := slices.IndexFunc(all, func(v store.Version) bool { return v.Name == s.p.Name })
-		if at < 0 {
-			return nil, other{}, assay.Errorf(assay.Unavailable, "model %s lost its version while it was compared with", incumbent.Short()).Try("assay compare")
-		}
-		v := all[at]
-		name = fmt.Sprintf("%s:%d", v.Name, v.Number)
-	}
-	orec, om, err := s.candidate(ctx, name)
-	if err != nil {
-		return nil, other{}, err
-	}
-	if !slices.Equal(om.Classes, sc.truth.Classes) {
-		return nil, other{}, assay.Errorf(assay.Refused, "%s knows the classes %s, this model %s: they cannot be compared", name, strings.Join(om.Classes, ", "), strings.Join(sc.truth.Classes, ", ")).Try("assay compare --with MODEL, with one of the same classes")
-	}
-	splitRec, err := s.st.Get(ctx, om.Split)
-	if err != nil {
-		return nil, other{}, err
-	}
-	answers, err := s.answers(ctx, name, splitRec, om, sc.part, sc.truth)
-	return answers, other{orec.Subject, orec.ID}, err
-}
-
-// finalOf returns the newest evaluation of a model on the sealed part of a split, or nil.
-func (s *session) finalOf(ctx context.Context, model, split assay.Digest) (*assay.Record, error) {
-	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindEvaluation, Subject: model})
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		e, err := assay.Decode[assay.Evaluation](all[i].Evidence)
-		if err != nil {
-			return nil, err
-		}
-		if e.Final && e.Split == split {
-			return &all[i], nil
-		}
-	}
-	return nil, nil
 }

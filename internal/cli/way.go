@@ -269,7 +269,7 @@ func stages() []stage {
 				return map[string]assay.Digest{"the final evaluation": m.after("final"), "gate.margin": section(m.p.Gate.Margin), "what is in production": m.holders(ctx)}, nil
 			},
 			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
-				r, c, err := s.compareStage(ctx, s.trained(), "")
+				r, c, err := s.compareStage(ctx, s.trained(), "", false, "")
 				if err != nil {
 					return nil, "", err
 				}

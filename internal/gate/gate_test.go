@@ -347,6 +347,19 @@ func TestHintOfAFailure(t *testing.T) {
 	}
 }
 
+// TestLack holds that evidence which does not count is no evidence to any rule, and that the rule says why.
+func TestLack(t *testing.T) {
+	f := complete(t)
+	delete(f.values, "evaluation")
+	f.Lack("evaluation", "made with other settings")
+	j := judge(t, Default(), assay.StageStaging, f)
+	for _, id := range []string{"evaluation", "baseline", "comparison"} {
+		if r := rule(j, id); r.Verdict != assay.Undetermined || r.Reason != "no evidence of evaluation (made with other settings)" || !strings.Contains(r.Hint, "assay ") {
+			t.Errorf("%s is %s: %s; %s", id, r.Verdict, r.Reason, r.Hint)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{"", "name is empty"},

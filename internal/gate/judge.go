@@ -24,13 +24,14 @@ type Facts struct {
 	Data   assay.Digest
 	values map[string]any
 	ids    map[string][]assay.Digest
+	lacks  map[string]string // why there is nothing under a variable
 	// Waivers by rule id, for the stage that is judged; the newest wins.
 	Waivers map[string]assay.Record
 }
 
 // NewFacts starts the facts about a version.
 func NewFacts(model, data assay.Digest) *Facts {
-	return &Facts{Model: model, Data: data, values: map[string]any{}, ids: map[string][]assay.Digest{}, Waivers: map[string]assay.Record{}}
+	return &Facts{Model: model, Data: data, values: map[string]any{}, ids: map[string][]assay.Digest{}, lacks: map[string]string{}, Waivers: map[string]assay.Record{}}
 }
 
 // Set puts evidence under a variable. Extra fields (for example "stale" on a card) are facts that follow from the store as a whole
@@ -50,6 +51,9 @@ func (f *Facts) Set(name string, r assay.Record, extra map[string]any) error {
 	f.ids[name] = []assay.Digest{r.ID}
 	return nil
 }
+
+// Lack says why no evidence counts under a variable, where there is some: a rule that needs it is undetermined for that reason.
+func (f *Facts) Lack(name, why string) { f.lacks[name] = why }
 
 func payload(r assay.Record) (map[string]any, error) {
 	v := map[string]any{}
@@ -96,6 +100,9 @@ func (f *Facts) apply(p *Policy, r Rule) assay.RuleResult {
 	var missing []string
 	for _, n := range r.Needs {
 		if _, ok := f.values[n]; !ok {
+			if why := f.lacks[n]; why != "" {
+				n += " (" + why + ")"
+			}
 			missing = append(missing, n)
 			continue
 		}

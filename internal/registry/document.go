@@ -319,7 +319,7 @@ func (d *Dossier) comparison() Section {
 	v := x.Value
 	t := list("comparison")
 	t.add(x.ID, text("with"), text(v.Name))
-	t.add(x.ID, text("on the same rows"), text(assay.FormatCount(v.Count)))
+	t.add(x.ID, text("on the same rows"), textf("%s of the %s", assay.FormatCount(v.Count), v.PartName()))
 	t.add(x.ID, textf("not worse by more than %s in %s", assay.FormatNumber(v.Margin, math.NaN()), v.Primary), verdict(v.Verdict))
 	m := &Table{Head: []string{"metric", "this version", v.Name, "difference", "test", "verdict"}, Numbers: []bool{false, true, true, true, false, false}}
 	for _, y := range v.Metrics {

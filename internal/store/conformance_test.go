@@ -405,7 +405,7 @@ func contention(t *testing.T, stores ...Store) {
 			registered.Wait()
 			_, err = s.Promote(ctx, Move{Name: "pay", Number: v.Number, Stage: assay.StageProduction, Verdict: pass[i], Policy: digest("p"), Expect: ptr(0)})
 			promoted[i], refused[i] = err == nil, assay.CodeOf(err) == assay.Refused
-			r, _, err := s.Disclose(ctx, DisclosureRequest{Model: models[i].Subject, Split: rows.Split, Rows: rows.Rows, Metrics: []string{"m"}, Reason: "a race"})
+			r, _, err := s.Disclose(ctx, DisclosureRequest{Model: models[i].Subject, Split: rows.Split, Rows: rows.Rows, Metrics: []string{"m"}, Configuration: digest("settings"), Reason: "a race"})
 			if err != nil {
 				t.Error(err)
 				return
@@ -582,8 +582,9 @@ func sealing(t *testing.T, s Store) {
 		t.Errorf("an excepted set overlaps: %+v", got)
 	}
 
+	settings := digest("settings")
 	ask := func(model string, r SealRecord, reason string, metrics ...string) (assay.Record, bool, error) {
-		return s.Disclose(ctx, DisclosureRequest{Model: digest(model), Split: r.Split, Rows: r.Rows, Reason: reason, Metrics: append(metrics, "roc_auc_score")})
+		return s.Disclose(ctx, DisclosureRequest{Model: digest(model), Split: r.Split, Rows: r.Rows, Reason: reason, Metrics: append(metrics, "roc_auc_score"), Configuration: settings})
 	}
 	read := func(r assay.Record) (int, float64) {
 		p := must(assay.Decode[assay.Disclosure](r.Evidence))(t)
@@ -604,6 +605,10 @@ func sealing(t *testing.T, s Store) {
 	wants(t, err, assay.Refused, "were read once before", "needs a reason")
 	_, _, err = ask("b", first, "")
 	wants(t, err, assay.Refused, "needs a reason")
+	settings = digest("another threshold")
+	_, _, err = ask("a", first, "")
+	wants(t, err, assay.Refused, "were read once before", "needs a reason", "0.9750")
+	settings = digest("settings")
 	two, _, err := ask("b", first, "a second candidate")
 	if err != nil {
 		t.Fatal(err)
@@ -636,11 +641,17 @@ func sealing(t *testing.T, s Store) {
 	if ds := must(s.Disclosures(ctx, first.Split))(t); len(ds) != 3 || ds[0].ID != one.ID || ds[2].ID != r.ID {
 		t.Errorf("%+v", ds)
 	}
-	_, _, err = s.Disclose(ctx, DisclosureRequest{Model: digest("a"), Split: digest("nowhere"), Rows: first.Rows, Metrics: []string{"f1_score"}})
+	_, _, err = s.Disclose(ctx, DisclosureRequest{Model: digest("a"), Split: digest("nowhere"), Rows: first.Rows, Metrics: []string{"f1_score"}, Configuration: settings})
 	wants(t, err, assay.NotFound, "no sealed labels")
-	_, _, err = s.Disclose(ctx, DisclosureRequest{Model: digest("a"), Split: first.Split, Rows: digest("other rows"), Metrics: []string{"f1_score"}})
+	_, _, err = s.Disclose(ctx, DisclosureRequest{Model: digest("a"), Split: first.Split, Rows: digest("other rows"), Metrics: []string{"f1_score"}, Configuration: settings})
 	wants(t, err, assay.Refused, "the sealed rows")
-	for _, q := range []DisclosureRequest{{Model: "a", Metrics: []string{"m"}}, {Model: digest("a")}, {Model: digest("a"), Metrics: []string{"m"}, Alpha: 1}, {Model: digest("a"), Metrics: []string{"m"}, Alpha: -1}} {
+	for _, q := range []DisclosureRequest{
+		{Model: "a", Metrics: []string{"m"}, Configuration: settings},
+		{Model: digest("a"), Configuration: settings},
+		{Model: digest("a"), Metrics: []string{"m"}},
+		{Model: digest("a"), Metrics: []string{"m"}, Configuration: settings, Alpha: 1},
+		{Model: digest("a"), Metrics: []string{"m"}, Configuration: settings, Alpha: -1},
+	} {
 		_, _, err = s.Disclose(ctx, q)
 		wants(t, err, assay.Invalid)
 	}

@@ -145,7 +145,7 @@ func life(ctx context.Context, s *SQLite, name string) error {
 		return err
 	}
 	ack("seal %s", r.Split)
-	dis, _, err := s.Disclose(ctx, DisclosureRequest{Model: d, Split: r.Split, Rows: r.Rows, Metrics: []string{"f1_score"}})
+	dis, _, err := s.Disclose(ctx, DisclosureRequest{Model: d, Split: r.Split, Rows: r.Rows, Metrics: []string{"f1_score"}, Configuration: digest("settings")})
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func populate(t testing.TB, s *SQLite) {
 	}
 	a := sealed(t, s, "a", prints(0, 100))
 	sealed(t, s, "b", prints(50, 100))
-	if _, _, err := s.Disclose(ctx, DisclosureRequest{Model: one.Subject, Split: a.Split, Rows: a.Rows, Metrics: []string{"f1_score"}}); err != nil {
+	if _, _, err := s.Disclose(ctx, DisclosureRequest{Model: one.Subject, Split: a.Split, Rows: a.Rows, Metrics: []string{"f1_score"}, Configuration: digest("settings")}); err != nil {
 		t.Fatal(err)
 	}
 }

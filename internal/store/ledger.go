@@ -395,6 +395,9 @@ func (s *SQLite) Disclose(ctx context.Context, r DisclosureRequest) (assay.Recor
 	if _, err := assay.ParseDigest(string(r.Model)); err != nil {
 		ps.Add("model %s", err)
 	}
+	if _, err := assay.ParseDigest(string(r.Configuration)); err != nil {
+		ps.Add("configuration %s", err)
+	}
 	if len(metrics) == 0 {
 		ps.Add("no metric is named")
 	}
@@ -420,7 +423,7 @@ func (s *SQLite) Disclose(ctx context.Context, r DisclosureRequest) (assay.Recor
 			return err
 		}
 		for _, d := range before {
-			if d.record.Subject == r.Model && d.fingerprints == sl.Fingerprints && contains(d.payload.Metrics, metrics) {
+			if d.record.Subject == r.Model && d.fingerprints == sl.Fingerprints && d.payload.Configuration == r.Configuration && contains(d.payload.Metrics, metrics) {
 				out, existing = d.record, true
 				return nil
 			}
@@ -431,7 +434,7 @@ func (s *SQLite) Disclose(ctx context.Context, r DisclosureRequest) (assay.Recor
 				r.Split.Short(), times(len(before)), 1-alpha/float64(k)).Try(`assay eval --final --reason "why"`)
 		}
 		ev, err := Evidence(assay.KindDisclosure, r.Model, []assay.Digest{r.Split}, assay.Disclosure{
-			Split: r.Split, Rows: r.Rows, Read: k, Level: 1 - alpha/float64(k), Metrics: metrics, Reason: r.Reason,
+			Split: r.Split, Rows: r.Rows, Read: k, Level: 1 - alpha/float64(k), Metrics: metrics, Configuration: r.Configuration, Reason: r.Reason,
 		})
 		if err != nil {
 			return err

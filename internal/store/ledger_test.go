@@ -78,7 +78,7 @@ func TestOverlapProperty(t *testing.T) {
 	})
 }
 
-// TestBudgetProperty: however models and metrics come, reads are numbered from 1 without a gap, each at its own level, and a request
+// TestBudgetProperty: however models, settings and metrics come, reads are numbered from 1 without a gap, each at its own level, and a request
 // that was answered is answered again for nothing.
 func TestBudgetProperty(t *testing.T) {
 	assaytest.Draws(t, 40)
@@ -94,6 +94,7 @@ func TestBudgetProperty(t *testing.T) {
 			q := DisclosureRequest{
 				Model: digest(rapid.SampledFrom([]string{"m", "n", "o"}).Draw(rt, "model")), Split: r.Split, Rows: r.Rows,
 				Metrics: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"x", "y", "z"}), 1, 3, rapid.ID).Draw(rt, "metrics"), Reason: "because",
+				Configuration: digest(rapid.SampledFrom([]string{"settings", "others"}).Draw(rt, "configuration")),
 			}
 			rec, existing, err := s.Disclose(t.Context(), q)
 			if err != nil {
@@ -106,7 +107,7 @@ func TestBudgetProperty(t *testing.T) {
 			known := false
 			for i, a := range answered {
 				same := a.Split == d.Split || a.Split != seals[2].Split && d.Split != seals[2].Split // a and b are the same rows
-				known = known || who[i] == q.Model && same && contains(a.Metrics, q.Metrics)
+				known = known || who[i] == q.Model && same && a.Configuration == q.Configuration && contains(a.Metrics, q.Metrics)
 			}
 			if existing != known {
 				rt.Fatalf("existing %v of %+v after %+v", existing, q, answered)

@@ -32,7 +32,7 @@ type Seals interface {
 	Overlap(ctx context.Context, rows []Fingerprint, except ...assay.Digest) ([]SealOverlap, error)
 	// Disclose records that sealed labels are about to be used, and returns the record of an assay.Disclosure: the k-th read of rows
 	// that overlap substantially, whatever their name, reports at level 1 − α/k. A request that was answered before (same model, same
-	// rows, no further metric) gets the recorded answer with true, and spends nothing. From the second read on a reason is required:
+	// rows, same configuration, no further metric) gets the recorded answer with true, and spends nothing. From the second read on a reason is required:
 	// Refused without one.
 	Disclose(ctx context.Context, r DisclosureRequest) (assay.Record, bool, error)
 	// SealedLabels opens the labels that a disclosure gives access to. It returns Refused for an id that is no recorded disclosure.
@@ -66,7 +66,9 @@ type DisclosureRequest struct {
 	Split   assay.Digest // evidence id
 	Rows    assay.Digest // must be the seal's
 	Metrics []string     // what will be disclosed
-	Reason  string       // required from the second read on
-	Alpha   float64      // the error budget, in (0,1); 0: DefaultAlpha
-	Context map[string]string
+	// Configuration is the digest of everything that decides which figures are made of the labels: other settings are another read.
+	Configuration assay.Digest
+	Reason        string  // required from the second read on
+	Alpha         float64 // the error budget, in (0,1); 0: DefaultAlpha
+	Context       map[string]string
 }
