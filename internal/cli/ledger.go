@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/eval"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
@@ -244,6 +245,44 @@ func (s *session) disclosed(ctx context.Context, split assay.Digest, models []as
 		}
 	}
 	return known, lacks, nil
+}
+
+// enterSealedRows looks for sealed rows in traffic that labels have come for, and enters a read of them by the model: with the plan as its
+// settings, so that the same plan reads once. Rows are recognised by their cells, as in a profile.
+func (s *session) enterSealedRows(ctx context.Context, v store.Version, plan assay.Digest, p assay.Monitor, t *table.Table, reason string) error {
+	seals, err := s.st.Sealed(ctx)
+	if err != nil || len(seals) == 0 {
+		return err
+	}
+	l, err := dataset.NewLook(ctx, t, present(t, s.p.Data.Key), s.p.Data.Target.names()...)
+	if err != nil {
+		return err
+	}
+	seen, err := s.sightings(ctx, l, l.All(), func(store.SealRecord) bool { return false })
+	if err != nil || len(seen) == 0 {
+		return err
+	}
+	metrics := []string{"labels of a replay"}
+	for _, m := range p.Performance {
+		metrics = append(metrics, m.Name)
+	}
+	if err := s.keep(ctx); err != nil {
+		return err
+	}
+	for _, o := range seen {
+		_, _, err := s.st.Disclose(ctx, store.DisclosureRequest{
+			Model: v.Model, Configuration: plan, Split: o.seal.Split, Rows: o.seal.Rows, Metrics: metrics, Reason: reason, Alpha: 1 - s.p.Evaluate.Level, Context: s.circumstances(),
+		})
+		if assay.CodeOf(err) == assay.Refused {
+			return assay.Errorf(assay.Refused, "about %s of the rows are sealed test rows, whose labels this would read: %w", assay.FormatCount(o.rows), err).
+				Try(`assay monitor replay FILE --reason "why", or leave these rows out`)
+		}
+		if err != nil {
+			return err
+		}
+		s.say("about %s of the rows are sealed test rows of split %s: their labels are read, and the ledger says so.", assay.FormatCount(o.rows), o.seal.Split.Short())
+	}
+	return nil
 }
 
 // finalOf returns the newest evaluation of a model on the sealed part of a split with the given settings, or nil.

@@ -88,6 +88,7 @@ when all labels of a window should have come and too few did.`,
 	f.StringVar(&q.label, "label", "", "`column` of the labels; the target's name without it")
 	f.StringVar(&q.came, "came", "", "`column` that says when a label came")
 	f.StringVar(&q.delay, "delay", "", "every label came this `time` after its prediction, such as 30d or 1y")
+	f.StringVar(&q.reason, "reason", "", "why sealed test rows among these are read; required where they were read before")
 	f.StringVar(&q.asOf, "as-of", "", "labels that came after this `time` are not known yet")
 	f.BoolVar(&q.inputsOnly, "inputs-only", false, "hold the columns alone against the plan, without the model and labels; nothing is recorded")
 	f.StringVarP(&q.out, "out", "o", "", "write the windows as a page to this `file`")

@@ -24,6 +24,7 @@ type replayRequest struct {
 	predictions                      string
 	inputsOnly                       bool
 	labels, label, came, delay, asOf string
+	reason                           string
 }
 
 // A replayedWindow is one window of a replay, as --json has it.
@@ -153,6 +154,11 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 		o, err := s.replayLabels(ctx, v, q)
 		if err != nil {
 			return err
+		}
+		if o.Labels != nil {
+			if err := s.enterSealedRows(ctx, v, id, p, t, q.reason); err != nil {
+				return err
+			}
 		}
 		if outcomes, orphans, err = s.outcomes(ctx, v, m, id, w, x, seen, o, recorded); err != nil {
 			return err
