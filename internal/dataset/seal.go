@@ -28,15 +28,18 @@ type Look struct {
 	key    []string
 	target []string
 	tally  []map[uint32]int // by column, made when first asked for: how often a hash occurs
+	serial []bool           // by column: consecutive numbers, which tables that have nothing to do with each other share
 }
 
 // NewLook hashes every cell of a table: 8 bytes a cell are held.
 func NewLook(ctx context.Context, t *table.Table, key []string, target ...string) (*Look, error) {
-	c, err := hashCells(ctx, t, names(t.Fields()), nil)
-	if err != nil {
+	l := &Look{key: key, target: target}
+	var err error
+	if l.cells, err = hashCells(ctx, t, names(t.Fields()), func(c *assay.Column) { l.serial = append(l.serial, serial(c)) }); err != nil {
 		return nil, err
 	}
-	return &Look{cells: c, key: key, target: target, tally: make([]map[uint32]int, len(c.hash))}, nil
+	l.tally = make([]map[uint32]int, len(l.cells.hash))
+	return l, nil
 }
 
 func (c *cells) only(columns []string) *cells {
@@ -217,12 +220,15 @@ func Chance[K comparable](rows []K) float64 {
 }
 
 // See looks for the rows of a sketch among rows of the table. Columns are recognised by their values; those that the table no longer has
-// are left out, and so are, in a second look, the columns that identified rows when the sketch was made. It answers with the look that
-// found more beyond chance, and with nothing found when fewer than half of the columns are recognised.
+// are left out, and so are, in a second look, the columns that identified rows when the sketch was made. These looks need half of the
+// columns, the label counted as one that is there, for a sketch does not hold it. A third look is at the key alone. See answers with the
+// look that found more beyond chance.
 func (l *Look) See(s *Sketch, rows []int) Sighting {
 	mine, theirs := l.match(s)
-	best := Sighting{}
-	if len(theirs) == 0 || 2*len(theirs) < len(s.names) {
+	best := l.seeKey(s, rows, mine, theirs)
+	labels := max(1, len(l.target))
+	enough := func(columns int) bool { return columns > 0 && 2*(columns+labels) >= len(s.names)+labels }
+	if !enough(len(theirs)) {
 		return best
 	}
 	for _, withKey := range []bool{true, false} {
@@ -232,7 +238,10 @@ func (l *Look) See(s *Sketch, rows []int) Sighting {
 				a, b = append(a, mine[i]), append(b, t)
 			}
 		}
-		if len(a) == 0 || !withKey && (len(a) == len(mine) || 2*len(a) < len(s.names)) {
+		if !enough(len(a)) || !withKey && len(a) == len(mine) {
+			continue
+		}
+		if withKey && l.numbered(s, mine, theirs) { // the key alone makes rows look distinctive: only seeKey weighs it
 			continue
 		}
 		given := make([]uint64, len(rows))
@@ -256,7 +265,7 @@ func (l *Look) See(s *Sketch, rows []int) Sighting {
 				got.Found++
 			}
 		}
-		if best.Looked == 0 || got.Seen() && got.Excess() > best.Excess() {
+		if !best.Seen() || got.Seen() && got.Excess() > best.Excess() {
 			best = got
 		}
 	}
