@@ -243,6 +243,18 @@ func ParseProject(src []byte) (*Project, error) {
 	if err := yaml.Unmarshal(src, p); err != nil {
 		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, plain(err))
 	}
+	var said struct { // a 0 in the file is a 0, and not the default
+		Split struct{ Validation, Test *float64 }
+	}
+	if err := yaml.Unmarshal(src, &said); err != nil {
+		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, plain(err))
+	}
+	if said.Split.Validation == nil {
+		p.Split.Validation = splitShare
+	}
+	if said.Split.Test == nil {
+		p.Split.Test = splitShare
+	}
 	p.defaults()
 	if err := p.check(); err != nil {
 		return nil, err
@@ -438,6 +450,9 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
+// splitShare is the share of the rows for validation, and that for the test, unless the file says another.
+const splitShare = 0.2
+
 func (p *Project) defaults() {
 	set := func(s *string, v string) {
 		if *s == "" {
@@ -452,12 +467,6 @@ func (p *Project) defaults() {
 		set(&p.Data.Entity, p.Data.Target.Query)
 	}
 	set(&p.Split.By, p.splitBy())
-	if p.Split.Validation == 0 {
-		p.Split.Validation = 0.2
-	}
-	if p.Split.Test == 0 {
-		p.Split.Test = 0.2
-	}
 	if p.Train.Learner == "" && len(p.Train.Command) == 0 && !p.Data.Target.outside() {
 		p.Train.Learner = "gradient_boosting"
 	}
@@ -507,12 +516,20 @@ func (p *Project) check() error {
 	if p.Split.By == "time" && p.Data.Time == "" {
 		bad.Add("split.by time needs data.time")
 	}
+	for _, x := range [][2]string{{"purge", p.Split.Purge}, {"embargo", p.Split.Embargo}} {
+		if x[1] != "" && p.Split.By != "time" {
+			bad.Add("split.%s leaves out time around the cuts of split.by time; split.by is %s and has none", x[0], p.Split.By)
+		}
+	}
 	if p.Split.By == "predefined" && p.Split.Column == "" {
 		bad.Add("split.by predefined needs split.column")
 	}
-	for name, v := range map[string]float64{"validation": p.Split.Validation, "test": p.Split.Test} {
-		if !(v > 0 && v < 1) {
-			bad.Add("split.%s is %v; want a share between 0 and 1", name, v)
+	for _, x := range []struct {
+		name  string
+		share float64
+	}{{"validation", p.Split.Validation}, {"test", p.Split.Test}} {
+		if !(x.share > 0 && x.share < 1) {
+			bad.Add("split.%s is %v; want a share above 0 and below 1: candidates are compared on validation rows, and what is chosen is proven on test rows", x.name, x.share)
 		}
 	}
 	if p.Split.Validation+p.Split.Test >= 1 {

@@ -56,7 +56,7 @@ type ProfileReport struct {
 	Disguised  []Disguise     `json:"disguised_missing"`
 	Alerts     []assay.Alert  `json:"alerts"`            // ranked, most important first
 	Limits     []string       `json:"limits"`            // what was left out, and why
-	Reading    *assay.Reading `json:"reading,omitempty"` // how text was read; nil for Parquet and memory
+	Reading    *assay.Reading `json:"reading,omitempty"` // how text was read; absent for Parquet
 	Notes      []table.Note   `json:"notes,omitempty"`   // what a person should know about how it was read
 }
 
