@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,8 @@ func (t *Table) finite(ctx context.Context, fields []assay.Field, cond string) e
 	return err
 }
 
-// move puts a finished file in place: synced, then renamed within the target's directory.
+// move puts a finished file in place: synced, then renamed within the target's directory. A file that holds the same bytes already stays
+// as it is, so that who reads it while others write it again is not told that it changed.
 func move(made, path string) (err error) {
 	cannot := func(err error) error {
 		if p := (*fs.PathError)(nil); errors.As(err, &p) {
@@ -141,8 +143,50 @@ func move(made, path string) (err error) {
 	if err != nil {
 		return cannot(err)
 	}
+	if same(out.Name(), path) {
+		os.Remove(out.Name())
+		return nil
+	}
+	// Where nothing is, a link settles who of several comes first: it fails where a rename would replace what another just wrote.
+	if os.Link(out.Name(), path) == nil || same(out.Name(), path) {
+		os.Remove(out.Name())
+		return nil
+	}
 	if err = os.Rename(out.Name(), path); err != nil {
 		return cannot(err)
 	}
 	return nil
+}
+
+// same reports whether two regular files, neither of them reached through a link, hold the same bytes.
+func same(a, b string) bool {
+	var files [2]*os.File
+	var sizes [2]int64
+	for i, path := range []string{a, b} {
+		info, err := os.Lstat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		files[i], sizes[i] = f, info.Size()
+	}
+	if sizes[0] != sizes[1] {
+		return false
+	}
+	x, y := make([]byte, 1<<16), make([]byte, 1<<16)
+	for {
+		n, err := io.ReadFull(files[0], x)
+		m, other := io.ReadFull(files[1], y)
+		if !bytes.Equal(x[:n], y[:m]) {
+			return false
+		}
+		if err != nil || other != nil {
+			ended := func(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+			return ended(err) && ended(other)
+		}
+	}
 }
