@@ -127,18 +127,20 @@ func (s *Sums) one(ctx context.Context, path string) (assay.Digest, error) {
 			return k.Digest, nil
 		}
 	}
-	f, err := os.Open(path)
+	d, after, err := digestAndIdentity(ctx, path)
 	if err != nil {
-		return "", unreadable(path, err)
+		return "", err
 	}
-	defer f.Close()
-	d, err := digestOf(ctx, f)
-	if err != nil {
-		return "", unreadable(path, err)
-	}
-	after, err := f.Stat()
-	if err != nil || identity(after) != id {
-		return "", changedFile(path)
+	if after != id {
+		// Another process may have given the file a further name or written the same bytes again, neither of which changes what it holds.
+		again, _, err := digestAndIdentity(ctx, path)
+		if err != nil {
+			return "", err
+		}
+		if again != d {
+			return "", changedFile(path)
+		}
+		return d, nil
 	}
 	if s != nil {
 		s.mu.Lock()
@@ -147,6 +149,24 @@ func (s *Sums) one(ctx context.Context, path string) (assay.Digest, error) {
 		s.mu.Unlock()
 	}
 	return d, nil
+}
+
+// digestAndIdentity reads a file and says which it was at the end.
+func digestAndIdentity(ctx context.Context, path string) (assay.Digest, string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", "", unreadable(path, err)
+	}
+	defer f.Close()
+	d, err := digestOf(ctx, f)
+	if err != nil {
+		return "", "", unreadable(path, err)
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return "", "", unreadable(path, err)
+	}
+	return d, identity(after), nil
 }
 
 // Derived returns a digest that follows from the bytes of the file at path, and is made anew only when they are others than those it
