@@ -269,7 +269,8 @@ func (b *Batch) SetJSON(row, i int, s []byte) {
 	}
 }
 
-// SetField gives the text of a field of a CSV file, read as the field's type; the empty text is missing, but for strings.
+// SetField gives the text of a field of a CSV file, read as the field's type; the empty text is missing, but for strings. Nested values are the text
+// of their JSON there; what is none is a string.
 func (b *Batch) SetField(row, i int, s []byte) {
 	f := &b.v.fields[i]
 	c := b.at(row, i)
@@ -278,6 +279,10 @@ func (b *Batch) SetField(row, i int, s []byte) {
 	case len(s) == 0 && f.kind != assay.TypeString:
 		c.kind = cellNull
 	case !utf8.Valid(s):
+	case f.nested:
+		if b.SetJSON(row, i, s); c.kind == cellWrong {
+			f.decodeText(c, s)
+		}
 	case f.kind == assay.TypeInteger, f.kind == assay.TypeNumber:
 		t := tokenizer{b: s}
 		if n, _ := numberLen(s); n == len(s) {

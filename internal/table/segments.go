@@ -70,10 +70,13 @@ func (e *Engine) ReadSegmentsWhere(ctx context.Context, closed []string, open []
 	return t, t.adopt(ctx, store, fields)
 }
 
-// loggedType is the type of a column of a log: nested values are the text of their JSON.
+// loggedType is the type of a column of a log: nested values are the text of their JSON. Bytes are not in a log, but a field may be there.
 func loggedType(t assay.Type) string {
-	if t == assay.TypeJSON {
+	switch t {
+	case assay.TypeJSON, "":
 		return "VARCHAR"
+	case assay.TypeBinary:
+		return "BLOB"
 	}
 	return duckType(t)
 }

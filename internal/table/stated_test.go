@@ -122,3 +122,16 @@ func TestStatedNestedAndBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptySegments: a log without rows may have a field of any type.
+func TestEmptySegments(t *testing.T) {
+	t.Parallel()
+	var fields []assay.Field
+	for _, typ := range []assay.Type{assay.TypeBoolean, assay.TypeInteger, assay.TypeNumber, assay.TypeString, assay.TypeDate, assay.TypeTime, assay.TypeTimestamp, assay.TypeBinary, assay.TypeJSON, ""} {
+		fields = append(fields, assay.Field{Name: "f " + string(typ), Type: typ})
+	}
+	tab, err := open(t).ReadSegments(context.Background(), nil, nil, fields)
+	if err != nil || tab.Rows() != 0 || len(tab.Fields()) != len(fields) {
+		t.Error(tab, err)
+	}
+}
