@@ -156,3 +156,20 @@ func TestEqualValuesAreNoIdentity(t *testing.T) {
 		}
 	}
 }
+
+// Areas and average precision of all cells, and average precision label by label, were measured not to hold with few rows of a label.
+func TestCautionOfFewRowsOfALabel(t *testing.T) {
+	for _, n := range []int{50, 1000} {
+		r := stat.NewRand(3)
+		truth, a, b := population{task: assay.Multilabel, share: 0.2}.draw(n, &r)
+		e, err := Evaluate(context.Background(), truth, a, b, Options{Metrics: []string{"average_precision_score_macro", "average_precision_score_micro", "roc_auc_score_micro"}, Replicates: 200})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range e.Metrics {
+			if got := strings.HasPrefix(m.Caution, "the interval is not known to hold below 25 rows of each class"); got != (n == 50) {
+				t.Errorf("%s of %d rows says %q", m.Name, n, m.Caution)
+			}
+		}
+	}
+}
