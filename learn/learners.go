@@ -27,7 +27,7 @@ func Learners() []Learner {
 		{Name: "quantile", Tasks: values, Doc: "baseline: a quantile of the training values", Params: []Param{
 			{Name: "quantile", Type: "number", Default: 0.5, Min: 0, Max: 1, Doc: "which quantile"},
 		}},
-		{Name: "last_value", Tasks: values, Doc: "baseline: the value of the last training row, for rows in the order of time"},
+		{Name: "last_value", Tasks: values, Doc: "baseline: the value of the last training row; in a project the last in data.time"},
 		{Name: "seasonal_naive", Tasks: values, Doc: "baseline: the last season of the training rows, repeated", Params: []Param{
 			{Name: "period", Type: "integer", Default: 1, Min: 1, Max: 1 << 30, Doc: "rows in a season"},
 		}},

@@ -61,11 +61,11 @@ func (s *session) fallback(m assay.Model, in *schema.Schema) (*serve.Fallback, e
 		}
 	}
 	if f.Rule == "baseline" {
-		rule, ok := strings.CutPrefix(s.p.Evaluate.Baseline, rulePrefix)
+		rule, ok := s.p.Evaluate.Baseline.rule()
 		if !ok {
 			bad.Add("rule: evaluate.baseline is %q, which is no rule", s.p.Evaluate.Baseline)
 		}
-		f.Rule = strings.TrimSpace(rule)
+		f.Rule = rule
 	}
 	if err := bad.Err(assay.Invalid, ProjectFile+": serve.fallback"); err != nil {
 		return nil, err

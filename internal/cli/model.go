@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/dataset"
@@ -26,6 +25,7 @@ type lesson struct {
 	classes []string // of a classification
 	label   []int32
 	value   []float64
+	at      []float64 // data.time of each row; nil without one
 }
 
 // lesson reads features and labels of a part. classes fixes the order of the classes; nil takes them from the part.
@@ -39,7 +39,22 @@ func (s *session) lesson(ctx context.Context, t *table.Table, classes []string) 
 		return nil, err
 	}
 	l := &lesson{x: x, target: y[0].Type, classes: classes}
+	if l.at, err = s.times(ctx, t); err != nil {
+		return nil, err
+	}
 	return l, s.label(l, y)
+}
+
+// times are the times of the rows of a table, in seconds; nil where the data have none.
+func (s *session) times(ctx context.Context, t *table.Table) ([]float64, error) {
+	if _, ok := t.Field(s.p.Data.Time); !ok || s.p.Data.Time == "" {
+		return nil, nil
+	}
+	f, err := t.Frame(ctx, []string{s.p.Data.Time}, "")
+	if err != nil {
+		return nil, err
+	}
+	return f[0].Floats, nil
 }
 
 // label fills in the truth from the columns of the target.
@@ -131,26 +146,6 @@ func (s *session) spec(learner string, params map[string]any, l *lesson) (learn.
 		Categorical: slices.DeleteFunc(slices.Clone(s.p.Data.Category), func(c string) bool { return l.x.Column(c) == nil }),
 		ClassWeight: learn.ClassWeight{Balanced: s.p.Train.Weight == "balanced"},
 	}, err
-}
-
-// baseline answers the rows of x as the baseline does that was fitted on the training part.
-func (s *session) baseline(ctx context.Context, train *lesson, x assay.Frame, positive int) (learn.Prediction, error) {
-	if expr, ok := strings.CutPrefix(s.p.Evaluate.Baseline, rulePrefix); ok {
-		return s.ruleBaseline(strings.TrimSpace(expr), train, x, train.classes, positive)
-	}
-	if s.p.Data.Target.outside() {
-		return s.plainBaseline(train, x.Rows())
-	}
-	spec, err := s.spec(s.p.Evaluate.Baseline, nil, train)
-	if err != nil {
-		return learn.Prediction{}, err
-	}
-	spec.ClassWeight = learn.ClassWeight{}
-	m, err := learn.Fit(ctx, spec, train.data())
-	if err != nil {
-		return learn.Prediction{}, err
-	}
-	return m.Predict(x)
 }
 
 // splitEvidence returns the newest split of the data as it is now.

@@ -103,7 +103,7 @@ type EvaluateConfig struct {
 	Primary    string          `yaml:"primary,omitempty" jsonschema:"description=the metric that decides; the first of metrics without it"`
 	Business   *BusinessConfig `yaml:"business,omitempty" jsonschema:"description=a metric in your own terms"`
 	Slices     []string        `yaml:"slices,omitempty" jsonschema:"description=a column; or COLUMN: band; band; or A & B"`
-	Baseline   string          `yaml:"baseline,omitempty" jsonschema:"description=a learner that ignores the features: prior; majority; mean; median; …; or rule: EXPRESSION over the features"`
+	Baseline   BaselineConfig  `yaml:"baseline,omitempty" jsonschema:"description=what the model is held against: the name of a learner that ignores the features (prior; majority; mean; median; …); or rule: EXPRESSION over the features; or learner and params"`
 	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5"`
 	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap; 200 to 100000,default=2000"`
 	Weight     string          `yaml:"weight,omitempty" jsonschema:"description=a column of numbers: how many rows each row stands for in every figure; no feature then"`
@@ -347,6 +347,8 @@ func wrongType(n ast.Node, t reflect.Type, path string, bad *assay.Problems) boo
 		return false
 	case t == reflect.TypeFor[Columns]():
 		want, ok = "a column or a list of columns", got != "a map"
+	case t == reflect.TypeFor[BaselineConfig]() && got != "a map": // a name, or a map whose keys are checked
+		want, ok = "a name, or a map of learner and params", got != "a list"
 	case t == reflect.TypeFor[Scalar]():
 		want, ok = "one value", got != "a map" && got != "a list"
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
@@ -478,7 +480,7 @@ func (p *Project) defaults() {
 		e.Metrics = metricsOf(p.Data.Target.Task)
 	}
 	set(&e.Primary, e.Metrics[0])
-	set(&e.Baseline, baselineOf(p.Data.Target.Task))
+	set(&e.Baseline.Learner, baselineOf(p.Data.Target.Task))
 	if e.Threshold == nil {
 		half := 0.5
 		e.Threshold = &half
@@ -550,6 +552,7 @@ func (p *Project) check() error {
 	if p.Evaluate.Replicates < 200 || p.Evaluate.Replicates > 100_000 {
 		bad.Add("evaluate.replicates is %d; want 200 to 100000", p.Evaluate.Replicates)
 	}
+	p.Evaluate.Baseline.check(p.Data.Target, &bad)
 	if p.Evaluate.Margin < 0 {
 		bad.Add("evaluate.slice_margin is %v; want 0 or more", p.Evaluate.Margin)
 	}

@@ -291,10 +291,16 @@ func localComments(t *testing.T) map[string]string {
 
 // projectSchema is the JSON Schema of assay.yaml.
 func projectSchema() *jsonschema.Schema {
-	r := &jsonschema.Reflector{FieldNameTag: "yaml", Anonymous: true, DoNotReference: true, ExpandedStruct: true, Mapper: func(t reflect.Type) *jsonschema.Schema {
+	var r *jsonschema.Reflector
+	r = &jsonschema.Reflector{FieldNameTag: "yaml", Anonymous: true, DoNotReference: true, ExpandedStruct: true, Mapper: func(t reflect.Type) *jsonschema.Schema {
 		switch t {
 		case reflect.TypeFor[Columns]():
 			return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "array", Items: &jsonschema.Schema{Type: "string"}}}}
+		case reflect.TypeFor[BaselineConfig]():
+			type plain BaselineConfig // the mapping: its own type would come here again
+			params := r.Reflect(&plain{})
+			params.Version, params.ID = "", ""
+			return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, params}}
 		case reflect.TypeFor[Scalar]():
 			return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
 		}
@@ -425,6 +431,8 @@ func yamlType(t reflect.Type) string {
 		return "column or list of columns"
 	case reflect.TypeFor[Scalar]():
 		return "value"
+	case reflect.TypeFor[BaselineConfig]():
+		return "text or map"
 	}
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map:

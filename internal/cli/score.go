@@ -234,7 +234,11 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	if err != nil {
 		return nil, err
 	}
-	bp, err := s.baseline(ctx, train, l.x, positive)
+	when, err := s.horizon(ctx, t, split, part)
+	if err != nil {
+		return nil, err
+	}
+	bp, err := s.baseline(ctx, train, l.x, when, positive)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +246,7 @@ func (s *session) score(ctx context.Context, splitRec assay.Record, split assay.
 	if err != nil {
 		return nil, err
 	}
-	out := &scored{part: t, key: split.Key, truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline, bp)}
+	out := &scored{part: t, key: split.Key, truth: s.truth(l, positive, columns), baseline: scoresOf(s.p.Evaluate.Baseline.String(), bp)}
 	if e := s.p.Data.Entity; e != "" {
 		out.truth.Name, out.truth.Entity = e, unitsOf(columns.Column(e))
 	}

@@ -203,7 +203,7 @@ func fieldsOf(f assay.Frame) []string {
 
 // plainBaseline answers n rows of a multilabel task or a ranking without looking at them.
 func (s *session) plainBaseline(train *lesson, n int) (learn.Prediction, error) {
-	name := s.p.Evaluate.Baseline
+	name := s.p.Evaluate.Baseline.Learner
 	if s.p.Data.Target.Task == assay.Ranking {
 		if name != "constant" {
 			return learn.Prediction{}, assay.Errorf(assay.Invalid, "evaluate.baseline %q is no baseline of a ranking: constant, or rule: EXPRESSION", name).Try("evaluate.baseline: constant, in %s", ProjectFile)

@@ -61,7 +61,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
-	data := train.data()
+	data := train.lessonOf(learner)
 	held := valid.data()
 	data.Valid = &held
 	trained, err := t.ContentDigest(ctx)
@@ -81,7 +81,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 		return assay.Record{}, assay.Model{}, err
 	}
 	if made.Model.ID == "" {
-		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unimplemented, "%s has no ONNX form and cannot be a model to register", learner).Try("assay train --learner gradient_boosting")
+		return assay.Record{}, assay.Model{}, assay.Errorf(assay.Unimplemented, "%s has no ONNX form and cannot be a model to register", learner).Try("evaluate.baseline in %s, which a model is held against without a file", ProjectFile)
 	}
 	m, err := assay.Decode[assay.Model](made.Model.Evidence)
 	if err != nil {
