@@ -22,7 +22,7 @@ import (
 // or a learner with parameters.
 type BaselineConfig struct {
 	Learner string         `yaml:"learner" jsonschema:"description=the name of a baseline"`
-	Params  map[string]any `yaml:"params,omitempty" jsonschema:"description=its parameters"`
+	Params  map[string]any `yaml:"params,omitempty" jsonschema:"description=its parameters; see learners.md"`
 }
 
 // UnmarshalYAML reads plain text, or learner and params.
@@ -184,7 +184,7 @@ func (s *session) baseline(ctx context.Context, train *lesson, x assay.Frame, wh
 	m, err := learn.Fit(ctx, spec, train.lessonOf(b.Learner))
 	if err != nil {
 		if assay.CodeOf(err) == assay.Invalid {
-			return learn.Prediction{}, assay.Errorf(assay.Invalid, "evaluate.baseline: %w", err).Try("the table of baselines in docs/evaluation.md says which parameters each takes")
+			return learn.Prediction{}, assay.Errorf(assay.Invalid, "evaluate.baseline: %w", err).Try("assay train --help lists the baselines and their parameters")
 		}
 		return learn.Prediction{}, err
 	}

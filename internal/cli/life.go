@@ -168,6 +168,10 @@ func (a *app) trainCommand() *cobra.Command {
 	var set []string
 	c := &cobra.Command{
 		Use: "train", Short: "Train a built-in learner on the training part, seeded, into an ONNX model",
+		Long: `Train a built-in learner on the training part, seeded, into an ONNX model. train.learner and train.params of assay.yaml say which, and
+--learner and --param instead of them. The learners, with the parameters that each takes:
+
+` + learnersHelp(),
 		Args: cobra.NoArgs,
 		RunE: a.with("train", func(ctx context.Context, s *session, _ []string) error {
 			given, err := givenParams(set)

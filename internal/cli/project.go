@@ -70,8 +70,8 @@ type SplitConfig struct {
 
 // TrainConfig says what makes the model: a built-in learner or a command.
 type TrainConfig struct {
-	Learner string         `yaml:"learner,omitempty" jsonschema:"description=a built-in learner: prior; logistic_regression; linear_regression; ridge; elastic_net; gradient_boosting; …"`
-	Params  map[string]any `yaml:"params,omitempty" jsonschema:"description=parameters of the learner"`
+	Learner string         `yaml:"learner,omitempty" jsonschema:"description=a built-in learner; see learners.md: prior; logistic_regression; linear_regression; ridge; elastic_net; gradient_boosting; …"`
+	Params  map[string]any `yaml:"params,omitempty" jsonschema:"description=parameters of the learner; see learners.md"`
 	Command []string       `yaml:"command,omitempty" jsonschema:"description=a command that trains; it finds its inputs in the environment"`
 	Seed    uint64         `yaml:"seed,omitempty" jsonschema:"description=of everything random in training"`
 	Weight  string         `yaml:"class_weight,omitempty" jsonschema:"description=balanced weighs classes by the inverse of their share,enum=,enum=balanced"`

@@ -19,6 +19,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/learn"
 )
 
 const written = "<!-- Written by `make docs`; do not edit. -->\n\n"
@@ -307,6 +308,13 @@ func projectSchema() *jsonschema.Schema {
 		return nil
 	}}
 	s := r.Reflect(&Project{})
+	if v, ok := s.Properties.Get("train"); ok {
+		if learner, ok := v.Properties.Get("learner"); ok {
+			for _, l := range learn.Learners() {
+				learner.Examples = append(learner.Examples, l.Name)
+			}
+		}
+	}
 	s.Title = "assay.yaml"
 	s.Description = "every parameter of an experiment"
 	return s
@@ -365,6 +373,30 @@ func TestReferenceSchema(t *testing.T) {
 			t.Errorf("the schema accepts %q", wrong)
 		}
 	}
+}
+
+// TestReferenceLearners writes docs/learners.md from the table of learners.
+func TestReferenceLearners(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("# Learners\n\n" + written)
+	b.WriteString("What `train.learner`, `train.candidates` and `assay train --learner` can name, with the parameters of `train.params` and `--param NAME=VALUE`.\nThose that ignore the features are baselines, which `evaluate.baseline` names, too ([evaluation](evaluation.md#the-baseline)).\n\n| learner | tasks | what it is |\n|---|---|---|\n")
+	all := learn.Learners()
+	for _, l := range all {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", l.Name, tasksOf(l), l.Doc)
+	}
+	for _, l := range all {
+		if len(l.Params) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n| parameter | values | default | meaning |\n|---|---|---|---|\n", l.Name)
+		for _, p := range l.Params {
+			if p.Doc == "" {
+				t.Errorf("parameter %s of %s has no description", p.Name, l.Name)
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", p.Name, rangeOf(p), defaultOf(p), p.Doc)
+		}
+	}
+	page(t, "learners.md", b.Bytes())
 }
 
 // TestReferenceProject writes docs/assay-yaml.md from the fields of Project.
