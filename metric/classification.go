@@ -443,7 +443,8 @@ func ClassLikelihoodRatios(truth, pred []int32, o LabelOptions) (positive, negat
 }
 
 func (c Confusion) likelihoodRatios() (positive, negative Value) {
-	n := c.against(1, c.Total())
+	// The cells as they were summed: the rest of a total that other cells are taken from is not exactly 0 with weights.
+	n := Counts{TN: c.Counts[0], FP: c.Counts[1], FN: c.Counts[2], TP: c.Counts[3]}
 	pos, neg := n.TP+n.FN, n.FP+n.TN
 	if pos == 0 {
 		v := undefined("no positive in the truth")

@@ -174,3 +174,23 @@ func TestSelect(t *testing.T) {
 		t.Error("a table of any size is made")
 	}
 }
+
+// TestLikelihoodRatioOfAllPositive: with weights that do not sum exactly, no true negative is still none, and the ratio has no value, as in
+// scikit-learn.
+func TestLikelihoodRatioOfAllPositive(t *testing.T) {
+	truth, all := []int32{1, 0, 1, 0, 1, 0, 0}, []int32{1, 1, 1, 1, 1, 1, 1}
+	weights := []float64{0.1, 0.7, 0.2, 0.3, 0.3, 1.1, 0.6}
+	for shift := range 50 {
+		w := slices.Clone(weights)
+		for i := range w {
+			w[i] *= 1 + float64(shift*(i+1))/37
+		}
+		pos, neg, err := ClassLikelihoodRatios(truth, all, LabelOptions{Weights: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !math.IsNaN(neg.Value) || math.Abs(pos.Value-1) > 1e-12 {
+			t.Fatalf("weights %v: ratios %v and %v; want 1 and NaN", w, pos.Value, neg.Value)
+		}
+	}
+}

@@ -73,7 +73,8 @@ func TCDF(x, df float64) float64 {
 		// Either of the two forms keeps its argument away from 1, where the complement would lose digits.
 		if s < df {
 			tail = 0.5 - 0.5*BetaCDF(s/(df+s), 0.5, df/2)
-		} else {
+		}
+		if s >= df || s > 1 && tail < 1e-3 { // of a small tail the complement would leave no digits, however many degrees of freedom
 			tail = 0.5 * BetaCDF(df/(df+s), df/2, 0.5)
 		}
 	}

@@ -75,6 +75,11 @@ func (c BaselineConfig) check(t TargetConfig, bad *assay.Problems) {
 	if _, rule := c.rule(); len(c.Params) > 0 && (rule || t.outside()) {
 		bad.Add("evaluate.baseline: %s takes no params here", c.Learner)
 	}
+	for _, k := range slices.Sorted(maps.Keys(c.Params)) {
+		if v, ok := c.Params[k].(float64); ok && v-v != 0 {
+			bad.Add("evaluate.baseline.params.%s is %v; want a finite number", k, v)
+		}
+	}
 }
 
 // arguments are the parameters as the learner wants them: one that is text may be written as a number, as the name of a class often is.
