@@ -234,10 +234,10 @@ func (s *session) setCurrent(id assay.Digest) error {
 		return assay.Errorf(assay.Internal, "the current model cannot be noted: %w", err)
 	}
 	path := filepath.Join(s.p.Path(s.p.Store), currentFile)
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+	if err := replaceFile(path, append(b, '\n')); err != nil {
 		return assay.Errorf(assay.Unavailable, "the current model cannot be noted: %w", err)
 	}
-	return os.Rename(path+".new", path)
+	return nil
 }
 
 // currentModel is the model that was trained last, when it belongs to the split, else the newest model of the split, or nil.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,25 @@ func (a *app) reads(path, source string) bool {
 		}
 	}
 	return false
+}
+
+// replaceFile writes a small file of the store's folder in one step. Several processes may do so at once: each has a temporary file of its
+// own, and the last one stays.
+func replaceFile(path string, b []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
+	if err != nil {
+		return bare(err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return bare(err)
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // sameFile reports whether two paths lead to one file that is there.

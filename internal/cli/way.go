@@ -65,11 +65,10 @@ func (m *maker) save() error {
 	if err != nil {
 		return assay.Errorf(assay.Internal, "the memory of make cannot be written: %w", err)
 	}
-	tmp := m.path + ".new"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
+	if err := replaceFile(m.path, append(b, '\n')); err != nil {
 		return assay.Errorf(assay.Unavailable, "the memory of make cannot be written: %w", err)
 	}
-	return os.Rename(tmp, m.path)
+	return nil
 }
 
 // section is the digest of a part of assay.yaml.

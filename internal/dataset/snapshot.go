@@ -86,12 +86,21 @@ func (s *Sums) Save() error {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
 		return assay.Errorf(assay.Unavailable, "the digest cache cannot be written: %w", err)
 	}
-	tmp := s.path + ".new"
-	if err := os.WriteFile(tmp, b, 0o644); err != nil {
+	// A name of its own, as several processes may save at once; the last one stays.
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*.new")
+	if err != nil {
+		return assay.Errorf(assay.Unavailable, "the digest cache cannot be written: %w", err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), s.path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
 		return assay.Errorf(assay.Unavailable, "the digest cache cannot be written: %w", err)
 	}
 	s.dirty = false
-	return os.Rename(tmp, s.path)
+	return nil
 }
 
 // Digest returns the SHA-256 of each file, in the order of paths; files are read side by side on all cores.
