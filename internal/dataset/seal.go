@@ -221,11 +221,30 @@ func Chance[K comparable](rows []K) float64 {
 
 // See looks for the rows of a sketch among rows of the table. Columns are recognised by their values; those that the table no longer has
 // are left out, and so are, in a second look, the columns that identified rows when the sketch was made. These looks need half of the
-// columns, the label counted as one that is there, for a sketch does not hold it. A third look is at the key alone. See answers with the
-// look that found more beyond chance.
+// columns, the label counted as one that is there, for a sketch does not hold it. A third look is at the key alone. Where none of them
+// finds anything, columns are recognised by few of their values. See answers with the look that found more beyond chance.
 func (l *Look) See(s *Sketch, rows []int) Sighting {
-	mine, theirs := l.match(s)
+	mine, theirs := l.match(s, mostRows)
 	best := l.seeKey(s, rows, mine, theirs)
+	if got := l.seeRows(s, rows, mine, theirs); got.Looked > 0 && (!best.Seen() || got.Seen() && got.Excess() > best.Excess()) {
+		best = got
+	}
+	if best.Seen() {
+		return best
+	}
+	// A table that has few of the sealed rows has few of their values in a column.
+	few, of := l.match(s, someRows)
+	if slices.Equal(few, mine) && slices.Equal(of, theirs) {
+		return best
+	}
+	if got := l.seeRows(s, rows, few, of); got.Seen() {
+		return got
+	}
+	return best
+}
+
+// seeRows looks for rows in columns that were recognised.
+func (l *Look) seeRows(s *Sketch, rows, mine, theirs []int) (best Sighting) {
 	labels := max(1, len(l.target))
 	enough := func(columns int) bool { return columns > 0 && 2*(columns+labels) >= len(s.names)+labels }
 	if !enough(len(theirs)) {
@@ -272,9 +291,17 @@ func (l *Look) See(s *Sketch, rows []int) Sighting {
 	return best
 }
 
-// match recognises the columns of a sketch in the table: pairs of column numbers. A pair needs nine tenths of the sketch's values in the
-// table's column, half for a column of the same name, and, where values repeat, shares that are not far apart; the best pairs go first.
-func (l *Look) match(s *Sketch) (mine, theirs []int) {
+// What share of a sketch's values must be in a column of the same name, and in one of another name.
+type likeness struct{ same, other, otherDistinct float64 }
+
+var (
+	mostRows = likeness{0.5, 0.9, 0.9}
+	someRows = likeness{0.02, 0.9, 0.05} // a twentieth of values that hardly repeat is no chance
+)
+
+// match recognises the columns of a sketch in the table: pairs of column numbers. A pair needs a share of the sketch's values in the
+// table's column and, where values repeat, shares that are not far apart; the best pairs go first.
+func (l *Look) match(s *Sketch, least likeness) (mine, theirs []int) {
 	type pair struct {
 		mine, theirs int
 		score        float64
@@ -300,11 +327,12 @@ func (l *Look) match(s *Sketch) (mine, theirs []int) {
 			}
 			share := float64(contained) / float64(len(sealed))
 			distance = (distance + 1 - covered) / 2
+			other := least.other
 			if 2*len(times) > len(sealed) { // values hardly repeat: a sample cannot have the shares of the whole
-				distance = 0
+				distance, other = 0, least.otherDistinct
 			}
 			same := name == s.names[t]
-			if share < 0.5 || share < 0.9 && !same || distance > 0.5 {
+			if share < least.same || share < other && !same || distance > 0.5 {
 				continue
 			}
 			score := share - distance

@@ -70,3 +70,53 @@ func TestSeeFewColumns(t *testing.T) {
 		}
 	}
 }
+
+// TestSeeSomeRows looks for sealed rows in a table that has only some of them, under new keys, beside rows of the same population.
+func TestSeeSomeRows(t *testing.T) {
+	ctx, e := t.Context(), engine(t)
+	const n, sealed = 3000, 600
+	table := func(seed uint64) assay.Frame {
+		f := assay.Frame{{Name: "id", Type: assay.TypeString}}
+		for i := range n {
+			f[0].Codes, f[0].Levels = append(f[0].Codes, int32(i)), append(f[0].Levels, fmt.Sprintf("%016x", mix(uint64(i)+seed*n)))
+		}
+		return append(f, drawn("age", n, seed, below(60)), drawn("income", n, seed+1, normal), drawn("city", n, seed+2, below(5)), drawn("score", n, seed+3, normal), drawn("y", n, seed+4, below(2)))
+	}
+	look := func(f assay.Frame) *Look {
+		l, err := NewLook(ctx, frame(t, e, f...), []string{"id"}, "y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	f := table(1)
+	all := look(f)
+	s, err := ParseSketch(all.sketch(all.All()[:sealed]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, some := range []int{0, 30, 120, 280, 400} {
+		rows := append(seq(n)[:some], seq(n)[sealed:]...)
+		for _, renamed := range []bool{false, true} {
+			g := append(assay.Frame(nil), f.Take(rows)...)
+			g[0] = table(50).Take(rows)[0]
+			if renamed {
+				if some < 120 {
+					continue // a twentieth of the rows is too few to know a column of another name by
+				}
+				g[2].Name, g[4].Name = "a", "b"
+			}
+			l := look(g)
+			got := l.See(s, l.All())
+			if got.Seen() != (some > 0) || got.Found != some && some > 0 {
+				t.Errorf("%d of the sealed rows, renamed %v: %+v", some, renamed, got)
+			}
+		}
+	}
+	for seed := range uint64(10) { // other rows of the same population
+		l := look(table(100 + 10*seed))
+		if got := l.See(s, l.All()); got.Seen() {
+			t.Errorf("other rows: %+v", got)
+		}
+	}
+}
