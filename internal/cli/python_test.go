@@ -154,7 +154,7 @@ func TestWatchPython(t *testing.T) {
 		t.Error(out)
 	}
 	// A region has too few rows to judge, which is no yes.
-	out := run(3, "monitor", "replay", "--model", "people:2", "--by", "region", "--labels", "people.csv", "people.csv")
+	out := run(3, "monitor", "replay", "--model", "people:2", "--by", "region", "--labels", "people.csv", "--reason", "the table of the past", "people.csv")
 	if !strings.Contains(out, "0 of 4 windows moved") || !strings.Contains(out, "● north: 157 labels, 100.0 % of the predictions") {
 		t.Error(out)
 	}

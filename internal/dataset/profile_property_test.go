@@ -45,7 +45,7 @@ func drawnColumns(t *rapid.T, n int) []assay.Column {
 	}
 }
 
-// plain is the report without what depends on the order of rows by definition.
+// plain is the report without what depends on the order of rows, or on the file that they lie in, by definition.
 func plain(t fataler, r *ProfileReport) string {
 	for i := range r.Variables {
 		if n := r.Variables[i].Numbers; n != nil {
@@ -55,6 +55,7 @@ func plain(t fataler, r *ProfileReport) string {
 	if r.Nullity != nil {
 		r.Nullity.Counts = nil
 	}
+	r.Reading, r.Notes = nil, nil // of the file, not of its rows
 	b, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)

@@ -161,6 +161,9 @@ func (p *evaluationPage) calibration(curves *assay.Curves) {
 	s := Series{Name: "model", Dots: true}
 	off, judged := 0, 0
 	for _, b := range p.E.Calibration {
+		if !b.Fraction.Defined() { // of sealed rows, bins of too few are not told
+			continue
+		}
 		s.X, s.Y = append(s.X, b.Mean), append(s.Y, b.Fraction.Value)
 		s.Lo, s.Hi = append(s.Lo, b.Fraction.Lo), append(s.Hi, b.Fraction.Hi)
 		if b.Fraction.HasInterval() {
@@ -169,6 +172,9 @@ func (p *evaluationPage) calibration(curves *assay.Curves) {
 				off++
 			}
 		}
+	}
+	if len(s.X) == 0 {
+		return
 	}
 	p.CalibrationTitle = fmt.Sprintf("In %d of %d bins the mean prediction lies outside the interval of what was observed", off, judged)
 	if off == 0 {
