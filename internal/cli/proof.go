@@ -217,10 +217,11 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 	}
 	if x := d.Run; x != nil {
 		code := x.Value.Spec.Code
-		captured := len(x.Value.Spec.Command) > 1 && x.Value.Spec.Command[0] == "assay" || code.Commit != "" || code.Dirty != ""
+		builtIn := len(x.Value.Spec.Command) > 1 && x.Value.Spec.Command[0] == "assay" && d.Model.Value.Learner != commandLearner // and no program that is called so
+		captured := builtIn || code.Commit != "" || code.Dirty != ""
 		untouched := assay.Undetermined // nobody watched
 		switch raw := x.Value.RawData; {
-		case len(x.Value.Spec.Command) > 1 && x.Value.Spec.Command[0] == "assay": // a built-in learner reads the parts alone
+		case builtIn: // a built-in learner reads the parts alone
 			untouched = assay.Pass
 		case raw == nil:
 		case len(raw.Opened) > 0:

@@ -129,6 +129,9 @@ func signals() (<-chan os.Signal, func()) {
 	return ch, func() { signal.Stop(ch) }
 }
 
+// commandLearner is what is said of a model that a command made, where a built-in learner has its name.
+const commandLearner = "command"
+
 // runStage runs a command and records the run and, when it left one, the model.
 func (s *session) runStage(ctx context.Context, command []string) (assay.Record, *assay.Record, error) {
 	spec, splitRec, err := s.runSpec(ctx, command)
@@ -159,7 +162,7 @@ func (s *session) runStage(ctx context.Context, command []string) (assay.Record,
 		return r, nil, err
 	}
 	m, err := run.RecordModel(ctx, r, run.ModelSpec{
-		Learner: "command", Task: s.p.Data.Target.Task, Target: s.p.Data.Target.String(), Classes: train.classes, Positive: positive,
+		Learner: commandLearner, Task: s.p.Data.Target.Task, Target: s.p.Data.Target.String(), Classes: train.classes, Positive: positive,
 		Dataset: splitRec.Subject, Split: splitRec.ID, Open: s.openModel,
 	}, s.st)
 	if err != nil {

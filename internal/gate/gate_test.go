@@ -51,7 +51,7 @@ func complete(t testing.TB) *Facts {
 		Status: "finished", Spec: assay.RunSpec{Config: "sha256:00", Seed: 7}, Params: map[string]string{"trees": "10"}, Outputs: []assay.File{file},
 		Metrics: map[string]assay.Number{"loss": 1}, Unseeded: []string{}, Environment: assay.Environment{Platform: "linux/amd64"}, Score: 1,
 	},
-		map[string]any{"code_captured": true, "saw_sealed_rows": false, "reproduced": false})
+		map[string]any{"code_captured": true, "saw_sealed_rows": false, "reproduced": false, "raw_data_untouched": "pass"})
 	set("model", model, assay.Model{Format: "onnx", Task: assay.Binary, File: file}, nil)
 	split := f.ids["split"][0]
 	set("disclosure", model, assay.Disclosure{Split: split, Rows: rows, Read: 1, Level: 0.95}, nil)
@@ -216,6 +216,10 @@ func TestEachRuleCloses(t *testing.T) {
 		{"validation by an older schema", "data", put("validation", "schema_current", false), assay.Undetermined, "another schema"},
 		{"validation of predictions", "data", put("validation", "boundary", "predictions"), assay.Fail, ""},
 		{"sealed rows seen", "experiment", func(f *Facts) { at(f, "run")["saw_sealed_rows"] = true; at(f, "run")["sealed_rows"] = 7.0 }, assay.Fail, "7 rows of the sealed test set"},
+		{"raw data opened", "experiment", func(f *Facts) {
+			at(f, "run")["raw_data_untouched"] = "fail"
+			at(f, "run")["raw_data"] = map[string]any{"opened": []any{"d.csv"}}
+		}, assay.Fail, "d.csv was opened while the command ran, and holds the labels of the sealed test set: read the files that ASSAY_TRAIN"},
 		{"run failed", "experiment", put("run", "status", "failed"), assay.Fail, "the run failed"},
 		{"no params", "experiment", put("run", "params", map[string]any{}), assay.Fail, "no parameter"},
 		{"no metrics", "experiment", put("run", "metrics", map[string]any{}), assay.Fail, "no metric"},
@@ -465,11 +469,20 @@ func TestEveryFieldCounts(t *testing.T) {
 func decides(name, key string) bool {
 	return slices.Contains([]string{
 		"snapshot.content", "datasheet.complete", "datasheet.subject", "validation.subject", "validation.boundary", "validation.verdict", "validation.schema_current",
-		"run.status", "run.params", "run.metrics", "run.outputs", "run.unseeded", "run.spec", "run.environment", "run.code_captured", "run.saw_sealed_rows",
+		"run.status", "run.params", "run.metrics", "run.outputs", "run.unseeded", "run.spec", "run.environment", "run.code_captured", "run.saw_sealed_rows", "run.raw_data_untouched",
 		"model.file", "evaluation.final", "evaluation.split", "evaluation.rows", "evaluation.read", "evaluation.level", "evaluation.metrics", "evaluation.business",
 		"evaluation.slices", "evaluation.primary", "disclosure.read", "disclosure.level", "disclosure.rows", "disclosure.split", "split.id",
 		"comparison.current", "comparison.margin_current", "comparison.rows", "comparison.split", "comparison.primary", "comparison.verdict", "card.complete", "card.stale",
 	}, name+"."+key)
+}
+
+// Where nobody could watch the raw data, that is not held against the run.
+func TestUnwatchedRawDataDoesNotBlock(t *testing.T) {
+	f := complete(t)
+	f.values["run"].(map[string]any)["raw_data_untouched"] = "undetermined"
+	if j := judge(t, Default(), assay.StageStaging, f); j.Verdict != assay.Pass {
+		t.Errorf("%s: %s", j.Verdict, rule(j, "experiment").Reason)
+	}
 }
 
 func TestReasonsAreShort(t *testing.T) {
