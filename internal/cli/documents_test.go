@@ -41,6 +41,7 @@ func jsonDocuments() []jsonDocument {
 			Task     assay.Task `json:"task"`     // binary, multiclass, regression
 			Key      string     `json:"key"`      // column that identifies a row; may be empty
 			Excluded []string   `json:"excluded"` // columns that are left out as features
+			Notes    []string   `json:"notes"`    // what was seen of the columns, and why some are left out
 		}{}},
 		{"assay.demo/1", "demo", struct {
 			Folder string `json:"folder"` // that everything happened in

@@ -99,7 +99,7 @@ func (a *app) initProject(ctx context.Context, data string, wanted aim, name str
 		return unwritable(ProjectFile, err)
 	}
 	a.sayNotes(t)
-	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude}, func(w io.Writer) {
+	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude, "notes": g.Notes}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s rows, %s columns; %s is %s", assay.FormatCount(t.Rows()), assay.FormatCount(int64(len(cols))), g.aim(), g.Task)
 		if g.Positive != "" {
 			fmt.Fprintf(w, ", %q counts as positive", g.Positive)
@@ -178,6 +178,7 @@ type guess struct {
 	Target            []string
 	Query             string // of a ranking
 	Task              assay.Task
+	Whole             bool // the target is few whole numbers, which could be classes or amounts
 	Positive          string
 	Key               string
 	Exclude, Category []string
@@ -189,7 +190,7 @@ type guess struct {
 // look decides task, key and the columns to leave out.
 func (a *app) look(ctx context.Context, t *table.Table, wanted aim) (*guess, error) {
 	fields, n := t.Fields(), t.Rows()
-	g := &guess{Task: wanted.task, Query: wanted.query, Target: wanted.targets(fieldNames(fields))}
+	g := &guess{Exclude: []string{}, Notes: []string{}, Task: wanted.task, Query: wanted.query, Target: wanted.targets(fieldNames(fields))}
 	if n == 0 {
 		return nil, assay.Errorf(assay.Rejected, "the data has a header and no rows").Try("assay init DATA --target COLUMN, with a table of some hundred rows")
 	}
@@ -210,15 +211,19 @@ func (a *app) look(ctx context.Context, t *table.Table, wanted aim) (*guess, err
 					return nil, err
 				}
 			} else if slices.Contains(g.Target, f.Name) {
-				if seen[i].present < n {
-					return nil, assay.Errorf(assay.Rejected, "target %q has no value in %d of %d rows", f.Name, n-seen[i].present, n).Try("leave those rows out, and say so in data.documentation.exclusions")
+				if err := g.learnable(f, n, seen[i]); err != nil {
+					return nil, err
 				}
-				if err := g.task(ctx, t, f, seen[i].distinct); err != nil {
+				if err := g.task(ctx, t, f, seen[i]); err != nil {
 					return nil, err
 				}
 			} else if texty, err := g.dates(ctx, t, f, seen[i]); err != nil {
 				return nil, err
-			} else if !texty && !g.drops(f, n, seen[i]) {
+			} else if texty {
+				continue
+			} else if drops, err := g.drops(ctx, t, f, seen[i]); err != nil {
+				return nil, err
+			} else if !drops {
 				left++
 			}
 		}
@@ -226,8 +231,18 @@ func (a *app) look(ctx context.Context, t *table.Table, wanted aim) (*guess, err
 	if left == 0 {
 		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from beside target %q: %s", g.aim(), some(g.Notes)).Try("assay init DATA --target COLUMN, with a table of more columns")
 	}
+	if n < smallTable {
+		g.Notes = append(g.Notes, fmt.Sprintf("with %d rows, the validation and the test part have about %d each: most figures will be undetermined", n, n/5))
+	}
 	return g, nil
 }
+
+// The least rows that a project is written for: at shares of a fifth, two each for validation and test. Below smallTable it is said that
+// little can be shown.
+const (
+	leastRows  = 10
+	smallTable = 100
+)
 
 // looksAtOnce is how many columns one statement looks at; the engine plans a statement in time that grows with the square of them.
 const looksAtOnce = 128
@@ -236,7 +251,9 @@ const looksAtOnce = 128
 type glance struct {
 	distinct, present int64
 	sequence          bool   // whole numbers without a gap
-	infinite          int64  // numbers that are infinite, or beyond the float32 that models compute with
+	nan, infinite     int64  // numbers that are none, and those that are infinite
+	beyond            int64  // finite numbers beyond the float32 that models compute with
+	inexact           int64  // whole numbers beyond 2^53, of which float64 holds the nearest only
 	least             string // of text, the first in order
 }
 
@@ -255,16 +272,21 @@ func lookAt(ctx context.Context, t *table.Table, fields []assay.Field) ([]glance
 		if f.Type == assay.TypeInteger {
 			width = fmt.Sprintf("max(%s)::DOUBLE - min(%s)::DOUBLE", q, q)
 		}
-		infinite := "0"
-		if f.Type == assay.TypeNumber {
-			infinite = fmt.Sprintf("count(*) FILTER (WHERE abs(%s) > %g AND NOT isnan(%s))", q, math.MaxFloat32, q)
+		nan, infinite, beyond, inexact := "0", "0", "0", "0"
+		switch f.Type {
+		case assay.TypeNumber:
+			nan = fmt.Sprintf("count(*) FILTER (WHERE isnan(%s))", q)
+			infinite = fmt.Sprintf("count(*) FILTER (WHERE isinf(%s))", q)
+			beyond = fmt.Sprintf("count(*) FILTER (WHERE abs(%s) > %g AND isfinite(%s))", q, math.MaxFloat32, q)
+		case assay.TypeInteger:
+			inexact = fmt.Sprintf("count(*) FILTER (WHERE %s NOT BETWEEN -%d AND %[2]d)", q, exactInteger)
 		}
 		least := "''"
 		if f.Type == assay.TypeString {
 			least = fmt.Sprintf("coalesce(min(%s), '')", q)
 		}
-		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s, %s, %s", q, q, width, infinite, least))
-		dest = append(dest, &out[i].distinct, &out[i].present, &span[i], &out[i].infinite, &out[i].least)
+		exprs = append(exprs, fmt.Sprintf("count(DISTINCT %s), count(%s), %s", q, q, width), nan, infinite, beyond, inexact, least)
+		dest = append(dest, &out[i].distinct, &out[i].present, &span[i], &out[i].nan, &out[i].infinite, &out[i].beyond, &out[i].inexact, &out[i].least)
 	}
 	rows, err := t.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+t.From(fieldNames(fields)...))
 	if err != nil {
@@ -292,9 +314,13 @@ func lookAtMany(ctx context.Context, t *table.Table) ([]glance, error) {
 	return out, t.Examine(ctx, nil, table.ExamineOptions{SummaryOptions: table.SummaryOptions{Top: -1, Bins: 1, Quantiles: []float64{}}, Each: func(e *table.Examined) error {
 		g := &out[at[e.Name]]
 		g.distinct, g.present = e.Distinct, e.Rows-e.Nulls
-		if n := e.Numbers; n != nil && e.Type == assay.TypeNumber {
-			if g.infinite = n.PosInf + n.NegInf; math.Max(float64(n.Max), -float64(n.Min)) > math.MaxFloat32 {
-				g.infinite++ // one at least
+		if n := e.Numbers; n != nil {
+			g.nan, g.infinite = e.NaNs, n.PosInf+n.NegInf
+			switch most := math.Max(float64(n.Max), -float64(n.Min)); { // one at least
+			case e.Type == assay.TypeNumber && most > math.MaxFloat32 && !math.IsInf(most, 0):
+				g.beyond = 1
+			case e.Type == assay.TypeInteger && most > exactInteger:
+				g.inexact = 1
 			}
 		}
 		if len(e.Texts) > 0 {
@@ -344,71 +370,57 @@ func (g *guess) dates(ctx context.Context, t *table.Table, f assay.Field, c glan
 	return true, rows.Err()
 }
 
-// drops decides whether a column is no feature, and says why.
-func (g *guess) drops(f assay.Field, n int64, c glance) bool {
-	drop := func(why string, args ...any) bool {
+// drops decides whether a column is no feature, and says why; what stays may have a note as well.
+func (g *guess) drops(ctx context.Context, t *table.Table, f assay.Field, c glance) (bool, error) {
+	n := t.Rows()
+	note := func(why string, args ...any) { g.Notes = append(g.Notes, f.Name+" "+fmt.Sprintf(why, args...)) }
+	drop := func(why string, args ...any) (bool, error) {
 		g.Exclude = append(g.Exclude, f.Name)
-		g.Notes = append(g.Notes, f.Name+" "+fmt.Sprintf(why, args...))
-		return true
+		note(why+" and is left out", args...)
+		return true, nil
 	}
 	every := c.distinct == n && c.present == n && n > 20
+	hardly := f.Type == assay.TypeString && c.distinct > 50 && c.distinct*2 > c.present
+	if f.Type == assay.TypeString && c.distinct > 2 {
+		dressed, err := dressedNumbers(ctx, t, f.Name)
+		switch {
+		case err != nil:
+			return false, err
+		case dressed && (every || hardly):
+			return drop("holds numbers %s, which are read as text,", dressing)
+		case dressed:
+			note("holds numbers %s, which are read as text; written as 1234.5 they have an order", dressing)
+		}
+	}
 	switch {
 	case every && f.Type != assay.TypeNumber && identifier(f.Name) && g.Key == "":
 		g.Key = f.Name
-		g.Notes = append(g.Notes, f.Name+" is different in every row and becomes the key")
-		return true
+		note("is different in every row and becomes the key")
+		return true, nil
 	case every && (f.Type == assay.TypeString || f.Type == assay.TypeInteger && (c.sequence || identifier(f.Name))):
-		return drop("is different in every row and is left out")
+		return drop("is different in every row")
 	case c.present == 0:
-		return drop("has no value and is left out")
+		return drop("has no value")
 	case c.distinct <= 1:
-		return drop("has one value and is left out")
+		return drop("has one value")
 	case c.infinite > 0:
-		return drop("has infinite numbers and is left out")
-	case f.Type == assay.TypeString && c.distinct > 50 && c.distinct*2 > c.present:
-		return drop("is text that hardly repeats (%s values) and is left out", assay.FormatCount(c.distinct))
+		return drop("has infinite numbers")
+	case c.beyond > 0:
+		return drop("has numbers beyond %s, the greatest that models compute with,", greatest)
+	case hardly:
+		return drop("is text that hardly repeats (%s values)", assay.FormatCount(c.distinct))
 	case f.Type == assay.TypeJSON || f.Type == assay.TypeBinary || f.Type == assay.TypeTime:
-		return drop("is of type %s and is left out", f.Type)
+		return drop("is of type %s", f.Type)
+	case c.inexact > 0:
+		note("has whole numbers beyond 2^53, which a model takes as the nearest floating-point number, so that some become equal; leave it out, or write it as text, if they are codes")
 	}
-	return false
+	return false, nil
 }
 
 // identifier reports whether a name is one that keys have.
 func identifier(name string) bool {
 	l := strings.ToLower(name)
 	return l == "id" || l == "key" || l == "uuid" || strings.HasSuffix(l, "_id") || strings.HasSuffix(l, "id") || strings.HasPrefix(l, "id_")
-}
-
-func (g *guess) task(ctx context.Context, t *table.Table, f assay.Field, distinct int64) error {
-	switch {
-	case distinct < 2:
-		return assay.Errorf(assay.Rejected, "target %q has one value: there is nothing to learn", f.Name).Try("assay init DATA --target COLUMN, with a column of two values or more")
-	case g.Task != "":
-		if err := g.asked(ctx, t, f, distinct); err != nil {
-			return err
-		}
-	case distinct == 2:
-		g.Task = assay.Binary
-	case f.Type == assay.TypeString || f.Type == assay.TypeBoolean || f.Type == assay.TypeInteger && distinct <= 20:
-		if distinct > 1000 {
-			return assay.Errorf(assay.Rejected, "target %q is text with %d values: neither classes nor a number", f.Name, distinct).Try("assay init DATA --target COLUMN, with a column of few values or of numbers")
-		}
-		g.Task = assay.Multiclass
-	case f.Type.Numeric():
-		g.Task = assay.Regression
-	default:
-		return assay.Errorf(assay.Rejected, "target %q is a %s, which no task predicts", f.Name, f.Type).Try("assay init DATA --target COLUMN, with a column of few values or of numbers")
-	}
-	if g.Task != assay.Binary {
-		return nil
-	}
-	frame, err := t.Frame(ctx, []string{f.Name}, "")
-	if err != nil {
-		return err
-	}
-	_, classes := dataset.Classes(&frame[0])
-	g.Positive = classes[1]
-	return nil
 }
 
 // yaml writes the commented file.
@@ -446,7 +458,11 @@ func (g *guess) yaml() string {
 	if g.Positive != "" {
 		fmt.Fprintf(&b, ", positive: %s", q(g.Positive))
 	}
-	fmt.Fprintf(&b, "}\n  exclude: %s               # columns that are never features\n", list(g.Exclude))
+	b.WriteString("}")
+	if g.Whole {
+		b.WriteString("  # whole numbers: regression takes them as amounts, multiclass as codes")
+	}
+	fmt.Fprintf(&b, "\n  exclude: %s               # columns that are never features\n", list(g.Exclude))
 	if !g.outside() {
 		fmt.Fprintf(&b, "  # categorical: [CODE]     # numeric columns whose numbers are codes\n  # sensitive: [SEX]        # groups that must be treated fairly\n")
 	}
@@ -471,7 +487,7 @@ func (g *guess) yaml() string {
 	default:
 		metrics = "[roc_auc_score, average_precision_score, log_loss, brier_score_loss, f1_score]"
 	}
-	fmt.Fprintf(&b, "schema: schema.json         # inferred from the data; edit it, then assay check\nsplit: {by: %s, validation: 0.2, test: 0.2, seed: 7}\n", by)
+	fmt.Fprintf(&b, "schema: schema.json         # inferred from the data; edit it, then assay check\nsplit: {by: %s, validation: %v, test: %[2]v, seed: %d}\n", by, writtenShare, writtenSeed)
 	b.WriteString(g.training())
 	fmt.Fprintf(&b, "evaluate:\n  metrics: %s\n  baseline: %s\n  slices: []                # a column, \"AGE: 0-17, 18+\", or \"SEX & AGE: 0-17, 18+\"\n  seed: 7\n", metrics, baseline)
 	switch g.Task {

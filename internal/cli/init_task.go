@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,167 @@ func (w aim) columns(of []string) []string {
 
 // aim names the target for a person.
 func (g *guess) aim() string { return strings.Join(g.Target, ", ") }
+
+// The shares and the seed of the split that is written.
+const (
+	writtenSeed  = 7
+	writtenShare = 0.2
+)
+
+// Whole numbers are taken for classes where there are at most fewCodes different ones and none of them is rare: in fewer than rareRows rows,
+// and in fewer than a quarter of what each would have if all had as many; or in fewer than 3. Counts have a rare greatest value.
+const (
+	fewCodes = 20
+	rareRows = 5
+)
+
+// learnable holds the values of a target against what a model needs of them.
+func (g *guess) learnable(f assay.Field, rows int64, c glance) error {
+	try := "leave those rows out, and say so in data.documentation.exclusions"
+	switch missing := rows - c.present + c.nan; {
+	case missing > 0:
+		return assay.Errorf(assay.Rejected, "target %q has no value in %d of %d rows", f.Name, missing, rows).Try("%s", try)
+	case c.infinite > 0:
+		return assay.Errorf(assay.Rejected, "target %q is infinite in %d of %d rows", f.Name, c.infinite, rows).Try("%s", try)
+	case c.beyond > 0:
+		return assay.Errorf(assay.Rejected, "target %q has numbers beyond %s, the greatest that models compute with", f.Name, greatest).Try("%s", try)
+	case c.distinct < 2:
+		return assay.Errorf(assay.Rejected, "target %q has one value: there is nothing to learn", f.Name).Try("assay init DATA --target COLUMN, with a column of two values or more")
+	case rows < leastRows:
+		return assay.Errorf(assay.Rejected, "the data has %d rows: divided into train, validation and test, fewer than %d leave nothing to judge a model by", rows, leastRows).
+			Try("assay init DATA --target COLUMN, with a table of some hundred rows")
+	}
+	return nil
+}
+
+// task decides what is predicted, and refuses a target on which the next command would fail.
+func (g *guess) task(ctx context.Context, t *table.Table, f assay.Field, c glance) error {
+	another := "assay init DATA --target COLUMN, with a column of few values or of numbers"
+	if f.Type == assay.TypeString && (g.Task == "" && c.distinct > fewCodes || g.Task == assay.Regression || g.Task == assay.Ranking) {
+		if dressed, err := dressedNumbers(ctx, t, f.Name); err != nil {
+			return err
+		} else if dressed {
+			return assay.Errorf(assay.Rejected, "target %q holds numbers %s, which are read as text", f.Name, dressing).Try("write them as 1234.5; or --task multiclass, if each is a class")
+		}
+	}
+	switch {
+	case g.Task != "":
+		if err := g.asked(ctx, t, f, c.distinct); err != nil {
+			return err
+		}
+	case c.distinct == 2:
+		g.Task = assay.Binary
+	case f.Type == assay.TypeString && c.distinct*2 > t.Rows():
+		return assay.Errorf(assay.Rejected, "target %q is text that hardly repeats (%d values in %d rows): there is nothing to learn from", f.Name, c.distinct, t.Rows()).Try("%s", another)
+	case f.Type == assay.TypeString && c.distinct > 1000:
+		return assay.Errorf(assay.Rejected, "target %q is text with %d values: neither classes nor a number", f.Name, c.distinct).Try("%s", another)
+	case f.Type == assay.TypeString:
+		g.Task = assay.Multiclass
+	case f.Type.Numeric() && c.distinct <= fewCodes:
+		if err := g.codesOrAmounts(ctx, t, f); err != nil {
+			return err
+		}
+	case f.Type.Numeric():
+		g.Task = assay.Regression
+	default:
+		return assay.Errorf(assay.Rejected, "target %q is a %s, which no task predicts", f.Name, f.Type).Try("%s", another)
+	}
+	switch g.Task {
+	case assay.Binary, assay.Multiclass:
+		return g.classes(ctx, t, f)
+	case assay.Regression:
+		return toldApart(ctx, t, f)
+	}
+	return nil
+}
+
+// codesOrAmounts decides whether a target of few numbers is one of classes.
+func (g *guess) codesOrAmounts(ctx context.Context, t *table.Table, f assay.Field) error {
+	q := table.Ident(f.Name)
+	rows, err := t.Query(ctx, fmt.Sprintf("SELECT count(*), min(n), bool_and(v = trunc(v)) FROM (SELECT %s AS v, count(*) AS n FROM %s GROUP BY v)", q, t.From(f.Name)))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var values, rarest int64
+	if rows.Next() {
+		if err := rows.Scan(&values, &rarest, &g.Whole); err != nil {
+			return err
+		}
+	}
+	g.Task = assay.Regression
+	switch {
+	case !g.Whole:
+	case rarest < 3 || rarest < rareRows && rarest*4 < t.Rows()/values:
+		g.Notes = append(g.Notes, fmt.Sprintf("%s is %d whole numbers, the rarest in few rows, and is taken for an amount; --task multiclass if they are codes", f.Name, values))
+	default:
+		g.Task = assay.Multiclass
+		g.Notes = append(g.Notes, fmt.Sprintf("%s is %d whole numbers and is taken for classes; --task regression if they are amounts", f.Name, values))
+	}
+	return rows.Err()
+}
+
+// classes names the positive one of two, and holds all against the split that is written.
+func (g *guess) classes(ctx context.Context, t *table.Table, f assay.Field) error {
+	frame, err := t.Frame(ctx, []string{f.Name}, "")
+	if err != nil {
+		return err
+	}
+	_, classes := dataset.Classes(&frame[0])
+	if g.Task == assay.Binary {
+		g.Positive = classes[1]
+	}
+	return dataset.Stratifies(&frame[0], writtenShare, writtenShare, writtenSeed)
+}
+
+// toldApart refuses numbers that differ by less than the float32 of models can tell at their size.
+func toldApart(ctx context.Context, t *table.Table, f assay.Field) error {
+	q := table.Ident(f.Name)
+	rows, err := t.Query(ctx, fmt.Sprintf("SELECT min(%s)::DOUBLE, max(%[1]s)::DOUBLE FROM %[2]s", q, t.From(f.Name)))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var least, most float64
+	if rows.Next() {
+		if err := rows.Scan(&least, &most); err != nil {
+			return err
+		}
+	}
+	if far := max(math.Abs(least), math.Abs(most)); most-least < far*0x1p-18 {
+		return assay.Errorf(assay.Rejected, "target %q spans %.3g around %.3g: models compute with about 7 digits and cannot tell its values apart", f.Name, most-least, far).
+			Try("subtract an offset from it, such as its least value")
+	}
+	return rows.Err()
+}
+
+// dressing says in which forms numbers are read as text.
+const dressing = "with a thousands separator, a decimal comma, a currency or a per-cent sign"
+
+// greatest is the greatest number of float32 for a person.
+const greatest = "3.4e38"
+
+// exactInteger is up to where float64 holds every whole number.
+const exactInteger = 1 << 53
+
+// dressedNumbers reports whether every value of a text column is a number in a form that is read as text.
+func dressedNumbers(ctx context.Context, t *table.Table, column string) (bool, error) {
+	const number = `[-+]?[$€£¥]?\s?[-+]?(?:\d{1,3}(?:[,.'’ \x{00A0}\x{202F}]\d{3})+|\d+)(?:[.,]\d+)?\s?[%$€£¥]?`
+	q := table.Ident(column)
+	rows, err := t.Query(ctx, fmt.Sprintf("SELECT coalesce(bool_and(regexp_full_match(%s, %s)), false) AND coalesce(bool_or(regexp_matches(%[1]s, '[^-+.0-9]')), false) FROM %[3]s",
+		q, table.Literal(number), t.From(column)))
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	var dressed bool
+	if rows.Next() {
+		if err := rows.Scan(&dressed); err != nil {
+			return false, err
+		}
+	}
+	return dressed, rows.Err()
+}
 
 // asked holds a target against the task that was asked for.
 func (g *guess) asked(ctx context.Context, t *table.Table, f assay.Field, distinct int64) error {

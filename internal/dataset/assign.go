@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/stat"
@@ -76,6 +77,35 @@ func assignRandom(n int, strata []int, s shares, seed uint64) ([]uint8, error) {
 		return nil, assay.Errorf(assay.Rejected, "%w; every part needs rows of every class", err).Try("split.by: random in assay.yaml, or merge rare classes")
 	}
 	return out, err
+}
+
+// Stratifies reports why the classes of a target, a value for every row, cannot be divided as Divide does it by stratum; nil when they can.
+// Errors are Rejected.
+func Stratifies(target *assay.Column, validation, test float64, seed uint64) error {
+	strata, labels := Classes(target)
+	if err := apart(target.Name, labels); err != nil {
+		return err
+	}
+	if _, err := assignRandom(len(strata), strata, shares{validation, test}, seed); err != nil {
+		return assay.Errorf(assay.Rejected, "target %q: %w", target.Name, err).Try("merge rare classes or leave their rows out, and say so in data.documentation.exclusions")
+	}
+	return nil
+}
+
+// apart refuses classes whose names differ only in case: each is the name of a column of probabilities.
+func apart(target string, labels []string) error {
+	seen, alike := map[string]bool{}, 0
+	for _, l := range labels {
+		low := strings.ToLower(l)
+		if seen[low] {
+			alike++
+		}
+		seen[low] = true
+	}
+	if alike == 0 {
+		return nil
+	}
+	return assay.Errorf(assay.Rejected, "target %q has %d classes, and %d of them differ from another only in case", target, len(labels), alike).Try("write each class in one way in the data")
 }
 
 // assignGroups keeps every group on one side. Without strata the shares are shares of the groups, as in scikit-learn's

@@ -61,6 +61,56 @@ func TestNoFalseAlarms(t *testing.T) {
 	}
 }
 
+// TestLoneNumbersAreNoCopies is of tables in which every number comes near another by nature: those of one column, those of dates of one
+// month, and those of codes far from 0.
+func TestLoneNumbersAreNoCopies(t *testing.T) {
+	e := engine(t)
+	for name, others := range map[string]func(i int) []float64{
+		"a number alone": func(int) []float64 { return nil },
+		"within a month": func(i int) []float64 { return []float64{1.7e9 + 4000*float64(i)} },
+		"far codes":      func(i int) []float64 { return []float64{1<<53 + float64(2*(i%37))} },
+	} {
+		const n = 600
+		f := clean(n, 5)
+		rows := assay.Frame{f[0], f[5]}
+		if len(others(0)) > 0 {
+			more := make([]float64, n)
+			for i := range more {
+				more[i] = others(i)[0]
+			}
+			rows = append(rows, numbers("more", more...))
+		}
+		d := divide(t, frame(t, e, rows...), SplitOptions{By: "stratified", Target: "y", Task: assay.Binary, Seed: 3})
+		if l := leak(t, d, "near_duplicates"); l.Verdict != assay.Pass {
+			t.Errorf("%s: %s: %s", name, l.Verdict, l.Message)
+		}
+	}
+}
+
+// TestClassesAreApart holds that a target whose classes cannot be told apart, or be on every side, is refused where the split is made, and
+// where a project is written.
+func TestClassesAreApart(t *testing.T) {
+	e := engine(t)
+	const n = 60
+	f := clean(n, 5)
+	for want, levels := range map[string][]string{
+		"1 of them differ from another only in case": {"No", "Yes", "yes"},
+		"1 of 3 classes have a single row":           {"a", "b", "c"},
+	} {
+		y := assay.Column{Name: "y", Type: assay.TypeString, Codes: make([]int32, n), Levels: levels}
+		for i := range y.Codes {
+			y.Codes[i] = int32(i % 2)
+		}
+		y.Codes[7] = 2
+		_, err := Divide(context.Background(), frame(t, e, f[0], y), SplitOptions{By: "stratified", Target: "y", Task: assay.Binary, Validation: 0.2, Test: 0.2})
+		for _, err := range []error{err, Stratifies(&y, 0.2, 0.2, 0)} {
+			if assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+	}
+}
+
 func TestSeededLeaks(t *testing.T) {
 	e := engine(t)
 	const n = 1000

@@ -141,7 +141,7 @@ func (d *Division) settle(ctx context.Context, parts []uint8) error {
 	d.scan.signals = newSignals(d.known, parts)
 	d.scan.folded.hash, d.scan.ordered = nil, nil
 	err := d.table.EachColumn(ctx, d.scan.folded.names, func(c *assay.Column) error {
-		d.scan.folded.hash = append(d.scan.folded.hash, fold(c))
+		d.scan.folded.hash = append(d.scan.folded.hash, fold(c, len(d.scan.folded.names) == 1))
 		for _, s := range d.scan.signals {
 			s.add(c)
 		}
@@ -271,6 +271,9 @@ func (d *Division) columns(ctx context.Context) (splitColumns, error) {
 		}
 		if len(c.labels) < 2 {
 			return c, assay.Errorf(assay.Rejected, "target %q has one class only: there is nothing to learn", o.Target).Try("data.target.column in assay.yaml")
+		}
+		if err := apart(o.Target, c.labels); err != nil {
+			return c, err
 		}
 	}
 	if o.Target != "" && !o.Task.Classifies() {

@@ -153,12 +153,24 @@ func (t *twins) conflicts(strata []int, parts []uint8) assay.Leakage {
 }
 
 // fold is what is left of a column when spelling and rounding are taken away: text in lower case with single spaces and without
-// punctuation at its ends, numbers to four significant digits.
-func fold(c *assay.Column) []uint64 {
+// punctuation at its ends, numbers to four significant digits, but at least to the four of what lies between the least and the greatest,
+// so that dates of one month stay apart. The numbers of a table's only column stay as they are: rows that are one number each come near
+// each other by nature.
+func fold(c *assay.Column, only bool) []uint64 {
 	out := make([]uint64, c.Len())
 	if c.Codes == nil {
+		least, most := math.Inf(1), math.Inf(-1)
+		for _, v := range c.Floats {
+			if !math.IsInf(v, 0) && v == v {
+				least, most = min(least, v), max(most, v)
+			}
+		}
+		spread := most - least
 		for i, v := range c.Floats {
-			out[i] = hashNumber(roundTo(v, foldDigits))
+			if !only {
+				v = roundTo(v, min(spread, math.Abs(v)), foldDigits)
+			}
+			out[i] = hashNumber(v)
 		}
 		return out
 	}
@@ -175,12 +187,13 @@ func fold(c *assay.Column) []uint64 {
 	return out
 }
 
-func roundTo(v float64, digits int) float64 {
-	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+// roundTo rounds v to what is the last of the significant digits of a number of some size.
+func roundTo(v, size float64, digits int) float64 {
+	if v == 0 || size == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return v
 	}
-	scale := math.Pow(10, float64(digits-1)-math.Floor(math.Log10(math.Abs(v))))
-	if math.IsInf(scale, 0) || scale == 0 {
+	scale := math.Pow(10, float64(digits-1)-math.Floor(math.Log10(size)))
+	if math.IsInf(v*scale, 0) || scale == 0 {
 		return v
 	}
 	return math.Round(v*scale) / scale
