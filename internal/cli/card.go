@@ -112,6 +112,11 @@ func (s *session) cardAs(ctx context.Context, v store.Version, format string, ca
 	return b.Bytes(), err
 }
 
+// cardFile is what the card of a version is called in the folder for reports.
+func cardFile(v store.Version, ending string) string {
+	return fmt.Sprintf("card-%s-%d%s", v.Name, v.Number, ending)
+}
+
 // writeCard writes the Markdown card of a version and returns its path.
 func (s *session) writeCard(v store.Version, doc []byte, out string) (string, error) {
 	return s.writeCardAs(v, doc, ".md", out)
@@ -123,7 +128,7 @@ func (s *session) writeCardAs(v store.Version, doc []byte, ending, out string) (
 		if err != nil {
 			return "", err
 		}
-		out = filepath.Join(dir, fmt.Sprintf("card-%s-%d%s", v.Name, v.Number, ending))
+		out = filepath.Join(dir, cardFile(v, ending))
 	}
 	if err := os.WriteFile(out, doc, 0o644); err != nil {
 		return "", assay.Errorf(assay.Unavailable, "the card cannot be written: %w", err)

@@ -300,6 +300,9 @@ func primaryFails(e assay.Evaluation) bool {
 	return slices.ContainsFunc(e.Metrics, func(m assay.Metric) bool { return m.Name == e.Primary && m.Verdict == assay.Fail })
 }
 
+// evaluationFile is what the page of an evaluation is called in the folder for reports.
+func evaluationFile(id assay.Digest) string { return "evaluation-" + id.Short() + ".html" }
+
 // evaluationReport writes the page of an evaluation and returns its path.
 func (s *session) evaluationReport(ctx context.Context, r assay.Record, e assay.Evaluation, path string) (string, error) {
 	if path == "" {
@@ -307,7 +310,7 @@ func (s *session) evaluationReport(ctx context.Context, r assay.Record, e assay.
 		if err != nil {
 			return "", err
 		}
-		path = filepath.Join(dir, "evaluation-"+r.ID.Short()+".html")
+		path = filepath.Join(dir, evaluationFile(r.ID))
 	}
 	var curves *assay.Curves
 	if e.Curves != "" {

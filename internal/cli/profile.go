@@ -437,13 +437,16 @@ func tryExclude(w io.Writer, r *dataset.ProfileReport) {
 	}
 }
 
+// profileFile is what the page of the data's profile is called in the folder for reports.
+const profileFile = "profile.html"
+
 // printAlerts says in a few lines what a profile found, and writes its page.
 func (s *session) printAlerts(r assay.Record, report *dataset.ProfileReport) error {
 	dir, err := s.reports()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "profile.html")
+	path := filepath.Join(dir, profileFile)
 	if err := s.profilePage(path, s.p.Name, r, report); err != nil {
 		return err
 	}

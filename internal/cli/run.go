@@ -37,7 +37,7 @@ The command finds in its environment: ASSAY_TRAIN and ASSAY_VALIDATION (Parquet 
 			if len(args) == 0 {
 				return assay.Errorf(assay.Invalid, "no command: neither after -- nor as train.command in %s", ProjectFile).Try("assay run -- python train.py")
 			}
-			r, model, err := s.runStage(ctx, args)
+			r, model, err := s.runStage(ctx, args, nil)
 			if err != nil {
 				return err
 			}
@@ -132,15 +132,15 @@ func signals() (<-chan os.Signal, func()) {
 // commandLearner is what is said of a model that a command made, where a built-in learner has its name.
 const commandLearner = "command"
 
-// runStage runs a command and records the run and, when it left one, the model.
-func (s *session) runStage(ctx context.Context, command []string) (assay.Record, *assay.Record, error) {
+// runStage runs a command and records the run and, when it left one, the model. imported may be nil; see run.Spec.
+func (s *session) runStage(ctx context.Context, command []string, imported func(map[string]assay.Digest)) (assay.Record, *assay.Record, error) {
 	spec, splitRec, err := s.runSpec(ctx, command)
 	if err != nil {
 		return assay.Record{}, nil, err
 	}
 	ch, stop := signals()
 	defer stop()
-	spec.Signals = ch
+	spec.Signals, spec.Imported = ch, imported
 	r, err := run.Execute(context.WithoutCancel(ctx), spec, s.st)
 	if err != nil {
 		return r, nil, err

@@ -253,9 +253,12 @@ func short(d assay.Digest) string {
 	return d.Short()
 }
 
+// reportsFolder is the name of the folder for the project's pages, in that of the store.
+const reportsFolder = "reports"
+
 // reports is the folder for the project's pages.
 func (s *session) reports() (string, error) {
-	dir := filepath.Join(s.p.Path(s.p.Store), "reports")
+	dir := filepath.Join(s.p.Path(s.p.Store), reportsFolder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", assay.Errorf(assay.Unavailable, "the folder for reports cannot be made: %w", err)
 	}

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/dataset"
 	"github.com/assay-ml/assay/internal/run"
 	"github.com/assay-ml/assay/internal/table"
 )
@@ -38,14 +35,16 @@ type stage struct {
 type made struct {
 	Inputs  map[string]assay.Digest `json:"inputs"`
 	Outputs []assay.Digest          `json:"outputs"`
-	No      string                  `json:"no,omitempty"` // what was wrong, when the answer was no: the stage runs again
+	No      string                  `json:"no,omitempty"`      // what was wrong, when the answer was no: the stage runs again
+	Modules map[string]assay.Digest `json:"modules,omitempty"` // the project's Python files that train.command imported, as they were
 }
 
 // A maker brings stages up to date.
 type maker struct {
 	*session
-	state map[string]made
-	path  string
+	state   map[string]made
+	path    string
+	modules map[string]assay.Digest // what the stage that runs imported
 }
 
 func (s *session) maker() (*maker, error) {
@@ -301,7 +300,7 @@ func stages() []stage {
 				}
 				fmt.Fprintf(s.Stdout, "card of %s in %s\n", versionName(v), s.shown(path))
 				if !card.Complete {
-					fmt.Fprintf(s.Stdout, "  ✕ it lacks %s\n", strings.Join(card.Missing, ", "))
+					return []assay.Digest{r.ID}, "the card lacks " + strings.Join(card.Missing, ", "), nil
 				}
 				return []assay.Digest{r.ID}, "", nil
 			},
@@ -311,7 +310,7 @@ func stages() []stage {
 
 // makeRun trains with the command of assay.yaml.
 func (s *maker) makeRun(ctx context.Context, command []string) ([]assay.Digest, string, error) {
-	r, model, err := s.runStage(ctx, command)
+	r, model, err := s.runStage(ctx, command, func(modules map[string]assay.Digest) { s.modules = modules })
 	if err != nil {
 		return nil, "", err
 	}
@@ -329,8 +328,8 @@ func (s *maker) makeRun(ctx context.Context, command []string) ([]assay.Digest, 
 	return []assay.Digest{model.ID}, "", nil
 }
 
-// commandFiles is the digest of the files in the project that train.command names, such as its script. What a script reads besides is not
-// known to it: assay run trains again whatever changed.
+// commandFiles is the digest of the files in the project that train.command names, such as its script. What Python imports besides is in
+// made.Modules; what else a command reads is not known: assay run trains again whatever changed.
 func (m *maker) commandFiles(ctx context.Context) (assay.Digest, error) {
 	var out []assay.Digest
 	for _, arg := range m.p.Train.Command {
@@ -410,7 +409,7 @@ func (a *app) makeCommand() *cobra.Command {
 	}
 	return &cobra.Command{
 		Use: "make [STAGE]", Short: "Bring every stage up to date, and say why each runs or is skipped",
-		Long: "Bring every stage up to STAGE up to date; eval when none is given. A stage runs when one of its inputs changed.\n\nStages: " + strings.Join(names, ", ") +
+		Long: "Bring every stage up to STAGE up to date; eval when none is given. A stage runs when one of its inputs changed or\nsomething that it left is gone, and a card also when it is stale. Of train.command, the files that it names and the Python modules of\nthe project that it imported are inputs; what else it reads is not known.\n\nStages: " + strings.Join(names, ", ") +
 			".\n\nA stage whose answer is no holds up only what depends on it; the exit status is 3 then.\nThe stages from final on use the sealed test labels; they run only when asked for.",
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: names,
@@ -494,6 +493,8 @@ func afterNo(name string) string {
 		return "assay search, or change train in assay.yaml, then assay make"
 	case "final":
 		return "change train in assay.yaml, then assay make; each further read of the sealed labels costs level"
+	case "card":
+		return "fill card and data.documentation in " + ProjectFile + ", then assay make card"
 	case "compare":
 		return "keep what is in production (assay model list), or change train in assay.yaml, then assay make"
 	}
@@ -523,6 +524,7 @@ func (m *maker) bring(ctx context.Context, st stage, before map[string]stageAnsw
 		return answer, nil
 	}
 	fmt.Fprintf(m.Stdout, "%-9s %s (%s)\n", st.name, st.says, answer.Why)
+	m.modules = nil
 	out, no, err := st.run(ctx, m)
 	if err != nil {
 		return answer, err
@@ -540,41 +542,8 @@ func (m *maker) bring(ctx context.Context, st stage, before map[string]stageAnsw
 			in[name] = now[name]
 		}
 	}
-	m.state[st.name] = made{in, out, no}
+	m.state[st.name] = made{in, out, no, m.modules}
 	return answer, m.save()
-}
-
-// why says why a stage must run; empty when it need not.
-func (m *maker) why(ctx context.Context, name string, in map[string]assay.Digest) string {
-	old, ok := m.state[name]
-	if !ok {
-		return "it never ran"
-	}
-	for _, k := range slices.Sorted(maps.Keys(in)) {
-		if old.Inputs[k] != in[k] {
-			return k + " changed"
-		}
-	}
-	if old.No != "" {
-		return "its answer was no"
-	}
-	for _, id := range old.Outputs {
-		if _, err := m.st.Get(ctx, id); err != nil {
-			return "its evidence is gone"
-		}
-	}
-	if name == "split" && len(old.Outputs) == 1 {
-		r, err := m.st.Get(ctx, old.Outputs[0])
-		if err != nil {
-			return "its evidence is gone"
-		}
-		for _, name := range partNames {
-			if state, err := m.partState(ctx, r, name, m.sums); err != nil || state.code != "" {
-				return dataset.PartFile(name) + " " + cmp.Or(state.what, "cannot be looked at")
-			}
-		}
-	}
-	return ""
 }
 
 func (a *app) doneCommand() *cobra.Command {

@@ -2,11 +2,13 @@ package run
 
 import (
 	"bufio"
+	"context"
 	"embed"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -40,7 +42,14 @@ type hookReport struct {
 	Seeded      []string // sorted, unique
 	Unseeded    []string
 	Opened      []string // raw data files that Python opened; sorted, unique
-	Network     bool     // a connection beyond this machine was opened
+	Modules     []readModule
+	Network     bool // a connection beyond this machine was opened
+}
+
+// A readModule is a Python source file of the run's directory, as it was when Python read it.
+type readModule struct {
+	path           string // from the run's directory, with slashes
+	size, modified string // bytes, and nanoseconds since 1970
 }
 
 const maxReportLine = 1 << 20
@@ -61,8 +70,8 @@ func readHookReport(file string) (hookReport, error) {
 	sc.Buffer(make([]byte, 64<<10), maxReportLine)
 	for sc.Scan() {
 		var l struct {
-			Event, Role, What, Name, Version string
-			Path                             []string
+			Event, Role, What, Name, Version, Size, Modified string
+			Path                                             []string
 		}
 		if json.Unmarshal(sc.Bytes(), &l) != nil {
 			continue
@@ -80,6 +89,8 @@ func readHookReport(file string) (hookReport, error) {
 			r.Unseeded = append(r.Unseeded, l.What)
 		case "opened":
 			r.Opened = append(r.Opened, l.What)
+		case "module":
+			r.Modules = append(r.Modules, readModule{filepath.ToSlash(l.What), l.Size, l.Modified})
 		case "network":
 			r.Network = true
 		}
@@ -89,6 +100,31 @@ func readHookReport(file string) (hookReport, error) {
 	slices.Sort(r.Opened)
 	r.Seeded, r.Unseeded, r.Opened = slices.Compact(r.Seeded), slices.Compact(r.Unseeded), slices.Compact(r.Opened)
 	return r, nil
+}
+
+// modules returns the digests of the Python source files below dir that the processes of a run read, by their path from dir with slashes.
+// The digest of a file that is not what it was when it was read is empty.
+func (r hookReport) modules(ctx context.Context, dir string) (map[string]assay.Digest, error) {
+	out := map[string]assay.Digest{}
+	for _, m := range r.Modules {
+		if d, ok := out[m.path]; ok && d == "" {
+			continue
+		}
+		out[m.path] = ""
+		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(m.path)))
+		if err != nil {
+			continue
+		}
+		info, err := f.Stat()
+		if err == nil && strconv.FormatInt(info.Size(), 10) == m.size && strconv.FormatInt(info.ModTime().UnixNano(), 10) == m.modified {
+			out[m.path], _, err = digester{}.Put(ctx, f)
+		}
+		f.Close()
+		if err != nil {
+			return nil, unavailable("module "+m.path, err)
+		}
+	}
+	return out, nil
 }
 
 func interpreterName(name string) string {

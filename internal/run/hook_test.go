@@ -1,12 +1,16 @@
 package run
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 )
 
 // repeats runs the program twice with one seed and once with another, wants equal and different output, and returns the first.
@@ -415,6 +419,43 @@ func TestEveryPythonInThePathDrawsTheSame(t *testing.T) {
 		}
 		if res, got := script(t, p, program, nil); got != want || len(res.run.Unseeded) != 0 {
 			t.Errorf("python %s draws %q, want %q; unseeded %q", version, got, want, res.run.Unseeded)
+		}
+	}
+}
+
+// What a command imports of its own directory is told with the digest of what was read, whoever imports it, from source or from
+// Python's cache; a file that was altered after it was read has none.
+func TestImportedModulesAreTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "train.py", `
+import subprocess, sys
+import plain, inner.deep, altered
+open("altered.py", "a").write("y = 2\n")
+open("written.py", "w").write("x = 1\n")
+import written
+open("kept.txt", "w").write("no module")
+exec(open("read.py").read())
+subprocess.run([sys.executable, "-c", "import child"], check=True)
+`)
+	for _, name := range []string{"plain.py", "inner/__init__.py", "inner/deep.py", "altered.py", "read.py", "child.py", "unused.py", ".venv/lib/python3/site-packages/other.py"} {
+		write(t, dir, name, "x = 1\n")
+	}
+	one := assay.DigestOf([]byte("x = 1\n"))
+	want := map[string]assay.Digest{"plain.py": one, "inner/__init__.py": one, "inner/deep.py": one, "altered.py": "", "written.py": one, "read.py": one, "child.py": one}
+	for _, from := range []string{"source", "cache"} {
+		var got map[string]assay.Digest
+		s := Spec{
+			Command: []string{python(t), "train.py"}, Dir: dir, Seed: 7, Clock: assaytest.Clock(), Imported: func(m map[string]assay.Digest) { got = m },
+			Env: map[string]string{"PYTHONPATH": filepath.Join(dir, ".venv/lib/python3/site-packages")},
+		}
+		res, err := execute(t.Context(), s, &memory{})
+		if err != nil || res.run.Exit != 0 {
+			t.Fatal(res.run.Exit, err)
+		}
+		delete(got, "train.py") // some Pythons tell of the program itself
+		if !maps.Equal(got, want) {
+			t.Errorf("from %s: %v, want %v", from, got, want)
 		}
 	}
 }

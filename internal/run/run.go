@@ -57,6 +57,9 @@ type Spec struct {
 	Sealed  int64            // of the rows handed over, how many an earlier split had sealed
 	Signals <-chan os.Signal // signals to pass on to the command; nil: none
 	Clock   func() time.Time // nil: the journal says nothing of the duration
+	// Imported, when it is set, is told which Python source files below Dir the command read, by their path from there with slashes, and
+	// their digests; the digest is empty when a file is not what it was when it was read.
+	Imported func(map[string]assay.Digest)
 
 	probe string // what a reproduction holds still, with commas between
 }
@@ -216,6 +219,9 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 
 	raw := resolved(s.Raw)
 	env := environment(s, hook, report, configFile, out, files, values)
+	if s.Imported != nil {
+		env = append(env, "ASSAY_HOOK_DIR="+dir)
+	}
 	if len(raw) > 0 {
 		env = append(env, "ASSAY_HOOK_RAW="+strings.Join(raw, string(os.PathListSeparator)))
 	}
@@ -250,6 +256,13 @@ func execute(ctx context.Context, s Spec, blobs putter) (result, error) {
 	hooks, err := readHookReport(report)
 	if err != nil {
 		return res, err
+	}
+	if s.Imported != nil {
+		modules, err := hooks.modules(ctx, dir)
+		if err != nil {
+			return res, err
+		}
+		s.Imported(modules)
 	}
 	rawSeen := rawData(raw, watch, hooks)
 	left, err := collect(ctx, out, blobs)

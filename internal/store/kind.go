@@ -68,6 +68,19 @@ func (k KindInfo) Blobs(payload any) []assay.Digest {
 	return naming(payload, namesBlob, namesManifest)
 }
 
+// BlobsOf returns the blobs that a piece of evidence stands on: sorted, each once. It fails when this build does not read the payload.
+func BlobsOf(e assay.Evidence) ([]assay.Digest, error) {
+	k, err := lookupKind(e.Kind, e.Version)
+	if err != nil {
+		return nil, err
+	}
+	p, err := k.decode(e.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return k.Blobs(p), nil
+}
+
 // manifests returns those of Blobs that name further blobs.
 func (k KindInfo) manifests(payload any) []assay.Digest { return naming(payload, namesManifest) }
 

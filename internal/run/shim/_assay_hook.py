@@ -2,7 +2,8 @@
 # own reproducible seed, and reports what it did as one JSON line per fact.
 #
 # Environment: ASSAY_SEED the run's seed; ASSAY_HOOK_REPORT the file to append to; ASSAY_HOOK_ROLE the role of the process that
-# started this one; ASSAY_HOOK_WORKER the role chosen for this one by its parent; ASSAY_HOOK_PROBE what a reproduction holds still.
+# started this one; ASSAY_HOOK_WORKER the role chosen for this one by its parent; ASSAY_HOOK_PROBE what a reproduction holds still;
+# ASSAY_HOOK_RAW the files of the raw data, ASSAY_HOOK_DIR the directory of the run: what is read of them is reported.
 # Nothing here may break the program under it: a fault in seeding is reported, never raised. Works on Python 3.8 and later.
 import os
 import sys
@@ -30,6 +31,7 @@ class _State(object):
     probes = frozenset()
     raw = frozenset()  # the raw data's files
     raw_names = frozenset()
+    dir = ""  # the directory of the run, with a separator at its end
     forks = 0
     draws = 0
     loaded = ()  # modules that were seeded, in import order
@@ -389,6 +391,7 @@ def _audit(event, args):
     try:
         if event == "open":
             _opened(args[0])
+            _read(*args)
         elif event == "subprocess.Popen":
             _child(args[0], args[1], args[3])
         elif event == "socket.connect":
@@ -414,6 +417,24 @@ def _opened(path):
         path = os.path.realpath(path)
         if path in _s.raw:
             say("opened", what=path)
+
+
+def _read(path, mode, flags):
+    """Say which source files below the run's directory Python reads, with size and time, so that a later look knows whether it was that one."""
+    if not _s.dir or isinstance(path, int):
+        return
+    if ("+" in mode or mode[:1] != "r") if mode else flags & (os.O_WRONLY | os.O_RDWR):
+        return
+    path = os.fsdecode(path)
+    if path.endswith(".pyc") and os.path.basename(os.path.dirname(path)) == "__pycache__":
+        folder, name = os.path.split(path)
+        path = os.path.join(os.path.dirname(folder), name.split(".", 1)[0] + ".py")
+    if not path.endswith(".py") or "-packages" in path or path.startswith(_s.stdlib):
+        return
+    path = os.path.realpath(path)
+    if path.startswith(_s.dir):
+        info = os.stat(path)
+        say("module", what=path[len(_s.dir) :], size=info.st_size, modified=info.st_mtime_ns)
 
 
 def _child(executable, argv, env):
@@ -530,6 +551,8 @@ def start(here):
     _s.probes = frozenset(p for p in env.get("ASSAY_HOOK_PROBE", "").split(",") if p)
     _s.stdlib = os.path.dirname(os.__file__)
     _s.raw = frozenset(p for p in env.get("ASSAY_HOOK_RAW", "").split(os.pathsep) if p)
+    if env.get("ASSAY_HOOK_DIR"):
+        _s.dir = os.path.join(os.path.realpath(env["ASSAY_HOOK_DIR"]), "")
     _s.raw_names = frozenset(os.path.basename(p) for p in _s.raw)
     parent, told = env.get("ASSAY_HOOK_ROLE"), env.get("ASSAY_HOOK_WORKER")
     if told:
