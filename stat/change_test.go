@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/stat"
 )
 
@@ -111,7 +112,7 @@ func TestChangeNull(t *testing.T) {
 			return stat.KSWINChange(x, stat.KSWINOptions{Window: 240, Recent: 80, Clock: 20})
 		}},
 	}
-	const sets = 500
+	sets := assaytest.Size(150, 500)
 	for name, d := range detectors {
 		rejected := map[float64]float64{}
 		var null *stat.ChangeNull
@@ -135,7 +136,7 @@ func TestChangeNull(t *testing.T) {
 			}
 		}
 		for alpha, n := range rejected {
-			share := stat.Proportion(n, sets, 0.9999, stat.ClopperPearson)
+			share := stat.Proportion(n, float64(sets), 0.9999, stat.ClopperPearson)
 			t.Logf("%s: p ≤ %v in %s of sequences without change", name, alpha, share)
 			if share.Lo > alpha || alpha > 0.1 && share.Hi < alpha && !d.steps {
 				t.Errorf("%s: p ≤ %v in %s of sequences without change", name, alpha, share)

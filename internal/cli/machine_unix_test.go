@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(125)
 		}
+		assaytest.CollectSeldom()
 		status := m.Run()
 		_ = os.RemoveAll(fixtures)
 		os.Exit(status)

@@ -148,7 +148,7 @@ func TestButterfly(t *testing.T) {
 
 // TestJointWithoutDrift: the p-values of both tests are those of chance, with independent rows and with rows of a day that are alike.
 func TestJointWithoutDrift(t *testing.T) {
-	reps := full(6, 200)
+	reps := full(3, 200)
 	e := engine(t)
 	const days, perDay = 60, 100
 	daily := func(n int, stream ...uint64) assay.Frame {

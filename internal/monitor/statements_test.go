@@ -70,8 +70,8 @@ func TestStatementsOfColumns(t *testing.T) {
 	if two, forty := cost(2), cost(40); two > 4 || forty != two {
 		t.Errorf("%d statements for 2 columns, %d for 40", two, forty)
 	}
-	if many, some := cost(10*numbersAtOnce), cost(2); many > some+8 {
-		t.Errorf("%d statements for %d columns, %d for 2", many, 10*numbersAtOnce, some)
+	if many, some := cost(4*numbersAtOnce), cost(2); many > some+2 {
+		t.Errorf("%d statements for %d columns, %d for 2", many, 4*numbersAtOnce, some)
 	}
 }
 

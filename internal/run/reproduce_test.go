@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/store"
 )
 
@@ -76,6 +77,9 @@ func TestReproduceNamesTheCause(t *testing.T) {
 		"another script": {"out['x'] = 1", func(s *Spec) { must(0, os.WriteFile(filepath.Join(s.Dir, "train.py"), nil, 0o644)) }, assay.Undetermined, CauseInput},
 		"environment":    {"out['x'] = len(os.environ.get('TF_X', ''))", func(s *Spec) { s.Env = map[string]string{"TF_X": "1"} }, assay.Fail, CauseEnvironment},
 	} {
+		if !assaytest.Full() && slices.Contains([]string{"entropy", "date", "two at once", "unknown", "entropy beside", "another config"}, name) {
+			continue // its neighbour stands for it in the inner loop
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rep := reproduced(t, c.program, ReproduceOptions{}, c.between)
