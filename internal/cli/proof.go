@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -510,7 +509,7 @@ func (s *session) promoteStage(ctx context.Context, v store.Version, stage assay
 		if err != nil || j.Verdict != assay.Pass {
 			return j, nil, err
 		}
-		if err := s.modelWhole(ctx, v); err != nil {
+		if err := store.ModelWhole(ctx, s.st, v); err != nil {
 			return j, nil, err
 		}
 		pr, err := s.st.Promote(ctx, store.Move{Name: v.Name, Number: v.Number, Stage: stage, Verdict: r.ID, Policy: j.Policy, Expect: &held, Seen: &seen, Context: s.circumstances()})
@@ -523,28 +522,6 @@ func (s *session) promoteStage(ctx context.Context, v store.Version, stage assay
 		p, err := assay.Decode[assay.Promotion](pr.Evidence)
 		return j, &p, err
 	}
-}
-
-// modelWhole reads the model file of a version to its end, which fails for one that is gone or was altered: the proof is of that very file.
-func (s *session) modelWhole(ctx context.Context, v store.Version) error {
-	r, err := s.st.Get(ctx, v.Evidence)
-	if err != nil {
-		return err
-	}
-	m, err := assay.Decode[assay.Model](r.Evidence)
-	if err != nil {
-		return err
-	}
-	f, err := s.st.Blobs().Open(ctx, m.File.Digest)
-	if err == nil {
-		_, err = io.Copy(io.Discard, f)
-		f.Close()
-	}
-	if err != nil {
-		return assay.Errorf(assay.Rejected, "%s stays where it is: its model file %s is not in the store as it was registered: %w", versionName(v), m.File.Name, err).
-			Try("assay fsck names what is missing or altered; restore that file of the store from a backup")
-	}
-	return nil
 }
 
 // held is the number of the version that holds a stage; 0 for none.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"io"
 	"strconv"
 
 	"github.com/assay-ml/assay"
@@ -120,8 +121,22 @@ func (s *SQLite) Rollback(ctx context.Context, b Back) (assay.Record, error) {
 	if err := ps.Err(assay.Invalid, "the stage cannot be rolled back"); err != nil {
 		return assay.Record{}, err
 	}
+	var whole Version // whose model file is read before the transaction, which keeps other writers waiting
+	err := s.snapshot(ctx, "the stage cannot be rolled back", func(tx *sql.Tx) error {
+		held, previous, err := holders(ctx, tx, b.Name, b.Stage)
+		if err == nil && previous > 0 && (b.Expect == nil || *b.Expect == held) {
+			whole, err = version(ctx, tx, b.Name, previous)
+		}
+		return err
+	})
+	if err == nil && whole.Number > 0 {
+		err = ModelWhole(ctx, s, whole)
+	}
+	if err != nil {
+		return assay.Record{}, err
+	}
 	var out assay.Record
-	err := s.write(ctx, "the stage cannot be rolled back", func(tx *sql.Tx) error {
+	err = s.write(ctx, "the stage cannot be rolled back", func(tx *sql.Tx) error {
 		held, previous, err := holders(ctx, tx, b.Name, b.Stage)
 		if err != nil {
 			return err
@@ -131,6 +146,9 @@ func (s *SQLite) Rollback(ctx context.Context, b Back) (assay.Record, error) {
 		}
 		if previous == 0 {
 			return assay.Errorf(assay.Refused, "no version of model %q held %s before", b.Name, b.Stage).Try("assay model list")
+		}
+		if previous != whole.Number {
+			return assay.Errorf(assay.Refused, "%s of model %q moved while its version %d was looked at", b.Stage, b.Name, whole.Number).Try("assay model history %s", b.Name)
 		}
 		v, err := version(ctx, tx, b.Name, previous)
 		if err != nil {
@@ -144,6 +162,29 @@ func (s *SQLite) Rollback(ctx context.Context, b Back) (assay.Record, error) {
 		return assay.Record{}, err
 	}
 	return out, nil
+}
+
+// ModelWhole reads the model file of a version to its end. It fails with rejected when that is gone or was altered: the proof is of that
+// very file, so a version without it may hold no stage.
+func ModelWhole(ctx context.Context, st Store, v Version) error {
+	r, err := st.Get(ctx, v.Evidence)
+	if err != nil {
+		return err
+	}
+	m, err := assay.Decode[assay.Model](r.Evidence)
+	if err != nil {
+		return err
+	}
+	f, err := st.Blobs().Open(ctx, m.File.Digest)
+	if err == nil {
+		_, err = io.Copy(io.Discard, f)
+		f.Close()
+	}
+	if err != nil {
+		return assay.Errorf(assay.Rejected, "%s:%d stays where it is: its model file %s is not in the store as it was registered: %w", v.Name, v.Number, m.File.Name, err).
+			Try("assay fsck names what is missing or altered; restore that file of the store from a backup")
+	}
+	return nil
 }
 
 // move writes the promotion's evidence and history, and hands the stage over.

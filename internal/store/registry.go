@@ -36,7 +36,7 @@ type Registry interface {
 	// returned.
 	Promote(ctx context.Context, m Move) (assay.Record, error)
 	// Rollback gives a stage back to the version that held it before, in one transaction. It returns Refused when none did, or when
-	// another version holds the stage than was expected.
+	// another version holds the stage than was expected, and Rejected when the model file of that version is gone or was altered.
 	Rollback(ctx context.Context, b Back) (assay.Record, error)
 	// SetAlias points an alias at a version; number 0 removes it. It returns Refused when it points elsewhere than was expected.
 	SetAlias(ctx context.Context, a AliasMove) error
