@@ -320,7 +320,7 @@ func conformance(t *testing.T, open func(t testing.TB, name string) Store) {
 		_, err = s.Alias(ctx, "pay", "champion")
 		wants(t, err, assay.NotFound)
 		wants(t, s.SetAlias(ctx, AliasMove{Name: "pay", Alias: "champion", Number: 7}), assay.NotFound)
-		for _, bad := range []string{"latest", "v12", "V1", "a:b", ""} {
+		for _, bad := range []string{"latest", "Latest", "v12", "V1", "2", "007", "production", "Staging", "none", "archived", "a:b", ""} {
 			wants(t, s.SetAlias(ctx, AliasMove{Name: "pay", Alias: bad, Number: 1}), assay.Invalid)
 		}
 		if err := s.SetTags(ctx, "pay", 1, map[string]string{"b": "2", "c": "3"}, "team", "absent"); err != nil {

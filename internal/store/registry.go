@@ -151,10 +151,16 @@ func checkName(ps *assay.Problems, what, s string) {
 	}
 }
 
+// checkAlias refuses names that mean something else where a version is named. Case is no difference: latest and v<number> are reserved by
+// MLflow so, in any case.
 func checkAlias(ps *assay.Problems, s string) {
-	checkName(ps, "alias", s)
-	if v, ok := strings.CutPrefix(strings.ToLower(s), "v"); s == "latest" || ok && v != "" && strings.Trim(v, "0123456789") == "" {
+	low := strings.ToLower(s)
+	number := strings.TrimPrefix(low, "v")
+	switch {
+	case low == "latest" || number != "" && strings.Trim(number, "0123456789") == "":
 		ps.Add("the alias %q reads like a version", s)
+	case slices.Contains([]assay.Stage{assay.StageNone, assay.StageStaging, assay.StageProduction, assay.StageArchived}, assay.Stage(low)):
+		ps.Add("the alias %q reads like a stage", s)
 	}
 }
 
