@@ -109,19 +109,19 @@ type broken struct {
 // A tally gathers counts over one relation, each expression once.
 type tally struct {
 	sums    []string
-	where   []string   // of which rows each is the count
+	suspect []string   // SQL that is true at least of the rows that each counts
 	columns [][]string // that each reads
 	at      map[string]int
 }
 
-// add returns the index of the count of rows for which where, which reads the given columns, is true.
-func (y *tally) add(where string, columns []string) int {
+// add returns the index of the count of rows for which where, which reads the given columns, is true. suspect is as in tableRule.
+func (y *tally) add(where, suspect string, columns []string) int {
 	i, ok := y.at[where]
 	if !ok {
 		i = len(y.sums)
 		y.at[where] = i
 		y.columns = append(y.columns, columns)
-		y.where = append(y.where, where)
+		y.suspect = append(y.suspect, pick(suspect != "", suspect, where))
 		if value, ok := strings.CutSuffix(where, " IS NOT NULL"); ok {
 			y.sums = append(y.sums, "count("+value+")")
 		} else {
@@ -132,7 +132,7 @@ func (y *tally) add(where string, columns []string) int {
 }
 
 // screen returns the counts, as run does, of a table of many columns of which few are expected not to be 0: one statement asks of many
-// whether any is, and only those of a group in which one is are counted. What the statement costs is its planning, and that takes half
+// whether any may be, and only those of a group in which one is are counted. What the statement costs is its planning, and that takes half
 // the time when there are few aggregates.
 func (c *checking) screen(ctx context.Context, y *tally) ([]int64, error) {
 	counts := make([]int64, len(y.sums))
@@ -141,7 +141,8 @@ func (c *checking) screen(ctx context.Context, y *tally) ([]int64, error) {
 		to := min(from+screenGroups*screenGroup, len(counts))
 		var sums []string
 		for i := from; i < to; i += screenGroup {
-			sums = append(sums, "count(CASE WHEN ("+strings.Join(y.where[i:min(i+screenGroup, to)], ") OR (")+") THEN 1 END)")
+			each := slices.Compact(slices.Clone(y.suspect[i:min(i+screenGroup, to)])) // rules of a column follow each other
+			sums = append(sums, "count(CASE WHEN ("+strings.Join(each, ") OR (")+") THEN 1 END)")
 		}
 		found := make([]int64, len(sums))
 		if err := c.row(ctx, "SELECT "+strings.Join(sums, ", ")+" FROM "+c.from(y.columns[from:to]...)+" AS t", found); err != nil {
@@ -202,7 +203,7 @@ func (c *checking) count(ctx context.Context) error {
 	y, slots := &tally{at: map[string]int{}}, make([]int, len(c.rules))
 	for i := range c.rules {
 		if r := &c.rules[i]; bad[i] > 0 && r.checked != "" {
-			slots[i] = y.add(r.checked, r.columns)
+			slots[i] = y.add(r.checked, "", r.columns)
 		}
 	}
 	counts, err := c.run(ctx, y)
@@ -249,7 +250,7 @@ func (c *checking) countBroken(ctx context.Context, bad []int64) error {
 	y, slots := &tally{at: map[string]int{}}, make([]int, len(c.rules))
 	for i := range c.rules {
 		if r := &c.rules[i]; r.bad != "" && r.bad != "true" && !grouped[i] {
-			slots[i] = y.add(r.bad, r.columns)
+			slots[i] = y.add(r.bad, r.suspect, r.columns)
 		}
 	}
 	if c.table.InPlace() {
@@ -287,7 +288,7 @@ func (c *checking) readAll(y *tally) {
 	}
 	for _, f := range c.table.Fields() {
 		if !read[f.Name] {
-			y.add(ident(f.Name)+" IS NOT NULL", []string{f.Name})
+			y.add(ident(f.Name)+" IS NOT NULL", "", []string{f.Name})
 		}
 	}
 }

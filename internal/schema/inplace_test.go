@@ -175,13 +175,13 @@ func TestScreenEqualsCounts(t *testing.T) {
 	for _, every := range []int{1, 7, 1000000} {
 		y := &tally{at: map[string]int{}}
 		for i, f := range wide.Fields() {
-			y.add(ident(f.Name)+" IS NULL", []string{f.Name})
+			y.add(ident(f.Name)+" IS NULL", "", []string{f.Name})
 			if f.Type == assay.TypeInteger {
 				limit := "100"
 				if i%every == 0 {
 					limit = "1"
 				}
-				y.add(ident(f.Name)+" > "+limit, []string{f.Name})
+				y.add(ident(f.Name)+" > "+limit, "", []string{f.Name})
 			}
 		}
 		want, err := c.run(ctx, y)
@@ -195,7 +195,7 @@ func TestScreenEqualsCounts(t *testing.T) {
 		var sum int64
 		for i := range want {
 			if sum += want[i]; got[i] != want[i] {
-				t.Fatalf("every %d: %s: %d, want %d", every, y.where[i], got[i], want[i])
+				t.Fatalf("every %d: %s: %d, want %d", every, y.suspect[i], got[i], want[i])
 			}
 		}
 		if sum == 0 {

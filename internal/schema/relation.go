@@ -13,6 +13,7 @@ import (
 type tableRule struct {
 	constraint
 	bad      string // SQL that is true for a row that fails; "" when the rule speaks of the table as a whole
+	suspect  string // SQL that is true at least where bad is, which rules of one column share; "" for bad itself
 	checked  string // SQL of the rows that the rule speaks of; "" for all of them
 	holds    bool   // of a rule about the table: whether it holds
 	keys     []string
@@ -188,6 +189,10 @@ func (k *compiler) column(c constraint) []tableRule {
 	}
 	id := ident(col.Name)
 	rule := tableRule{constraint: c, checked: id + " IS NOT NULL", columns: []string{col.Name}}
+	switch c.rule {
+	case RuleNotNull, RuleFinite, RuleRange:
+		rule.suspect = k.suspect(col, fit, v)
+	}
 	if c.rule == RuleNotNull {
 		rule.bad, rule.checked = id+" IS NULL", ""
 		return []tableRule{rule}
@@ -254,6 +259,17 @@ func (k *compiler) column(c constraint) []tableRule {
 		panic("BUG: no SQL for the rule " + c.rule)
 	}
 	return []tableRule{rule}
+}
+
+// suspect writes, for a column of numbers of a wide table, one expression in the place of up to three: what is not between the limits of the
+// range, and a missing value where there must be one. NaN and infinities are not between any limits.
+func (k *compiler) suspect(c *Column, fit fit, v string) string {
+	r := c.Range
+	if !k.wide || fit != fitSame && fit != fitWiden || !c.Type.Numeric() || r == nil || r.Min == nil || r.Max == nil || r.ExclusiveMin || r.ExclusiveMax {
+		return ""
+	}
+	within := "(" + v + " BETWEEN " + limitLiteral(*r.Min, c.Type) + " AND " + limitLiteral(*r.Max, c.Type) + ")"
+	return pick(c.NotNull != nil, within+" IS NOT TRUE", "NOT "+within)
 }
 
 // limitLiteral writes a limit as a literal of the column's type.

@@ -21,16 +21,16 @@ const integersAsText = "assay_integers"
 // the file's metadata says that it is integers. The whole table decides, not the rows that are written, so that the parts of a table
 // have one type.
 func (t *Table) parquetColumns(ctx context.Context, fields []assay.Field, selects []string) (option string, err error) {
-	var whole []string
+	var whole, names []string
 	for _, f := range fields {
 		if f.Type == assay.TypeInteger {
-			whole = append(whole, Ident(f.Name))
+			whole, names = append(whole, Ident(f.Name)), append(names, f.Name)
 		}
 	}
 	if len(whole) == 0 {
 		return "", nil
 	}
-	r, err := t.engine.query(ctx, "SELECT column_name FROM (DESCRIBE SELECT "+strings.Join(whole, ", ")+" FROM "+t.relation+") WHERE column_type IN ('HUGEINT', 'UHUGEINT', 'UBIGINT')")
+	r, err := t.engine.query(ctx, "SELECT column_name FROM (DESCRIBE SELECT "+strings.Join(whole, ", ")+" FROM "+t.From(names...)+") WHERE column_type IN ('HUGEINT', 'UHUGEINT', 'UBIGINT')")
 	if err != nil {
 		return "", err
 	}
@@ -73,7 +73,7 @@ func (t *Table) parquetColumns(ctx context.Context, fields []assay.Field, select
 // parquetInteger names the narrowest type of a Parquet file that holds every value of a column of 128-bit integers.
 func (t *Table) parquetInteger(ctx context.Context, column string) (string, error) {
 	var least, most *string
-	query := fmt.Sprintf("SELECT CAST(min(%[1]s) AS VARCHAR), CAST(max(%[1]s) AS VARCHAR) FROM %[2]s", Ident(column), t.relation)
+	query := fmt.Sprintf("SELECT CAST(min(%[1]s) AS VARCHAR), CAST(max(%[1]s) AS VARCHAR) FROM %[2]s", Ident(column), t.From(column))
 	if err := t.engine.queryRow(ctx, query, &least, &most); err != nil {
 		return "", err
 	}

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/assay-ml/assay"
 )
 
 // wideText is a table of 5 columns repeated; the last column of all is the row's number.
@@ -129,4 +131,57 @@ func readText(t testing.TB, e *Engine, content string) *Table {
 		t.Fatal(err)
 	}
 	return read(t, e, path, ReadOptions{})
+}
+
+// TestBesides holds Parquet files that are read as groups of columns beside each other against what was written: one of more columns than
+// are read at a time, and one of several row groups.
+func TestBesides(t *testing.T) {
+	ctx := context.Background()
+	e := open(t)
+	wide := readText(t, e, wideText(besideColumns/5, 20))
+	if from := besides("f", wide.fields, wide.rows, besideColumns); strings.Count(from, "POSITIONAL JOIN") != 1 {
+		t.Fatalf("%d columns of %d rows are not read in two groups", len(wide.fields), wide.rows)
+	}
+	if from := besides("f", wide.fields, besideValues, besideColumns); from != "f" {
+		t.Error("a file that does not fit into memory is read in groups")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "wide.parquet")
+	if err := wide.Write(ctx, path, nil, "_row % 7 <> 3"); err != nil {
+		t.Fatal(err)
+	}
+	back := read(t, e, path, ReadOptions{})
+	if !reflect.DeepEqual(back.fields, wide.fields) {
+		t.Fatal("the columns are others")
+	}
+	got, err := back.Fingerprints(ctx, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := wide.Fingerprints(ctx, nil, "_row % 7 <> 3")
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%d rows, want %d: %v", len(got), len(want), err)
+	}
+	for i := range got {
+		if got[i].Row != int64(i) || got[i].Fingerprint != want[i].Fingerprint {
+			t.Fatalf("row %d is another", i)
+		}
+	}
+
+	const rows = 300_000 // of more than two row groups
+	long := Literal(filepath.Join(e.dir, "long.parquet"))
+	if err := e.exec(ctx, fmt.Sprintf("COPY (SELECT i AS a, i * 7 %% 1000 AS b, 'k' || i AS c, i / 3 AS d, -i AS e FROM range(%d) r(i)) TO %s (FORMAT parquet)", rows, long)); err != nil {
+		t.Fatal(err)
+	}
+	from := besides("read_parquet("+long+")", []assay.Field{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}}, rows, 2)
+	if err := e.exec(ctx, "CREATE TABLE together AS SELECT a, b, c, d, e FROM "+from); err != nil {
+		t.Fatal(err)
+	}
+	var n, ordered int64
+	if err := e.queryRow(ctx, "SELECT count(*), count(*) FILTER (a = rowid AND b = a * 7 % 1000 AND c = 'k' || a AND d = a / 3 AND e = -a) FROM together", &n, &ordered); err != nil {
+		t.Fatal(err)
+	}
+	if n != rows || ordered != rows {
+		t.Fatalf("%d rows, %d of them whole and in their place; want %d", n, ordered, rows)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -51,7 +52,7 @@ func (t *Table) Write(ctx context.Context, path string, columns []string, cond s
 		selects[i] = Ident(f.Name)
 		switch {
 		case f.Type == assay.TypeJSON && !strings.Contains(format, "csv"): // so that who reads the file finds nested values, and no text
-			typ, _, err := t.engine.stated(ctx, t.relation+where(cond), selects[i], assay.TypeString, assay.TypeJSON)
+			typ, _, err := t.engine.stated(ctx, t.read(fields[i:i+1], cond), selects[i], assay.TypeString, assay.TypeJSON)
 			if err != nil {
 				return err
 			}
@@ -84,20 +85,25 @@ func (t *Table) Write(ctx context.Context, path string, columns []string, cond s
 	return move(made, path)
 }
 
+// finiteColumns is how many columns one statement of finite looks at: it is planned in time that grows with their square.
+const finiteColumns = 128
+
 // finite refuses numbers that JSON cannot hold.
 func (t *Table) finite(ctx context.Context, fields []assay.Field, cond string) error {
 	var bad assay.Problems
-	for _, f := range fields {
-		if f.Type != assay.TypeNumber {
-			continue
+	numbers := slices.DeleteFunc(slices.Clone(fields), func(f assay.Field) bool { return f.Type != assay.TypeNumber })
+	for part := range slices.Chunk(numbers, finiteColumns) {
+		counts, n, dest := make([]string, len(part)), make([]int64, len(part)), make([]any, len(part))
+		for i, f := range part {
+			counts[i], dest[i] = "count(*) FILTER (NOT isfinite(CAST("+Ident(f.Name)+" AS DOUBLE)))", &n[i]
 		}
-		var n int64
-		query := "SELECT count(*) FILTER (NOT isfinite(CAST(" + Ident(f.Name) + " AS DOUBLE))) FROM " + t.relation + where(cond)
-		if err := t.engine.queryRow(ctx, query, &n); err != nil {
+		if err := t.engine.queryRow(ctx, "SELECT "+strings.Join(counts, ", ")+" FROM "+t.read(part, cond), dest...); err != nil {
 			return err
 		}
-		if n > 0 {
-			bad.Add("column %q has %d values that are NaN or infinite", f.Name, n)
+		for i, f := range part {
+			if n[i] > 0 {
+				bad.Add("column %q has %d values that are NaN or infinite", f.Name, n[i])
+			}
 		}
 	}
 	err := bad.Err(assay.Rejected, "JSON cannot hold the rows")
