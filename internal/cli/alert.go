@@ -22,7 +22,7 @@ type AlertConfig struct {
 	Name     string           `yaml:"name,omitempty" jsonschema:"description=of the alert; without it made of when and severity"`
 	When     Columns          `yaml:"when" jsonschema:"description=what it is about; one or several of input; prediction; label; joint; traffic; performance; business; labels"`
 	Severity string           `yaml:"severity,omitempty" jsonschema:"description=how bad it is; a step without a time of its own waits a day; 4 hours; an hour or 15 minutes,enum=info,enum=warning,enum=error,enum=critical,default=error"`
-	Persist  int              `yaml:"persist,omitempty" jsonschema:"description=how many windows in a row it must hold,default=1"`
+	Persist  int              `yaml:"persist,omitempty" jsonschema:"description=how many windows in a row it must hold,default=1,minimum=1"`
 	To       Columns          `yaml:"to" jsonschema:"description=names of channels that are told at once"`
 	Escalate *EscalateConfig  `yaml:"escalate,omitempty" jsonschema:"description=who is told when nobody acknowledges"`
 	Then     []EscalateConfig `yaml:"then,omitempty" jsonschema:"description=further steps after that one"`
@@ -99,9 +99,6 @@ func checkAlerts(key string, channels map[string]ChannelConfig, alerts []AlertCo
 		}
 		if _, ok := stepSeconds[a.severity()]; !ok {
 			bad.Add("%s.severity %q is none of info, warning, error, critical", at, a.Severity)
-		}
-		if a.Persist < 0 {
-			bad.Add("%s.persist is %d; want 1 or more", at, a.Persist)
 		}
 		for _, x := range a.Actions {
 			if !slices.Contains(alertActions, x) {

@@ -23,7 +23,11 @@ func (a *app) aliasCommand() *cobra.Command {
 				return assay.Errorf(assay.Invalid, "want a version or --remove, one of them").Try("assay model alias %s %s 1", args[0], args[1])
 			}
 			m := store.AliasMove{Name: args[0], Alias: args[1], Context: s.circumstances()}
-			if expect >= 0 {
+			switch {
+			case expect == noExpectation:
+			case expect < 0:
+				return assay.Errorf(assay.Invalid, "--expect %d is no version", expect).Try("--expect 0, only when the alias points at none")
+			default:
 				m.Expect = &expect
 			}
 			if !remove {
@@ -53,9 +57,12 @@ func (a *app) aliasCommand() *cobra.Command {
 		}),
 	}
 	c.Flags().BoolVar(&remove, "remove", false, "take the alias away")
-	c.Flags().IntVar(&expect, "expect", -1, "only when it points at this version `number` now; 0 means at none")
+	c.Flags().IntVar(&expect, "expect", noExpectation, "only when it points at this version `number` now; 0 means at none")
 	return c
 }
+
+// noExpectation is --expect when it is not given.
+const noExpectation = -1
 
 func (a *app) tagCommand() *cobra.Command {
 	var remove []string

@@ -33,6 +33,9 @@ func (a *app) evidenceCommand() *cobra.Command {
 				}
 				return assay.Errorf(assay.Invalid, "--kind %q is no kind of evidence%s", kind, didYouMean(kind, names)).Try("assay evidence list")
 			}
+			if limit < 1 {
+				return assay.Errorf(assay.Invalid, "--limit %d is not positive", limit).Try("assay evidence list --ids, which prints all")
+			}
 			q := store.Query{Kind: assay.Kind(kind), Limit: limit}
 			if ids {
 				q.Limit = 0

@@ -61,8 +61,8 @@ type DataConfig struct {
 type SplitConfig struct {
 	By         string  `yaml:"by,omitempty" jsonschema:"description=how rows are assigned; stratified by the target for classes,enum=stratified,enum=random,enum=group,enum=stratified_group,enum=time,enum=hash,enum=predefined,default=stratified"`
 	Column     string  `yaml:"column,omitempty" jsonschema:"description=column that names the part of each row; for predefined"`
-	Validation float64 `yaml:"validation,omitempty" jsonschema:"description=share of rows to compare candidates on,default=0.2"`
-	Test       float64 `yaml:"test,omitempty" jsonschema:"description=share of rows whose labels are sealed,default=0.2"`
+	Validation float64 `yaml:"validation,omitempty" jsonschema:"description=share of rows to compare candidates on,default=0.2,exclusiveMinimum=0,exclusiveMaximum=1"`
+	Test       float64 `yaml:"test,omitempty" jsonschema:"description=share of rows whose labels are sealed,default=0.2,exclusiveMinimum=0,exclusiveMaximum=1"`
 	Seed       uint64  `yaml:"seed,omitempty" jsonschema:"description=of the assignment"`
 	Purge      string  `yaml:"purge,omitempty" jsonschema:"description=time before each cut of a split by time that is left out; such as 14d"`
 	Embargo    string  `yaml:"embargo,omitempty" jsonschema:"description=time after each cut of a split by time that is left out; such as 14d"`
@@ -76,14 +76,14 @@ type TrainConfig struct {
 	Seed    uint64         `yaml:"seed,omitempty" jsonschema:"description=of everything random in training"`
 	Weight  string         `yaml:"class_weight,omitempty" jsonschema:"description=balanced weighs classes by the inverse of their share,enum=,enum=balanced"`
 	Compare []string       `yaml:"candidates,omitempty" jsonschema:"description=learners that cross-validation chooses from"`
-	Folds   int            `yaml:"folds,omitempty" jsonschema:"description=of the cross-validation that chooses among candidates,default=5"`
+	Folds   int            `yaml:"folds,omitempty" jsonschema:"description=of the cross-validation that chooses among candidates,default=5,minimum=2"`
 }
 
 // SearchConfig is a hyper-parameter search.
 type SearchConfig struct {
 	Sampler string                 `yaml:"sampler,omitempty" jsonschema:"description=how trials are suggested,enum=random,enum=tpe,default=tpe"`
 	Pruner  string                 `yaml:"pruner,omitempty" jsonschema:"description=when a trial is given up early,enum=none,enum=median,enum=halving,default=none"`
-	Trials  int                    `yaml:"trials,omitempty" jsonschema:"description=how many,default=30"`
+	Trials  int                    `yaml:"trials,omitempty" jsonschema:"description=how many,default=30,minimum=1"`
 	Seed    uint64                 `yaml:"seed,omitempty" jsonschema:"description=of the suggestions"`
 	Space   map[string]SpaceConfig `yaml:"space" jsonschema:"description=range of each parameter by name"`
 }
@@ -104,15 +104,15 @@ type EvaluateConfig struct {
 	Business   *BusinessConfig `yaml:"business,omitempty" jsonschema:"description=a metric in your own terms"`
 	Slices     []string        `yaml:"slices,omitempty" jsonschema:"description=a column; or COLUMN: band; band; or A & B"`
 	Baseline   BaselineConfig  `yaml:"baseline,omitempty" jsonschema:"description=what the model is held against: the name of a learner that ignores the features (prior; majority; mean; median; …); or rule: EXPRESSION over the features; or learner and params"`
-	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5"`
-	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap; 200 to 100000,default=2000"`
+	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5,exclusiveMinimum=0,maximum=1"`
+	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap,default=2000,minimum=200,maximum=100000"`
 	Weight     string          `yaml:"weight,omitempty" jsonschema:"description=a column of numbers: how many rows each row stands for in every figure; no feature then"`
-	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95"`
+	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95,exclusiveMinimum=0.5,exclusiveMaximum=1"`
 	Correction string          `yaml:"correction,omitempty" jsonschema:"enum=holm,enum=bh,default=holm,description=over the slices: Holm or Benjamini-Hochberg"`
 	Rule       string          `yaml:"slice_rule,omitempty" jsonschema:"enum=baseline,enum=rest,default=baseline,description=what a slice is judged by: the baseline on the same rows; or all other rows"`
-	Margin     float64         `yaml:"slice_margin,omitempty" jsonschema:"description=how much worse than that a slice may be in the primary metric; also against the model in production,default=0"`
+	Margin     float64         `yaml:"slice_margin,omitempty" jsonschema:"description=how much worse than that a slice may be in the primary metric; also against the model in production,default=0,minimum=0"`
 	Limit      *float64        `yaml:"slice_limit,omitempty" jsonschema:"description=the worst value of the primary metric that a slice may have"`
-	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined; of sealed rows at least 10 are needed whatever this says"`
+	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined; of sealed rows at least 10 are needed whatever this says,minimum=1"`
 	Seed       uint64          `yaml:"seed,omitempty" jsonschema:"description=of the bootstrap"`
 }
 
@@ -126,7 +126,7 @@ type BusinessConfig struct {
 // GateConfig says what a promotion must pass.
 type GateConfig struct {
 	Policy string  `yaml:"policy,omitempty" jsonschema:"description=default; or a policy file,default=default"`
-	Margin float64 `yaml:"margin,omitempty" jsonschema:"description=how much worse than production still counts as not worse"`
+	Margin float64 `yaml:"margin,omitempty" jsonschema:"description=how much worse than production still counts as not worse,minimum=0"`
 }
 
 // CardConfig holds what only people can say about a model.
@@ -229,34 +229,24 @@ func ParseProject(src []byte) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	var bad assay.Problems
+	keys := &keyReader{anchors: map[string]ast.Node{}}
 	for _, doc := range file.Docs {
-		unknownKeys(doc.Body, reflect.TypeFor[Project](), "", &bad)
+		ast.Walk(keys, doc)
+		keys.read(doc.Body, reflect.TypeFor[Project](), "")
 	}
 	if len(file.Docs) > 1 {
-		bad.Add("%d YAML documents; want one", len(file.Docs))
+		keys.broken.Add("%d YAML documents; want one", len(file.Docs))
 	}
-	if err := bad.Err(assay.Invalid, ProjectFile); err != nil {
+	if err := keys.broken.Err(assay.Invalid, ProjectFile); err != nil {
 		return nil, err
 	}
 	p := &Project{}
 	if err := yaml.Unmarshal(src, p); err != nil {
 		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, plain(err))
 	}
-	var said struct { // a 0 in the file is a 0, and not the default
-		Split struct{ Validation, Test *float64 }
-	}
-	if err := yaml.Unmarshal(src, &said); err != nil {
-		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, plain(err))
-	}
-	if said.Split.Validation == nil {
-		p.Split.Validation = splitShare
-	}
-	if said.Split.Test == nil {
-		p.Split.Test = splitShare
-	}
 	p.defaults()
-	if err := p.check(); err != nil {
+	p.check(&keys.beyond)
+	if err := keys.beyond.Err(assay.Invalid, ProjectFile); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -274,126 +264,6 @@ func plain(err error) string {
 		return "line " + line + ": " + place.ReplaceAllString(rest, "on line $1")
 	}
 	return text
-}
-
-// unknownKeys walks the YAML beside the Go type that it is decoded into.
-func unknownKeys(n ast.Node, t reflect.Type, path string, bad *assay.Problems) {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	var pairs []*ast.MappingValueNode
-	switch m := n.(type) {
-	case *ast.MappingNode:
-		pairs = m.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{m}
-	case *ast.SequenceNode:
-		if t.Kind() == reflect.Slice {
-			for _, v := range m.Values {
-				wrongType(v, t.Elem(), strings.TrimSuffix(path, ".")+"[]", bad)
-			}
-		}
-		return
-	default:
-		return
-	}
-	if t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct {
-		for _, kv := range pairs {
-			unknownKeys(kv.Value, t.Elem(), path+kv.Key.String()+".", bad)
-		}
-		return
-	}
-	if t.Kind() != reflect.Struct {
-		return
-	}
-	fields := map[string]reflect.Type{}
-	var names []string
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		if name != "" {
-			fields[name] = f.Type
-			names = append(names, name)
-		}
-	}
-	seen := map[string]bool{}
-	for _, kv := range pairs {
-		key := kv.Key.String()
-		line := kv.Key.GetToken().Position.Line
-		ft, ok := fields[key]
-		if !ok {
-			bad.Add("line %d: unknown key %q%s", line, path+key, didYouMean(key, names))
-			continue
-		}
-		if seen[key] {
-			bad.Add("line %d: key %q is given twice", line, path+key)
-		}
-		seen[key] = true
-		if !wrongType(kv.Value, ft, path+key, bad) {
-			unknownKeys(kv.Value, ft, path+key+".", bad)
-		}
-	}
-}
-
-// wrongType reports a value that is not of its key's type.
-func wrongType(n ast.Node, t reflect.Type, path string, bad *assay.Problems) bool {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	got := kindOf(n)
-	want, ok := "", false
-	switch {
-	case got == "nothing" || got == "" || t.Kind() == reflect.Interface:
-		return false
-	case t == reflect.TypeFor[Columns]():
-		want, ok = "a column or a list of columns", got != "a map"
-	case t == reflect.TypeFor[BaselineConfig]() && got != "a map": // a name, or a map whose keys are checked
-		want, ok = "a name, or a map of learner and params", got != "a list"
-	case t == reflect.TypeFor[Scalar]():
-		want, ok = "one value", got != "a map" && got != "a list"
-	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
-		want, ok = "a map", got == "a map"
-	case t.Kind() == reflect.Slice:
-		want, ok = "a list", got == "a list"
-	case t.Kind() == reflect.Bool:
-		want, ok = "true or false", got == "true or false"
-	case t.Kind() == reflect.Float64:
-		want, ok = "a number", got == "a number" || got == "a whole number" || got == "a negative whole number"
-	case t.Kind() == reflect.Uint64:
-		want, ok = "a whole number from 0", got == "a whole number"
-	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
-		want, ok = "a whole number", got == "a whole number" || got == "a negative whole number"
-	default:
-		want, ok = "text", got != "a map" && got != "a list"
-	}
-	if !ok {
-		bad.Add("line %d: %s is %s; want %s", n.GetToken().Position.Line, path, got, want)
-	}
-	return !ok
-}
-
-// kindOf says what a YAML node is, for a person.
-func kindOf(n ast.Node) string {
-	switch x := n.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-		return "a map"
-	case *ast.SequenceNode:
-		return "a list"
-	case *ast.NullNode:
-		return "nothing"
-	case *ast.BoolNode:
-		return "true or false"
-	case *ast.IntegerNode:
-		if strings.HasPrefix(x.GetToken().Value, "-") {
-			return "a negative whole number"
-		}
-		return "a whole number"
-	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return "a number"
-	case *ast.StringNode, *ast.LiteralNode:
-		return "text"
-	}
-	return ""
 }
 
 // didYouMean names the nearest of names when it is near enough to be meant, and all of them otherwise, up to a dozen.
@@ -469,6 +339,11 @@ func (p *Project) defaults() {
 		set(&p.Data.Entity, p.Data.Target.Query)
 	}
 	set(&p.Split.By, p.splitBy())
+	for _, share := range []*float64{&p.Split.Validation, &p.Split.Test} {
+		if *share == 0 {
+			*share = splitShare
+		}
+	}
 	if p.Train.Learner == "" && len(p.Train.Command) == 0 && !p.Data.Target.outside() {
 		p.Train.Learner = "gradient_boosting"
 	}
@@ -493,8 +368,8 @@ func (p *Project) defaults() {
 	}
 }
 
-func (p *Project) check() error {
-	var bad assay.Problems
+// check adds what is wrong with the file as a whole; what is wrong with a value alone, its key says (see keyReader).
+func (p *Project) check(bad *assay.Problems) {
 	if p.Name == "" {
 		bad.Add("project is empty: it names the project and its model")
 	} else if strings.ContainsAny(p.Name, "/\\ \t\n") {
@@ -503,8 +378,8 @@ func (p *Project) check() error {
 	if p.Data.URI == "" {
 		bad.Add("data.uri is empty")
 	}
-	p.Serve.check(&bad)
-	p.Data.Target.check(p, &bad)
+	p.Serve.check(bad)
+	p.Data.Target.check(p, bad)
 	if h := p.Data.Header; h != "" && h != "yes" && h != "no" {
 		bad.Add("data.header %q is none of yes, no", h)
 	}
@@ -526,14 +401,6 @@ func (p *Project) check() error {
 	if p.Split.By == "predefined" && p.Split.Column == "" {
 		bad.Add("split.by predefined needs split.column")
 	}
-	for _, x := range []struct {
-		name  string
-		share float64
-	}{{"validation", p.Split.Validation}, {"test", p.Split.Test}} {
-		if !(x.share > 0 && x.share < 1) {
-			bad.Add("split.%s is %v; want a share above 0 and below 1: candidates are compared on validation rows, and what is chosen is proven on test rows", x.name, x.share)
-		}
-	}
 	if p.Split.Validation+p.Split.Test >= 1 {
 		bad.Add("split.validation and split.test add up to %v; nothing is left to train on", p.Split.Validation+p.Split.Test)
 	}
@@ -546,16 +413,7 @@ func (p *Project) check() error {
 	if w := p.Evaluate.Weight; w != "" && slices.Contains(p.Data.Target.names(), w) {
 		bad.Add("evaluate.weight is the target %q: a row's answer would say how much it counts", w)
 	}
-	if !(p.Evaluate.Level > 0.5 && p.Evaluate.Level < 1) {
-		bad.Add("evaluate.level is %v; want a coverage between 0.5 and 1, such as 0.95", p.Evaluate.Level)
-	}
-	if p.Evaluate.Replicates < 200 || p.Evaluate.Replicates > 100_000 {
-		bad.Add("evaluate.replicates is %d; want 200 to 100000", p.Evaluate.Replicates)
-	}
-	p.Evaluate.Baseline.check(p.Data.Target, &bad)
-	if p.Evaluate.Margin < 0 {
-		bad.Add("evaluate.slice_margin is %v; want 0 or more", p.Evaluate.Margin)
-	}
+	p.Evaluate.Baseline.check(p.Data.Target, bad)
 	switch p.Evaluate.Rule {
 	case "", "baseline":
 	case "rest":
@@ -578,11 +436,7 @@ func (p *Project) check() error {
 			bad.Add("evaluate.business.direction %q is none of lower, higher", b.Direction)
 		}
 	}
-	if p.Gate.Margin < 0 {
-		bad.Add("gate.margin is %v; want 0 or more", p.Gate.Margin)
-	}
-	p.Monitor.check(p, &bad)
-	return bad.Err(assay.Invalid, ProjectFile)
+	p.Monitor.check(p, bad)
 }
 
 // Path resolves a path of the file against its folder. A URI with a scheme and "-" stay as they are.

@@ -19,7 +19,7 @@ func TestProjectSplitIsTakenAtItsWord(t *testing.T) {
 		{split: "", validation: 0.2, test: 0.2},
 		{split: "split: {by: random}\n", validation: 0.2, test: 0.2},
 		{split: "split: {by: random, test: 0.3}\n", validation: 0.2, test: 0.3},
-		{split: "split: {validation: 0, test: 0}\n", wrong: []string{"split.validation is 0; want a share above 0", "split.test is 0; want a share above 0"}},
+		{split: "split: {validation: 0, test: 0}\n", wrong: []string{"split.validation is 0; want above 0 and below 1", "split.test is 0; want above 0 and below 1"}},
 		{split: "split: {validation: 0}\n", wrong: []string{"split.validation is 0"}},
 		{split: "split: {test: 0.0}\n", wrong: []string{"split.test is 0"}},
 		{split: "split: {by: time, purge: 1d, embargo: 2d}\n", validation: 0.2, test: 0.2},

@@ -18,18 +18,13 @@ import (
 // PythonConfig says how models run that only Python can load.
 type PythonConfig struct {
 	Interpreter string   `yaml:"interpreter,omitempty" json:"interpreter,omitempty" jsonschema:"description=a Python that has the model's packages; absent: an environment is made from the model's requirements and kept"`
-	Workers     int      `yaml:"workers,omitempty" json:"workers,omitempty" jsonschema:"description=processes a version,default=2"`
+	Workers     int      `yaml:"workers,omitempty" json:"workers,omitempty" jsonschema:"description=processes a version,default=2,minimum=1,maximum=64"`
 	Memory      string   `yaml:"memory,omitempty" json:"memory,omitempty" jsonschema:"description=a worker that holds more is killed; such as 2GiB,default=2GiB"`
 	Timeout     string   `yaml:"timeout,omitempty" json:"timeout,omitempty" jsonschema:"description=a worker that takes longer is killed; such as 30s,default=30s"`
-	BatchRows   int      `yaml:"batch_rows,omitempty" json:"batch_rows,omitempty" jsonschema:"description=rows of waiting requests that go to a worker together,default=1024"`
+	BatchRows   int      `yaml:"batch_rows,omitempty" json:"batch_rows,omitempty" jsonschema:"description=rows of waiting requests that go to a worker together,default=1024,minimum=1,maximum=1048576"`
 	BatchWait   string   `yaml:"batch_wait,omitempty" json:"batch_wait,omitempty" jsonschema:"description=how long a request waits for others to go with; such as 2ms; absent: it does not"`
 	Env         []string `yaml:"env,omitempty" json:"env,omitempty" jsonschema:"description=environment variables that workers get; no others are passed but those that Python itself needs"`
 }
-
-const (
-	maxWorkers   = 64
-	maxBatchRows = 1 << 20
-)
 
 // limits reads the settings, all of them.
 func (c *PythonConfig) limits() (o pyfunc.Options, err error) {
@@ -37,12 +32,6 @@ func (c *PythonConfig) limits() (o pyfunc.Options, err error) {
 		return o, nil
 	}
 	var bad assay.Problems
-	if c.Workers < 0 || c.Workers > maxWorkers {
-		bad.Add("serve.python.workers is %d: it must be from 1 to %d", c.Workers, maxWorkers)
-	}
-	if c.BatchRows < 0 || c.BatchRows > maxBatchRows {
-		bad.Add("serve.python.batch_rows is %d: it must be from 1 to %d", c.BatchRows, maxBatchRows)
-	}
 	o.Workers, o.BatchRows = c.Workers, c.BatchRows
 	if o.MemoryBytes, err = bytesFlag("serve.python.memory", c.Memory); err != nil {
 		bad.Add("%v", err)

@@ -430,6 +430,9 @@ func TestReferenceProject(t *testing.T) {
 				}
 				meaning += strings.Join(enum, ", ")
 			}
+			if bounds, _ := keyTags(f).bounds(0); bounds != "" {
+				meaning += "; " + bounds
+			}
 			def := strings.Join(tags["default"], "")
 			if def != "" {
 				def = "`" + def + "`"

@@ -214,6 +214,9 @@ func (a *app) reproduceCommand() *cobra.Command {
 		Use: "reproduce [RUN]", Short: "Run a recorded run again, compare bit for bit, and name the cause of a difference",
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("reproduce", func(ctx context.Context, s *session, args []string) error {
+			if !(tolerance >= 0 && tolerance < 1) {
+				return assay.Errorf(assay.Invalid, "--tolerance %v is not from 0 to below 1", tolerance).Try("assay reproduce --tolerance 1e-6")
+			}
 			r, err := s.runEvidence(ctx, first(args))
 			if err != nil {
 				return err

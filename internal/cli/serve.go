@@ -30,7 +30,7 @@ import (
 type ServeConfig struct {
 	OnInvalid   string          `yaml:"on_invalid,omitempty" jsonschema:"description=what becomes of a request whose rows do not fit the input schema,enum=reject,enum=fallback,default=reject"`
 	OnOutlier   string          `yaml:"on_out_of_distribution,omitempty" jsonschema:"description=what becomes of a request with rows unlike those of training,enum=flag,enum=reject,enum=fallback,default=flag"`
-	Outliers    float64         `yaml:"outlier_share,omitempty" jsonschema:"description=share of ordinary rows that may count as out of distribution,default=0.001"`
+	Outliers    float64         `yaml:"outlier_share,omitempty" jsonschema:"description=share of ordinary rows that may count as out of distribution,default=0.001,exclusiveMinimum=0,exclusiveMaximum=1"`
 	Fallback    *FallbackConfig `yaml:"fallback,omitempty" jsonschema:"description=what is answered where the model must not or cannot: a constant; or a rule where it has a value"`
 	Coerce      string          `yaml:"coerce,omitempty" json:",omitempty" jsonschema:"description=mlflow: /invocations makes the casts of MLflow's scoring server and counts each value that they change; absent: a value that does not fit is refused,enum=mlflow"`
 	Unknown     string          `yaml:"unknown_columns,omitempty" jsonschema:"description=what becomes of a column that the input schema does not have,enum=ignore,enum=reject,default=ignore"`
@@ -38,7 +38,7 @@ type ServeConfig struct {
 	Log         LogConfig       `yaml:"log,omitempty" jsonschema:"description=the log of predictions"`
 	ONNXRuntime string          `yaml:"onnxruntime,omitempty" json:"-" jsonschema:"description=shared library of ONNX Runtime; such as libonnxruntime.so: it evaluates ONNX models in place of Assay wherever a model is evaluated; absent: Assay does"`
 	Upstream    *UpstreamConfig `yaml:"upstream,omitempty" json:",omitempty" jsonschema:"description=another server that has the model: it is asked in place of the model's file, with all that Assay checks before and behind it"`
-	Keep        int             `yaml:"keep_versions,omitempty" json:"-" jsonschema:"description=how many versions that held the stage before still answer requests that name them"`
+	Keep        int             `yaml:"keep_versions,omitempty" json:"-" jsonschema:"description=how many versions that held the stage before still answer requests that name them,minimum=0,maximum=16"`
 	Listen      string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
 	GRPC        string          `yaml:"grpc_listen,omitempty" json:"-" jsonschema:"description=address of the Open Inference Protocol over gRPC; none: it is not answered; absent: the port after that of listen"`
 }
@@ -46,7 +46,7 @@ type ServeConfig struct {
 // LogConfig says what of the predictions is kept.
 type LogConfig struct {
 	Off       bool     `yaml:"off,omitempty" jsonschema:"description=log nothing; then nothing can be monitored"`
-	Sample    float64  `yaml:"sample,omitempty" jsonschema:"description=share of the answered requests that are logged; what went wrong always is,default=1"`
+	Sample    float64  `yaml:"sample,omitempty" jsonschema:"description=share of the answered requests that are logged; what went wrong always is,default=1,exclusiveMinimum=0,maximum=1"`
 	Redact    []string `yaml:"redact,omitempty" jsonschema:"description=input columns and parameters that are not written; _params is all parameters"`
 	Keep      string   `yaml:"keep,omitempty" jsonschema:"description=how long closed hours are kept; such as 90d; absent: for ever"`
 	KeepBytes string   `yaml:"keep_bytes,omitempty" jsonschema:"description=how much is kept of each model; such as 10GiB; absent: all"`
@@ -70,9 +70,6 @@ func (c *ServeConfig) defaults() {
 const maxKept = 16
 
 func (c *ServeConfig) check(bad *assay.Problems) {
-	if !(c.Outliers >= 0 && c.Outliers < 1) {
-		bad.Add("serve.outlier_share is %v: it must be from 0 to below 1", c.Outliers)
-	}
 	if _, err := c.Python.limits(); err != nil {
 		bad.Add("%v", err)
 	}
@@ -90,9 +87,6 @@ func (c *ServeConfig) check(bad *assay.Problems) {
 	}
 	if c.Coerce != "" && c.Coerce != coerceMLflow {
 		bad.Add("serve.coerce is %q; want %s, or nothing", c.Coerce, coerceMLflow)
-	}
-	if c.Keep < 0 || c.Keep > maxKept {
-		bad.Add("serve.keep_versions is %d: it must be from 0 to %d", c.Keep, maxKept)
 	}
 	c.Upstream.check(bad)
 }
@@ -113,6 +107,9 @@ While it runs the windows of its log are held against the plans of its versions 
 assay monitor run and assay alert send do.`,
 		Args: cobra.NoArgs,
 		RunE: a.with("serve", func(ctx context.Context, s *session, _ []string) error {
+			if drain < 0 {
+				return assay.Errorf(assay.Invalid, "--drain %s is negative", drain).Try("assay serve --drain 10s")
+			}
 			st, err := stageFlag("stage", stage)
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/assay-ml/assay"
 )
@@ -24,7 +25,7 @@ var Questions = []struct{ Field, Asks string }{
 var placeholders = []string{"", "todo", "tbd", "fixme", "?", "-", "…", "...", "n/a", "na", "null", "fill me in", "unknown"}
 
 // Datasheet checks the documentation of a data set. The answer "none" counts; a placeholder does not, and an exclusion or
-// imputation that is not "none" must hold a number: how many rows.
+// imputation that is not "none" must hold a number, how many rows, and words, which and why.
 func Datasheet(doc map[string]string) assay.Datasheet {
 	out := assay.Datasheet{Fields: map[string]string{}, Missing: []string{}}
 	for _, k := range slices.Sorted(maps.Keys(doc)) {
@@ -39,6 +40,8 @@ func Datasheet(doc map[string]string) assay.Datasheet {
 			out.Missing = append(out.Missing, q.Field)
 		case (q.Field == "exclusions" || q.Field == "imputations") && !strings.HasPrefix(v, "none") && !strings.ContainsAny(v, "0123456789"):
 			out.Missing = append(out.Missing, q.Field+" (how many)")
+		case (q.Field == "exclusions" || q.Field == "imputations") && !strings.ContainsFunc(v, unicode.IsLetter):
+			out.Missing = append(out.Missing, q.Field+" (which, and why)")
 		}
 	}
 	out.Complete = len(out.Missing) == 0

@@ -103,7 +103,7 @@ func TestDatasheet(t *testing.T) {
 	if got := Datasheet(doc); !got.Complete {
 		t.Errorf("missing %v", got.Missing)
 	}
-	for field, value := range map[string]string{"sources": "TODO", "licence": "", "population": "tbd", "exclusions": "some rows"} {
+	for field, value := range map[string]string{"sources": "TODO", "licence": "", "population": "tbd", "exclusions": "some rows", "imputations": "5"} {
 		bad := map[string]string{}
 		for k, v := range doc {
 			bad[k] = v
