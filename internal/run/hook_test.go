@@ -330,6 +330,31 @@ json.dump({"accuracy_score": m.score(b, yb)}, open(os.path.join(os.environ["ASSA
 	}
 }
 
+// scikit-learn gives each fit of some estimators an id of its own; that is derived from the seed. What the program asks for is not.
+func TestIdsOfFitsAreSeeded(t *testing.T) {
+	const program = `
+import pickle, uuid
+import numpy as np
+from sklearn.callback import ScoringMonitor
+from sklearn.linear_model import LogisticRegression
+X = np.random.rand(60, 3); y = (X[:, 0] > 0.5).astype(int)
+print(hash(pickle.dumps(LogisticRegression().fit(X, y))))
+monitor = ScoringMonitor(scoring="accuracy")
+model = LogisticRegression().set_callbacks(monitor)
+model.fit(X, y); model.fit(X, y)
+ids = [log.run_id for log in monitor.get_logs(select="all")]
+print(*ids)
+assert len(set(ids)) == 2 and ids[0].version == 4
+`
+	res, _ := repeats(t, venv(t), program)
+	if len(res.run.Unseeded) != 0 || !slices.Contains(res.run.Seeded, "uuid.uuid4 of sklearn") {
+		t.Errorf("seeded %q, unseeded %q", res.run.Seeded, res.run.Unseeded)
+	}
+	if res, _ := script(t, venv(t), program+"uuid.uuid4()", nil); !slices.Equal(res.run.Unseeded, []string{"uuid.uuid4"}) {
+		t.Errorf("with one of the program's own: unseeded %q", res.run.Unseeded)
+	}
+}
+
 func TestPackagesAreReadFromTheirMetadata(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
 	write(t, first, "Foo_Bar-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: Foo-Bar\nVersion: 1.0\n\nVersion: 9\n")

@@ -5,6 +5,7 @@
 # started this one; ASSAY_HOOK_WORKER the role chosen for this one by its parent; ASSAY_HOOK_PROBE what a reproduction holds still;
 # ASSAY_HOOK_RAW the files of the raw data, ASSAY_HOOK_DIR the directory of the run: what is read of them is reported.
 # Nothing here may break the program under it: a fault in seeding is reported, never raised. Works on Python 3.8 and later.
+import itertools
 import os
 import sys
 
@@ -34,6 +35,7 @@ class _State(object):
     dir = ""  # the directory of the run, with a separator at its end
     forks = 0
     draws = 0
+    names = None  # counts; next() of it is one step, whatever the threads do
     loaded = ()  # modules that were seeded, in import order
     said = frozenset()
     stdlib = ""
@@ -41,6 +43,7 @@ class _State(object):
 
 
 _s = _State()
+_s.names = itertools.count(1)
 
 
 def derive(*what):
@@ -292,7 +295,7 @@ def become(role, alone=False):
     """Take on a role: every generator that is loaded gets the numbers of that role. Alone leaves the generators as they are."""
     if role == _s.role and os.getpid() == _s.pid:
         return  # a spawned worker that knew its role from the start: seeding it again would repeat its numbers
-    _s.role, _s.draws, _s.pid, _s.said = role, 0, os.getpid(), frozenset()
+    _s.role, _s.draws, _s.names, _s.pid, _s.said = role, 0, itertools.count(1), os.getpid(), frozenset()
     os.environ["ASSAY_HOOK_ROLE"] = role
     os.environ.pop("ASSAY_HOOK_WORKER", None)
     say("start")
@@ -348,8 +351,8 @@ class Finder(object):
 # Watching: what a run took from outside that no seed covers.
 
 
-# Packages that draw entropy for names of files, keys and sockets only.
-_HARMLESS = frozenset(("joblib", "loky", "urllib3", "requests", "tqdm", "pip", "dask", "distributed", "zmq", "IPython", "jupyter_client"))
+# Packages and modules that draw entropy for names of files, keys and sockets only.
+_HARMLESS = frozenset(("joblib", "loky", "urllib3", "requests", "tqdm", "pip", "dask", "distributed", "zmq", "IPython", "jupyter_client", "sklearn.callback._transport"))
 _FRONTS = {"uuid": "uuid.uuid4", "secrets": "secrets", "random": "random.SystemRandom"}
 
 
@@ -366,12 +369,31 @@ def _asker(frame):
         return ""
     file = frame.f_code.co_filename or ""
     library = file.startswith("<frozen") or (file.startswith(_s.stdlib) and "-packages" not in file)
-    return "" if library or name.split(".")[0] in _HARMLESS else what
+    return "" if library or name in _HARMLESS or name.split(".")[0] in _HARMLESS else what
+
+
+# Modules that ask for entropy to name something in each run of theirs, however the program sets its seeds. A name may get into what a
+# run leaves, so it is derived from the seed: a number in the process's own order, apart from those of the generators.
+_NAMED = frozenset(("sklearn.callback._callback_context",))  # scikit-learn 1.9: the id of a fit, at every fit of some estimators
+
+
+def _name(frame, size):
+    """The bytes of the next name for a module of _NAMED that asked for a UUID; None for any other caller."""
+    while frame is not None and frame.f_globals.get("__name__") == "uuid":
+        frame = frame.f_back
+    if frame is None or frame.f_globals.get("__name__") not in _NAMED:
+        return None
+    n = next(_s.names)
+    seeded("uuid.uuid4 of " + frame.f_globals["__name__"].split(".")[0])
+    return b"".join(derive("name", n, i).to_bytes(8, "little") for i in range((size + 7) // 8))[:size]
 
 
 def urandom(size):
     """os.urandom, watched: reported when the program itself asks, and derived from the seed when a reproduction probes for it."""
     try:
+        name = _name(sys._getframe(1), size)
+        if name is not None:
+            return name
         what = _asker(sys._getframe(1))
         if what:
             unseeded(what)
