@@ -3,7 +3,9 @@ package dataset
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -321,5 +323,105 @@ func BenchmarkDivide(b *testing.B) {
 	tb := frame(b, e, f...)
 	for b.Loop() {
 		divide(b, tb, SplitOptions{By: "stratified", Target: "y", Task: assay.Binary, Seed: 7})
+	}
+}
+
+// leaky is a table whose columns hold the target among noise, and honest ones beside them. classes 0: the target is a number.
+func leaky(n, classes int, seed uint64) assay.Frame {
+	r := stat.NewRand(seed, 7)
+	y, band, curve, honest := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	text := assay.Column{Name: "text", Type: assay.TypeString, Codes: make([]int32, n)}
+	ticket := assay.Column{Name: "ticket", Type: assay.TypeString, Codes: make([]int32, n)}
+	word := func(c *assay.Column, i int, s string) {
+		c.Codes[i] = int32(len(c.Levels))
+		c.Levels = append(c.Levels, s)
+	}
+	for i := range y {
+		if classes > 0 {
+			y[i] = float64(r.Intn(classes))
+			band[i] = 10*y[i] + 9*r.Float64()
+			curve[i] = math.Abs(y[i]-float64(classes/2)) + 0.4*r.Float64()
+			if y[i] > float64(classes/2) {
+				curve[i] = -10 - curve[i]
+			}
+			honest[i] = y[i] + 0.5*r.Normal()
+			word(&text, i, fmt.Sprintf("%c%06d", 'a'+int(y[i]), r.Intn(1e6)))
+		} else {
+			curve[i] = 6*r.Float64() - 3
+			y[i] = math.Sin(3 * curve[i])
+			band[i] = math.Exp(3 * y[i])
+			honest[i] = y[i] + 0.2*r.Normal()
+			word(&text, i, fmt.Sprintf("v%.6f", y[i]))
+		}
+		word(&ticket, i, fmt.Sprintf("PC %06d", r.Intn(1e6)))
+	}
+	for _, c := range []*assay.Column{&text, &ticket} {
+		order := make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortFunc(order, func(a, b int) int { return strings.Compare(c.Levels[a], c.Levels[b]) })
+		levels := make([]string, n)
+		for at, i := range order {
+			levels[at], c.Codes[i] = c.Levels[i], int32(at)
+		}
+		c.Levels = levels
+	}
+	return assay.Frame{numbers("band", band...), numbers("curve", curve...), text, numbers("honest", honest...), ticket, drawn("noise", n, seed, normal), numbers("y", y...)}
+}
+
+// TestGiveaways holds that the split and the profile name the columns that give a target away by themselves, whatever their form, and no
+// others, in small and large tables.
+func TestGiveaways(t *testing.T) {
+	e := engine(t)
+	ctx := context.Background()
+	for _, n := range []int{250, 700, 12_000} {
+		for _, task := range []assay.Task{assay.Binary, assay.Multiclass, assay.Regression} {
+			classes := map[assay.Task]int{assay.Binary: 2, assay.Multiclass: 3}[task]
+			tb := frame(t, e, leaky(n, classes, uint64(n))...)
+			o := SplitOptions{By: "random", Target: "y", Task: task, Validation: 0.2, Test: 0.2, Seed: 1}
+			d, err := Divide(ctx, tb, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := "[band curve text]"
+			var split, profile []string
+			for _, l := range d.Record.Findings {
+				if l.Check == "target" && l.Verdict == assay.Fail {
+					split = append(split, l.Columns...)
+				}
+			}
+			r, err := Profile(ctx, tb, ProfileOptions{Target: "y", Task: task})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range r.Alerts {
+				if a.Code == "leakage" {
+					profile = append(profile, a.Columns...)
+				}
+			}
+			slices.Sort(split)
+			slices.Sort(profile)
+			if fmt.Sprint(split) != want || fmt.Sprint(profile) != want {
+				t.Errorf("%s, %d rows: the split names %v, the profile %v, want %s", task, n, split, profile, want)
+			}
+		}
+	}
+}
+
+// TestHonestFeatures holds that features which tell much of a target, and not all, are no leaks.
+func TestHonestFeatures(t *testing.T) {
+	root := assaytest.Root()
+	for path, targets := range map[string][]string{
+		filepath.Join(root, "testdata", "oracle", "data", "tables", "titanic.csv"): {"Pclass", "Fare", "SibSp", "Sex", "Embarked"},
+		filepath.Join(root, "examples", "employment", "train_2015.parquet"):        {"employed", "SCHL", "MAR", "AGEP"},
+	} {
+		for _, target := range targets {
+			for _, a := range profileOf(t, path, ProfileOptions{Target: target}).Alerts {
+				if a.Code == "leakage" {
+					t.Errorf("%s of %s: %s", target, filepath.Base(path), a.Message)
+				}
+			}
+		}
 	}
 }

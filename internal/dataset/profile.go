@@ -123,8 +123,8 @@ type Nullity struct {
 
 // A Relation is how much one column tells about the target by itself.
 type Relation struct {
-	Strength   assay.Number    `json:"strength"` // 0–1, what ranks columns; of Measure
-	Measure    string          `json:"measure"`
+	Strength   assay.Number    `json:"strength"`          // 0–1, what ranks columns; of Measure
+	Measure    string          `json:"measure"`           // auc, cramers_v, correlation_ratio, spearman; of a column that gives the target away also auc_of_every_two_classes, brier_score_removed, variance_explained
 	AUC        assay.Number    `json:"auc"`               // binary: how well the column orders the classes, in either direction
 	CramersV   assay.Number    `json:"cramers_v"`         // bias-corrected
 	Eta        assay.Number    `json:"correlation_ratio"` // √ of the share of variance (of ranks, for regression) between groups
@@ -232,6 +232,7 @@ type profiler struct {
 	bands   [][]Band
 	sieve   *sieve // of a profile of very many columns
 	rerank  reranker
+	close   *signals // the rows that have a target, once a column is looked at closely
 }
 
 func newProfiler(t *table.Table, o ProfileOptions) (*profiler, error) {

@@ -171,7 +171,7 @@ func (p *profiler) targetAlerts(add addAlert) {
 		name := p.columns[i].Name
 		if float64(r.AUC) >= GiveawayLimit {
 			add("leakage", []string{name}, 1, "leave it out unless it is known before the prediction is made", "%s alone orders %s with AUC %.4f: it is known only after the label, or is the label", name, t.Column, float64(r.AUC))
-		} else if r.Measure != "auc" && float64(r.Strength) >= GiveawayLimit {
+		} else if r.Measure != "auc" && r.givesAway() {
 			add("leakage", []string{name}, 1, "leave it out unless it is known before the prediction is made", "%s alone gives %s away: %s is %.4f", name, t.Column, strings.ReplaceAll(r.Measure, "_", " "), float64(r.Strength))
 		} else if r.Measure == "auc" && float64(r.AUC) >= 0.95 {
 			add("leakage_suspected", []string{name}, 0.9, "ask when its value becomes known", "%s alone orders %s with AUC %.4f, which is rarely honest", name, t.Column, float64(r.AUC))

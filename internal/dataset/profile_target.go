@@ -100,6 +100,7 @@ func (p *profiler) relateColumn(i int) {
 	p.rel[i] = r
 	if t.Task.Classifies() {
 		p.relateClasses(i, e, r)
+		p.giveaway(e, r)
 		return
 	}
 	p.relateNumber(i, e, r)
@@ -108,12 +109,13 @@ func (p *profiler) relateColumn(i int) {
 		// Which columns are compared with each other depends on it; otherwise it comes with the pairs.
 		r.rankBy(p.rerank.spearman(e, y))
 	}
+	p.giveaway(e, r)
 }
 
 // rankBy takes a rank correlation for the strength of the relation unless that is stronger already.
 func (r *Relation) rankBy(spearman float64) {
 	r.Spearman = assay.Number(spearman)
-	if s := assay.Number(math.Abs(spearman)); !math.IsNaN(float64(s)) && !(r.Strength > s) {
+	if s := assay.Number(math.Abs(spearman)); !math.IsNaN(float64(s)) && (!(r.Strength > s) || s >= GiveawayLimit && r.Measure == MeasureVariance) {
 		r.Strength, r.Measure = s, "spearman"
 	}
 }

@@ -29,6 +29,7 @@ const maxBins = 256
 type signal struct {
 	name  string
 	power float64 // in the unit of the limits above; NaN: cannot be told
+	pairs bool    // the unit is the least area under the ROC curve of two classes
 }
 
 // signals measures columns against the target on the rows outside the test set.
@@ -39,6 +40,7 @@ type signals struct {
 	count  int       // classes; 0: the target is a number
 	value  []float64 // the target, where it is a number
 	result []signal
+	tried  int // columns that were looked at
 }
 
 func newSignals(c splitColumns, parts []uint8) []*signals {
@@ -65,8 +67,13 @@ func newSignals(c splitColumns, parts []uint8) []*signals {
 }
 
 func (s *signals) add(c *assay.Column) {
+	power, pairs := s.power(c)
+	s.result, s.tried = append(s.result, signal{c.Name, power, pairs}), s.tried+1
+}
+
+// power is how well a column tells the target, and whether in the unit of leastArea.
+func (s *signals) power(c *assay.Column) (power float64, pairs bool) {
 	bin := bins(c, s.rows)
-	var power float64
 	switch {
 	case s.count == 2:
 		power = s.binaryPower(c, bin)
@@ -75,7 +82,12 @@ func (s *signals) add(c *assay.Column) {
 	default:
 		power = s.varianceExplained(c, bin)
 	}
-	s.result = append(s.result, signal{c.Name, power})
+	if limit, _, _ := s.limit(); !(power >= limit) {
+		if closer, of := s.closer(c); closer > 0 {
+			return closer, of
+		}
+	}
+	return power, false
 }
 
 func (s *signals) limit() (limit, chance float64, what string) {
@@ -102,7 +114,7 @@ func (s *signals) chanced() bool {
 	}
 	n := float64(len(s.rows))
 	lg := func(x float64) float64 { v, _ := math.Lgamma(x + 1); return v }
-	return math.Log(2*float64(len(s.result)))-lg(n)+lg(ones)+lg(n-ones) > math.Log(targetChance)
+	return math.Log(2*float64(s.tried))-lg(n)+lg(ones)+lg(n-ones) > math.Log(targetChance)
 }
 
 // targetFindings tells the columns that give the target away, or the strongest where none does.
@@ -126,6 +138,10 @@ func (s *signals) findings() []assay.Leakage {
 		}
 		if math.IsNaN(best.power) || r.power > best.power {
 			best = r
+		}
+		limit, chance, what := limit, chance, what
+		if r.pairs {
+			limit, chance, what = TargetAUC, 0.5, "orders every two classes of the target with AUC"
 		}
 		if r.power < limit {
 			continue
