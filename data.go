@@ -122,9 +122,19 @@ type Split struct {
 	Parts      []Part    `json:"parts"`                             // train, validation, test
 	Sealed     string    `json:"sealed"`                            // the part whose labels are withheld: test
 	Assignment Digest    `json:"assignment" names:"blob"`           // of every (row id, part) pair in canonical order
-	Sketch     Digest    `json:"sketch,omitempty" names:"blob"`     // blob: hashes of the cells of sealed rows, without the target
+	Sketch     Digest    `json:"sketch,omitempty" names:"blob"`     // blob: hashes of the cells of sealed rows, and counts of all rows by one and two columns and the target
+	Alike      []Alike   `json:"alike,omitempty"`                   // sealed sets that are these rows in another form, recognised but not by content: the ledger counts on
 	Options    Digest    `json:"options,omitempty" names:"content"` // of the options: equal ones divide the same rows in the same order equally
 	Findings   []Leakage `json:"findings"`                          // every leakage check that ran, passed or not
+}
+
+// Alike is a sealed set that was recognised in a split: reads of its rows count as reads of the rows of the split.
+type Alike struct {
+	Split  Digest `json:"split" names:"evidence"`
+	Rows   int64  `json:"rows"`             // of the set, about how many were recognised
+	Sealed bool   `json:"sealed"`           // among the rows that this split seals; false: among all
+	By     string `json:"by"`               // cells: row by row; counts: probably, by how many rows of each class lie where
+	Reason string `json:"reason,omitempty"` // why it was split all the same
 }
 
 // Part is one side of a split.

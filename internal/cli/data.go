@@ -49,7 +49,7 @@ func (s *session) snapshot(ctx context.Context) (assay.Record, assay.Snapshot, e
 
 // splitStage divides the data, seals the test labels and writes the part files. A split of the same data with the same options is
 // found again and not repeated.
-func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, error) {
+func (s *session) splitStage(ctx context.Context, reason string) (assay.Record, assay.Split, error) {
 	snapRec, snap, err := s.snapshot(ctx)
 	if err != nil {
 		return assay.Record{}, assay.Split{}, err
@@ -66,11 +66,15 @@ func (s *session) splitStage(ctx context.Context) (assay.Record, assay.Split, er
 	if err != nil {
 		return assay.Record{}, assay.Split{}, err
 	}
-	if err := s.asBefore(ctx, d, snap.Content); err != nil {
+	known, err := s.asBefore(ctx, d, snap.Content)
+	if err != nil {
 		return assay.Record{}, assay.Split{}, err
 	}
-	if err := s.refuseSealed(ctx, d); err != nil {
+	if err := s.refuseSealed(ctx, d, known, reason); err != nil {
 		return assay.Record{}, assay.Split{}, err
+	}
+	for _, o := range d.Record.Alike {
+		s.say("about %s sealed rows of split %s are recognised in this table: a read of either counts as one of both.", assay.FormatCount(o.Rows), o.Split.Short())
 	}
 	for _, b := range [][]byte{d.Assignment(), d.Sketch()} {
 		if _, err := blob.PutBytes(ctx, s.st.Blobs(), b); err != nil {
@@ -101,41 +105,50 @@ func (s *session) splitOptions() (dataset.SplitOptions, error) {
 }
 
 // asBefore gives the rows the parts that an earlier split with the same options gave the same content, when the rows now come in another
-// order or from another file.
-func (s *session) asBefore(ctx context.Context, d *dataset.Division, content assay.Digest) error {
+// order or from another file; known says that there is such a split, and what it said of sealed sets is said again.
+func (s *session) asBefore(ctx context.Context, d *dataset.Division, content assay.Digest) (known bool, err error) {
 	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindSplit, Subject: content})
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, r := range rs {
 		old, err := assay.Decode[assay.Split](r.Evidence)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if old.Options != d.Record.Options {
 			continue
 		}
-		if old.Assignment == d.Record.Assignment {
-			return nil
+		if old.Assignment != d.Record.Assignment {
+			assignment, err := blob.ReadAll(ctx, s.st.Blobs(), old.Assignment, maxModelBytes)
+			if err != nil {
+				return false, err
+			}
+			if err := d.Keep(ctx, assignment); err != nil {
+				return false, err
+			}
 		}
-		assignment, err := blob.ReadAll(ctx, s.st.Blobs(), old.Assignment, maxModelBytes)
-		if err != nil {
-			return err
-		}
-		return d.Keep(ctx, assignment)
+		d.Record.Alike = old.Alike
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 // A sighting is a sealed set of which more rows are among others than chance gives.
 type sighting struct {
-	seal store.SealRecord
-	rows int64 // of the sealed rows, about how many
+	seal     store.SealRecord
+	rows     int64 // of the sealed rows, about how many
+	probable bool  // see dataset.Sighting
 }
 
 // sightings looks for sealed rows among the given rows of a table: by their content, and by the values of their cells, so that other
 // names, fewer columns or another key do not hide them. Sets that skip names are left out.
 func (s *session) sightings(ctx context.Context, l *dataset.Look, rows []int, skip func(store.SealRecord) bool) ([]sighting, error) {
+	return s.sightingsAmong(ctx, l, rows, rows, skip)
+}
+
+// sightingsAmong looks for what is recognised by counts alone among other rows, of which there are more.
+func (s *session) sightingsAmong(ctx context.Context, l *dataset.Look, rows, among []int, skip func(store.SealRecord) bool) ([]sighting, error) {
 	contents := l.Contents(rows)
 	chance := dataset.Chance(contents)
 	over, err := s.st.Overlap(ctx, contents)
@@ -158,19 +171,19 @@ func (s *session) sightings(ctx context.Context, l *dataset.Look, rows []int, sk
 			}
 		}
 		if !found.Seen() {
-			if found, err = s.seen(ctx, l, rows, seal); err != nil {
+			if found, err = s.seen(ctx, l, rows, among, seal); err != nil {
 				return nil, err
 			}
 		}
 		if found.Seen() {
-			out = append(out, sighting{seal, max(1, int64(found.Excess()*float64(seal.Count)+0.5))})
+			out = append(out, sighting{seal, max(1, int64(found.Excess()*float64(seal.Count)+0.5)), found.Probable})
 		}
 	}
 	return out, nil
 }
 
-// seen compares cell by cell.
-func (s *session) seen(ctx context.Context, l *dataset.Look, rows []int, seal store.SealRecord) (dataset.Sighting, error) {
+// seen compares cell by cell, and then by how many rows lie where.
+func (s *session) seen(ctx context.Context, l *dataset.Look, rows, among []int, seal store.SealRecord) (dataset.Sighting, error) {
 	var none dataset.Sighting
 	r, err := s.st.Get(ctx, seal.Split)
 	if err != nil {
@@ -188,46 +201,81 @@ func (s *session) seen(ctx context.Context, l *dataset.Look, rows []int, seal st
 	if err != nil {
 		return none, err
 	}
-	return l.See(sketch, rows), nil
+	found, err := l.See(ctx, sketch, rows)
+	if err != nil || found.Seen() {
+		return found, err
+	}
+	return l.Alike(ctx, sketch, among)
 }
 
-// refuseSealed refuses a split that would train on rows whose labels an earlier split sealed, and one that would seal rows again, under a
-// content that the ledger does not recognise, whose labels were disclosed already.
-func (s *session) refuseSealed(ctx context.Context, d *dataset.Division) error {
+// refuseSealed refuses a split that would train on rows whose labels an earlier split sealed, and one that would seal rows again whose labels
+// were disclosed already, under a content that the ledger does not recognise. What is recognised by counts alone, and rows that are sealed
+// again, may be split all the same with a reason: the split names the sealed sets, and the ledger counts their reads on. A split that was
+// recorded before says again what it said.
+func (s *session) refuseSealed(ctx context.Context, d *dataset.Division, known bool, reason string) error {
 	fingerprints := assay.DigestOf(d.SealedPrints())
-	mine := func(r store.SealRecord) bool { return r.Fingerprints == fingerprints }
+	mine := func(r store.SealRecord) bool {
+		return r.Fingerprints == fingerprints || slices.ContainsFunc(d.Record.Alike, func(a assay.Alike) bool { return a.Split == r.Split })
+	}
 	over, err := s.sightings(ctx, d.Look, append(d.Rows(assay.Train), d.Rows(assay.Valid)...), mine)
 	if err != nil {
 		return err
 	}
-	if len(over) > 0 {
-		o := over[0]
-		return assay.Errorf(assay.Refused, "this split would train on rows that are sealed as test rows of split %s: about %d of its %d", o.seal.Split.Short(), o.rows, o.seal.Count).
-			Try("keep the data and the split options of that split; only split.by: hash lets a table grow under its seal")
+	for _, o := range over {
+		if !o.probable {
+			return assay.Errorf(assay.Refused, "this split would train on rows that are sealed as test rows of split %s: about %d of its %d", o.seal.Split.Short(), o.rows, o.seal.Count).
+				Try("keep the data and the split options of that split; only split.by: hash lets a table grow under its seal")
+		}
+	}
+	if known {
+		return nil
 	}
 	test := d.Rows(assay.Test)
-	again, err := s.sightings(ctx, d.Look, test, mine)
-	if err != nil || len(again) == 0 {
-		return err
-	}
-	// The ledger counts a read of these rows as one of the new seal too where it recognises them by content.
-	known, err := s.st.Overlap(ctx, d.Look.Contents(test))
+	again, err := s.sightingsAmong(ctx, d.Look, test, d.Look.All(), mine)
 	if err != nil {
 		return err
 	}
-	for _, o := range again {
-		if float64(o.rows) < store.SubstantialOverlap*float64(min(o.seal.Count, int64(len(test)))) ||
-			slices.ContainsFunc(known, func(k store.SealOverlap) bool { return k.Seal.Split == o.seal.Split }) {
+	// A read of these rows is one of the new seal too where the ledger recognises them by content.
+	contents := d.Look.Contents(test)
+	counted, err := s.st.Overlap(ctx, contents)
+	if err != nil {
+		return err
+	}
+	for i, o := range append(over, again...) {
+		training := i < len(over)
+		if slices.ContainsFunc(d.Record.Alike, func(a assay.Alike) bool { return a.Split == o.seal.Split }) ||
+			float64(o.rows) < store.SubstantialOverlap*float64(min(o.seal.Count, int64(len(test)))) ||
+			!training && slices.ContainsFunc(counted, func(k store.SealOverlap) bool {
+				found := dataset.Sighting{Looked: int(k.Seal.Count), Found: int(k.Sealed), Chance: dataset.Chance(contents)}
+				return k.Seal.Split == o.seal.Split && found.Seen() && found.Excess() >= store.SubstantialOverlap
+			}) {
 			continue
 		}
 		reads, err := s.st.Disclosures(ctx, o.seal.Split)
 		if err != nil {
 			return err
 		}
-		if len(reads) > 0 {
-			return assay.Errorf(assay.Refused, "the test rows are those of split %s in another form, and their labels were read %d time(s) there: a new seal would forget that", o.seal.Split.Short(), len(reads)).
-				Try("evaluate on split %s, or bring test rows that were never read", o.seal.Split.Short())
+		if reason == "" {
+			if err := recognised(o, training, len(reads)); err != nil {
+				return err
+			}
 		}
+		by := map[bool]string{true: "counts", false: "cells"}[o.probable]
+		d.Record.Alike = append(d.Record.Alike, assay.Alike{Split: o.seal.Split, Rows: o.rows, Sealed: !training, By: by, Reason: reason})
+	}
+	return nil
+}
+
+// recognised refuses what needs a reason: rows that are probably sealed among those to train on, and test rows whose labels were read.
+func recognised(o sighting, training bool, reads int) error {
+	split := o.seal.Split.Short()
+	if training {
+		return assay.Errorf(assay.Refused, "this table has probably the sealed rows of split %s in another form, about %d of its %d: rows and labels lie in it as they lay there", split, o.rows, o.seal.Count).
+			Try(`keep the data and the split options of that split; or assay split --reason "why these are other rows", after which the ledger still counts the reads of that split`)
+	}
+	if reads > 0 {
+		return assay.Errorf(assay.Refused, "the test rows are those of split %s in another form, and their labels were read %d time(s) there", split, reads).
+			Try(`evaluate on split %s, or bring test rows that were never read; assay split --reason "why" seals them again, and the ledger counts on`, split)
 	}
 	return nil
 }

@@ -118,13 +118,17 @@ func printSnapshot(w io.Writer, r assay.Record, snap assay.Snapshot, sheet assay
 }
 
 func (a *app) splitCommand() *cobra.Command {
-	return &cobra.Command{
+	var reason string
+	c := &cobra.Command{
 		Use: "split", Short: "Divide the rows into train, validation and test, and seal the test labels",
 		Long: `Divide the rows into train, validation and test as assay.yaml says, run the leakage checks, write the part files and seal the
-labels of the test part. On your own disk the seal is tamper-evident, not secret: the data file that you started from still holds them.`,
+labels of the test part. On your own disk the seal is tamper-evident, not secret: the data file that you started from still holds them.
+
+Rows that an earlier split sealed are recognised in another form too, and refused. Where they are recognised by counts alone, or would
+only be sealed again, --reason splits them all the same: the split names the sealed rows and the reason, and the ledger counts on.`,
 		Args: cobra.NoArgs,
 		RunE: a.with("split", func(ctx context.Context, s *session, _ []string) error {
-			r, split, err := s.splitStage(ctx)
+			r, split, err := s.splitStage(ctx, reason)
 			if err != nil {
 				return err
 			}
@@ -134,6 +138,8 @@ labels of the test part. On your own disk the seal is tamper-evident, not secret
 			return answer(leakageVerdict(split))
 		}),
 	}
+	c.Flags().StringVar(&reason, "reason", "", "why a table is split that probably has sealed rows; their reads count on")
+	return c
 }
 
 // leakageVerdict fails when a leakage check fails; a check that cannot decide does not stop the life of a model.

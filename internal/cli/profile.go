@@ -257,7 +257,7 @@ func (s *session) parts(ctx context.Context, t *table.Table, content assay.Diges
 		if err != nil {
 			return nil, err
 		}
-		return d.Part, s.refuseSealed(ctx, d)
+		return d.Part, s.refuseSealed(ctx, d, false, "")
 	}
 	split, err := assay.Decode[assay.Split](r.Evidence)
 	if err != nil {

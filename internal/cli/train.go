@@ -25,7 +25,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	if err := s.p.Data.Target.refuseOutside("no built-in learner is for", "train.command in assay.yaml, or assay eval FILE with predictions"); err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
-	splitRec, _, err := s.splitEvidence(ctx)
+	splitRec, split, err := s.splitEvidence(ctx)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
@@ -53,7 +53,9 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
-	sealed, err := s.sealedRows(ctx, t, func(r store.SealRecord) bool { return file == "" && r.Split == splitRec.ID })
+	sealed, err := s.sealedRows(ctx, t, func(r store.SealRecord) bool {
+		return file == "" && (r.Split == splitRec.ID || slices.ContainsFunc(split.Alike, func(a assay.Alike) bool { return a.Split == r.Split }))
+	})
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}

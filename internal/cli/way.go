@@ -188,7 +188,7 @@ func stages() []stage {
 				return map[string]assay.Digest{"the snapshot": m.after("snapshot"), "split in assay.yaml": section([]any{m.p.Split, d.Key, d.Entity, d.Time, d.Target, d.Exclude})}, nil
 			},
 			func(ctx context.Context, s *maker) ([]assay.Digest, string, error) {
-				r, split, err := s.splitStage(ctx)
+				r, split, err := s.splitStage(ctx, "")
 				if err != nil {
 					return nil, "", err
 				}

@@ -265,27 +265,27 @@ func TestSightings(t *testing.T) {
 		}
 		f := population(1)
 		sealed := look(f)
-		s, err := ParseSketch(sealed.sketch(sealed.All()[:500]))
+		s, err := ParseSketch(sealed.sketch(sealed.All()[:500], nil, true))
 		if err != nil {
 			t.Fatal(err)
 		}
 		rest := sealed.All()[500:]
-		if got := sealed.See(s, rest); got.Seen() {
+		if got := see(t, sealed, s, rest); got.Seen() {
 			t.Errorf("coarse %v: other rows of the table: %+v", coarse, got)
 		}
-		if got := sealed.See(s, sealed.All()[300:]); !got.Seen() {
+		if got := see(t, sealed, s, sealed.All()[300:]); !got.Seen() {
 			t.Errorf("coarse %v: 200 sealed rows: %+v", coarse, got)
 		}
-		if got := look(population(2)); got.See(s, got.All()).Seen() {
-			t.Errorf("coarse %v: another sample: %+v", coarse, got.See(s, got.All()))
+		if got := look(population(2)); see(t, got, s, got.All()).Seen() {
+			t.Errorf("coarse %v: another sample: %+v", coarse, see(t, got, s, got.All()))
 		}
 		if !coarse {
 			g := append(assay.Frame{}, f[1:]...)
 			for i := range g {
 				g[i].Name = fmt.Sprint("z", 9-i)
 			}
-			if got := look(g); !got.See(s, got.All()).Seen() {
-				t.Errorf("renamed and one dropped: %+v", got.See(s, got.All()))
+			if got := look(g); !see(t, got, s, got.All()).Seen() {
+				t.Errorf("renamed and one dropped: %+v", see(t, got, s, got.All()))
 			}
 		}
 	}
@@ -293,7 +293,7 @@ func TestSightings(t *testing.T) {
 
 func FuzzParseSketch(f *testing.F) {
 	l := &Look{cells: &cells{names: []string{"a", "y"}, hash: [][]uint64{{1, 2, 3}, {4, 5, 6}}}, target: []string{"y"}}
-	f.Add(l.sketch([]int{0, 2}))
+	f.Add(l.sketch([]int{0, 2}, nil, true))
 	f.Add([]byte(sketchMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ParseSketch(b)
@@ -301,7 +301,7 @@ func FuzzParseSketch(f *testing.F) {
 			return
 		}
 		l := &Look{cells: &cells{names: []string{"a"}, hash: [][]uint64{{1, 2}}}, tally: make([]map[uint32]int, 1)}
-		if got := l.See(s, []int{0, 1}); got.Found > got.Looked {
+		if got := see(t, l, s, []int{0, 1}); got.Found > got.Looked {
 			t.Fatal("more found than looked for")
 		}
 	})

@@ -20,22 +20,36 @@ const (
 	matchRows     = 2048  // rows that are used to recognise columns
 )
 
-const sketchMagic = "assay.sketch/1\n"
+// Sketches begin with their version. The first had neither the labels of the rows nor a shape.
+const (
+	sketchFirst = "assay.sketch/1\n"
+	sketchMagic = "assay.sketch/2\n"
+)
+
+// What a column of a sketch is.
+const (
+	sketchKey   = 1
+	sketchLabel = 2
+)
 
 // A Look is a table as the seal compares it: by the values of its cells, whatever its columns are called.
 type Look struct {
+	table  *table.Table
 	cells  *cells
 	key    []string
 	target []string
 	tally  []map[uint32]int // by column, made when first asked for: how often a hash occurs
 	serial []bool           // by column: consecutive numbers, which tables that have nothing to do with each other share
+	grows  []bool           // by column: it never falls or never rises from row to row, as a date beside consecutive numbers
 }
 
 // NewLook hashes every cell of a table: 8 bytes a cell are held.
 func NewLook(ctx context.Context, t *table.Table, key []string, target ...string) (*Look, error) {
-	l := &Look{key: key, target: target}
+	l := &Look{table: t, key: key, target: target}
 	var err error
-	if l.cells, err = hashCells(ctx, t, names(t.Fields()), func(c *assay.Column) { l.serial = append(l.serial, serial(c)) }); err != nil {
+	if l.cells, err = hashCells(ctx, t, names(t.Fields()), func(c *assay.Column) {
+		l.serial, l.grows = append(l.serial, serial(c)), append(l.grows, rises(c))
+	}); err != nil {
 		return nil, err
 	}
 	l.tally = make([]map[uint32]int, len(l.cells.hash))
@@ -81,9 +95,12 @@ func (l *Look) All() []int {
 	return out
 }
 
-// sketch keeps 4 bytes of the hash of every cell of some rows, the target left out, so that these rows can be recognised later in a table
-// with other names, fewer columns or another key. Of many rows it keeps those of the smallest content, which is a random choice.
-func (l *Look) sketch(rows []int) []byte {
+// sketch keeps 4 bytes of the hash of every cell of some rows, so that these rows can be recognised later in a table with other names,
+// fewer columns or another key, and the shape of the table. Of many rows it keeps those of the smallest content, which is a random choice.
+// The labels are kept too, hashed like other cells, for rows that only their key and label identify: the blob lies in the store, beside
+// the sealed labels themselves.
+// ordered says that the split follows the order of the rows, so that the sketch may.
+func (l *Look) sketch(rows []int, of *shape, ordered bool) []byte {
 	contents := l.Contents(rows)
 	order := make([]int, len(rows))
 	for i := range order {
@@ -107,6 +124,11 @@ func (l *Look) sketch(rows []int) []byte {
 		return cmp.Or(cmp.Compare(b.distinct, a.distinct), strings.Compare(l.cells.names[a.index], l.cells.names[b.index]))
 	})
 	columns = columns[:min(len(columns), sketchColumns)]
+	for j, name := range l.cells.names {
+		if slices.Contains(l.target, name) && len(columns) < 2*sketchColumns {
+			columns = append(columns, column{index: j})
+		}
+	}
 	out := []byte(sketchMagic)
 	out = binary.AppendUvarint(out, uint64(len(columns)))
 	out = binary.AppendUvarint(out, uint64(len(order)))
@@ -114,29 +136,42 @@ func (l *Look) sketch(rows []int) []byte {
 		name := l.cells.names[c.index]
 		out = binary.AppendUvarint(out, uint64(len(name)))
 		out = append(out, name...)
-		out = append(out, map[bool]byte{true: 1}[slices.Contains(l.key, name)])
+		out = append(out, map[bool]byte{true: sketchKey}[slices.Contains(l.key, name)]|map[bool]byte{true: sketchLabel}[slices.Contains(l.target, name)])
 	}
 	for _, c := range columns {
 		for _, o := range order {
 			out = binary.BigEndian.AppendUint32(out, uint32(l.cells.hash[c.index][rows[o]]>>32))
 		}
 	}
-	return out
+	if !ordered {
+		order = nil
+	}
+	out = binary.AppendUvarint(out, uint64(len(order)))
+	for _, o := range order {
+		out = binary.BigEndian.AppendUint32(out, uint32(rows[o]))
+	}
+	return of.append(out)
 }
 
-// A Sketch is some rows of a sealed set, as cells.
+// A Sketch is some rows of a sealed set, as cells, and the shape of the table.
 type Sketch struct {
-	names []string
-	key   []bool
-	cells [][]uint32 // by column
+	names  []string
+	key    []bool
+	cells  [][]uint32 // by column
+	labels [][]uint32 // by target; none in a sketch of the first version
+	at     []uint32   // the number of each row in its table; none in a sketch of the first version and of a split that does not follow the order
+	shape  *shape     // nil in a sketch of the first version and of a split without a target
 }
 
 // ParseSketch reads what a split stored.
 func ParseSketch(b []byte) (*Sketch, error) {
 	bad := assay.Errorf(assay.Internal, "the sketch of a sealed set is damaged").Try("assay fsck")
-	b, ok := bytes.CutPrefix(b, []byte(sketchMagic))
-	if !ok {
-		return nil, bad
+	b, second := bytes.CutPrefix(b, []byte(sketchMagic))
+	if !second {
+		var first bool
+		if b, first = bytes.CutPrefix(b, []byte(sketchFirst)); !first {
+			return nil, bad
+		}
 	}
 	next := func(limit uint64) (int, bool) {
 		v, n := binary.Uvarint(b)
@@ -146,39 +181,66 @@ func ParseSketch(b []byte) (*Sketch, error) {
 		b = b[n:]
 		return int(v), true
 	}
-	columns, ok1 := next(sketchColumns)
+	columns, ok1 := next(2 * sketchColumns)
 	rows, ok2 := next(SketchRows)
 	if !ok1 || !ok2 {
 		return nil, bad
 	}
 	s := &Sketch{}
-	for range columns {
+	label := make([]bool, columns)
+	for c := range columns {
 		n, ok := next(uint64(len(b)))
 		if !ok || len(b) < n+1 {
 			return nil, bad
 		}
-		s.names, s.key = append(s.names, string(b[:n])), append(s.key, b[n] == 1)
+		label[c] = b[n]&sketchLabel != 0
+		if !label[c] {
+			s.names, s.key = append(s.names, string(b[:n])), append(s.key, b[n]&sketchKey != 0)
+		}
 		b = b[n+1:]
 	}
-	if len(b) != 4*columns*rows {
+	if len(b) < 4*columns*rows {
 		return nil, bad
 	}
-	for range columns {
+	for c := range columns {
 		col := make([]uint32, rows)
 		for i := range col {
 			col[i] = binary.BigEndian.Uint32(b[4*i:])
 		}
-		s.cells = append(s.cells, col)
+		if label[c] {
+			s.labels = append(s.labels, col)
+		} else {
+			s.cells = append(s.cells, col)
+		}
 		b = b[4*rows:]
+	}
+	if len(s.cells) == 0 {
+		return nil, bad
+	}
+	if second {
+		n, ok := next(uint64(rows))
+		if !ok || n != 0 && n != rows || len(b) < 4*n {
+			return nil, bad
+		}
+		for i := range n {
+			s.at = append(s.at, binary.BigEndian.Uint32(b[4*i:]))
+		}
+		b = b[4*n:]
+		if s.shape, ok = parseShape(b); !ok {
+			return nil, bad
+		}
+	} else if len(b) > 0 {
+		return nil, bad
 	}
 	return s, nil
 }
 
 // A Sighting tells how many rows of a sealed set are among the rows of another table.
 type Sighting struct {
-	Looked int     // rows of the sealed set that were looked for
-	Found  int     // of these, how many are among the given
-	Chance float64 // the share that would be found if the given rows were other rows of the same population
+	Looked   int     // rows of the sealed set that were looked for
+	Found    int     // of these, how many are among the given
+	Chance   float64 // the share that would be found if the given rows were other rows of the same population
+	Probable bool    // by how many rows of each class lie where, and not row by row: see Alike
 }
 
 // Seen reports whether more sealed rows were found than chance gives: any at all where rows are distinctive. Where they are not, the excess
@@ -221,26 +283,29 @@ func Chance[K comparable](rows []K) float64 {
 
 // See looks for the rows of a sketch among rows of the table. Columns are recognised by their values; those that the table no longer has
 // are left out, and so are, in a second look, the columns that identified rows when the sketch was made. These looks need half of the
-// columns, the label counted as one that is there, for a sketch does not hold it. A third look is at the key alone. Where none of them
+// columns, the label counted as one that is there. A third look is at the key alone. Where none of them
 // finds anything, columns are recognised by few of their values. See answers with the look that found more beyond chance.
-func (l *Look) See(s *Sketch, rows []int) Sighting {
+func (l *Look) See(ctx context.Context, s *Sketch, rows []int) (Sighting, error) {
 	mine, theirs := l.match(s, mostRows)
-	best := l.seeKey(s, rows, mine, theirs)
+	best, err := l.seeKey(ctx, s, rows, mine, theirs)
+	if err != nil {
+		return best, err
+	}
 	if got := l.seeRows(s, rows, mine, theirs); got.Looked > 0 && (!best.Seen() || got.Seen() && got.Excess() > best.Excess()) {
 		best = got
 	}
 	if best.Seen() {
-		return best
+		return best, nil
 	}
 	// A table that has few of the sealed rows has few of their values in a column.
 	few, of := l.match(s, someRows)
 	if slices.Equal(few, mine) && slices.Equal(of, theirs) {
-		return best
+		return best, nil
 	}
 	if got := l.seeRows(s, rows, few, of); got.Seen() {
-		return got
+		return got, nil
 	}
-	return best
+	return best, nil
 }
 
 // seeRows looks for rows in columns that were recognised.
@@ -260,7 +325,7 @@ func (l *Look) seeRows(s *Sketch, rows, mine, theirs []int) (best Sighting) {
 		if !enough(len(a)) || !withKey && len(a) == len(mine) {
 			continue
 		}
-		if withKey && l.numbered(s, mine, theirs) { // the key alone makes rows look distinctive: only seeKey weighs it
+		if withKey && l.keyNumbered(s, mine, theirs) { // the key alone makes rows look distinctive: only seeKey weighs it
 			continue
 		}
 		given := make([]uint64, len(rows))

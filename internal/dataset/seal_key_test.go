@@ -29,11 +29,11 @@ func TestSeeFewColumns(t *testing.T) {
 	for name, word := range map[string]string{"consecutive": "p%05[1]d", "distinctive": "%016[2]x"} {
 		f := table(1, word)
 		sealed := look(f)
-		s, err := ParseSketch(sealed.sketch(sealed.All()[:300]))
+		s, err := ParseSketch(sealed.sketch(sealed.All()[:300], nil, true))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := sealed.See(s, sealed.All()[300:]); got.Seen() {
+		if got := see(t, sealed, s, sealed.All()[300:]); got.Seen() {
 			t.Errorf("%s: the other rows: %+v", name, got)
 		}
 		// Every choice of half of the columns or more, the label among them, in which rows are distinctive.
@@ -47,7 +47,7 @@ func TestSeeFewColumns(t *testing.T) {
 			key, real := choice&1 == 1, choice&0b1100 != 0
 			g = append(g, f[5])
 			l := look(g)
-			got := l.See(s, l.All())
+			got := see(t, l, s, l.All())
 			want := len(g) >= 3 && (key || real) || key && name == "distinctive"
 			if want && !got.Seen() {
 				t.Errorf("%s, columns %05b and the label: %+v", name, choice, got)
@@ -64,7 +64,7 @@ func TestSeeFewColumns(t *testing.T) {
 				g = append(g, other[j])
 			}
 			l := look(g)
-			if got := l.See(s, l.All()); got.Seen() {
+			if got := see(t, l, s, l.All()); got.Seen() {
 				t.Errorf("%s, another table, columns %v: %+v", name, columns, got)
 			}
 		}
@@ -91,7 +91,7 @@ func TestSeeSomeRows(t *testing.T) {
 	}
 	f := table(1)
 	all := look(f)
-	s, err := ParseSketch(all.sketch(all.All()[:sealed]))
+	s, err := ParseSketch(all.sketch(all.All()[:sealed], nil, true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestSeeSomeRows(t *testing.T) {
 				g[2].Name, g[4].Name = "a", "b"
 			}
 			l := look(g)
-			got := l.See(s, l.All())
+			got := see(t, l, s, l.All())
 			if got.Seen() != (some > 0) || got.Found != some && some > 0 {
 				t.Errorf("%d of the sealed rows, renamed %v: %+v", some, renamed, got)
 			}
@@ -115,8 +115,17 @@ func TestSeeSomeRows(t *testing.T) {
 	}
 	for seed := range uint64(10) { // other rows of the same population
 		l := look(table(100 + 10*seed))
-		if got := l.See(s, l.All()); got.Seen() {
+		if got := see(t, l, s, l.All()); got.Seen() {
 			t.Errorf("other rows: %+v", got)
 		}
 	}
+}
+
+func see(t *testing.T, l *Look, s *Sketch, rows []int) Sighting {
+	t.Helper()
+	got, err := l.See(t.Context(), s, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }

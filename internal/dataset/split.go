@@ -154,7 +154,18 @@ func (d *Division) settle(ctx context.Context, parts []uint8) error {
 		return err
 	}
 	d.assignment = encodeAssignment(d.Prints, parts)
-	d.sketch = d.Look.sketch(d.Rows(assay.Test))
+	test := d.Rows(assay.Test)
+	others := make([]int, 0, len(parts)-len(test))
+	for i, p := range parts {
+		if p != inTest {
+			others = append(others, i)
+		}
+	}
+	of, err := d.Look.shape(ctx, d.table, d.scan.folded.names, test, others)
+	if err != nil {
+		return err
+	}
+	d.sketch = d.Look.sketch(test, of, d.options.By == "stratified" || d.options.By == "random")
 	d.Record = assay.Split{
 		By: d.options.By, Columns: d.by, Key: append([]string{}, d.options.Key...), Seed: d.options.Seed, Sealed: assay.Test, Assignment: assay.DigestOf(d.assignment),
 		Sketch: assay.DigestOf(d.sketch), Options: d.options.digest(), Parts: d.parts(d.known), Findings: d.leakage(d.known, d.scan),

@@ -73,10 +73,10 @@ func prints(first, n int) []Fingerprint {
 }
 
 // sealed stores a split whose sealed part has the given rows, and seals it.
-func sealed(t testing.TB, s Store, name string, rows []Fingerprint) SealRecord {
+func sealed(t testing.TB, s Store, name string, rows []Fingerprint, alike ...assay.Alike) SealRecord {
 	t.Helper()
 	r := SealRecord{Data: digest("data " + name), Rows: digest("rows " + name), Count: int64(len(rows))}
-	r.Split = add(t, s, assay.KindSplit, r.Data, nil, assay.Split{By: name, Sealed: assay.Test, Parts: []assay.Part{
+	r.Split = add(t, s, assay.KindSplit, r.Data, nil, assay.Split{By: name, Sealed: assay.Test, Alike: alike, Parts: []assay.Part{
 		{Name: assay.Train, Rows: 1, IDs: digest("train " + name)}, {Name: assay.Test, Rows: r.Count, IDs: r.Rows},
 	}}).ID
 	var b bytes.Buffer

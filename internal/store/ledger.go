@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,8 @@ func (s *SQLite) Sealed(ctx context.Context) ([]SealRecord, error) {
 
 // Seal implements Seals.
 func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
-	if err := s.sealable(ctx, r); err != nil {
+	alike, err := s.sealable(ctx, r)
+	if err != nil {
 		return err
 	}
 	// Sets are compared outside the transaction, for that may take a while; a seal that came meanwhile is compared in the next round.
@@ -99,6 +101,14 @@ func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
 				return err
 			}
 			compared[h.seq] = true
+			if h.Fingerprints != r.Fingerprints {
+				if older, mine, err = s.beyondChance(ctx, h.SealRecord, r, older, mine); err != nil {
+					return err
+				}
+			}
+			if n, ok := alike[h.Split]; ok { // the same rows by what the split says of them
+				older, mine = max(older, min(n, h.Count)), max(mine, min(n, r.Count))
+			}
 			if older > 0 {
 				overlaps = append(overlaps, overlap{h.seq, older, mine})
 			}
@@ -137,18 +147,23 @@ func (s *SQLite) Seal(ctx context.Context, r SealRecord) error {
 	}
 }
 
-// sealable holds a seal against the split's evidence and its blobs.
-func (s *SQLite) sealable(ctx context.Context, r SealRecord) error {
+// sealable holds a seal against the split's evidence and its blobs, and returns how many rows of other splits' sealed sets the split says
+// to have in another form.
+func (s *SQLite) sealable(ctx context.Context, r SealRecord) (map[assay.Digest]int64, error) {
 	ev, err := s.Get(ctx, r.Split)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ev.Kind != assay.KindSplit {
-		return assay.Errorf(assay.Invalid, "evidence %s is a %s, not a split", r.Split.Short(), ev.Kind)
+		return nil, assay.Errorf(assay.Invalid, "evidence %s is a %s, not a split", r.Split.Short(), ev.Kind)
 	}
 	p, err := assay.Decode[assay.Split](ev.Evidence)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	alike := map[assay.Digest]int64{}
+	for _, a := range p.Alike {
+		alike[a.Split] = a.Rows
 	}
 	var ps assay.Problems
 	if ev.Subject != r.Data {
@@ -163,7 +178,7 @@ func (s *SQLite) sealable(ctx context.Context, r SealRecord) error {
 	if _, err := s.blobs.Stat(ctx, r.Labels); assay.CodeOf(err) == assay.NotFound || assay.CodeOf(err) == assay.Invalid {
 		ps.Add("the labels: %s", err)
 	} else if err != nil {
-		return err
+		return nil, err
 	}
 	n, sorted := int64(0), true
 	var last Fingerprint
@@ -176,13 +191,13 @@ func (s *SQLite) sealable(ctx context.Context, r SealRecord) error {
 	case assay.CodeOf(err) == assay.NotFound, assay.CodeOf(err) == assay.Invalid:
 		ps.Add("the fingerprints: %s", err)
 	case err != nil:
-		return err
+		return nil, err
 	case n != r.Count:
 		ps.Add("%d fingerprints for %d rows", n, r.Count)
 	case !sorted:
 		ps.Add("the fingerprints are not sorted")
 	}
-	return ps.Err(assay.Invalid, "the test labels cannot be sealed")
+	return alike, ps.Err(assay.Invalid, "the test labels cannot be sealed")
 }
 
 // fingerprints reads a blob of fingerprints to its end.
@@ -239,6 +254,58 @@ func (s *SQLite) common(ctx context.Context, a, b assay.Digest) (inA, inB int64,
 		return rb.at, ok
 	})
 	return inA, inB, errors.Join(err, rb.err)
+}
+
+// beyondChance takes from the rows that two sets have in common those that other rows of the same population would have, where rows repeat
+// by nature: the share of a set whose content occurs more than once (Good and Turing). What is left of them is at least four standard
+// errors, or nothing.
+func (s *SQLite) beyondChance(ctx context.Context, a, b SealRecord, inA, inB int64) (int64, int64, error) {
+	if inA == 0 {
+		return 0, 0, nil
+	}
+	left := func(of, among SealRecord, found int64) (int64, error) {
+		chance, err := s.repeats(ctx, among.Fingerprints)
+		if err != nil || chance < 0.01 {
+			return found, err
+		}
+		n := float64(of.Count)
+		excess := float64(found) - chance*n
+		if excess <= 4*math.Sqrt(n*chance*(1-chance))+0.1*n*(1-chance) {
+			return 0, nil
+		}
+		return int64(excess/(1-chance) + 0.5), nil
+	}
+	older, err := left(a, b, inA)
+	if err != nil {
+		return 0, 0, err
+	}
+	newer, err := left(b, a, inB)
+	return older, newer, err
+}
+
+// repeats is the share of the rows of a set whose content occurs in it more than once.
+func (s *SQLite) repeats(ctx context.Context, d assay.Digest) (float64, error) {
+	var n, once, times int64
+	var last Fingerprint
+	end := func() {
+		if times == 1 {
+			once++
+		}
+	}
+	err := s.fingerprints(ctx, d, func(f Fingerprint) {
+		if n > 0 && f != last {
+			end()
+			times = 0
+		}
+		n++
+		times++
+		last = f
+	})
+	end()
+	if n == 0 {
+		return 0, err
+	}
+	return 1 - float64(once)/float64(n), err
 }
 
 // merge counts the common rows of a blob of fingerprints and of a sorted sequence.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/stat"
 )
 
 // few draws fingerprints from few values, so that they repeat and overlap.
@@ -76,6 +78,40 @@ func TestOverlapProperty(t *testing.T) {
 			rt.Fatal(err, r.Problems)
 		}
 	})
+}
+
+// TestBudgetOfRepeatedRows: where rows repeat by nature, other rows of the same population start their own count, the same rows do not, and
+// neither do those of which the split says that they are the same.
+func TestBudgetOfRepeatedRows(t *testing.T) {
+	s, done := brief(t, scratch(t))
+	defer done()
+	drawn := func(seed uint64) []Fingerprint { // 2,000 rows of 400 contents
+		r := stat.NewRand(seed, 1)
+		out := make([]Fingerprint, 2000)
+		for i := range out {
+			binary.BigEndian.PutUint64(out[i][8:], uint64(r.Intn(400)))
+		}
+		slices.SortFunc(out, func(a, b Fingerprint) int { return bytes.Compare(a[:], b[:]) })
+		return out
+	}
+	first := sealed(t, s, "first", drawn(1))
+	same, other := sealed(t, s, "same", drawn(1)), sealed(t, s, "other", drawn(2))
+	alike := sealed(t, s, "alike", drawn(3), assay.Alike{Split: first.Split, Rows: 1500, By: "counts", Reason: "rounded"})
+	_, _, err := s.Disclose(t.Context(), DisclosureRequest{Model: digest("m"), Split: first.Split, Rows: first.Rows, Metrics: []string{"x"}, Configuration: digest("c")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []struct {
+		seal  SealRecord
+		reads int
+	}{{first, 1}, {same, 1}, {other, 0}, {alike, 1}} {
+		if got, err := s.Disclosures(t.Context(), w.seal.Split); err != nil || len(got) != w.reads {
+			t.Errorf("%d reads of %s, want %d (%v)", len(got), w.seal.Split.Short(), w.reads, err)
+		}
+	}
+	if r, err := s.Fsck(t.Context()); err != nil || !r.Clean() {
+		t.Error(err, r.Problems)
+	}
 }
 
 // TestBudgetProperty: however models, settings and metrics come, reads are numbered from 1 without a gap, each at its own level, and a request
