@@ -314,7 +314,7 @@ func (l *Look) guess(ctx context.Context, s *shape, axes []int, names []string, 
 			for _, p := range a.places(c, hash, some) {
 				here[2*p]++
 			}
-			if off := apart(here, s.singles[0][i], s.singles[1][i]); off < alikeOff {
+			if off := displaced(here, s.singles[0][i], s.singles[1][i]); off < alikeOff {
 				mine = append(mine, candidate{axis: i, name: c.Name, off: off})
 			}
 		}
@@ -341,8 +341,8 @@ func (l *Look) guess(ctx context.Context, s *shape, axes []int, names []string, 
 	return err
 }
 
-// apart is the share of the rows that lie elsewhere: half of the sum of the differences of the shares.
-func apart(here, a, b []int) float64 {
+// displaced is the share of the rows that lie elsewhere: half of the sum of the differences of the shares.
+func displaced(here, a, b []int) float64 {
 	var n, m float64
 	for i := range here {
 		n += float64(here[i])

@@ -40,7 +40,7 @@ func rounded(f assay.Frame) assay.Frame {
 	for j, c := range out {
 		out[j].Floats = slices.Clone(c.Floats)
 		for i, v := range c.Floats {
-			out[j].Floats[i] = roundTo(v, 3)
+			out[j].Floats[i] = roundTo(v, math.Abs(v), 3)
 		}
 	}
 	return out
