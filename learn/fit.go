@@ -2,8 +2,10 @@ package learn
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sort"
 
 	"github.com/assay-ml/assay"
@@ -58,11 +60,7 @@ type job struct {
 func Fit(ctx context.Context, spec Spec, data Data) (*Model, error) {
 	l, ok := LookupLearner(spec.Learner)
 	if !ok {
-		var names []string
-		for _, l := range Learners() {
-			names = append(names, l.Name)
-		}
-		return nil, assay.Errorf(assay.Invalid, "learner %q does not exist%s", spec.Learner, didYouMean(spec.Learner, names))
+		return nil, assay.Errorf(assay.Invalid, "%s", unknownLearner(spec.Learner))
 	}
 	var problems assay.Problems
 	j := &job{ctx: ctx, spec: spec, data: data, threads: spec.Threads}
@@ -86,6 +84,31 @@ func Fit(ctx context.Context, spec Spec, data Data) (*Model, error) {
 	return m, ctx.Err()
 }
 
+// Check adds what is wrong with the learner, its task and its parameters, whatever the data are; Fit reports the same.
+func (s Spec) Check(problems *assay.Problems) {
+	l, ok := LookupLearner(s.Learner)
+	if !ok {
+		problems.Add("%s", unknownLearner(s.Learner))
+		return
+	}
+	l.resolve(s.Params, problems)
+	l.fits(s.Task, problems)
+}
+
+func unknownLearner(name string) string {
+	var names []string
+	for _, l := range Learners() {
+		names = append(names, l.Name)
+	}
+	return fmt.Sprintf("learner %q does not exist%s", name, didYouMean(name, names))
+}
+
+func (l Learner) fits(task assay.Task, problems *assay.Problems) {
+	if !slices.Contains(l.Tasks, task) {
+		problems.Add("%s does not do task %q", l.Name, task)
+	}
+}
+
 // finish encodes a graph and loads it back: a model predicts with what was written, not with what was meant.
 func (j *job) finish(b *graphBuilder) (*Model, error) {
 	m, err := b.model(j.spec)
@@ -102,13 +125,7 @@ func (j *job) finish(b *graphBuilder) (*Model, error) {
 
 func (j *job) check(l Learner, problems *assay.Problems) {
 	s := j.spec
-	fits := false
-	for _, t := range l.Tasks {
-		fits = fits || t == s.Task
-	}
-	if !fits {
-		problems.Add("it does not do task %q", s.Task)
-	}
+	l.fits(s.Task, problems)
 	checkPrepare(s.Prepare, problems)
 	if s.Calibrate != "" && (!contains([]string{"sigmoid", "isotonic"}, s.Calibrate) || s.Task != assay.Binary || l.Baseline()) {
 		problems.Add("calibrate is %q; it must be sigmoid or isotonic, and is for binary learners only", s.Calibrate)

@@ -40,7 +40,7 @@ func TestCheckAlerts(t *testing.T) {
 		"goodpage": {Type: "pagerduty", Secret: "env:PAGE"},
 	}, []AlertConfig{
 		{},
-		{Name: "wrong", When: Columns{"weather"}, Severity: "panic", Persist: -1, Actions: []string{"explode"}, To: Columns{"oops"}, Escalate: &EscalateConfig{After: "2h"}, Then: []EscalateConfig{{After: "1h", To: Columns{"ops"}}, {After: "soon", To: Columns{"ops"}}}},
+		{Name: "wrong", When: Columns{"weather"}, Severity: "panic", Actions: []string{"explode"}, To: Columns{"oops"}, Escalate: &EscalateConfig{After: "2h"}, Then: []EscalateConfig{{After: "1h", To: Columns{"ops"}}, {After: "soon", To: Columns{"ops"}}}},
 		{When: Columns{"input"}, To: Columns{"ops"}, Escalate: &EscalateConfig{After: "1h", To: Columns{"good"}}},
 		{When: Columns{"input"}, To: Columns{"ops"}},
 	}, &bad)
@@ -54,7 +54,6 @@ monitor.channels.unkeyed.secret is empty; want env:NAME or file:PATH that holds 
 monitor.alerts[0].when is empty: what is it about? input, prediction, label, joint, traffic, performance, business, labels
 monitor.alerts[1].when "weather" is none of input, prediction, label, joint, traffic, performance, business, labels
 monitor.alerts[1].severity "panic" is none of info, warning, error, critical
-monitor.alerts[1].persist is -1; want 1 or more
 monitor.alerts[1].actions "explode" is none of abort_canary, rollback, stale_card
 monitor.alerts[1], step 1: "oops" is no channel; did you mean "ops"?
 monitor.alerts[1], step 2: to is empty, nobody is told

@@ -47,7 +47,9 @@ type ciRun struct {
 	to     assay.Stage
 	checks []ciCheck
 
-	table    *table.Table
+	sample   *table.Table // that is looked at
+	unread   error        // why there is none
+	table    *table.Table // the sample, once it has a digest
 	content  assay.Digest
 	division *dataset.Division
 	small    *lesson // the part of the training rows that is trained on
@@ -100,12 +102,17 @@ Under GitHub Actions, findings become annotations and a step summary. Exit statu
 func (a *app) ci(ctx context.Context, junit string, r *ciRun) error {
 	began := a.Now()
 	s, broken := a.open(ctx, "ci")
+	if broken == nil {
+		r.session = s
+		broken = r.read(ctx)
+	} else if assay.CodeOf(broken) == assay.Invalid {
+		broken = a.loosely(ctx, broken)
+	}
 	check := ciCheck{CICheck: assay.CICheck{Name: "config", Verdict: assay.Pass, Message: ProjectFile + " is valid"}, file: ProjectFile, took: a.Now().Sub(began)}
 	if broken != nil {
 		check.Verdict, check.Message, check.line = assay.Fail, singleLine(broken), lineIn(broken)
 		r.checks = []ciCheck{check}
 	} else {
-		r.session = s
 		check.file = r.inRepository(filepath.Join(s.p.dir, ProjectFile))
 		r.checks = []ciCheck{check}
 		if err := r.run(ctx); err != nil {
@@ -212,7 +219,9 @@ func (c *ciCheck) skip(format string, args ...any) error {
 	return nil
 }
 
-func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
+// read reads the data and returns what is wrong with the columns that assay.yaml names. Data that cannot be read fail the check of the
+// schema.
+func (r *ciRun) read(ctx context.Context) error {
 	uri := r.p.Path(r.p.Data.URI)
 	if r.data != "" {
 		uri = r.path(r.data)
@@ -221,13 +230,18 @@ func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
 	if err != nil {
 		return err
 	}
-	t, err := e.Read(ctx, uri, r.reading())
-	if err != nil {
-		return err
+	if r.sample, r.unread = e.Read(ctx, uri, r.reading()); r.unread != nil {
+		return nil
 	}
-	if err := r.p.checkColumns(t.Fields()); err != nil {
-		return err
+	return r.p.checkColumns(r.sample.Fields())
+}
+
+func (r *ciRun) checkSchema(ctx context.Context, c *ciCheck) error {
+	if r.unread != nil {
+		return r.unread
 	}
+	var err error
+	t := r.sample
 	if r.content, err = t.ContentDigest(ctx); err != nil {
 		return err
 	}

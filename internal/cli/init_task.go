@@ -22,7 +22,6 @@ type aim struct {
 }
 
 func (w aim) check() error {
-	tasks := []string{string(assay.Binary), string(assay.Multiclass), string(assay.Multilabel), string(assay.Regression), string(assay.Ranking)}
 	switch {
 	case w.task != "" && !slices.Contains(tasks, string(w.task)):
 		return assay.Errorf(assay.Invalid, "--task %q is none of %s%s", w.task, strings.Join(tasks, ", "), didYouMean(string(w.task), tasks)).Try("assay init DATA --target A,B,C --task multilabel")

@@ -104,7 +104,7 @@ type EvaluateConfig struct {
 	Business   *BusinessConfig `yaml:"business,omitempty" jsonschema:"description=a metric in your own terms"`
 	Slices     []string        `yaml:"slices,omitempty" jsonschema:"description=a column; or COLUMN: band; band; or A & B"`
 	Baseline   BaselineConfig  `yaml:"baseline,omitempty" jsonschema:"description=what the model is held against: the name of a learner that ignores the features (prior; majority; mean; median; …); or rule: EXPRESSION over the features; or learner and params"`
-	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5,exclusiveMinimum=0,maximum=1"`
+	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5,exclusiveMinimum=0,exclusiveMaximum=1"`
 	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap,default=2000,minimum=200,maximum=100000"`
 	Weight     string          `yaml:"weight,omitempty" jsonschema:"description=a column of numbers: how many rows each row stands for in every figure; no feature then"`
 	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95,exclusiveMinimum=0.5,exclusiveMaximum=1"`
@@ -187,10 +187,21 @@ func (s *Scalar) UnmarshalYAML(b []byte) error {
 
 // LoadProject reads assay.yaml. An empty path means the file in dir or the nearest folder above it.
 func LoadProject(dir, path string) (*Project, error) {
+	p, bad, err := loadProject(dir, path)
+	if err == nil {
+		err = bad.Err(assay.Invalid, ProjectFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func loadProject(dir, path string) (*Project, assay.Problems, error) {
 	if path == "" {
 		p, err := findProject(dir)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		path = p
 	} else if !filepath.IsAbs(path) {
@@ -199,16 +210,16 @@ func LoadProject(dir, path string) (*Project, error) {
 	src, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, assay.Errorf(assay.NotFound, "no file %s", filepath.Base(path)).Try("assay init DATA --target COLUMN")
+		return nil, nil, assay.Errorf(assay.NotFound, "no file %s", filepath.Base(path)).Try("assay init DATA --target COLUMN")
 	case err != nil:
-		return nil, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
+		return nil, nil, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
 	}
-	p, err := ParseProject(src)
+	p, bad, err := readProject(src)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p.dir = filepath.Dir(path)
-	return p, nil
+	return p, bad, nil
 }
 
 func findProject(dir string) (string, error) {
@@ -225,9 +236,21 @@ func findProject(dir string) (string, error) {
 
 // ParseProject reads the text of assay.yaml, fills in the defaults and reports every problem at once.
 func ParseProject(src []byte) (*Project, error) {
-	file, err := manifest.Parse(ProjectFile, src, plain)
+	p, bad, err := readProject(src)
 	if err != nil {
 		return nil, err
+	}
+	if err := bad.Err(assay.Invalid, ProjectFile); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// readProject reads a project and what is wrong with it; an error is a text that cannot be decoded.
+func readProject(src []byte) (*Project, assay.Problems, error) {
+	file, err := manifest.Parse(ProjectFile, src, plain)
+	if err != nil {
+		return nil, nil, err
 	}
 	keys := &keyReader{anchors: map[string]ast.Node{}}
 	for _, doc := range file.Docs {
@@ -238,18 +261,15 @@ func ParseProject(src []byte) (*Project, error) {
 		keys.broken.Add("%d YAML documents; want one", len(file.Docs))
 	}
 	if err := keys.broken.Err(assay.Invalid, ProjectFile); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := &Project{}
 	if err := yaml.Unmarshal(src, p); err != nil {
-		return nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, plain(err))
+		return nil, nil, assay.Errorf(assay.Invalid, "%s: %s", ProjectFile, plain(err))
 	}
 	p.defaults()
 	p.check(&keys.beyond)
-	if err := keys.beyond.Err(assay.Invalid, ProjectFile); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, keys.beyond, nil
 }
 
 // plain is a YAML error with its line in words.
@@ -437,6 +457,7 @@ func (p *Project) check(bad *assay.Problems) {
 		}
 	}
 	p.Monitor.check(p, bad)
+	p.checkNames(bad)
 }
 
 // Path resolves a path of the file against its folder. A URI with a scheme and "-" stay as they are.

@@ -72,8 +72,8 @@ func (k *keyReader) read(n ast.Node, t reflect.Type, path string) {
 	if t.Kind() == reflect.Map {
 		for _, kv := range pairs {
 			at := path + kv.Key.String()
-			if got := kindOf(k.plain(kv.Value)); t.Elem().Kind() == reflect.String && got != "text" && got != "nothing" && got != "" { // an answer of a person
-				k.broken.Add("line %d: %s is %s; want text, in quotes where it looks like something else", kv.Value.GetToken().Position.Line, at, got)
+			if got := kindOf(k.plain(kv.Value)); t.Elem().Kind() == reflect.String && got == "true or false" { // an answer of a person
+				k.broken.Add("line %d: %s is %s; want text", kv.Value.GetToken().Position.Line, at, got)
 			} else if !k.wrongType(kv.Value, t.Elem(), at) {
 				k.read(kv.Value, t.Elem(), at+".")
 			}

@@ -102,19 +102,19 @@ func TestProjectZeroIsNoDefault(t *testing.T) {
 func TestProjectBounds(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
-		"evaluate.threshold: 0":             "evaluate.threshold is 0; want above 0 and at most 1; without the key it is 0.5",
-		"evaluate.threshold: .nan":          "evaluate.threshold is .nan; want above 0 and at most 1",
-		"evaluate.level: 95":                "evaluate.level is 95; want above 0.5 and below 1; without the key it is 0.95",
-		"evaluate.min_rows: -3":             "evaluate.min_rows is -3; want at least 1",
-		"evaluate.slice_limit: .inf":        "evaluate.slice_limit is .inf; want a finite number",
-		"search.trials: 0":                  "search.trials is 0; want at least 1; without the key it is 30",
-		"monitor.labels.min_coverage: 1.5":  "monitor.labels.min_coverage is 1.5; want above 0 and at most 1",
-		"monitor.drift.replicates: 10":      "monitor.drift.replicates is 10; want at least 200 and at most 1000000",
-		"serve.python.workers: 65":          "serve.python.workers is 65; want at least 1 and at most 64",
-		"data.documentation.exclusions: 5":  "data.documentation.exclusions is a whole number; want text, in quotes where it looks like something else",
-		"data.documentation.licence: [MIT]": "data.documentation.licence is a list; want text",
-		"monitor.alerts: [{wen: input}]":    `unknown key "monitor.alerts[0].wen"; did you mean "when"?`,
-		"monitor.alerts: [{persist: 0}]":    "monitor.alerts[0].persist is 0; want at least 1",
+		"evaluate.threshold: 0":               "evaluate.threshold is 0; want above 0 and below 1; without the key it is 0.5",
+		"evaluate.threshold: .nan":            "evaluate.threshold is .nan; want above 0 and below 1",
+		"evaluate.level: 95":                  "evaluate.level is 95; want above 0.5 and below 1; without the key it is 0.95",
+		"evaluate.min_rows: -3":               "evaluate.min_rows is -3; want at least 1",
+		"evaluate.slice_limit: .inf":          "evaluate.slice_limit is .inf; want a finite number",
+		"search.trials: 0":                    "search.trials is 0; want at least 1; without the key it is 30",
+		"monitor.labels.min_coverage: 1.5":    "monitor.labels.min_coverage is 1.5; want above 0 and at most 1",
+		"monitor.drift.replicates: 10":        "monitor.drift.replicates is 10; want at least 200 and at most 1000000",
+		"serve.python.workers: 65":            "serve.python.workers is 65; want at least 1 and at most 64",
+		"data.documentation.exclusions: true": "data.documentation.exclusions is true or false; want text",
+		"data.documentation.licence: [MIT]":   "data.documentation.licence is a list; want text",
+		"monitor.alerts: [{wen: input}]":      `unknown key "monitor.alerts[0].wen"; did you mean "when"?`,
+		"monitor.alerts: [{persist: 0}]":      "monitor.alerts[0].persist is 0; want at least 1",
 	} {
 		path, text, _ := strings.Cut(value, ": ")
 		var v any

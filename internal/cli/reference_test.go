@@ -302,6 +302,8 @@ func projectSchema() *jsonschema.Schema {
 			params := r.Reflect(&plain{})
 			params.Version, params.ID = "", ""
 			return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, params}}
+		case reflect.TypeFor[map[string]string](): // a year is an answer, too
+			return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}}}}
 		case reflect.TypeFor[Scalar]():
 			return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
 		}

@@ -386,8 +386,9 @@ func (s *session) search(ctx context.Context) (assay.Record, assay.Search, error
 	if err != nil {
 		return assay.Record{}, assay.Search{}, err
 	}
-	space, err := c.dimensions()
-	if err != nil {
+	var bad assay.Problems
+	space := c.dimensions(&bad)
+	if err := bad.Err(assay.Invalid, ProjectFile); err != nil {
 		return assay.Record{}, assay.Search{}, err
 	}
 	config, err := json.Marshal(map[string]any{"search": section(c), "train": section(s.p.Train)})
@@ -415,10 +416,9 @@ func (s *session) search(ctx context.Context) (assay.Record, assay.Search, error
 	return r, p, err
 }
 
-// dimensions are the space of a search as the sampler takes it, sorted by name.
-func (c *SearchConfig) dimensions() ([]learn.Dimension, error) {
+// dimensions are the space of a search as the sampler takes it, sorted by name; it adds what is wrong with them.
+func (c *SearchConfig) dimensions(bad *assay.Problems) []learn.Dimension {
 	var out []learn.Dimension
-	var bad assay.Problems
 	for _, name := range slices.Sorted(maps.Keys(c.Space)) {
 		x := c.Space[name]
 		d := learn.Dimension{Name: name, Type: "number", Log: x.Log}
@@ -440,5 +440,5 @@ func (c *SearchConfig) dimensions() ([]learn.Dimension, error) {
 		}
 		out = append(out, d)
 	}
-	return out, bad.Err(assay.Invalid, ProjectFile)
+	return out
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/dataset"
+	"github.com/assay-ml/assay/internal/eval"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 )
@@ -151,11 +152,14 @@ func some(names []string) string {
 
 // checkColumns holds the columns that assay.yaml names against those of the table.
 func (p *Project) checkColumns(fields []assay.Field) error {
-	var have []string
-	for _, f := range fields {
-		have = append(have, f.Name)
-	}
 	var bad assay.Problems
+	p.columnProblems(fields, &bad)
+	return bad.Err(assay.Invalid, ProjectFile)
+}
+
+// columnProblems adds what is wrong with the columns that assay.yaml names.
+func (p *Project) columnProblems(fields []assay.Field, bad *assay.Problems) {
+	have := fieldNames(fields)
 	need := func(key string, cols ...string) {
 		for _, c := range cols {
 			if c != "" && !slices.Contains(have, c) {
@@ -183,7 +187,14 @@ func (p *Project) checkColumns(fields []assay.Field) error {
 		}
 	}
 	need("monitor.columns", p.Monitor.Columns...)
-	return bad.Err(assay.Invalid, ProjectFile)
+	var said assay.Problems // with the file itself
+	for _, c := range eval.SliceColumns(p.Evaluate.Slices, &said) {
+		need("evaluate.slices", c.Name)
+		if i := slices.Index(have, c.Name); i >= 0 && c.Banded && fields[i].Type == assay.TypeString {
+			bad.Add("evaluate.slices cuts column %q into bands, which is text", c.Name)
+		}
+	}
+	p.checkRules(fields, bad)
 }
 
 // unlearned are the columns that assay.yaml keeps from being features: the excluded ones and the weights.

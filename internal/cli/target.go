@@ -19,6 +19,9 @@ type TargetConfig struct {
 	Query    string     `yaml:"query,omitempty" jsonschema:"description=of a ranking: the column of what rows are ranked for; a query is never on two sides of a split"`
 }
 
+// tasks are the kinds of label.
+var tasks = []string{string(assay.Binary), string(assay.Multiclass), string(assay.Multilabel), string(assay.Regression), string(assay.Ranking)}
+
 // names are the columns that a model predicts.
 func (t TargetConfig) names() []string {
 	if t.Column == "" {
@@ -54,12 +57,11 @@ func (t TargetConfig) refuseOutside(what, try string) error {
 }
 
 func (t TargetConfig) check(p *Project, bad *assay.Problems) {
-	names := []string{string(assay.Binary), string(assay.Multiclass), string(assay.Multilabel), string(assay.Regression), string(assay.Ranking)}
 	switch {
 	case t.Task == "":
-		bad.Add("data.target.task is empty: one of %s", strings.Join(names, ", "))
-	case !slices.Contains(names, string(t.Task)):
-		bad.Add("data.target.task %q is none of %s", t.Task, strings.Join(names, ", "))
+		bad.Add("data.target.task is empty: one of %s", strings.Join(tasks, ", "))
+	case !slices.Contains(tasks, string(t.Task)):
+		bad.Add("data.target.task %q is none of %s", t.Task, strings.Join(tasks, ", "))
 	}
 	switch {
 	case t.Task == assay.Multilabel && t.Column != "":

@@ -233,12 +233,13 @@ func (t *Truth) check(o Options, bad *assay.Problems) {
 	}
 }
 
-func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
-	if len(o.Metrics) == 0 {
-		bad.Add("no metric is asked for")
-	}
+// metricsShown is how many metrics of a task an error names.
+const metricsShown = 8
+
+// CheckMetrics adds what is wrong with the names of metrics for a task, whatever the data are; weighted says that rows have weights.
+func CheckMetrics(names []string, task assay.Task, weighted bool, bad *assay.Problems) {
 	seen := map[string]bool{}
-	for _, name := range o.Metrics {
+	for _, name := range names {
 		if seen[name] {
 			bad.Add("metric %q is asked for twice", name)
 		}
@@ -253,11 +254,24 @@ func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 			}
 		case d.Input == metric.NeedGroups:
 			bad.Add("metric %q is of groups: name the column in data.sensitive", name)
-		case !d.Fits(t.Task):
-			bad.Add("metric %q does not fit a %s task; those that do are %s", name, t.Task, strings.Join(Metrics(t.Task), ", "))
-		case t.Weight != nil && unweightable(name):
+		case !d.Fits(task):
+			fit := Metrics(task)
+			few := min(len(fit), metricsShown)
+			bad.Add("metric %q does not fit a %s task; of the %d that do, the first are %s", name, task, len(fit), strings.Join(fit[:few], ", "))
+		case weighted && unweightable(name):
 			bad.Add("metric %q takes no weights", name)
-		case t.Task.Classifies() && (d.Input == metric.NeedScores || d.Input == metric.NeedProbabilities):
+		}
+	}
+}
+
+func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
+	if len(o.Metrics) == 0 {
+		bad.Add("no metric is asked for")
+	}
+	CheckMetrics(o.Metrics, t.Task, t.Weight != nil, bad)
+	for _, name := range o.Metrics {
+		d, ok := metric.Lookup(name)
+		if ok && t.Task.Classifies() && d.Fits(t.Task) && (d.Input == metric.NeedScores || d.Input == metric.NeedProbabilities) {
 			for _, s := range scores {
 				if s.Proba == nil && s.Label != nil {
 					bad.Add("metric %q needs probabilities; %s has labels only", name, s.Name)
@@ -265,7 +279,7 @@ func (o Options) check(t *Truth, scores []*Scores, bad *assay.Problems) {
 			}
 		}
 	}
-	if o.Primary != "" && !seen[o.Primary] {
+	if o.Primary != "" && !slices.Contains(o.Metrics, o.Primary) {
 		bad.Add("the primary metric %q is not among the metrics", o.Primary)
 	}
 	if o.MinRows < 0 {

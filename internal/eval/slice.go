@@ -73,6 +73,34 @@ func parseTerm(term string, f assay.Frame) ([]sliceRows, error) {
 	return bandRows(term, name, bands, col)
 }
 
+// A SliceColumn is a column that a definition of slices names.
+type SliceColumn struct {
+	Name   string
+	Banded bool // it is cut into bands: a number
+}
+
+// SliceColumns are the columns that definitions name, and adds what is wrong with the definitions whatever the data are.
+func SliceColumns(defs []string, bad *assay.Problems) []SliceColumn {
+	var out []SliceColumn
+	for _, def := range defs {
+		for _, term := range strings.Split(def, "&") {
+			term = strings.TrimSpace(term)
+			name, bands, banded := strings.Cut(term, ":")
+			if name = strings.TrimSpace(name); name == "" {
+				bad.Add("slice %q names no column", def)
+				continue
+			}
+			out = append(out, SliceColumn{name, banded})
+			if banded {
+				if _, err := parseBands(term, bands); err != nil {
+					bad.Add("%s", err)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // levels makes one slice of each value, in ascending order; beyond MaxSliceLevels the rarest values are gathered.
 func levels(name string, c *assay.Column) []sliceRows {
 	byValue := map[string][]int32{}
@@ -131,12 +159,14 @@ func numberText(c *assay.Column, v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// bandRows reads "0-17, 18-29, 65+, <5" and puts each row into its band; a value in no band belongs to "outside the bands".
-func bandRows(term, name, bands string, c *assay.Column) ([]sliceRows, error) {
-	type band struct {
-		text   string
-		lo, hi float64 // lo ≤ v ≤ hi
-	}
+// A band is a range of values and how it is written.
+type band struct {
+	text   string
+	lo, hi float64 // lo ≤ v ≤ hi
+}
+
+// parseBands reads "0-17, 18-29, 65+, <5"; the bands do not overlap.
+func parseBands(term, bands string) ([]band, error) {
 	var all []band
 	for _, b := range strings.Split(bands, ",") {
 		b = strings.TrimSpace(b)
@@ -169,6 +199,15 @@ func bandRows(term, name, bands string, c *assay.Column) ([]sliceRows, error) {
 			}
 		}
 		all = append(all, band{b, lo, hi})
+	}
+	return all, nil
+}
+
+// bandRows puts each row into its band; a value in no band belongs to "outside the bands".
+func bandRows(term, name, bands string, c *assay.Column) ([]sliceRows, error) {
+	all, err := parseBands(term, bands)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]sliceRows, len(all), len(all)+2)
 	for i, b := range all {
