@@ -17,8 +17,7 @@ import (
 // with an age under 17 have the military code 0" is one. That the other codes vary excludes a column that merely is a function of the
 // other one, and a column with two codes has nothing left to vary.
 //
-// A sentinel: a repdigit such as -1, 9, 99 or 999, or zero, at the end of a quantity, frequent, and farther from the rest than the middle
-// half of the rest is wide.
+// A sentinel: a value at the end of a quantity that people write for none, and that stands apart; see sentinels.
 //
 // A placeholder: a text that says it, such as "?", "unknown" or "not applicable".
 //
@@ -134,7 +133,7 @@ func (p *profiler) disguised(i int) {
 			}
 		}
 	}
-	if e.Texts == nil && !e.Ranked && e.Type.Numeric() && i != p.target {
+	if e.Texts == nil && e.Numbers != nil && e.Type.Numeric() && i != p.target {
 		p.sentinels(e)
 	}
 }
@@ -181,54 +180,4 @@ func covers(d Disguise) float64 {
 		_, _ = fmt.Sscanf(d.Why[i:], "and %f", &share)
 	}
 	return share
-}
-
-// sentinels looks at both ends of a quantity.
-func (p *profiler) sentinels(e *table.Examined) {
-	k := len(e.Values)
-	if k < 5 {
-		return
-	}
-	for _, end := range []int{0, k - 1} {
-		v := e.Values[end]
-		next := e.Values[1]
-		rest, counts := e.Values[1:], e.Counts[1:]
-		if end > 0 {
-			next, rest, counts = e.Values[k-2], e.Values[:k-1], e.Counts[:k-1]
-		}
-		if math.IsInf(v, 0) || math.IsInf(next, 0) || !(v == 0 || v == -1 || repdigit(v)) {
-			continue
-		}
-		most := slices.Max(counts)
-		n := int64(0)
-		for _, c := range counts {
-			n += c
-		}
-		var seen int64
-		q1, q3 := math.NaN(), math.NaN()
-		for i, c := range counts {
-			seen += c
-			if math.IsNaN(q1) && 4*seen >= n {
-				q1 = rest[i]
-			}
-			if math.IsNaN(q3) && 4*seen >= 3*n {
-				q3 = rest[i]
-			}
-		}
-		if e.Counts[end] >= 3 && 2*e.Counts[end] >= most && math.Abs(v-next) > math.Max(q3-q1, 1) {
-			p.report.Disguised = append(p.report.Disguised, Disguise{
-				e.Name, valueText(e, end), e.Counts[end], "sentinel",
-				fmt.Sprintf("at the end of the column, frequent, and farther from the next value than the middle half of the others is wide (%.4g)", q3-q1),
-			})
-		}
-	}
-}
-
-// repdigit recognises 9, 99, 999, … and their negatives, and -8, -88 and so on.
-func repdigit(v float64) bool {
-	s := strings.TrimPrefix(fmt.Sprintf("%.0f", v), "-")
-	if v != math.Trunc(v) || len(s) > 10 || strings.Trim(s, s[:1]) != "" {
-		return false
-	}
-	return s[0] == '9' && (v < 0 || len(s) > 1) || v < 0 && s[0] >= '6' || s[0] == '8' && len(s) > 2
 }

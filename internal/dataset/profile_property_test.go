@@ -255,3 +255,68 @@ func TestProfileGolden(t *testing.T) {
 	}
 	assaytest.Golden(t, "profile_titanic.json", append(b, '\n'))
 }
+
+// TestSentinels holds that codes for none are found among counts, incomes, years and measurements, in tables of few and of many distinct
+// values, and that ends of ordinary columns are not taken for one.
+func TestSentinels(t *testing.T) {
+	e := engine(t)
+	for _, n := range []int{1000, 2 * table.MaxCodes} {
+		r := stat.NewRand(uint64(n), 3)
+		kids := func() float64 { return math.Min(6, math.Floor(-math.Log(1-r.Float64())/0.8)) }
+		income := func() float64 { return math.Round(100*math.Exp(10+r.Normal())) / 100 }
+		year := func() float64 { return float64(1950 + r.Intn(70)) }
+		temperature := func() float64 { return math.Round(10*(15+8*r.Normal())) / 10 }
+		some := func(draw func() float64, share float64, code ...float64) func() float64 {
+			return func() float64 {
+				if u := r.Float64(); u < share {
+					return code[int(u/share*float64(len(code)))]
+				}
+				return draw()
+			}
+		}
+		whole := func(mean, sd float64) func() float64 {
+			return func() float64 { return math.Round(mean + sd*r.Normal()) }
+		}
+		bound := func(draw func() float64, lo, hi float64) func() float64 {
+			return func() float64 { return math.Max(lo, math.Min(hi, draw())) }
+		}
+		var got []string
+		var f assay.Frame
+		add := func(name string, draw func() float64) {
+			v := make([]float64, n)
+			for i := range v {
+				v[i] = draw()
+			}
+			f = append(f, numbers(name, v...))
+		}
+		add("kids", some(kids, 0.03, 99))
+		add("children", some(kids, 0.04, 98, 99))
+		add("income", some(income, 0.04, -999))
+		add("salary", some(income, 0.03, -1))
+		add("year", some(year, 0.03, 9999))
+		add("visits", some(func() float64 { return float64(r.Intn(40)) }, 0.08, -1))
+		add("siblings", some(kids, 0.03, -1))
+		add("celsius", some(temperature, 0.03, 999.9))
+		want := "kids 99, children 98, children 99, income -999, salary -1, year 9999, visits -1, siblings -1, celsius 999.9"
+		// Ordinary ones.
+		add("age", func() float64 { return float64(18 + r.Intn(82)) })
+		add("capped age", bound(whole(60, 20), 0, 99))
+		add("capped income", bound(income, 0, 99999))
+		add("degrees", whole(3, 2))
+		add("rare frost", bound(whole(5, 2), -1, 50))
+		add("from -1", func() float64 { return float64(r.Intn(12) - 1) })
+		add("percent", bound(whole(80, 30), 0, 100))
+		add("correlation", bound(func() float64 { return r.Float64()*2.2 - 1.1 }, -1, 1))
+		add("hours", some(bound(whole(40, 10), 1, 80), 0.01, 99))
+		add("counts", func() float64 { return math.Floor(math.Exp(1 + 1.5*r.Normal())) })
+		add("scale", func() float64 { return float64(r.Intn(5) - 2) })
+		for _, d := range profileFrame(t, e, ProfileOptions{}, f...).Disguised {
+			if d.Rule == "sentinel" {
+				got = append(got, d.Column+" "+d.Value)
+			}
+		}
+		if s := strings.Join(got, ", "); s != want {
+			t.Errorf("%d rows:\n got %s\nwant %s", n, s, want)
+		}
+	}
+}
