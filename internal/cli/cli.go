@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,10 +200,25 @@ func (a *app) root() *cobra.Command {
 	}
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			strictArgs(c)
+		case "help": // which the library answers with its own help for a name that is none
+			c.Args = func(_ *cobra.Command, args []string) error {
+				found, left, err := root.Find(args)
+				if err == nil && len(left) > 0 && found.HasSubCommands() {
+					err = noSuchCommand(found, left)
+				}
+				return err
+			}
+		}
+	}
 	return root
 }
 
-// strictArgs turns the library's argument errors into errors of Assay, with the usage line as the hint.
+// strictArgs turns the library's argument errors into errors of Assay, with the usage line as the hint. An argument that is empty, as that of an
+// unset variable of a shell is, is one: it would stand for the newest. Only a command that is run for somebody may have some of its own.
 func strictArgs(c *cobra.Command) {
 	check := c.Args
 	if check == nil && c.Runnable() {
@@ -210,6 +226,9 @@ func strictArgs(c *cobra.Command) {
 	}
 	if check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
+			if i := slices.Index(args, ""); i >= 0 && c.CommandPath() != "assay run" {
+				return assay.Errorf(assay.Invalid, "argument %d is empty, and the form is: %s", i+1, form(c)).Try("%s --help", c.CommandPath())
+			}
 			if err := check(c, args); err != nil {
 				return assay.Errorf(assay.Invalid, "%d arguments were given, and the form is: %s", len(args), form(c)).Try("%s --help", c.CommandPath())
 			}

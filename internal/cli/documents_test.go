@@ -111,6 +111,7 @@ func jsonDocuments() []jsonDocument {
 		}{}},
 		{"assay.eval/1", "eval", struct {
 			Evidence   assay.Digest     `json:"evidence"` // id of the evaluation
+			Model      assay.Digest     `json:"model"`    // digest of the model that was evaluated
 			Evaluation assay.Evaluation `json:"evaluation"`
 		}{}},
 		{"assay.compare/1", "compare", struct {

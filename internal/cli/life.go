@@ -286,7 +286,7 @@ func (a *app) evalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := s.print("assay.eval/1", map[string]any{"evidence": r.ID, "evaluation": e}, func(w io.Writer) { printEvaluation(w, r, e); fmt.Fprintf(w, "report %s\n", s.shown(path)) }); err != nil {
+			if err := s.print("assay.eval/1", map[string]any{"evidence": r.ID, "model": r.Subject, "evaluation": e}, func(w io.Writer) { printEvaluation(w, r, e); fmt.Fprintf(w, "report %s\n", s.shown(path)) }); err != nil {
 				return err
 			}
 			if primaryFails(e) {
@@ -345,7 +345,7 @@ func printEvaluation(w io.Writer, r assay.Record, e assay.Evaluation) {
 	if e.Final {
 		which = fmt.Sprintf("the sealed test part, read %d", e.Read)
 	}
-	fmt.Fprintf(w, "%s %s of %s, level %s, evidence %s\n", assay.FormatCount(e.Count), e.Queries.Units(), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
+	fmt.Fprintf(w, "model %s on %s %s of %s, level %s, evidence %s\n", r.Subject.Short(), assay.FormatCount(e.Count), e.Queries.Units(), which, strconv.FormatFloat(e.Level, 'g', 6, 64), r.ID.Short())
 	if e.Queries != nil {
 		fmt.Fprintf(w, "%s\n", e.Queries.Sentence())
 	}

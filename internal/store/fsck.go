@@ -412,6 +412,7 @@ func (f *fsck) history(ctx context.Context, q queryer) error {
 	type key struct{ name, what string }
 	aliases := map[key]int{}
 	tops := map[key]bool{}
+	texts := map[textKey]assay.Digest{}
 	err := each(ctx, q, func(scan func(...any) error) error {
 		var seq int64
 		var e Event
@@ -419,8 +420,16 @@ func (f *fsck) history(ctx context.Context, q queryer) error {
 			return err
 		}
 		at[seq] = true
-		f.stands("history of model "+e.Name, seq, "registry_", e.context(nil))
+		want, text := e.context(nil), assay.Digest(f.entries[seq].Context[textContext])
+		if text != "" { // which the journal alone has
+			want[textContext] = string(text)
+		}
+		f.stands("history of model "+e.Name, seq, "registry_", want)
 		switch e.Action {
+		case "tag", "describe":
+			texts[textKey{e.Name, e.Number, e.Action, e.Detail}] = text
+		case "untag":
+			delete(texts, textKey{e.Name, e.Number, "tag", e.Detail})
 		case "alias", "unalias":
 			aliases[key{e.Name, e.Detail}] = e.Number
 		case "promote", "rollback":
@@ -435,6 +444,9 @@ func (f *fsck) history(ctx context.Context, q queryer) error {
 		if _, ok := f.entries[seq].Context["registry_action"]; ok && !at[seq] {
 			f.problem("missing", "history", f.entries[seq].Evidence, "journal entry %d tells of it", seq)
 		}
+	}
+	if err := f.texts(ctx, q, texts); err != nil {
+		return err
 	}
 	held := map[key]int{}
 	err = each(ctx, q, func(scan func(...any) error) error {

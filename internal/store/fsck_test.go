@@ -33,6 +33,15 @@ func populate(t testing.TB, s *SQLite) {
 	if err := s.SetAlias(ctx, AliasMove{Name: "pay", Alias: "champion", Number: 2}); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.SetDescription(ctx, "pay", 1, "the first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetTags(ctx, "pay", 0, map[string]string{"owner": "x", "gone": "y"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetTags(ctx, "pay", 0, nil, "gone"); err != nil {
+		t.Fatal(err)
+	}
 	a := sealed(t, s, "a", prints(0, 100))
 	sealed(t, s, "b", prints(50, 100))
 	if _, _, err := s.Disclose(ctx, DisclosureRequest{Model: one.Subject, Split: a.Split, Rows: a.Rows, Metrics: []string{"f1_score"}, Configuration: digest("settings")}); err != nil {
@@ -181,6 +190,14 @@ func TestFsckNames(t *testing.T) {
 		"stage moved":          {`UPDATE stages SET number = 1`, "altered stage"},
 		"stage gone":           {`DELETE FROM stages`, "altered stage"},
 		"stage given":          {`INSERT INTO stages VALUES ('pay', 'production', 2)`, "altered stage"},
+		"tag altered":          {`UPDATE tags SET value = 'z' WHERE number = 1`, "altered tag"},
+		"model tag altered":    {`UPDATE tags SET value = 'z' WHERE number = 0`, "altered tag"},
+		"tag added":            {`INSERT INTO tags (name, number, key, value) VALUES ('pay', 2, 'approved', 'yes')`, "altered tag"},
+		"tag back again":       {`INSERT INTO tags (name, number, key, value) VALUES ('pay', 0, 'gone', 'y')`, "altered tag"},
+		"tag deleted":          {`DELETE FROM tags WHERE number = 1`, "missing tag"},
+		"description altered":  {`UPDATE versions SET description = 'z' WHERE number = 1`, "altered version"},
+		"description added":    {`UPDATE versions SET description = 'z' WHERE number = 2`, "altered version"},
+		"model described":      {`UPDATE models SET description = 'z'`, "altered model"},
 		"alias moved":          {`UPDATE aliases SET number = 1`, "altered alias"},
 		"alias to nowhere":     {`UPDATE aliases SET number = 7`, "dangling alias"},
 		"model without":        {`INSERT INTO models VALUES ('ghost', '', '')`, "dangling model"},

@@ -127,6 +127,8 @@ type Event struct {
 	Previous int         `json:"previous,omitempty"` // the version that held the stage or the alias before
 	Detail   string      `json:"detail,omitempty"`   // the alias, or the tag's key
 	Entry    assay.Entry `json:"entry"`
+
+	text *string // a tag's value or a description that was set: its digest goes into the journal
 }
 
 // Limits of names and texts in the registry, in bytes.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the driver
@@ -57,7 +58,9 @@ func OpenSQLite(ctx context.Context, o Options) (*SQLite, error) {
 	if o.Dir == "" || o.Clock == nil || o.Producer == "" {
 		return nil, assay.Errorf(assay.Internal, "a store needs a directory, a clock and a producer")
 	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o755); errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrExist) {
+		return nil, assay.Errorf(assay.Invalid, "the store %s is to be a directory, and a file is in its place", filepath.Base(o.Dir)).Try("store: .assay in assay.yaml")
+	} else if err != nil {
 		return nil, fault("the store's directory cannot be made", err)
 	}
 	blobs, err := blob.OpenDir(filepath.Join(o.Dir, blobsName))

@@ -59,6 +59,15 @@ func (s *SQLite) Register(ctx context.Context, r Registration) (Version, bool, e
 			if _, err := tx.ExecContext(ctx, `INSERT INTO tags (name, number, key, value) VALUES (?, ?, ?, ?)`, r.Name, number, k, r.Tags[k]); err != nil {
 				return err
 			}
+			value := r.Tags[k]
+			if _, err := s.event(ctx, tx, Event{Name: r.Name, Number: number, Action: "tag", Detail: k, text: &value}, r.Evidence, r.Context); err != nil {
+				return err
+			}
+		}
+		if r.Description != "" {
+			if _, err := s.event(ctx, tx, Event{Name: r.Name, Number: number, Action: "describe", text: &r.Description}, r.Evidence, r.Context); err != nil {
+				return err
+			}
 		}
 		created = true
 		out, err = version(ctx, tx, r.Name, number)
@@ -85,6 +94,9 @@ func (e Event) write(ctx context.Context, tx *sql.Tx, seq int64) error {
 	return err
 }
 
+// textContext is where the journal has the digest of the text that an event set: the value of a tag, or a description.
+const textContext = "registry_text"
+
 // context is what the journal repeats of a line of history, so that altering the line shows, beside the circumstances.
 func (e Event) context(circumstances map[string]string) map[string]string {
 	c := texts(circumstances)
@@ -97,6 +109,9 @@ func (e Event) context(circumstances map[string]string) map[string]string {
 	}
 	if e.Detail != "" {
 		c["registry_detail"] = e.Detail
+	}
+	if e.text != nil {
+		c[textContext] = string(assay.DigestOf([]byte(*e.text)))
 	}
 	return c
 }
@@ -403,7 +418,8 @@ func (s *SQLite) SetTags(ctx context.Context, name string, number int, set map[s
 			if n, err := res.RowsAffected(); err != nil || n == 0 {
 				continue
 			}
-			if _, err := s.event(ctx, tx, Event{Name: name, Number: number, Action: "tag", Detail: k}, id, nil); err != nil {
+			value := set[k]
+			if _, err := s.event(ctx, tx, Event{Name: name, Number: number, Action: "tag", Detail: k, text: &value}, id, nil); err != nil {
 				return err
 			}
 		}
@@ -434,7 +450,7 @@ func (s *SQLite) SetDescription(ctx context.Context, name string, number int, te
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return err
 		}
-		_, err = s.event(ctx, tx, Event{Name: name, Number: number, Action: "describe"}, id, nil)
+		_, err = s.event(ctx, tx, Event{Name: name, Number: number, Action: "describe", text: &text}, id, nil)
 		return err
 	})
 }
