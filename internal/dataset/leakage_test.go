@@ -89,6 +89,41 @@ func TestLoneNumbersAreNoCopies(t *testing.T) {
 	}
 }
 
+// TestLoneTextsAreNoCopies is of tables of one column of text: one that repeats by nature, in several spellings, says nothing about copies; one
+// whose texts are each their own does.
+func TestLoneTextsAreNoCopies(t *testing.T) {
+	e := engine(t)
+	const n = 1000
+	for _, c := range []struct {
+		word    func(i int, r *stat.Rand) string
+		verdict assay.Verdict
+		why     string
+	}{
+		{func(_ int, r *stat.Rand) string {
+			return []string{"red", "Red", "blue ", "blue"}[r.Intn(4)] + fmt.Sprint(r.Intn(n/2))
+		}, assay.Pass, "repeats by nature"},
+		{func(i int, _ *stat.Rand) string {
+			return fmt.Sprintf("%s number %d", []string{"the text", "The Text"}[i/(n/2)], i%(n/2))
+		}, assay.Fail, "but for spelling"},
+	} {
+		r := stat.NewRand(11, 0)
+		levels, at := []string{}, map[string]int32{}
+		x := assay.Column{Name: "x", Type: assay.TypeString}
+		for i := range n {
+			w := c.word(i, &r)
+			if _, ok := at[w]; !ok {
+				at[w], levels = int32(len(levels)), append(levels, w)
+			}
+			x.Codes = append(x.Codes, at[w])
+		}
+		x.Levels = levels
+		d := divide(t, frame(t, e, x, clean(n, 5)[5]), SplitOptions{By: "stratified", Target: "y", Task: assay.Binary, Seed: 3})
+		if l := leak(t, d, "near_duplicates"); l.Verdict != c.verdict || !strings.Contains(l.Message, c.why) {
+			t.Errorf("%s: %s, want %s, %s", l.Verdict, l.Message, c.verdict, c.why)
+		}
+	}
+}
+
 // TestClassesAreApart holds that a target whose classes cannot be told apart, or be on every side, is refused where the split is made, and
 // where a project is written.
 func TestClassesAreApart(t *testing.T) {

@@ -210,6 +210,11 @@ func nearFinding(exact *twins, c, folded *cells, parts []uint8) assay.Leakage {
 			tests++
 		}
 	}
+	if len(c.hash) == 1 && !exact.distinctive {
+		l.Observed, l.Expected = assay.Number(math.NaN()), assay.Number(math.NaN())
+		l.Message = "the only feature repeats by nature: that rows are near each other says nothing"
+		return l
+	}
 	near := make([]bool, len(parts))
 	spelled := coincide(folded)
 	if spelled.pairs > CopyFactor*spelled.natural {
