@@ -65,7 +65,9 @@ func checkAlerts(key string, channels map[string]ChannelConfig, alerts []AlertCo
 		c, at := channels[name], key+".channels."+name
 		checkLabel(at, name, bad)
 		if !slices.Contains(channelTypes, c.Type) {
-			bad.Add("%s.type %q is none of %s", at, c.Type, strings.Join(channelTypes, ", "))
+			if c.Type == "" {
+				bad.Add("%s.type is empty: one of %s", at, strings.Join(channelTypes, ", "))
+			}
 			continue
 		}
 		if c.Address == "" && c.Type != "pagerduty" {
@@ -96,9 +98,6 @@ func checkAlerts(key string, channels map[string]ChannelConfig, alerts []AlertCo
 			if !slices.Contains(alertSubjects, w) {
 				bad.Add("%s.when %q is none of %s", at, w, strings.Join(alertSubjects, ", "))
 			}
-		}
-		if _, ok := stepSeconds[a.severity()]; !ok {
-			bad.Add("%s.severity %q is none of info, warning, error, critical", at, a.Severity)
 		}
 		for _, x := range a.Actions {
 			if !slices.Contains(alertActions, x) {

@@ -33,27 +33,26 @@ func TestCheckAlerts(t *testing.T) {
 		"ops":      {Type: "webhook", Address: "https://example.test/hook", Secret: "env:KEY"},
 		"pager":    {Type: "pagerduty", Secret: "file:"},
 		"a b":      {Type: "slack", Address: "env:SLACK"},
-		"carrier":  {Type: "pigeon"},
+		"carrier":  {},
 		"unkeyed":  {Type: "webhook", Address: "env:HOOK"},
 		"nowhere":  {Type: "slack"},
 		"good":     {Type: "email", Address: "file:mail.txt", Secret: "env:MAIL"},
 		"goodpage": {Type: "pagerduty", Secret: "env:PAGE"},
 	}, []AlertConfig{
 		{},
-		{Name: "wrong", When: Columns{"weather"}, Severity: "panic", Actions: []string{"explode"}, To: Columns{"oops"}, Escalate: &EscalateConfig{After: "2h"}, Then: []EscalateConfig{{After: "1h", To: Columns{"ops"}}, {After: "soon", To: Columns{"ops"}}}},
+		{Name: "wrong", When: Columns{"weather"}, Actions: []string{"explode"}, To: Columns{"oops"}, Escalate: &EscalateConfig{After: "2h"}, Then: []EscalateConfig{{After: "1h", To: Columns{"ops"}}, {After: "soon", To: Columns{"ops"}}}},
 		{When: Columns{"input"}, To: Columns{"ops"}, Escalate: &EscalateConfig{After: "1h", To: Columns{"good"}}},
 		{When: Columns{"input"}, To: Columns{"ops"}},
 	}, &bad)
 	got := strings.Join(bad, "\n")
 	want := `monitor.channels.a b: a name has at most 64 letters, digits, _ and -
-monitor.channels.carrier.type "pigeon" is none of webhook, alertmanager, pagerduty, slack, email
+monitor.channels.carrier.type is empty: one of webhook, alertmanager, pagerduty, slack, email
 monitor.channels.nowhere.address is empty; want env:NAME or file:PATH that holds it
 monitor.channels.ops.address is not env:NAME or file:PATH: a place that holds it, never the address itself
 monitor.channels.pager.secret is not env:NAME or file:PATH: a place that holds it, never the secret itself
 monitor.channels.unkeyed.secret is empty; want env:NAME or file:PATH that holds it
 monitor.alerts[0].when is empty: what is it about? input, prediction, label, joint, traffic, performance, business, labels
 monitor.alerts[1].when "weather" is none of input, prediction, label, joint, traffic, performance, business, labels
-monitor.alerts[1].severity "panic" is none of info, warning, error, critical
 monitor.alerts[1].actions "explode" is none of abort_canary, rollback, stale_card
 monitor.alerts[1], step 1: "oops" is no channel; did you mean "ops"?
 monitor.alerts[1], step 2: to is empty, nobody is told

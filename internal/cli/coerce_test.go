@@ -21,7 +21,7 @@ func TestCoerce(t *testing.T) {
 	m, dir := registered(t)
 	do(t, m, dir, 0, "serve", "check", "people:1")
 	edit(t, dir, "card:", "serve: {coerce: numpy}\ncard:")
-	if _, errs, exit := command(m, dir, "serve", "check", "people:1"); exit != 2 || !strings.Contains(errs, `serve.coerce is "numpy"; want mlflow, or nothing`) {
+	if _, errs, exit := command(m, dir, "serve", "check", "people:1"); exit != 2 || !strings.Contains(errs, `serve.coerce "numpy" is none of mlflow`) {
 		t.Fatal(exit, errs)
 	}
 	edit(t, dir, "numpy", "mlflow")

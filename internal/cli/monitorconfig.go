@@ -25,7 +25,7 @@ type MonitorConfig struct {
 	Business    *BusinessWatchConfig     `yaml:"business,omitempty" jsonschema:"description=watches evaluate.business beside them"`
 	Alerts      []AlertConfig            `yaml:"alerts,omitempty" jsonschema:"description=who is told about what; and who is next when nobody answers"`
 	Channels    map[string]ChannelConfig `yaml:"channels,omitempty" jsonschema:"description=ways to reach somebody; by name"`
-	Seed        uint64                   `yaml:"seed,omitempty" jsonschema:"description=of the windows without drift that thresholds are calibrated on"`
+	Seed        uint64                   `yaml:"seed,omitempty" jsonschema:"description=of the windows without drift that thresholds are calibrated on,minimum=0"`
 }
 
 // DriftConfig says what counts as drift.
@@ -94,8 +94,6 @@ func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
 	}
 	oneOf("monitor.drift.numeric_test", c.Drift.Numeric, monitor.Tests(true))
 	oneOf("monitor.drift.categorical_test", c.Drift.Categorical, monitor.Tests(false))
-	oneOf("monitor.drift.share_test", c.Drift.Shares, monitor.ShareTests())
-	oneOf("monitor.drift.correction", c.Drift.Correction, []string{"benjamini_hochberg", "benjamini_yekutieli", "holm", "bonferroni"})
 	for _, t := range c.Drift.Detectors {
 		oneOf("monitor.drift.detectors", t, monitor.EventTests())
 	}
@@ -113,7 +111,6 @@ func (c *MonitorConfig) check(p *Project, bad *assay.Problems) {
 	}
 	if l := c.Labels; l != nil {
 		span("monitor.labels.within", l.Within)
-		oneOf("monitor.labels.conflicts", l.Conflicts, []string{monitor.ConflictFirst, monitor.ConflictLast, monitor.ConflictRefuse})
 		if slices.Contains(l.Join, monitor.JoinRequest[0]) && !slices.Equal(l.Join, monitor.JoinRequest) {
 			bad.Add("monitor.labels.join is %s; want request_id and row, or columns of the data", strings.Join(l.Join, ", "))
 		}

@@ -63,7 +63,7 @@ type SplitConfig struct {
 	Column     string  `yaml:"column,omitempty" jsonschema:"description=column that names the part of each row; for predefined"`
 	Validation float64 `yaml:"validation,omitempty" jsonschema:"description=share of rows to compare candidates on,default=0.2,exclusiveMinimum=0,exclusiveMaximum=1"`
 	Test       float64 `yaml:"test,omitempty" jsonschema:"description=share of rows whose labels are sealed,default=0.2,exclusiveMinimum=0,exclusiveMaximum=1"`
-	Seed       uint64  `yaml:"seed,omitempty" jsonschema:"description=of the assignment"`
+	Seed       uint64  `yaml:"seed,omitempty" jsonschema:"description=of the assignment,minimum=0"`
 	Purge      string  `yaml:"purge,omitempty" jsonschema:"description=time before each cut of a split by time that is left out; such as 14d"`
 	Embargo    string  `yaml:"embargo,omitempty" jsonschema:"description=time after each cut of a split by time that is left out; such as 14d"`
 }
@@ -73,7 +73,7 @@ type TrainConfig struct {
 	Learner string         `yaml:"learner,omitempty" jsonschema:"description=a built-in learner; see learners.md: prior; logistic_regression; linear_regression; ridge; elastic_net; gradient_boosting; …"`
 	Params  map[string]any `yaml:"params,omitempty" jsonschema:"description=parameters of the learner; see learners.md"`
 	Command []string       `yaml:"command,omitempty" jsonschema:"description=a command that trains; it finds its inputs in the environment"`
-	Seed    uint64         `yaml:"seed,omitempty" jsonschema:"description=of everything random in training"`
+	Seed    uint64         `yaml:"seed,omitempty" jsonschema:"description=of everything random in training,minimum=0"`
 	Weight  string         `yaml:"class_weight,omitempty" jsonschema:"description=balanced weighs classes by the inverse of their share,enum=,enum=balanced"`
 	Compare []string       `yaml:"candidates,omitempty" jsonschema:"description=learners that cross-validation chooses from"`
 	Folds   int            `yaml:"folds,omitempty" jsonschema:"description=of the cross-validation that chooses among candidates,default=5,minimum=2"`
@@ -84,7 +84,7 @@ type SearchConfig struct {
 	Sampler string                 `yaml:"sampler,omitempty" jsonschema:"description=how trials are suggested,enum=random,enum=tpe,default=tpe"`
 	Pruner  string                 `yaml:"pruner,omitempty" jsonschema:"description=when a trial is given up early,enum=none,enum=median,enum=halving,default=none"`
 	Trials  int                    `yaml:"trials,omitempty" jsonschema:"description=how many,default=30,minimum=1"`
-	Seed    uint64                 `yaml:"seed,omitempty" jsonschema:"description=of the suggestions"`
+	Seed    uint64                 `yaml:"seed,omitempty" jsonschema:"description=of the suggestions,minimum=0"`
 	Space   map[string]SpaceConfig `yaml:"space" jsonschema:"description=range of each parameter by name"`
 }
 
@@ -113,7 +113,7 @@ type EvaluateConfig struct {
 	Margin     float64         `yaml:"slice_margin,omitempty" jsonschema:"description=how much worse than that a slice may be in the primary metric; also against the model in production,default=0,minimum=0"`
 	Limit      *float64        `yaml:"slice_limit,omitempty" jsonschema:"description=the worst value of the primary metric that a slice may have"`
 	MinRows    int64           `yaml:"min_rows,omitempty" jsonschema:"description=below it a slice is undetermined; of sealed rows at least 10 are needed whatever this says,minimum=1"`
-	Seed       uint64          `yaml:"seed,omitempty" jsonschema:"description=of the bootstrap"`
+	Seed       uint64          `yaml:"seed,omitempty" jsonschema:"description=of the bootstrap,minimum=0"`
 }
 
 // BusinessConfig is a metric in the user's own terms.
@@ -400,13 +400,6 @@ func (p *Project) check(bad *assay.Problems) {
 	}
 	p.Serve.check(bad)
 	p.Data.Target.check(p, bad)
-	if h := p.Data.Header; h != "" && h != "yes" && h != "no" {
-		bad.Add("data.header %q is none of yes, no", h)
-	}
-	ways := []string{"stratified", "random", "group", "stratified_group", "time", "hash", "predefined"}
-	if !slices.Contains(ways, p.Split.By) {
-		bad.Add("split.by %q is none of %s", p.Split.By, strings.Join(ways, ", "))
-	}
 	if strings.HasSuffix(p.Split.By, "group") && p.Data.Entity == "" {
 		bad.Add("split.by %s needs data.entity", p.Split.By)
 	}
@@ -434,14 +427,8 @@ func (p *Project) check(bad *assay.Problems) {
 		bad.Add("evaluate.weight is the target %q: a row's answer would say how much it counts", w)
 	}
 	p.Evaluate.Baseline.check(p.Data.Target, bad)
-	switch p.Evaluate.Rule {
-	case "", "baseline":
-	case "rest":
-		if p.Evaluate.Margin == 0 {
-			bad.Add("evaluate.slice_rule rest needs evaluate.slice_margin: without one, half of the slices would have to be better than the rest")
-		}
-	default:
-		bad.Add("evaluate.slice_rule %q is none of baseline, rest", p.Evaluate.Rule)
+	if p.Evaluate.Rule == "rest" && p.Evaluate.Margin == 0 {
+		bad.Add("evaluate.slice_rule rest needs evaluate.slice_margin: without one, half of the slices would have to be better than the rest")
 	}
 	if b := p.Evaluate.Business; b != nil {
 		if b.Name == "" || b.Expr == "" {
@@ -452,8 +439,8 @@ func (p *Project) check(bad *assay.Problems) {
 				bad.Add("evaluate.business: %s", err)
 			}
 		}
-		if b.Direction != "lower" && b.Direction != "higher" {
-			bad.Add("evaluate.business.direction %q is none of lower, higher", b.Direction)
+		if b.Direction == "" {
+			bad.Add("evaluate.business.direction is empty: lower or higher")
 		}
 	}
 	p.Monitor.check(p, bad)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,9 +73,7 @@ func (k *keyReader) read(n ast.Node, t reflect.Type, path string) {
 	if t.Kind() == reflect.Map {
 		for _, kv := range pairs {
 			at := path + kv.Key.String()
-			if got := kindOf(k.plain(kv.Value)); t.Elem().Kind() == reflect.String && got == "true or false" { // an answer of a person
-				k.broken.Add("line %d: %s is %s; want text", kv.Value.GetToken().Position.Line, at, got)
-			} else if !k.wrongType(kv.Value, t.Elem(), at) {
+			if !k.wrongType(kv.Value, t.Elem(), at) {
 				k.read(kv.Value, t.Elem(), at+".")
 			}
 		}
@@ -108,6 +107,7 @@ func (k *keyReader) read(n ast.Node, t reflect.Type, path string) {
 		seen[key] = true
 		if !k.wrongType(kv.Value, f.Type, path+key) {
 			k.bounds(kv.Value, f, path+key)
+			k.enum(kv.Value, f, path+key)
 			k.read(kv.Value, f.Type, path+key+".")
 		}
 	}
@@ -127,20 +127,34 @@ func (k *keyReader) bounds(n ast.Node, f reflect.StructField, path string) {
 	if want == "" {
 		want = "a finite number"
 	}
-	if d := tags["default"]; d != "" {
-		want += "; without the key it is " + d
+	if d := tags["default"]; d != nil {
+		want += "; without the key it is " + d[0]
 	}
 	k.beyond.Add("line %d: %s is %s; want %s", n.GetToken().Position.Line, path, k.plain(n).GetToken().Value, want)
 }
 
-// fieldTags are what the tag of a field says to the JSON Schema of assay.yaml, by name; of several enum the last.
-type fieldTags map[string]string
+// enum holds a text against those that its key takes.
+func (k *keyReader) enum(n ast.Node, f reflect.StructField, path string) {
+	all := keyTags(f)["enum"]
+	if kindOf(k.plain(n)) == "nothing" || all == nil {
+		return
+	}
+	got := k.plain(n).GetToken().Value
+	if slices.Contains(all, got) {
+		return
+	}
+	all = slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == "" })
+	k.beyond.Add("line %d: %s %q is none of %s", n.GetToken().Position.Line, path, got, strings.Join(all, ", "))
+}
+
+// fieldTags are what the tag of a field says to the JSON Schema of assay.yaml, by name.
+type fieldTags map[string][]string
 
 func keyTags(f reflect.StructField) fieldTags {
 	tags := fieldTags{}
 	for _, part := range strings.Split(f.Tag.Get("jsonschema"), ",") {
 		name, value, _ := strings.Cut(part, "=")
-		tags[name] = value
+		tags[name] = append(tags[name], value)
 	}
 	return tags
 }
@@ -158,11 +172,12 @@ func (t fieldTags) bounds(v float64) (say string, holds bool) {
 		{"maximum", "at most", func(b float64) bool { return v <= b }},
 		{"exclusiveMaximum", "below", func(b float64) bool { return v < b }},
 	} {
-		bound, err := strconv.ParseFloat(t[b.tag], 64)
+		text := strings.Join(t[b.tag], "")
+		bound, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			continue
 		}
-		all = append(all, b.say+" "+t[b.tag])
+		all = append(all, b.say+" "+text)
 		holds = holds && b.holds(bound)
 	}
 	return strings.Join(all, " and "), holds
@@ -199,9 +214,9 @@ func (k *keyReader) wrongType(n ast.Node, t reflect.Type, path string) bool {
 	case got == "nothing" || got == "" || t.Kind() == reflect.Interface:
 		return false
 	case t == reflect.TypeFor[Columns]():
-		want, ok = "a column or a list of columns", got != "a map"
+		want, ok = "a column or a list of columns", got != "a map" && got != "true or false"
 	case t == reflect.TypeFor[BaselineConfig]() && got != "a map": // a name, or a map whose keys are checked
-		want, ok = "a name, or a map of learner and params", got != "a list"
+		want, ok = "a name, or a map of learner and params", got != "a list" && got != "true or false"
 	case t == reflect.TypeFor[Scalar]():
 		want, ok = "one value", got != "a map" && got != "a list"
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
@@ -217,7 +232,7 @@ func (k *keyReader) wrongType(n ast.Node, t reflect.Type, path string) bool {
 	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
 		want, ok = "a whole number", got == "a whole number" || got == "a negative whole number"
 	default:
-		want, ok = "text", got != "a map" && got != "a list"
+		want, ok = "text", got != "a map" && got != "a list" && got != "true or false"
 	}
 	if !ok {
 		k.broken.Add("line %d: %s is %s; want %s", n.GetToken().Position.Line, path, got, want)

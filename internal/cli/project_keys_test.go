@@ -14,8 +14,8 @@ import (
 	"github.com/assay-ml/assay/internal/assaytest"
 )
 
-// numberKeys calls fn with the path of every key of assay.yaml that is a number; an item of a list is 0 in it, and a name NAME.
-func numberKeys(t reflect.Type, path []string, fn func(path []string, f reflect.StructField)) {
+// projectKeys calls fn with the path of every key of assay.yaml; an item of a list is 0 in it, and a name NAME.
+func projectKeys(t reflect.Type, path []string, fn func(path []string, f reflect.StructField)) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
@@ -23,6 +23,7 @@ func numberKeys(t reflect.Type, path []string, fn func(path []string, f reflect.
 			continue
 		}
 		at := append(slices.Clone(path), name)
+		fn(at, f)
 		ft := f.Type
 		for wrapped := true; wrapped; {
 			switch {
@@ -36,13 +37,21 @@ func numberKeys(t reflect.Type, path []string, fn func(path []string, f reflect.
 				wrapped = false
 			}
 		}
-		switch ft.Kind() {
-		case reflect.Struct:
-			numberKeys(ft, at, fn)
-		case reflect.Int, reflect.Int64, reflect.Uint64, reflect.Float64:
-			fn(at, f)
+		if ft.Kind() == reflect.Struct {
+			projectKeys(ft, at, fn)
 		}
 	}
+}
+
+func isNumber(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64, reflect.Uint64, reflect.Float64:
+		return true
+	}
+	return false
 }
 
 // with is a project in which one key has a value, as YAML, and the least else that is asked for.
@@ -81,7 +90,10 @@ func TestProjectZeroIsNoDefault(t *testing.T) {
 		"serve.keep_versions",
 	}
 	n := 0
-	numberKeys(reflect.TypeFor[Project](), nil, func(path []string, f reflect.StructField) {
+	projectKeys(reflect.TypeFor[Project](), nil, func(path []string, f reflect.StructField) {
+		if !isNumber(f.Type) {
+			return
+		}
 		n++
 		key := strings.ReplaceAll(strings.Join(path, "."), ".0", "[0]")
 		_, err := ParseProject(with(path, 0))
@@ -110,6 +122,10 @@ func TestProjectBounds(t *testing.T) {
 		"search.trials: 0":                    "search.trials is 0; want at least 1; without the key it is 30",
 		"monitor.labels.min_coverage: 1.5":    "monitor.labels.min_coverage is 1.5; want above 0 and at most 1",
 		"monitor.drift.replicates: 10":        "monitor.drift.replicates is 10; want at least 200 and at most 1000000",
+		"train.class_weight: heavy":           `train.class_weight "heavy" is none of balanced`,
+		"search.sampler: luck":                `search.sampler "luck" is none of random, tpe`,
+		"evaluate.correction: none":           `evaluate.correction "none" is none of holm, bh`,
+		"card.owners: true":                   "card.owners is true or false; want text",
 		"serve.python.workers: 65":            "serve.python.workers is 65; want at least 1 and at most 64",
 		"data.documentation.exclusions: true": "data.documentation.exclusions is true or false; want text",
 		"data.documentation.licence: [MIT]":   "data.documentation.licence is a list; want text",

@@ -19,6 +19,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/learn"
 )
 
@@ -317,6 +318,38 @@ func projectSchema() *jsonschema.Schema {
 			}
 		}
 	}
+	for path, names := range map[string][]string{
+		"monitor.drift.numeric_test":     monitor.Tests(true),
+		"monitor.drift.categorical_test": monitor.Tests(false),
+		"monitor.drift.detectors":        monitor.EventTests(),
+		"monitor.drift.multivariate":     append(monitor.JointTests(), noJoint),
+		"monitor.alerts.when":            alertSubjects,
+		"monitor.alerts.actions":         alertActions,
+	} {
+		of := s
+		for _, key := range strings.Split(path, ".") {
+			if of.Items != nil {
+				of = of.Items
+			}
+			v, ok := of.Properties.Get(key)
+			if !ok {
+				panic("BUG: no key " + path)
+			}
+			of = v
+		}
+		var enum []any
+		for _, name := range names {
+			enum = append(enum, name)
+		}
+		switch {
+		case of.Type == "array":
+			of.Items.Enum = enum
+		case of.OneOf != nil: // one, or a list
+			of.OneOf[0].Enum, of.OneOf[1].Items.Enum = append([]any{""}, enum...), enum
+		default:
+			of.Enum = append([]any{""}, enum...)
+		}
+	}
 	s.Title = "assay.yaml"
 	s.Description = "every parameter of an experiment"
 	return s
@@ -414,11 +447,7 @@ func TestReferenceProject(t *testing.T) {
 			if name == "" {
 				continue
 			}
-			tags := map[string][]string{}
-			for _, part := range strings.Split(f.Tag.Get("jsonschema"), ",") {
-				k, v, _ := strings.Cut(part, "=")
-				tags[k] = append(tags[k], v)
-			}
+			tags := keyTags(f)
 			meaning := strings.Join(tags["description"], " ")
 			var enum []string
 			for _, e := range tags["enum"] {
@@ -432,7 +461,7 @@ func TestReferenceProject(t *testing.T) {
 				}
 				meaning += strings.Join(enum, ", ")
 			}
-			if bounds, _ := keyTags(f).bounds(0); bounds != "" {
+			if bounds, _ := tags.bounds(0); bounds != "" {
 				meaning += "; " + bounds
 			}
 			def := strings.Join(tags["default"], "")

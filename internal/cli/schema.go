@@ -156,7 +156,13 @@ func (a *app) readSchema(path string) (*schema.Schema, error) {
 	if err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
 	}
-	return schema.Read(b)
+	sc, err := schema.Read(b)
+	if err != nil {
+		base := filepath.Base(path)
+		return nil, assay.Errorf(assay.CodeOf(err), "%s: %s", base, strings.TrimPrefix(err.Error(), "the schema: ")).
+			Try("mend %s; assay schema infer -o FILE writes one, in JSON", base)
+	}
+	return sc, nil
 }
 
 func (a *app) inferSchema(ctx context.Context, data, out string, reading textReading) error {

@@ -7,9 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,21 +70,6 @@ const maxKept = 16
 func (c *ServeConfig) check(bad *assay.Problems) {
 	if _, err := c.Python.limits(); err != nil {
 		bad.Add("%v", err)
-	}
-	for _, x := range []struct {
-		key, value string
-		allowed    []string
-	}{
-		{"on_invalid", c.OnInvalid, []string{"reject", "fallback"}},
-		{"on_out_of_distribution", c.OnOutlier, []string{"flag", "reject", "fallback"}},
-		{"unknown_columns", c.Unknown, []string{"ignore", "reject"}},
-	} {
-		if !slices.Contains(x.allowed, x.value) {
-			bad.Add("serve.%s is %q; want one of %s", x.key, x.value, strings.Join(x.allowed, ", "))
-		}
-	}
-	if c.Coerce != "" && c.Coerce != coerceMLflow {
-		bad.Add("serve.coerce is %q; want %s, or nothing", c.Coerce, coerceMLflow)
 	}
 	c.Upstream.check(bad)
 }

@@ -32,12 +32,6 @@ func (c *UpstreamConfig) check(bad *assay.Problems) {
 	if c.URL == "" {
 		bad.Add("serve.upstream.url is missing")
 	}
-	if c.Protocol != "" && c.Protocol != string(upstream.OpenInference) && c.Protocol != string(upstream.Invocations) {
-		bad.Add("serve.upstream.protocol is %q; want one of oip, invocations", c.Protocol)
-	}
-	if c.Single != "" && c.Single != upstream.SingleLabel && c.Single != upstream.SingleProbability {
-		bad.Add("serve.upstream.single_value is %q; want one of label, probability", c.Single)
-	}
 	if kind, _, ok := strings.Cut(c.Token, ":"); c.Token != "" && (!ok || kind != "env" && kind != "file") {
 		bad.Add("serve.upstream.token is not env:NAME or file:PATH")
 	}

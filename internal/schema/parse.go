@@ -11,7 +11,7 @@ import (
 )
 
 // Parse reads a schema document. It is strict: an unknown key is an error that names its path and the nearest known key, and every
-// fault is reported, not the first. Errors have code assay.Invalid. The result is in canonical form: values have the form of their
+// fault is reported, not the first, with its line in a document of several. Errors have code assay.Invalid. The result is in canonical form: values have the form of their
 // column's type, sets are sorted and unique, defaults that were spelt out are gone.
 func Parse(b []byte) (*Schema, error) {
 	n, err := readTree(b)
@@ -23,6 +23,7 @@ func Parse(b []byte) (*Schema, error) {
 	if len(r.faults) == 0 {
 		r.faults = s.normalize()
 	}
+	r.lines(b)
 	if err := r.faults.Err(assay.Invalid, "the schema"); err != nil {
 		return nil, err
 	}

@@ -99,6 +99,8 @@ func TestParseRefuses(t *testing.T) {
 		{"severity", `{"schema": "assay.schema/1", "columns": [{"name": "a", "not_null": {"severity": "bad"}}]}`, `want error or warning, not "bad"`},
 		{"key of no column", `{"schema": "assay.schema/1", "columns": [{"name": "id"}], "keys": [{"columns": ["idd"]}]}`, `keys[0]: there is no column "idd", did you mean id?`},
 		{"several faults", `{"schema": "assay.schema/1", "x": 1, "y": 2}`, "2 problems\n  - x: unknown key\n  - y: unknown key"},
+		{"faults on lines", "{\n  \"schema\": \"assay.schema/1\",\n  \"columns\": [\n    {\"name\": \"a\", \"type\": \"nmber\"},\n    {\"name\": \"b\", \"type\": \"number\",\n     \"ranges\": {}}\n  ]\n}", "line 4: columns[0].type: \"nmber\" is not a type, did you mean number?\n  - line 6: columns[1].ranges: unknown key"},
+		{"a range on its line", "{\n  \"schema\": \"assay.schema/1\",\n  \"columns\": [\n    {\"name\": \"b\", \"type\": \"number\",\n     \"range\": {\"min\": 2, \"max\": 1}}\n  ]\n}", "line 5: columns[0].range: no value lies between 2 and 1"},
 		{"trailing text", `{"schema": "assay.schema/1", "columns": []} x`, "more after the end"},
 		{"NaN", `{"schema": "assay.schema/1", "columns": NaN}`, "not JSON"},
 		{"deep", strings.Repeat("[", 1000), "nested too deep"},

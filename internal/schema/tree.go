@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ const (
 // A tree is a JSON value that keeps what encoding/json loses: the order of keys, keys that repeat, and the digits of numbers.
 type tree struct {
 	kind    byte // { [ " 0 t f n, as the value begins
+	at      int  // the byte at which it begins
 	text    string
 	names   []string
 	members []*tree // of an object beside names, or of an array
@@ -33,14 +35,26 @@ func readTree(b []byte) (*tree, error) {
 		t.fail("more after the end of the value")
 	}
 	if t.fault != "" {
-		line := 1 + strings.Count(string(b[:min(t.i, len(b))]), "\n")
-		return nil, assay.Errorf(assay.Invalid, "not JSON: %s on line %d", t.fault, line)
+		return nil, assay.Errorf(assay.Invalid, "not JSON: %s on line %d", t.fault, lineAt(b, t.i))
 	}
 	return n, nil
 }
 
+// lineAt is the line, from 1, of a byte of a text.
+func lineAt(b []byte, i int) int { return 1 + bytes.Count(b[:min(i, len(b))], []byte("\n")) }
+
 func (t *tokenizer) tree(depth int) *tree {
-	switch c := t.space(); c {
+	c := t.space()
+	at := t.i
+	n := t.node(c, depth)
+	if n != nil {
+		n.at = at
+	}
+	return n
+}
+
+func (t *tokenizer) node(c byte, depth int) *tree {
+	switch c {
 	case '{', '[':
 		if depth == 0 {
 			t.fail("nested too deep")
@@ -134,7 +148,33 @@ func (n *tree) value() (Value, bool) {
 }
 
 // A reader walks trees and gathers everything that is wrong with them.
-type reader struct{ faults assay.Problems }
+type reader struct {
+	faults assay.Problems
+	at     map[string]int // the byte at which the value at a path begins
+}
+
+// place notes where a value begins.
+func (r *reader) place(path string, n *tree) {
+	if r.at == nil {
+		r.at = map[string]int{}
+	}
+	r.at[path] = n.at
+}
+
+// lines puts before each fault, which begins with its path, the line of the value there; in a document of one line that says nothing.
+func (r *reader) lines(doc []byte) {
+	if lineAt(bytes.TrimSpace(doc), len(doc)) == 1 {
+		return
+	}
+	for i, f := range r.faults {
+		for path, _, found := strings.Cut(f, ": "); found && path != ""; path = path[:max(0, strings.LastIndexAny(path, ".["))] {
+			if at, ok := r.at[path]; ok {
+				r.faults[i] = fmt.Sprintf("line %d: %s", lineAt(doc, at), f)
+				break
+			}
+		}
+	}
+}
 
 func (r *reader) fault(path, format string, args ...any) {
 	r.faults.Add("%s: %s", pick(path == "", "the document", path), fmt.Sprintf(format, args...))
@@ -149,6 +189,7 @@ func (r *reader) object(n *tree, path string, known []string, read func(key stri
 	seen := map[string]bool{}
 	for i, k := range n.names {
 		at := strings.TrimPrefix(path+"."+k, ".")
+		r.place(at, n.members[i])
 		switch {
 		case seen[k]:
 			r.fault(at, "the key repeats")
@@ -170,6 +211,7 @@ func (r *reader) array(n *tree, path string, read func(v *tree, path string)) {
 		return
 	}
 	for i, m := range n.members {
+		r.place(path+"["+strconv.Itoa(i)+"]", m)
 		read(m, path+"["+strconv.Itoa(i)+"]")
 	}
 }
