@@ -118,7 +118,7 @@ func (s *session) answeredTable(ctx context.Context, v store.Version, m assay.Mo
 			fields, selects = append(fields, f), append(selects, side.as+table.Ident(f.Name))
 		}
 	}
-	return t.Select(ctx, fmt.Sprintf("SELECT %s FROM %s t JOIN %s p ON t._row = p._row", strings.Join(selects, ", "), t.Relation(), beside.Relation()), fields)
+	return t.Select(ctx, fmt.Sprintf("SELECT %s FROM %s t JOIN %s p ON t._row = p._row ORDER BY t._row", strings.Join(selects, ", "), t.Relation(), beside.Relation()), fields)
 }
 
 // loggedOnly binds a version that Assay does not run to the schemas of its project, so that the log can take in what answered elsewhere.

@@ -54,7 +54,7 @@ func (t *Table) Fingerprints(ctx context.Context, columns []string, cond string)
 	if err != nil {
 		return nil, err
 	}
-	err = t.eachFingerprint(ctx, fields, "_row", t.read(fields, cond), func(row int64, f Fingerprint) {
+	err = t.eachFingerprint(ctx, fields, "_row", t.read(fields, cond)+t.inOrder(cond), func(row int64, f Fingerprint) {
 		out = append(out, RowFingerprint{row, f})
 	})
 	return out, err

@@ -32,8 +32,8 @@ func (t *Table) Frame(ctx context.Context, columns []string, cond string) (assay
 			selects[i] = "CAST(" + Ident(f.Name) + " AS DOUBLE)"
 		}
 	}
-	// A scan of a stored table in one stream is in the order of rowid already; the engine preserves insertion order.
-	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.read(fields, cond))
+	// A scan of a stored table in one stream is in the order of rowid already; the engine preserves insertion order, but not through a join.
+	r, err := t.engine.query(ctx, "SELECT "+strings.Join(selects, ", ")+" FROM "+t.read(fields, cond)+t.inOrder(cond))
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ type Table struct {
 	store    string // the stored rows; "" in a view
 	base     string // what narrow statements read, with the columns c0, c1, … and rowid; "" where there is no such thing
 	kept     string // the stored row numbers that a view of a wide table keeps; "" for all
+	joined   bool   // a view whose rows come out of a join, in any order
 	relation string
 	fields   []assay.Field
 	index    map[string]int // of fields
@@ -195,7 +196,9 @@ func (t *Table) Where(ctx context.Context, cond string) (*Table, error) {
 	v := *t
 	v.store = ""
 	v.relation = t.engine.name("v")
+	v.joined = t.joined || joins(cond)
 	if len(t.fields) >= WideColumns && t.base != "" {
+		v.joined = true
 		// The condition is evaluated once, so that no later statement has to plan it over all columns.
 		v.kept = t.engine.name("k")
 		if err := t.engine.exec(ctx, "CREATE TABLE "+v.kept+" AS SELECT _row AS r FROM "+t.relation+where(cond)); err != nil {
@@ -213,6 +216,21 @@ func (t *Table) Where(ctx context.Context, cond string) (*Table, error) {
 		return nil, err
 	}
 	return &v, nil
+}
+
+// joins reports whether an SQL expression or query of our own joins relations: IN (SELECT …) does. The database may take either side of a
+// join first, and then gives the rows back in another order.
+func joins(sql string) bool {
+	sql = strings.ToUpper(sql)
+	return strings.Contains(sql, "(SELECT") || strings.Contains(sql, " JOIN ")
+}
+
+// inOrder is what follows cond in a statement that wants the rows in the order of _row.
+func (t *Table) inOrder(cond string) string {
+	if t.joined || joins(cond) {
+		return " ORDER BY _row"
+	}
+	return "" // a scan of stored rows is in their order
 }
 
 func where(cond string) string {

@@ -78,7 +78,7 @@ func (t *Table) Write(ctx context.Context, path string, columns []string, cond s
 	}
 	made := filepath.Join(t.engine.dir, t.engine.name("out"))
 	defer os.Remove(made)
-	query := fmt.Sprintf("COPY (SELECT %s FROM %s%s) TO %s (%s)", strings.Join(selects, ", "), t.relation, where(cond), Literal(made), format)
+	query := fmt.Sprintf("COPY (SELECT %s FROM %s%s%s) TO %s (%s)", strings.Join(selects, ", "), t.relation, where(cond), t.inOrder(cond), Literal(made), format)
 	if err := t.engine.exec(ctx, query); err != nil {
 		return err
 	}
