@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -198,15 +200,16 @@ func (s *session) partState(ctx context.Context, r assay.Record, name string, su
 	return partState{}, nil
 }
 
-// checkFiles adds to what fsck found the files of splits that lie in the store's folder, and labels that a killed split left. The files
-// of a split whose folder is not there are no problem: nothing can be read from them.
+// checkFiles adds to what fsck found the files of splits, which lie in the store's folder, and labels that a killed split left.
 func (s *session) checkFiles(ctx context.Context, report *store.Report) error {
 	splits, err := s.st.Find(ctx, store.Query{Kind: assay.KindSplit})
 	if err != nil {
 		return err
 	}
 	for _, r := range splits {
-		if _, err := os.Stat(s.splitDir(r.ID)); err != nil {
+		if _, err := os.Stat(s.splitDir(r.ID)); errors.Is(err, fs.ErrNotExist) {
+			report.Problems = append(report.Problems, store.Problem{Code: "missing", What: "part", ID: r.ID,
+				Detail: fmt.Sprintf("the folder of split %s is gone: assay split writes it anew, from the same data and with the same options", r.ID.Short())})
 			continue
 		}
 		for _, name := range partNames {

@@ -143,9 +143,13 @@ func (s *session) blobTable(ctx context.Context, f assay.File) (*table.Table, er
 	return s.spooled(ctx, in, filepath.Base(f.Name), table.ReadOptions{As: s.reading().As})
 }
 
-// spooled reads a stream as a table through a private temporary file, which is gone afterwards.
+// spooled reads a stream as a table through a private temporary file, which is gone afterwards: labels of the seal, among others.
 func (s *session) spooled(ctx context.Context, in io.Reader, name string, o table.ReadOptions) (*table.Table, error) {
-	dir, err := os.MkdirTemp("", "assay-")
+	e, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := e.Scratch()
 	if err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "a temporary folder cannot be made: %w", err)
 	}
@@ -161,10 +165,6 @@ func (s *session) spooled(ctx context.Context, in io.Reader, name string, o tabl
 	}
 	if err := f.Close(); err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "a temporary file cannot be written: %w", err)
-	}
-	e, err := s.tables(ctx)
-	if err != nil {
-		return nil, err
 	}
 	return e.Read(ctx, path, o)
 }

@@ -43,6 +43,7 @@ const minMemoryBytes = 64 << 20
 type Engine struct {
 	inPlace bool
 	dir     string // private: the database, spill files and links to the sources, mode 0700
+	lock    *os.File
 	db      duckdb.Database
 	serial  atomic.Int64 // names of relations and files
 	mu      sync.Mutex
@@ -56,7 +57,7 @@ type Engine struct {
 // Statements is how many statements the engine has run: what they cost depends on the machine, how many there are does not.
 func (e *Engine) Statements() int64 { return e.statements.Load() }
 
-// Open starts an engine. Close it to remove its files.
+// Open starts an engine. Close it to remove its files; those that a killed process left are removed by the next Open.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	var bad assay.Problems
 	if o.MemoryBytes != 0 && o.MemoryBytes < minMemoryBytes {
@@ -71,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(o.TempDir, "assay-table-")
+	dir, err := os.MkdirTemp(o.TempDir, dirPrefix)
 	if err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "no temporary directory can be made: %w", err).Try("set TMPDIR to a directory with free space")
 	}
@@ -83,6 +84,11 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, assay.Errorf(assay.Internal, "the temporary directory has no absolute path: %w", err)
 	}
 	e := &Engine{dir: dir, inPlace: o.InPlace}
+	if e.lock, err = claim(dir); err != nil {
+		e.Close()
+		return nil, assay.Errorf(assay.Unavailable, "the temporary directory cannot be locked: %w", err).Try("set TMPDIR to a local directory")
+	}
+	clearLeftovers(dir)
 	if err := e.start(ctx, o); err != nil {
 		e.Close()
 		return nil, err
@@ -149,7 +155,11 @@ func (e *Engine) Close() error {
 		duckdb.Disconnect(&c.c)
 	}
 	duckdb.Close(&e.db)
-	if err := os.RemoveAll(e.dir); err != nil {
+	err := os.RemoveAll(e.dir)
+	if e.lock != nil {
+		e.lock.Close()
+	}
+	if err != nil {
 		return assay.Errorf(assay.Unavailable, "the temporary directory of the table engine cannot be removed: %w", err)
 	}
 	return nil
