@@ -274,6 +274,9 @@ func (g *guess) next() string {
 	return "assay make split, then leave your model's answers in " + predictionsFile + " (assay.yaml says how, at train), then assay make"
 }
 
+// takeFiles is the shell command that hands over files, and says which of them is not there yet.
+const takeFiles = `for f; do [ -f "$f" ] || { echo "$f is not there yet: leave the answers of your model in it, beside assay.yaml, which says how at train; then assay make" >&2; exit 1; }; done; cp "$@" "$ASSAY_OUT"`
+
 // training is the part of the file that says where models come from.
 func (g *guess) training() string {
 	if !g.outside() {
@@ -296,6 +299,6 @@ func (g *guess) training() string {
 	b.WriteString("# A script of yours does as well: command: [python, train.py]. It finds the parts in $ASSAY_TRAIN, $ASSAY_VALIDATION and\n" +
 		"# $ASSAY_TEST_FEATURES, this file in $ASSAY_CONFIG, and leaves " + predictionsFile + ", or model.onnx, in $ASSAY_OUT.\n")
 	b.WriteString("# How the model was made can be said in a params.json, {\"name\": value}, named behind the predictions; the gate asks for it.\n")
-	fmt.Fprintf(&b, "train:\n  command: [sh, -c, 'cp \"$@\" \"$ASSAY_OUT\"', sh, %s]\n  seed: 7\n", strconv.Quote(predictionsFile))
+	fmt.Fprintf(&b, "train:\n  command: [sh, -c, '%s', sh, %s]\n  seed: 7\n", takeFiles, strconv.Quote(predictionsFile))
 	return b.String()
 }

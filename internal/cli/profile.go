@@ -320,7 +320,12 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 		fmt.Fprintf(w, "left out  %s rows\n", assay.FormatCount(r.Withheld))
 	}
 	cells := float64(r.Rows) * float64(r.Columns)
-	fmt.Fprintf(w, "missing   %s cells (%s)\n", assay.FormatCount(r.Missing), share(float64(r.Missing), cells))
+	nans := r.NaNs()
+	fmt.Fprintf(w, "missing   %s cells (%s)", assay.FormatCount(r.Missing-nans), share(float64(r.Missing-nans), cells))
+	if nans > 0 {
+		fmt.Fprintf(w, "; NaN, apart from them, in %s (%s)", assay.FormatCount(nans), share(float64(nans), cells))
+	}
+	fmt.Fprintln(w)
 	fmt.Fprintf(w, "repeated  %s rows equal an earlier row", assay.FormatCount(r.Duplicates.Rows))
 	if len(r.Duplicates.Ignored) > 0 {
 		fmt.Fprintf(w, "; %s without %s", assay.FormatCount(r.Duplicates.Without), strings.Join(r.Duplicates.Ignored, ", "))
@@ -361,11 +366,15 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			case len(v.Top) > 0:
 				middle = fmt.Sprintf("%s (%s)", printable(v.Top[0].Value, 24), share(float64(v.Top[0].Count), float64(v.Rows)))
 			}
+			missing := share(float64(v.Nulls), float64(v.Rows))
+			if v.NaNs > 0 {
+				missing += ", NaN " + share(float64(v.NaNs), float64(v.Rows))
+			}
 			relation := ""
 			if v.Relation != nil && !math.IsNaN(float64(v.Relation.Strength)) {
 				relation = strings.ReplaceAll(v.Relation.Measure, "_", " ") + " " + assay.FormatFixed(strengthOf(v.Relation), 3)
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name, 24), v.Kind, share(float64(v.Missing), float64(v.Rows)), assay.FormatCount(v.Distinct), middle, lo, hi, relation)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name, 24), v.Kind, missing, assay.FormatCount(v.Distinct), middle, lo, hi, relation)
 		}
 	})
 	if n := len(r.Variables) - profileColumns; n > 0 {

@@ -217,6 +217,15 @@ func (r *ProfileReport) Payload(stored assay.Digest) assay.Profile {
 	return out
 }
 
+// NaNs are the cells among Missing that are NaN.
+func (r *ProfileReport) NaNs() int64 {
+	var n int64
+	for i := range r.Variables {
+		n += r.Variables[i].NaNs
+	}
+	return n
+}
+
 // A profiler is a profile in the making.
 type profiler struct {
 	options ProfileOptions

@@ -222,7 +222,7 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 				note("high_cardinality", e.Name, 0.3)
 			}
 		}
-		if m := float64(missing(e)) / rows; m > 0.01 && i != p.target {
+		if m := float64(e.Nulls) / rows; m > 0.01 && i != p.target { // NaN is not_finite
 			note("missing", e.Name, m/2)
 		}
 		if n := e.Numbers; n != nil {
@@ -266,7 +266,7 @@ func (p *profiler) columnAlerts(add addAlert, rows float64) {
 	if has("missing") {
 		most, which := 0.0, ""
 		for _, c := range by["missing"] {
-			if m := float64(missing(p.columns[p.index[c]])) / rows; m > most {
+			if m := float64(p.columns[p.index[c]].Nulls) / rows; m > most {
 				most, which = m, c
 			}
 		}

@@ -20,6 +20,10 @@ const timePattern = `^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?$`
 // base64Pattern says a binary value.
 const base64Pattern = `^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$`
 
+// finiteComment begins the comment that keeps the rule finite of a column. A number of JSON is always finite, so a validator needs no rule; a
+// table that is checked against the schema when it is read again does.
+const finiteComment = "assay.schema: finite"
+
 // JSONSchema returns the rules for one row as a JSON Schema (2020-12) of an object. Not everything can be said there: what speaks of
 // several rows, conditions, ranges of dates, tolerances, warnings, and patterns that mean something else in ECMAScript. Unless lossy is
 // set, that is an error of code assay.Rejected that names all of it; otherwise it is left out, and lost names it.
@@ -108,6 +112,9 @@ func (w *jsonWriter) column(c *Column) map[string]any {
 		p["type"] = kind
 	case !null:
 		p["not"] = map[string]any{"type": "null"}
+	}
+	if f := c.Finite; f != nil && f.strict() {
+		p["$comment"] = strings.Join(append([]string{finiteComment}, f.Allow...), " but ")
 	}
 	number := func(v *Value) json.Number { return json.Number(v.text) }
 	if r := c.Range; r != nil && r.strict() {
@@ -225,7 +232,7 @@ func Read(b []byte) (*Schema, error) {
 }
 
 // FromJSONSchema reads a JSON Schema (2020-12) of a flat object. It keeps the subset that JSONSchema writes, with annotations (title,
-// description, default, examples, $comment, $id, deprecated, readOnly, writeOnly) ignored, and refuses everything else, naming each
+// description, default, examples, $comment but that of finite numbers, $id, deprecated, readOnly, writeOnly) ignored, and refuses everything else, naming each
 // keyword with its JSON pointer, because a rule that is dropped in silence would let data pass.
 func FromJSONSchema(doc []byte) (*Schema, error) {
 	n, err := readTree(doc)
@@ -329,6 +336,8 @@ func (r *jsonReader) property(name string, n *tree, path string) Column {
 		case "type", "format", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength",
 			"pattern", "contentEncoding", "not":
 			words[key] = v
+		case "$comment":
+			c.Finite = r.finite(v, at)
 		default:
 			r.other(key, at)
 		}
@@ -369,6 +378,24 @@ func (r *jsonReader) property(name string, n *tree, path string) Column {
 		c.NotNull = &NotNull{}
 	}
 	return c
+}
+
+// finite reads the comment that keeps the rule finite; any other comment is none.
+func (r *jsonReader) finite(v *tree, at string) *Finite {
+	rest, ok := strings.CutPrefix(v.text, finiteComment)
+	if !ok || v.kind != '"' {
+		return nil
+	}
+	f := &Finite{}
+	if rest == "" {
+		return f
+	}
+	if rest, ok = strings.CutPrefix(rest, " but "); !ok {
+		r.bad.Add("%s: want %q, with \" but nan\" and \" but infinity\" after it where they are allowed", at, finiteComment)
+		return nil
+	}
+	f.Allow = strings.Split(rest, " but ")
+	return f
 }
 
 // text reads what speaks of strings.

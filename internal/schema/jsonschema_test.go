@@ -209,3 +209,40 @@ func FuzzFromJSONSchema(f *testing.F) {
 		}
 	})
 }
+
+// TestFiniteThroughJSONSchema holds that the rule finite survives being written as JSON Schema and read again, that what a column allows does, and
+// that other comments are none.
+func TestFiniteThroughJSONSchema(t *testing.T) {
+	s, err := Parse([]byte(`{"schema":"assay.schema/1","name":"x","columns":[{"name":"a","type":"number","finite":{}},
+		{"name":"b","type":"number","finite":{"allow":["infinity","nan"]}},{"name":"c","type":"number"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, lost, err := s.JSONSchema(false)
+	if err != nil || len(lost) > 0 {
+		t.Fatal(lost, err)
+	}
+	back, err := Read(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := back.Digest(); err != nil || got != want {
+		b, _ := back.JSON()
+		t.Errorf("after a round trip it is %s: %v", b, err)
+	}
+	field := func(comment string) string {
+		return `{"$schema":"` + Dialect + `","type":"object","properties":{"a":{"type":"number","$comment":"` + comment + `"}},"required":["a"]}`
+	}
+	if plain, err := Read([]byte(field("a finite number"))); err != nil || plain.Columns[0].Finite != nil {
+		t.Errorf("%+v, %v", plain, err)
+	}
+	for _, bad := range []string{"assay.schema: finite or so", "assay.schema: finite but minus zero"} {
+		if _, err := Read([]byte(field(bad))); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}

@@ -72,6 +72,9 @@ func (c *csvReader) scan(ctx context.Context, src *source, first bool) error {
 	if len(t.head) == 0 {
 		return assay.Errorf(assay.Rejected, "%s is empty: it has no rows and no columns", src.name).Try(emptyHint)
 	}
+	if sniff(t.head) == Parquet {
+		return assay.Errorf(assay.Rejected, "%s is a Parquet file, not text", src.name).Try("give the file the extension .parquet")
+	}
 	d, err := c.dialect(t, src)
 	if err != nil {
 		return err

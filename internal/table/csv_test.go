@@ -201,6 +201,16 @@ func TestReadingIsStated(t *testing.T) {
 	}
 }
 
+// TestForeignLetters holds that text with the letters of another format is text.
+func TestForeignLetters(t *testing.T) {
+	e := open(t)
+	for _, in := range []string{"a,b,c,d\nDUCK,1,2,3\n", "PK,b\n1,2\n", "BZh9,b\n1,2\n", "a\n" + strings.Repeat("xyz\n", 63) + "xx\nustar\n"} {
+		if tab := read(t, e, file(t, "a.csv", in), ReadOptions{Header: "yes"}); tab.Rows() == 0 {
+			t.Errorf("%q has no rows", in)
+		}
+	}
+}
+
 func TestReadCSVRefuses(t *testing.T) {
 	e := open(t)
 	whole := gzipped("a,b\n" + strings.Repeat("1,x\n", 5000))
@@ -222,6 +232,13 @@ func TestReadCSVRefuses(t *testing.T) {
 		{"damaged gzip", whole[:30] + "xxxxxxxx" + whole[38:], ReadOptions{}, assay.Rejected, []string{"gzip"}},
 		{"cut off zstd", zstded(strings.Repeat("a,b\n1,x\n", 5000))[:30], ReadOptions{}, assay.Rejected, []string{"cut off", "zstd"}},
 		{"NUL bytes", "a,b\n1,x\n2,\x00\n", ReadOptions{}, assay.Rejected, []string{"NUL", "line 3"}},
+		{"a zip archive", "PK\x03\x04\x14\x00\x00\x00\x08\x00table.csv", ReadOptions{}, assay.Rejected, []string{"a.csv is a zip archive", "want CSV"}},
+		{"an Excel workbook", "PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00[Content_Types].xml", ReadOptions{}, assay.Rejected, []string{"an Excel workbook (.xlsx)"}},
+		{"bzip2", "BZh91AY&SY\xd8r\x01/\x00\x00\x01W\x80", ReadOptions{}, assay.Rejected, []string{"bzip2"}},
+		{"xz", "\xfd7zXZ\x00\x00\x04\xe6\xd6", ReadOptions{}, assay.Rejected, []string{"compressed with xz"}},
+		{"a tar archive in gzip", gzipped("a.csv" + strings.Repeat("\x00", 252) + "ustar  \x00" + strings.Repeat("\x00", 400)), ReadOptions{}, assay.Rejected, []string{"a tar archive"}},
+		{"a database", "SQLite format 3\x00\x10\x00", ReadOptions{}, assay.Rejected, []string{"SQLite"}},
+		{"Parquet under another name", "PAR1\x15\x04\x15\x10", ReadOptions{}, assay.Rejected, []string{"a Parquet file"}},
 		{"mixed encodings", "a,b\nMüller,1\nM\xfcller,2\n", ReadOptions{}, assay.Rejected, []string{"mixes encodings", "line 2", "lines 3"}},
 		{"not UTF-8 as stated", "a,b\nM\xfcller,2\n", ReadOptions{Encoding: UTF8}, assay.Rejected, []string{"not UTF-8", "lines 2"}},
 		{"duplicate names", "a,b,a,b,a\n1,2,3,4,5\n", ReadOptions{}, assay.Rejected, []string{`"a" is given to column 1 and column 3`, `"b" is given to column 2 and column 4`, "column 5"}},
@@ -249,6 +266,9 @@ func TestReadCSVRefuses(t *testing.T) {
 				if !strings.Contains(err.Error(), w) {
 					t.Errorf("%q does not say %q", err, w)
 				}
+			}
+			if strings.Contains(err.Error(), "not a table that can be read") && assay.HintOf(err) == "" {
+				t.Errorf("%q does not say what to do", err)
 			}
 		})
 	}

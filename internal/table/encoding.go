@@ -85,6 +85,10 @@ func openText(ctx context.Context, s *source, encoding string, progress func(don
 		return nil, err
 	}
 	t.head, t.complete, t.r = head, err == io.EOF, b
+	if err := foreign(s.name, head); err != nil {
+		t.close()
+		return nil, err
+	}
 	if err := t.decode(s.name, b, encoding); err != nil {
 		t.close()
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/assay-ml/assay"
@@ -206,6 +207,10 @@ func (j *jsonReader) object(dec *json.Decoder, name string, record int64, values
 		if !utf8.Valid(raw) {
 			return nil, assay.Errorf(assay.Rejected, "%s: record %d is not UTF-8 in %q", name, record, key).Try("data.encoding: latin-1 in assay.yaml, or --encoding latin-1, if that is what it is")
 		}
+		if loneSurrogate(raw) {
+			return nil, assay.Errorf(assay.Rejected, "%s: record %d holds half of a character in %q: a surrogate (\\ud800 to \\udfff) without its other half", name, record, key).
+				Try("mend the text where it was cut, or write the whole character")
+		}
 		v, k := jsonText(raw, c.null, c.o.As[key] == assay.TypeJSON)
 		v.seen = true
 		if bytes.IndexByte(v.raw, 0) >= 0 {
@@ -222,6 +227,42 @@ func (j *jsonReader) object(dec *json.Decoder, name string, record int64, values
 		return nil, j.syntax(name, record-1, err)
 	}
 	return values, nil
+}
+
+// loneSurrogate reports whether a JSON value holds an escape of one half of a pair of surrogates (RFC 8259, section 8.2), which is no character.
+func loneSurrogate(raw []byte) bool {
+	unit := func(b []byte) (uint64, bool) { // the code unit of an escape at the start of b
+		if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+			return 0, false
+		}
+		u, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+		return u, err == nil
+	}
+	for i := bytes.IndexByte(raw, '\\'); i >= 0 && i < len(raw); {
+		if raw[i] != '\\' {
+			next := bytes.IndexByte(raw[i:], '\\')
+			if next < 0 {
+				return false
+			}
+			i += next
+			continue
+		}
+		u, ok := unit(raw[i:])
+		switch {
+		case !ok:
+			i += 2
+		case u >= 0xd800 && u < 0xdc00:
+			if low, ok := unit(raw[min(i+6, len(raw)):]); !ok || low < 0xdc00 || low > 0xdfff {
+				return true
+			}
+			i += 12
+		case u >= 0xdc00 && u <= 0xdfff:
+			return true
+		default:
+			i += 6
+		}
+	}
+	return false
 }
 
 // jsonText makes the text and the kind of a JSON value, which is that of its JSON where the column is a nested one.

@@ -64,6 +64,10 @@ func TestReadJSONRefuses(t *testing.T) {
 		{"keys that differ in case", `{"a":1,"A":2}`, "differ only in case"},
 		{"not UTF-8", "{\"a\":\"M\xfcller\"}", "not UTF-8"},
 		{"a NUL character", `{"a":"\u0000"}`, "NUL"},
+		{"half a character", `{"a":"\ud800"}`, `record 1 holds half of a character in "a"`},
+		{"its other half alone", "{\"a\":1}\n{\"a\":\"x\\uDE00y\"}", `record 2 holds half of a character in "a"`},
+		{"two first halves", `{"a":"\ud83d\ud83d\ude00"}`, "half of a character"},
+		{"half a character inside", `{"a":{"b":["\ud800x"]}}`, "half of a character"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := e.Read(context.Background(), file(t, "a.jsonl", c.in), ReadOptions{})
@@ -71,5 +75,15 @@ func TestReadJSONRefuses(t *testing.T) {
 				t.Errorf("%v, want rejected with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestSurrogatePairs holds that whole characters beyond the first 65,536 are read as such, and that a backslash before a u is one.
+func TestSurrogatePairs(t *testing.T) {
+	e := open(t)
+	tab := read(t, e, file(t, "a.jsonl", `{"a":"\ud83d\ude00 \\ud800 \u00e9","b":1}`+"\n"), ReadOptions{})
+	f, err := tab.Frame(context.Background(), []string{"a"}, "")
+	if err != nil || len(f[0].Levels) != 1 || f[0].Levels[0] != `😀 \ud800 é` {
+		t.Errorf("%q, %v", f[0].Levels, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/assay-ml/assay"
 )
@@ -240,6 +241,12 @@ type Series struct {
 	Dots bool
 }
 
+// The name of a line is cut so that it fits into a Plot, at no more than markWidth a character in the type of charts.
+const (
+	nameMarks = 40
+	markWidth = 7.0
+)
+
 // Plot draws lines on linear axes from (x0,y0) to (x1,y1).
 func Plot(label, xTitle, yTitle string, x0, x1, y0, y1 float64, diagonal bool, series ...Series) template.HTML {
 	const w, h, left, bottom, top, right = 340, 300, 46, 36, 8, 10
@@ -280,8 +287,9 @@ func Plot(label, xTitle, yTitle string, x0, x1, y0, y1 float64, diagonal bool, s
 		}
 		s.f(`<path d="%s" style="fill:none;stroke:%s;stroke-width:1.8%s"/>`, path.String(), colour, map[bool]string{true: ";stroke-dasharray:5 3", false: ""}[i%2 == 1])
 		if len(series) > 1 && len(l.X) > 0 {
-			mid := len(l.X) / 2
-			s.f(`<text x="%s" y="%s" style="fill:%s">%s</text>`, px(math.Min(x.at(l.X[mid])+6, w-80)), px(y.at(l.Y[mid])+14), colour, template.HTMLEscapeString(l.Name))
+			mid, name := len(l.X)/2, clip(l.Name, nameMarks)
+			room := float64(w-4) - markWidth*float64(utf8.RuneCountInString(name))
+			s.f(`<text x="%s" y="%s" style="fill:%s">%s</text>`, px(math.Max(left+2, math.Min(x.at(l.X[mid])+6, room))), px(math.Min(y.at(l.Y[mid])+14, h-bottom-4)), colour, template.HTMLEscapeString(name))
 		}
 	}
 	return s.done()

@@ -25,7 +25,7 @@ const (
 
 // ProfileReport writes a profile as one HTML file. Its size does not depend on the number of rows.
 func ProfileReport(w io.Writer, name string, r *dataset.ProfileReport, f Footer) error {
-	p := profilePage{Title: "Can " + name + " be trusted?", R: r, Sentence: profileSentence(r)}
+	p := profilePage{Title: "Can " + name + " be trusted?", R: r, Nulls: r.Missing - r.NaNs(), Sentence: profileSentence(r)}
 	order := make([]int, len(r.Variables))
 	for i := range order {
 		order[i] = i
@@ -89,6 +89,7 @@ func ProfileReport(w io.Writer, name string, r *dataset.ProfileReport, f Footer)
 type profilePage struct {
 	Title, Sentence string
 	R               *dataset.ProfileReport
+	Nulls           int64 // missing cells that are not NaN
 	Cards           []profileCard
 	More            int // columns without a card
 	Related         template.HTML
@@ -168,14 +169,14 @@ func significant(v assay.Number) string {
 func profileCardOf(r *dataset.ProfileReport, v *dataset.Variable, n int) profileCard {
 	c := profileCard{Variable: *v, ID: fmt.Sprintf("c%d", n)}
 	if r.Rows > 0 {
-		c.Share = float64(v.Missing) / float64(r.Rows)
+		c.Share = float64(v.Missing-v.NaNs) / float64(r.Rows)
 	}
 	fact := func(name, value string) { c.Facts = append(c.Facts, profileFact{name, value}) }
 	fact("distinct", assay.FormatCount(v.Distinct))
 	fact("unique", assay.FormatCount(v.Unique))
-	fact("missing", fmt.Sprintf("%s (%.1f %%)", assay.FormatCount(v.Missing), 100*c.Share))
+	fact("missing", fmt.Sprintf("%s (%.1f %%)", assay.FormatCount(v.Missing-v.NaNs), 100*c.Share))
 	if v.NaNs > 0 {
-		fact("of them NaN", assay.FormatCount(v.NaNs))
+		fact("NaN", assay.FormatCount(v.NaNs))
 	}
 	if r.Target != nil {
 		c.Target = r.Target.Column
