@@ -177,6 +177,9 @@ func leftModel(outputs []assay.File) bool {
 	})
 }
 
+// rawDataRemedy is what to do about a command that opened the raw data, in the words of the built-in policy's rule experiment.
+const rawDataRemedy = "read the files that ASSAY_TRAIN, ASSAY_VALIDATION and ASSAY_TEST_FEATURES name instead, or assay waive experiment"
+
 func printRun(w io.Writer, r assay.Record, p assay.Run, model *assay.Record) {
 	fmt.Fprintf(w, "run %s: %s, exit status %d, reproducibility %.2f\n", r.ID.Short(), p.Status, p.Exit, p.Score)
 	grid(w, func(tw *tabwriter.Writer) {
@@ -193,6 +196,7 @@ func printRun(w io.Writer, r assay.Record, p assay.Run, model *assay.Record) {
 	}
 	if p.RawData != nil && len(p.RawData.Opened) > 0 {
 		fmt.Fprintf(w, "  ✕ %s was opened while the command ran: it holds the labels of the test set\n", strings.Join(p.RawData.Opened, ", "))
+		fmt.Fprintf(w, "    the built-in policy will not promote a model of this run: %s\n", rawDataRemedy)
 	}
 	for _, x := range p.Problems {
 		fmt.Fprintf(w, "  ✕ %s\n", x)

@@ -54,6 +54,49 @@ print(hash("a string"))
 	}
 }
 
+// Generators that threads make at the same instant draw different numbers: which thread gets which is the scheduler's, the numbers are the
+// seed's. The lock of builds without a global lock is held to the same, and a child forked while it is taken draws all the same.
+func TestThreadsDrawDifferentNumbers(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]string{
+		"as built":      "",
+		"with the lock": "sys._is_gil_enabled = lambda: False\n_assay_hook._recount()\nassert _assay_hook._s.lock is not None\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, out := repeats(t, python(t), `
+import _assay_hook, os, random, sys, threading, time
+`+before+`def slow(frame, event, arg):
+    # Another thread gets its turn at each line of the hook.
+    if frame.f_globals is not vars(_assay_hook): return None
+    if frame.f_code.co_name in ("entropy", "step"): time.sleep(1e-5)
+    return slow
+threading.settrace(slow)
+drawn = [[] for _ in range(8)]
+def draw(into):
+    for _ in range(40): into.append(random.Random().getrandbits(64))
+threads = [threading.Thread(target=draw, args=(into,)) for into in drawn]
+for x in threads: x.start()
+for x in threads: x.join()
+threading.settrace(None)
+if _assay_hook._s.lock: _assay_hook._s.lock.acquire()
+pid = os.fork()
+if pid == 0:
+    other = threading.Thread(target=random.Random)
+    other.start(); other.join(20)
+    os._exit(other.is_alive())
+print(*sorted(n for into in drawn for n in into))
+print(1 + os.waitpid(pid, 0)[1])
+`)
+			numbers, child, _ := strings.Cut(out, "\n")
+			distinct(t, numbers, 8*40)
+			if child != "1\n" {
+				t.Errorf("the child that was forked with the lock taken: %s", child)
+			}
+		})
+	}
+}
+
 func TestASeedOfTheProgramIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	const program = "import random\nprint(random.Random(1).random()); random.seed(2); print(random.random())"

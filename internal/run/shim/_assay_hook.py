@@ -34,8 +34,9 @@ class _State(object):
     raw_names = frozenset()
     dir = ""  # the directory of the run, with a separator at its end
     forks = 0
-    draws = 0
-    names = None  # counts; next() of it is one step, whatever the threads do
+    draws = None  # counts the calls of entropy; both counts are moved on by step() alone
+    names = None
+    lock = None  # where threads run without a global lock
     loaded = ()  # modules that were seeded, in import order
     said = frozenset()
     stdlib = ""
@@ -43,7 +44,26 @@ class _State(object):
 
 
 _s = _State()
-_s.names = itertools.count(1)
+
+
+def _recount():
+    """Begin the counts of a process. A lock that another thread held at a fork would never be free in the child, so it is a new one."""
+    _s.draws, _s.names = itertools.count(1), itertools.count(1)
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        import _thread
+
+        _s.lock = _thread.RLock()  # a signal's handler may draw while its thread holds it
+
+
+_recount()
+
+
+def step(count):
+    """The next number of a count: no two threads get the same one."""
+    if _s.lock is None:
+        return next(count)  # one step under the global lock
+    with _s.lock:
+        return next(count)
 
 
 def derive(*what):
@@ -53,10 +73,9 @@ def derive(*what):
 
 def entropy(bits):
     """The next deterministic stand-in for operating system entropy: a new number at each call."""
-    _s.draws += 1
-    out = 0
+    draw, out = step(_s.draws), 0
     for i in range((bits + 63) // 64):
-        out = (out << 64) | derive("entropy", _s.draws, i)
+        out = (out << 64) | derive("entropy", draw, i)
     return out & ((1 << bits) - 1)
 
 
@@ -152,14 +171,14 @@ def _numpy(module, first):
             module.default_rng = default_rng
         return
     before = bg.randbits
-    bg.randbits = entropy
-    drawn = _s.draws
+    asked = []
+    bg.randbits = lambda bits: asked.append(bits) or derive("probe") & ((1 << bits) - 1)  # takes no number of the program's
     probe = bg.SeedSequence().entropy
-    if _s.draws == drawn or not isinstance(probe, int):
+    if not asked or not isinstance(probe, int):
         bg.randbits = before
         unseeded(name)
         return
-    _s.draws = drawn
+    bg.randbits = entropy
     seeded(name)
 
 
@@ -295,7 +314,8 @@ def become(role, alone=False):
     """Take on a role: every generator that is loaded gets the numbers of that role. Alone leaves the generators as they are."""
     if role == _s.role and os.getpid() == _s.pid:
         return  # a spawned worker that knew its role from the start: seeding it again would repeat its numbers
-    _s.role, _s.draws, _s.names, _s.pid, _s.said = role, 0, itertools.count(1), os.getpid(), frozenset()
+    _recount()
+    _s.role, _s.pid, _s.said = role, os.getpid(), frozenset()
     os.environ["ASSAY_HOOK_ROLE"] = role
     os.environ.pop("ASSAY_HOOK_WORKER", None)
     say("start")
@@ -383,7 +403,7 @@ def _name(frame, size):
         frame = frame.f_back
     if frame is None or frame.f_globals.get("__name__") not in _NAMED:
         return None
-    n = next(_s.names)
+    n = step(_s.names)
     seeded("uuid.uuid4 of " + frame.f_globals["__name__"].split(".")[0])
     return b"".join(derive("name", n, i).to_bytes(8, "little") for i in range((size + 7) // 8))[:size]
 
