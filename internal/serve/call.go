@@ -244,6 +244,14 @@ func (c *Call) evaluate(ctx context.Context) error {
 	return c.bound.evaluate(ctx, c.Rows, c.Params, &c.Output)
 }
 
+// clipped are the probabilities of the caller's answer for which the bound stands, as Output.Clipped has them.
+func (c *Call) clipped() []int {
+	if c.Outcome != Answered || c.Fallback {
+		return nil
+	}
+	return c.Output.Clipped
+}
+
 func refuses(found []schema.RowViolation) bool {
 	for i := range found {
 		if found[i].Severity == schema.Error && !found[i].Tolerated {

@@ -2,8 +2,11 @@ package serve
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
@@ -29,7 +32,11 @@ func TestForestIsServed(t *testing.T) {
 	for _, f := range fields {
 		in.Columns = append(in.Columns, schema.Column{Name: f.Name, Type: f.Type})
 	}
-	server := New(Options{Clock: time.Now, Nonce: "t"})
+	log, err := OpenLog(LogOptions{Dir: t.TempDir(), Clock: time.Now, Nonce: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := New(Options{Clock: time.Now, Nonce: "t", Log: log})
 	b, err := server.Bind(Binding{Name: "m", Number: 1, Task: assay.Binary, Classes: classes, Input: in, Output: OutputSchema("out", classes, true), Engine: e})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +46,6 @@ func TestForestIsServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer call.End()
 	x := c.Inputs["X"]
 	call.Rows.Add(x.Shape[0])
 	for i, v := range x.Floats {
@@ -48,11 +54,15 @@ func TestForestIsServed(t *testing.T) {
 	if err := call.Predict(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	bounds := 0
+	bounds, noted := 0, map[int]string{}
 	for i, v := range c.Outputs["probabilities"].Floats {
 		got := call.Output.Proba[i]
 		if v < 0 || v > 1 {
 			bounds++
+			if noted[i/2] != "" {
+				noted[i/2] += "; "
+			}
+			noted[i/2] += "probability_" + classes[i%2] + " clipped"
 		}
 		if v < 0 && got != 0 || v > 1 && got != 1 {
 			t.Errorf("probability %d is answered as %v, the file says %v", i, got, v)
@@ -60,5 +70,36 @@ func TestForestIsServed(t *testing.T) {
 	}
 	if bounds == 0 {
 		t.Error("no probability of the file is outside 0 to 1: it shows nothing")
+	}
+
+	// They are counted, and the log says which.
+	call.End()
+	if tally := server.Tallies()[0]; tally.Clipped != int64(bounds) {
+		t.Errorf("%d probabilities are counted of %d", tally.Clipped, bounds)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(server)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := -1.0
+	for _, f := range families {
+		if f.GetName() == "assay_clipped_probabilities_total" {
+			counted = f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	if counted != float64(bounds) {
+		t.Errorf("/metrics has %v of %d", counted, bounds)
+	}
+	text := closedLines(t, log)
+	for row := range x.Shape[0] {
+		line, err := text.ReadBytes('\n')
+		var got struct {
+			Coerced string `json:"_coerced"`
+		}
+		if err != nil || json.Unmarshal(line, &got) != nil || got.Coerced != noted[row] {
+			t.Errorf("row %d: the log says %q, want %q (%v)", row, got.Coerced, noted[row], err)
+		}
 	}
 }

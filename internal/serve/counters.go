@@ -20,6 +20,7 @@ type versionCounters struct {
 	rows          [len(outcomeNames)]atomic.Int64
 	outliers      atomic.Int64 // rows
 	unknown       atomic.Int64 // values under names that the schema does not have
+	clipped       atomic.Int64 // probabilities
 	fallbacks     atomic.Int64 // requests
 	badOutput     atomic.Int64 // answers of the model that were not passed on, with a fallback
 	lost          atomic.Int64 // rows that the log had no room for, or could not write
@@ -73,6 +74,9 @@ func (c *Call) count() {
 		}
 		v.coercing.Unlock()
 	}
+	if n := len(c.clipped()); n > 0 {
+		v.clipped.Add(int64(n))
+	}
 	v.micros.Add(int64(c.Took / time.Microsecond))
 	v.latency[sort.SearchFloat64s(latencyBounds, c.Took.Seconds())].Add(1)
 }
@@ -85,7 +89,8 @@ type Tally struct {
 	Rows     map[string]int64 `json:"rows"`     // by outcome
 	Outliers int64            `json:"outliers"`
 	Unknown  int64            `json:"unknown_values"`
-	Coerced  int64            `json:"coerced_values"` // that a cast changed
+	Coerced  int64            `json:"coerced_values"`        // that a cast changed
+	Clipped  int64            `json:"clipped_probabilities"` // that float32 rounding had put outside 0 to 1
 	Fallback int64            `json:"fallbacks"`
 	Withheld int64            `json:"withheld"` // answers of the model that the fallback took the place of
 	Lost     int64            `json:"lost_rows"`
@@ -99,7 +104,7 @@ func (s *Server) Tallies() []Tally {
 	for _, v := range s.counted.versions {
 		t := Tally{
 			Name: v.name, Version: v.version, Requests: map[string]int64{}, Rows: map[string]int64{},
-			Outliers: v.outliers.Load(), Unknown: v.unknown.Load(), Coerced: v.casts(nil), Fallback: v.fallbacks.Load(), Withheld: v.badOutput.Load(), Lost: v.lost.Load(),
+			Outliers: v.outliers.Load(), Unknown: v.unknown.Load(), Coerced: v.casts(nil), Clipped: v.clipped.Load(), Fallback: v.fallbacks.Load(), Withheld: v.badOutput.Load(), Lost: v.lost.Load(),
 		}
 		for i, name := range outcomeNames {
 			t.Requests[name], t.Rows[name] = v.requests[i].Load(), v.rows[i].Load()
@@ -134,6 +139,7 @@ var (
 	descOutliers = prometheus.NewDesc("assay_out_of_distribution_rows_total", "Rows unlike what the model learned from.", []string{"model", "version"}, nil)
 	descUnknown  = prometheus.NewDesc("assay_unknown_values_total", "Values under names that the input schema does not have, left out.", []string{"model", "version"}, nil)
 	descCoerced  = prometheus.NewDesc("assay_coerced_values_total", "Values that a cast of MLflow changed, by column and by what the cast did.", []string{"model", "version", "column", "rule"}, nil)
+	descClipped  = prometheus.NewDesc("assay_clipped_probabilities_total", "Probabilities that float32 rounding had put outside 0 to 1, answered as the bound.", []string{"model", "version"}, nil)
 	descFallback = prometheus.NewDesc("assay_fallback_requests_total", "Requests answered with the declared fallback.", []string{"model", "version"}, nil)
 	descWithheld = prometheus.NewDesc("assay_withheld_answers_total", "Answers of the model that must not be passed on, replaced by the declared fallback.", []string{"model", "version"}, nil)
 	descLost     = prometheus.NewDesc("assay_log_lost_rows_total", "Rows that the prediction log had no room for or could not write.", []string{"model", "version"}, nil)
@@ -210,6 +216,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 		count(descOutliers, v.outliers.Load(), v.name, v.version)
 		count(descUnknown, v.unknown.Load(), v.name, v.version)
 		v.casts(func(what coercion, n int64) { count(descCoerced, n, v.name, v.version, what.column, what.rule) })
+		count(descClipped, v.clipped.Load(), v.name, v.version)
 		count(descFallback, v.fallbacks.Load(), v.name, v.version)
 		count(descWithheld, v.badOutput.Load(), v.name, v.version)
 		count(descLost, v.lost.Load(), v.name, v.version)

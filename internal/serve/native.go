@@ -120,8 +120,12 @@ func (n *native) Predict(ctx context.Context, rows *schema.Batch, out *Output) e
 			return assay.Errorf(assay.Internal, "the keys of the model's maps are not the classes in their order")
 		}
 		out.Proba = appendDoubles(out.Proba, scores)
-		if scores.Type == learn.Float32 {
-			learn.Clip(out.Proba)
+		if scores.Type == learn.Float32 && learn.Clip(out.Proba) > 0 {
+			for i, v := range scores.Floats {
+				if float64(v) != out.Proba[i] && !math.IsNaN(out.Proba[i]) {
+					out.Clipped = append(out.Clipped, i)
+				}
+			}
 		}
 		for row := range len(out.Proba) / k {
 			learn.Normalise(out.Proba[row*k : (row+1)*k])

@@ -10,12 +10,15 @@ import (
 
 // Output is what a model says about the rows of a request. Slices are kept from request to request.
 type Output struct {
-	Labels []int32   // of a classifier: the predicted class of each row, an index into the version's classes
-	Proba  []float64 // of a classifier that gives probabilities: row-major, rows × classes
-	Values []float64 // of a regressor
+	Labels  []int32   // of a classifier: the predicted class of each row, an index into the version's classes
+	Proba   []float64 // of a classifier that gives probabilities: row-major, rows × classes
+	Clipped []int     // which of Proba float32 rounding had put outside 0 to 1, so that the bound stands there; ascending
+	Values  []float64 // of a regressor
 }
 
-func (o *Output) reset() { o.Labels, o.Proba, o.Values = o.Labels[:0], o.Proba[:0], o.Values[:0] }
+func (o *Output) reset() {
+	o.Labels, o.Proba, o.Clipped, o.Values = o.Labels[:0], o.Proba[:0], o.Clipped[:0], o.Values[:0]
+}
 
 // ProbabilityField is the name of the output field that holds the probability of a class.
 func ProbabilityField(class string) string { return "probability_" + class }

@@ -160,10 +160,10 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	b = appendText(b, c.Edge)
 	keys := c.Rows.Keyed()
 	scores := c.Scores[:min(len(c.Scores), rows)]
-	coerced := c.Rows.Coerced()
+	changed := len(c.Rows.Coerced()) + len(c.clipped())
 	params := plan.shown(c.Params)
 	b = append(b, byte(c.Outcome), flag(hasFallback, c.Fallback)|flag(hasIncident, c.Incident != "")|flag(hasTrace, c.Trace != "")|
-		flag(hasKeys, keys)|flag(hasFound, len(c.Found) > 0)|flag(hasScores, len(scores) > 0)|flag(hasCoerced, len(coerced) > 0)|flag(hasParams, len(params) > 0))
+		flag(hasKeys, keys)|flag(hasFound, len(c.Found) > 0)|flag(hasScores, len(scores) > 0)|flag(hasCoerced, changed > 0)|flag(hasParams, len(params) > 0))
 	b = binary.AppendUvarint(b, uint64(max(c.Took, 0)/time.Microsecond))
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(sample))
 	if c.Incident != "" {
@@ -195,8 +195,8 @@ func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	if len(c.Found) > 0 {
 		b = appendFound(b, c.Found, rows)
 	}
-	if len(coerced) > 0 {
-		b = appendCoerced(b, c.Rows)
+	if changed > 0 {
+		b = appendCoerced(b, c)
 	}
 	if len(scores) > 0 {
 		b = appendFloats(binary.AppendUvarint(b, uint64(len(scores))), scores)
@@ -231,15 +231,28 @@ func appendFound(b []byte, found []schema.RowViolation, rows int) []byte {
 	return b
 }
 
-// appendCoerced writes what casts did to rows, as appendFound writes what is wrong with them.
-func appendCoerced(b []byte, rows *schema.Batch) []byte {
-	coerced := rows.Coerced()
+// ruleClipped is what a line says of a probability of which the bound was answered.
+const ruleClipped = "clipped"
+
+// appendCoerced writes what casts did to rows and which probabilities of their answers were clipped, as appendFound writes what is wrong
+// with them.
+func appendCoerced(b []byte, c *Call) []byte {
+	coerced, clipped, k := c.Rows.Coerced(), c.clipped(), len(c.bound.Classes)
 	slices.SortStableFunc(coerced, func(a, b schema.Coercion) int { return a.Row - b.Row })
-	b = binary.AppendUvarint(b, uint64(len(coerced)))
-	for _, x := range coerced {
-		b = binary.AppendUvarint(b, uint64(x.Row))
-		b = appendText(b, rows.Validator().Field(x.Field).Name)
-		b = appendText(b, x.Rule)
+	b = binary.AppendUvarint(b, uint64(len(coerced)+len(clipped)))
+	for len(coerced)+len(clipped) > 0 {
+		if len(clipped) == 0 || len(coerced) > 0 && coerced[0].Row <= clipped[0]/k {
+			x := coerced[0]
+			b = binary.AppendUvarint(b, uint64(x.Row))
+			b = appendText(b, c.Rows.Validator().Field(x.Field).Name)
+			b = appendText(b, x.Rule)
+			coerced = coerced[1:]
+			continue
+		}
+		b = binary.AppendUvarint(b, uint64(clipped[0]/k))
+		b = appendText(b, ProbabilityField(c.bound.Classes[clipped[0]%k]))
+		b = appendText(b, ruleClipped)
+		clipped = clipped[1:]
 	}
 	return b
 }

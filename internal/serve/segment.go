@@ -39,7 +39,7 @@ func LogFields() []assay.Field {
 		{Name: "_outcome", Type: assay.TypeString},
 		{Name: "_fallback", Type: assay.TypeBoolean},
 		{Name: "_violations", Type: assay.TypeString}, // "AGEP range; SEX set": what is wrong with this row
-		{Name: "_coerced", Type: assay.TypeString},    // "AGEP overflow": which values of this row a cast changed, and how
+		{Name: "_coerced", Type: assay.TypeString},    // "AGEP overflow; probability_yes clipped": which values of this row were changed, and how
 		{Name: paramsField, Type: assay.TypeString},   // of the prediction, a JSON object
 		{Name: "_incident", Type: assay.TypeString},
 		{Name: "_score", Type: assay.TypeNumber}, // how unusual the row is, 0–1
