@@ -487,3 +487,71 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("a cancelled evaluation gives %v", err)
 	}
 }
+
+// TestIntervalsArePossible holds every interval of small evaluations, of values, gains and gaps, against what the metric can be: a value
+// within its range, a difference within the width of it, and a gain over a model with one answer for all rows, whose area is 0.5
+// whatever the rows are, within what is left of the range. It is also held that some were cut at all, and that none lost its value.
+func TestIntervalsArePossible(t *testing.T) {
+	cut := map[string]int{}
+	inside := func(what string, e assay.Estimate, least, greatest float64) {
+		t.Helper()
+		if !e.HasInterval() {
+			return
+		}
+		if e.Lo < least-1e-12 || e.Hi > greatest+1e-12 {
+			t.Errorf("%s: %v in [%v, %v], which cannot be: it is within [%v, %v]", what, e.Value, e.Lo, e.Hi, least, greatest)
+		}
+		if e.Hi == greatest || e.Lo == least {
+			cut[strings.Fields(what)[0]]++
+		}
+	}
+	for _, task := range tasks {
+		for seed := range uint64(12) {
+			truth, a, b := simulated(task, 24, 3, seed)
+			constant := seed%2 == 0 && task.Classifies()
+			if constant {
+				k := len(b.Proba) / truth.N()
+				for i := k; i < len(b.Proba); i++ {
+					b.Proba[i] = b.Proba[i%k]
+				}
+				b.Label = nil
+			}
+			if task == assay.Binary { // nearly as good as can be
+				for i, c := range truth.Class {
+					p := 0.9 - 0.02*float64(i%20)
+					if int(c) != truth.Positive {
+						p = 1 - p
+					}
+					a.Proba[2*i+truth.Positive], a.Proba[2*i+1-truth.Positive] = p, 1-p
+				}
+				a.Label = nil
+			}
+			e, err := Evaluate(context.Background(), truth, a, b, Options{Metrics: Metrics(task), Replicates: 200, Slices: []string{"group"}, MinRows: 5, MinPositives: 1, Seed: seed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range e.Metrics {
+				d, _ := metric.Lookup(m.Name)
+				least, greatest := d.Range(task)
+				inside("value of "+m.Name, m.Estimate, least, greatest)
+				inside("value of "+m.Name, m.Baseline, least, greatest)
+				lo, hi := least-greatest, greatest-least
+				if constant && strings.HasPrefix(m.Name, "roc_auc_score") && !strings.HasSuffix(m.Name, "_micro") && m.Baseline.Value == 0.5 {
+					lo, hi = -0.5, 0.5
+				}
+				inside("gain in "+m.Name, m.Gain, lo, hi)
+			}
+			for _, s := range e.Slices {
+				for _, m := range s.Metrics {
+					d, _ := metric.Lookup(m.Name)
+					least, greatest := d.Range(task)
+					inside("value of "+m.Name+" in "+s.Name, m.Estimate, least, greatest)
+					inside("gap of "+m.Name+" in "+s.Name, m.Gap, least-greatest, greatest-least)
+				}
+			}
+		}
+	}
+	if cut["value"] == 0 || cut["gain"] == 0 {
+		t.Errorf("nothing reaches the bounds: %v", cut)
+	}
+}

@@ -12,6 +12,7 @@ import (
 type measure struct {
 	s      *sample
 	name   string
+	of     *metric.Definition // nil of a business metric
 	higher bool
 	value  float64
 	why    string // why the value is a convention or missing; empty when it is a measurement
@@ -36,7 +37,7 @@ type measure struct {
 // measure scores a model on the sample. The value is that of the metric's definition; fast takes it from the same numbers that the
 // interval is made of, which differs from it by rounding only.
 func (s *sample) measure(d metric.Definition, p *prepared, fast bool) (*measure, error) {
-	m := &measure{s: s, name: d.Name, higher: d.Higher, value: math.NaN()}
+	m := &measure{s: s, name: d.Name, of: &d, higher: d.Higher, value: math.NaN()}
 	var err error
 	var own func() float64 // the value by the fast way
 	switch {

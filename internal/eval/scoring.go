@@ -86,8 +86,19 @@ func (m *measure) paired() bool {
 	return false
 }
 
-// estimate gives a measure the interval that fits it.
+// estimate gives a measure the interval that fits it, which reaches no further than the metric's range.
 func (x *scoring) estimate(m *measure, second bool) assay.Estimate {
+	e := x.interval(m, second)
+	if m.of == nil || !e.HasInterval() {
+		return e
+	}
+	least, greatest := m.of.Range(x.s.t.Task)
+	e.Lo, e.Hi = max(e.Lo, min(least, e.Value)), min(e.Hi, max(greatest, e.Value)) // rounding puts a value beyond its range by an ulp
+	return e
+}
+
+// interval is estimate before its interval is cut.
+func (x *scoring) interval(m *measure, second bool) assay.Estimate {
 	n, level := x.s.units(), x.o.Level
 	switch {
 	case math.IsNaN(m.value):
@@ -192,8 +203,33 @@ func unmoved(draws []float64) bool {
 }
 
 // gain is the paired difference in metric i, positive when the first model is better, with the p-value of no difference and the name
-// of its test.
+// of its test. Its interval reaches no further than two values of the metric can be apart, and no further than one can be from the 0.5
+// that is the area of a model with one answer for all rows.
 func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
+	e, p, test := x.difference(i)
+	d := x.first[i].of
+	if d == nil || !e.HasInterval() {
+		return e, p, test
+	}
+	least, greatest := d.Range(x.s.t.Task)
+	from := [2][2]float64{{least, greatest}, {least, greatest}}
+	if strings.HasPrefix(d.Name, "roc_auc_score") && !strings.HasSuffix(d.Name, "_micro") { // which is of all labels together
+		for side, m := range []*measure{x.first[i], x.second[i]} {
+			if m.value == 0.5 && x.s.constant([]*prepared{x.a, x.b}[side]) {
+				from[side] = [2]float64{0.5, 0.5}
+			}
+		}
+	}
+	lo, hi := from[0][0]-from[1][1], from[0][1]-from[1][0]
+	if !d.Higher {
+		lo, hi = -hi, -lo
+	}
+	e.Lo, e.Hi = max(e.Lo, lo), min(e.Hi, hi)
+	return e, p, test
+}
+
+// difference is gain before its interval is cut.
+func (x *scoring) difference(i int) (assay.Estimate, float64, string) {
 	a, b := x.first[i], x.second[i]
 	n, nan := x.s.units(), math.NaN()
 	sign := 1.0
@@ -272,6 +308,21 @@ func (x *scoring) gain(i int) (assay.Estimate, float64, string) {
 		return e, nan, "paired bootstrap"
 	}
 	return e, 2 * stat.NormalSF(math.Abs(value)/math.Sqrt(sq/(of-1))), "paired bootstrap"
+}
+
+// constant reports whether a model gives every row of the sample the same probabilities.
+func (s *sample) constant(p *prepared) bool {
+	proba := s.input(p).Proba
+	if len(proba) == 0 || len(proba)%s.n != 0 {
+		return false
+	}
+	k := len(proba) / s.n
+	for j := k; j < len(proba); j++ {
+		if proba[j] != proba[j%k] {
+			return false
+		}
+	}
+	return true
 }
 
 // sameAnswers reports whether the two models say the same of every row.

@@ -297,5 +297,9 @@ func gap(m, rest *measure, level float64) (assay.Estimate, stat.Test) {
 	} else if m.s.entity == nil && m.rows != nil {
 		method = "welch"
 	}
-	return assay.Estimate{Value: v, Lo: v - h, Hi: v + h, Level: level, Method: method, N: n}, t
+	e := assay.Estimate{Value: v, Lo: v - h, Hi: v + h, Level: level, Method: method, N: n}
+	if m.of != nil {
+		e = m.of.CutDifference(m.s.t.Task, e)
+	}
+	return e, t
 }

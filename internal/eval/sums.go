@@ -105,7 +105,7 @@ func explained(p *prepared, constant bool) *sums {
 		total := v[3] - v[2]*v[2]/w[0]
 		rest := v[1]
 		if !constant {
-			rest -= v[0] * v[0] / w[0]
+			rest = max(0, rest-v[0]*v[0]/w[0]) // a variance: rounding makes it negative where the rows are few and alike
 		}
 		if !(total > 0) || w[0] < 2*unit {
 			return math.NaN()
