@@ -23,7 +23,7 @@ const (
 	// spelledShare is the share of the texts that must hold a number for the numbers to be looked at.
 	spelledShare = 0.95
 	// sievedRows is from how many rows on a profile looks closely only at columns whose bins tell at least sievedPower of the target.
-	sievedRows  = 10_000
+	sievedRows  = 300
 	sievedPower = 0.9
 )
 
