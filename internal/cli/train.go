@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +47,7 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
 	}
+	s.sayInexact(train.x)
 	vt, err := s.part(ctx, splitRec.ID, assay.Valid)
 	if err != nil {
 		return assay.Record{}, assay.Model{}, err
@@ -90,6 +93,29 @@ func (s *session) trainStage(ctx context.Context, learner string, params map[str
 		return made.Model, m, err
 	}
 	return made.Model, m, s.setCurrent(made.Model.ID)
+}
+
+// sayInexact says which features lose digits: whole numbers that float64, in which models read numbers, has no place for.
+func (s *session) sayInexact(x assay.Frame) {
+	var notes []table.Note
+	for i := range x {
+		if x[i].Type != assay.TypeInteger {
+			continue
+		}
+		n := 0
+		for _, v := range x[i].Floats {
+			if math.Abs(v) >= exactInteger {
+				n++
+			}
+		}
+		if n > 0 {
+			notes = append(notes, table.Note{Column: x[i].Name, Message: fmt.Sprintf("%s of %s whole numbers are beyond 2^53; a model takes them as the nearest floating-point number, so that some become equal. "+
+				"Where they are codes, leave the column out (data.exclude) or write them as text.", assay.FormatCount(int64(n)), assay.FormatCount(int64(len(x[i].Floats))))})
+		}
+	}
+	for _, n := range fewNotes(notes, "assay profile") {
+		s.say("note: %s", n)
+	}
 }
 
 // sealedRows counts the rows of a training table that are sealed, however they are written. Sets that skip names are left out: the training
