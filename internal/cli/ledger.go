@@ -248,21 +248,36 @@ func (s *session) disclosed(ctx context.Context, split assay.Digest, models []as
 }
 
 // enterSealedRows looks for sealed rows in traffic that labels have come for, and enters a read of them by the model: with the plan as its
-// settings, so that the same plan reads once. Rows are recognised by their cells, as in a profile.
-func (s *session) enterSealedRows(ctx context.Context, v store.Version, plan assay.Digest, p assay.Monitor, t *table.Table, reason string) error {
+// settings, so that the same plan reads once. Rows are recognised by their cells, as in a profile. Of a log a few do not count, fewer than a
+// tenth of the sealed rows or of the traffic, for who was tested on may come again.
+func (s *session) enterSealedRows(ctx context.Context, v store.Version, plan assay.Digest, p assay.Monitor, t *table.Table, reason string, log bool) error {
 	seals, err := s.st.Sealed(ctx)
 	if err != nil || len(seals) == 0 {
 		return err
+	}
+	if log { // who comes again is one, or rows would repeat by nature
+		if t, err = t.Where(ctx, "_row IN (SELECT min(_row) FROM "+t.Relation()+" GROUP BY coalesce(_key, CAST(_row AS VARCHAR)))"); err != nil {
+			return err
+		}
 	}
 	l, err := dataset.NewLook(ctx, t, present(t, s.p.Data.Key), s.p.Data.Target.names()...)
 	if err != nil {
 		return err
 	}
 	seen, err := s.sightings(ctx, l, l.All(), func(store.SealRecord) bool { return false })
-	if err != nil || len(seen) == 0 {
+	if err != nil {
 		return err
 	}
-	metrics := []string{"labels of a replay"}
+	metrics, again := []string{"labels of traffic"}, "assay monitor replay FILE"
+	if log {
+		again = "assay monitor run --model " + versionName(v)
+		seen = slices.DeleteFunc(seen, func(o sighting) bool {
+			return float64(o.rows) < store.SubstantialOverlap*float64(min(o.seal.Count, t.Rows()))
+		})
+	}
+	if len(seen) == 0 {
+		return nil
+	}
 	for _, m := range p.Performance {
 		metrics = append(metrics, m.Name)
 	}
@@ -275,7 +290,7 @@ func (s *session) enterSealedRows(ctx context.Context, v store.Version, plan ass
 		})
 		if assay.CodeOf(err) == assay.Refused {
 			return assay.Errorf(assay.Refused, "about %s of the rows are sealed test rows, whose labels this would read: %w", assay.FormatCount(o.rows), err).
-				Try(`assay monitor replay FILE --reason "why", or leave these rows out`)
+				Try(`%s --reason "why", or leave these rows out`, again)
 		}
 		if err != nil {
 			return err

@@ -60,7 +60,8 @@ With --inputs-only no model is asked and only the columns are held against the p
 rows is made. --out writes the windows as a page, whether they are recorded or not.
 
 The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, when a window could not be judged, or
-when all labels of a window should have come and too few did.`,
+when all labels of a window should have come and too few did. Where a tenth of the predictions, or of the sealed rows, are sealed test rows, their
+labels are a read that the ledger enters; it needs --reason where they were read before.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("monitor replay", func(ctx context.Context, s *session, args []string) error {
 			q.data = args[0]
@@ -93,7 +94,7 @@ when all labels of a window should have come and too few did.`,
 	f.BoolVar(&q.inputsOnly, "inputs-only", false, "hold the columns alone against the plan, without the model and labels; nothing is recorded")
 	f.StringVarP(&q.out, "out", "o", "", "write the windows as a page to this `file`")
 	f.StringVar(&q.window, "window", "", "try windows of this `length` instead of those of the plan; nothing is recorded")
-	var model string
+	var model, why string
 	run := &cobra.Command{
 		Use: "run", Short: "Hold the prediction log against the plan, every window that has ended",
 		Long: `Hold the log of a version's predictions against its plan, window by window, up to the last one that has ended. Each window becomes evidence; a
@@ -103,9 +104,10 @@ is an alarm; where nothing was ever logged, every whole window by time since the
 The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, when a window could not be judged, or when
 all labels of a window should have come and too few did.`,
 		Args: cobra.NoArgs,
-		RunE: a.with("monitor run", func(ctx context.Context, s *session, _ []string) error { return s.monitorRun(ctx, model) }),
+		RunE: a.with("monitor run", func(ctx context.Context, s *session, _ []string) error { return s.monitorRun(ctx, model, why) }),
 	}
 	run.Flags().StringVar(&model, "model", "", "`version` to use (NAME:NUMBER); the newest without it")
+	run.Flags().StringVar(&why, "reason", "", "why labels of sealed test rows are read; required where they were read before")
 	var out string
 	report := &cobra.Command{
 		Use: "report [VERSION]", Short: "Write the windows that were judged as a page: what moved, when and by how much",

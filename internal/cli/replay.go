@@ -156,7 +156,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			return err
 		}
 		if o.Labels != nil {
-			if err := s.enterSealedRows(ctx, v, id, p, t, q.reason); err != nil {
+			if err := s.enterSealedRows(ctx, v, id, p, t, q.reason, false); err != nil {
 				return err
 			}
 		}

@@ -36,12 +36,12 @@ type loggedRun struct {
 }
 
 // monitorRun judges the windows of the prediction log.
-func (s *session) monitorRun(ctx context.Context, ref string) error {
+func (s *session) monitorRun(ctx context.Context, ref, reason string) error {
 	v, err := s.version(ctx, ref)
 	if err != nil {
 		return err
 	}
-	x, err := s.runLog(ctx, v, logRun{})
+	x, err := s.runLog(ctx, v, logRun{reason: reason})
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,7 @@ type logRun struct {
 	since  []assay.Drift // that were judged before, the newest first: only those after them
 	labels bool          // labels may have come since then: windows of which they say something else than before are judged again
 	from   time.Time     // predictions are expected from then on, even if none ever came; not before there was a plan
+	reason string        // why labels of sealed rows are read
 	here   *role         // what the server knows of the version that asks; nil: none asks
 }
 
@@ -192,6 +193,11 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	}
 	out.outcomes = []outcomeWindow{}
 	if p.Labels != nil && len(out.windows) > 0 {
+		if o.Labels != nil {
+			if err := s.enterSealedRows(ctx, v, id, p, part, r.reason, true); err != nil {
+				return nil, err
+			}
+		}
 		if out.outcomes, out.orphans, err = s.outcomes(ctx, v, m, id, w, x, out.seen, o, true); err != nil {
 			return nil, err
 		}

@@ -64,6 +64,32 @@ func (p *watchedProject) labelled(from, to int, days ...string) {
 	p.run(0, "labels", "add", "labels.csv")
 }
 
+// entered enters a read of the labels of the table's rows for the plan.
+func (p *watchedProject) entered(reason string) {
+	p.t.Helper()
+	s, ctx := p.session(), p.t.Context()
+	defer s.Close()
+	v, err := s.version(ctx, "people:1")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, m, err := s.modelOf(ctx, v)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	id, plan, err := s.monitorOf(ctx, v, m)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	all, err := s.table(ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := s.enterSealedRows(ctx, v, id, plan, all, reason, false); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // TestWatcherLabels: a running server joins labels that come later: the windows that they are of are restated, and incidents follow. Windows that end meanwhile
 // have their outcome too. All of it is the very evidence that judging the log from its beginning makes, and nothing is read while nothing is new.
 func TestWatcherLabels(t *testing.T) {
@@ -72,6 +98,8 @@ func TestWatcherLabels(t *testing.T) {
   labels: {join: [request_id, row], within: 2d}
   margin: 0.01
 `)
+	// The people of the log are those of the table, the sealed ones among them: their labels are a read, which is entered once for a plan.
+	p.entered("the people of the table as traffic")
 	logDays(t, p.dir, "2026010512", map[string]string{"2026-01-03": "", "2026-01-04": "", "2026-01-05": "", "2026-01-06": ""})
 	p.forward(5 * 24 * time.Hour) // the days are after the plan
 	w := p.watcher()
