@@ -222,7 +222,7 @@ func TestIngestedIsWatched(t *testing.T) {
 	}
 	do(t, m, dir, 0, "log", "ingest", "--format", "table", "--map", "time=when,request=call,prediction=class,probability_no=no,probability_yes=yes", "table.csv")
 	do(t, m, dir, 0, "labels", "add", "--format", "sagemaker", "--came-at", "2025-12-31", "truth.jsonl")
-	stdout, stderr, _ := command(m, dir, "--json", "monitor", "run")
+	stdout, stderr, _ := command(m, dir, "--json", "monitor", "run", "--reason", "the people of the table as traffic")
 	var doc struct {
 		Windows  []replayedWindow
 		Outcomes []outcomeWindow

@@ -82,7 +82,7 @@ func TestOutcomesAreOfThePlan(t *testing.T) {
 	do(t, m, dir, 0, "labels", "add", "labels.csv")
 	run := func() outcomeWindow {
 		t.Helper()
-		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run")
+		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run", "--reason", "the people of the table as traffic")
 		var doc struct{ Outcomes []outcomeWindow }
 		if err := json.Unmarshal([]byte(stdout), &doc); exit != 3 || err != nil || len(doc.Outcomes) == 0 {
 			t.Fatalf("%d %v: %s%s", exit, err, stdout, stderr)
