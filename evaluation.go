@@ -227,7 +227,7 @@ type Disclosure struct {
 	Split         Digest   `json:"split" names:"evidence"`
 	Rows          Digest   `json:"rows" names:"content"`
 	Read          int      `json:"read"`                                    // 1 for the first read of these rows, under whatever name
-	Level         float64  `json:"level"`                                   // 1 − α/k for the k-th read
+	Level         float64  `json:"level"`                                   // 1 − α/k for the k-th read, α being the smallest that any read until then stated
 	Metrics       []string `json:"metrics"`                                 // what was disclosed
 	Configuration Digest   `json:"configuration,omitempty" names:"content"` // of the settings of the evaluation that it was disclosed to
 	Reason        string   `json:"reason,omitempty"`                        // required from the second read on

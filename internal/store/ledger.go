@@ -496,12 +496,13 @@ func (s *SQLite) Disclose(ctx context.Context, r DisclosureRequest) (assay.Recor
 			}
 		}
 		k := len(before) + 1
+		level := 1 - budget(before, alpha)/float64(k)
 		if k > 1 && r.Reason == "" {
 			return assay.Errorf(assay.Refused, "the sealed rows of split %s were read %s before: a further read needs a reason, and reports at level %.4f",
-				r.Split.Short(), times(len(before)), 1-alpha/float64(k)).Try(`assay eval --final --reason "why"`)
+				r.Split.Short(), times(len(before)), level).Try(`assay eval --final --reason "why"`)
 		}
 		ev, err := Evidence(assay.KindDisclosure, r.Model, []assay.Digest{r.Split}, assay.Disclosure{
-			Split: r.Split, Rows: r.Rows, Read: k, Level: 1 - alpha/float64(k), Metrics: metrics, Configuration: r.Configuration, Reason: r.Reason,
+			Split: r.Split, Rows: r.Rows, Read: k, Level: level, Metrics: metrics, Configuration: r.Configuration, Reason: r.Reason,
 		})
 		if err != nil {
 			return err
@@ -525,6 +526,19 @@ func (s *SQLite) Disclose(ctx context.Context, r DisclosureRequest) (assay.Recor
 		return assay.Record{}, false, err
 	}
 	return out, existing, nil
+}
+
+// budget is the error budget of the same rows: the smallest α that a read of them was ever made under, the one asked for included. So a
+// level that is lowered after a read loosens nothing.
+func budget(before []disclosed, alpha float64) float64 {
+	for _, d := range before {
+		alpha = min(alpha, (1-d.payload.Level)*float64(d.payload.Read))
+	}
+	// A level is 1 − α/k: what is taken out of one again differs from α in the last bits, and must not differ from read to read.
+	if r := math.Round(alpha*1e12) / 1e12; r > 0 {
+		return r
+	}
+	return alpha
 }
 
 func contains(all, some []string) bool {

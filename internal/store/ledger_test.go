@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -114,8 +116,8 @@ func TestBudgetOfRepeatedRows(t *testing.T) {
 	}
 }
 
-// TestBudgetProperty: however models, settings and metrics come, reads are numbered from 1 without a gap, each at its own level, and a request
-// that was answered is answered again for nothing.
+// TestBudgetProperty: however models, settings, metrics and levels come, reads are numbered from 1 without a gap, each at the level that the
+// smallest α so far gives it, and a request that was answered is answered again for nothing.
 func TestBudgetProperty(t *testing.T) {
 	assaytest.Draws(t, 40)
 	dir := scratch(t)
@@ -125,12 +127,14 @@ func TestBudgetProperty(t *testing.T) {
 		seals := []SealRecord{sealed(t, s, "a", prints(0, 20)), sealed(t, s, "b", prints(0, 20)), sealed(t, s, "c", prints(10, 20))}
 		var answered []assay.Disclosure
 		var who []assay.Digest
+		least := 1.0
 		for range rapid.IntRange(1, 12).Draw(rt, "requests") {
 			r := seals[rapid.IntRange(0, 2).Draw(rt, "seal")]
 			q := DisclosureRequest{
 				Model: digest(rapid.SampledFrom([]string{"m", "n", "o"}).Draw(rt, "model")), Split: r.Split, Rows: r.Rows,
 				Metrics: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"x", "y", "z"}), 1, 3, rapid.ID).Draw(rt, "metrics"), Reason: "because",
 				Configuration: digest(rapid.SampledFrom([]string{"settings", "others"}).Draw(rt, "configuration")),
+				Alpha:         rapid.SampledFrom([]float64{0, 0.01, 1 - 0.95, 0.1, 1 - 0.51}).Draw(rt, "alpha"),
 			}
 			rec, existing, err := s.Disclose(t.Context(), q)
 			if err != nil {
@@ -152,12 +156,40 @@ func TestBudgetProperty(t *testing.T) {
 				continue
 			}
 			k := len(answered) + 1
-			if d.Read != k || d.Level != 1-DefaultAlpha/float64(k) {
-				rt.Fatalf("read %d at %v, want read %d", d.Read, d.Level, k)
+			if least = min(least, cmp.Or(q.Alpha, DefaultAlpha)); d.Read != k || math.Abs(d.Level-(1-least/float64(k))) > 1e-12 {
+				rt.Fatalf("read %d at %v with α %v, want read %d at %v", d.Read, d.Level, q.Alpha, k, 1-least/float64(k))
+			}
+			if k > 1 && d.Level <= answered[k-2].Level {
+				rt.Fatalf("read %d at %v is no stricter than the one before it, at %v", k, d.Level, answered[k-2].Level)
 			}
 			answered, who = append(answered, d), append(who, q.Model)
 		}
 	})
+}
+
+// TestBudgetLoosened: a level that is lowered after a read loosens nothing, whether it was the usual one or not; a stricter one binds from
+// then on; and levels come out as they would of the first α, to the last bit.
+func TestBudgetLoosened(t *testing.T) {
+	s, done := brief(t, scratch(t))
+	defer done()
+	for name, reads := range map[string][]struct{ alpha, level float64 }{
+		"usual":  {{1 - 0.95, 0.95}, {1 - 0.51, 0.975}, {0.05, 1 - 0.05/3}, {0.49, 1 - 0.05/4}},
+		"stated": {{1 - 0.9, 0.9}, {1 - 0.8, 0.95}, {1 - 0.99, 1 - 0.01/3}, {0, 1 - 0.01/4}},
+	} {
+		from := map[string]int{"usual": 0, "stated": 100}[name]
+		r := sealed(t, s, name, prints(from, 50))
+		for i, w := range reads {
+			rec, _, err := s.Disclose(t.Context(), DisclosureRequest{
+				Model: digest("m"), Split: r.Split, Rows: r.Rows, Metrics: []string{"x"}, Configuration: digest(fmt.Sprint(i)), Reason: "because", Alpha: w.alpha,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d, err := assay.Decode[assay.Disclosure](rec.Evidence); err != nil || d.Read != i+1 || d.Level != w.level {
+				t.Errorf("%s: read %d at level %v, want read %d at %v (%v)", name, d.Read, d.Level, i+1, w.level, err)
+			}
+		}
+	}
 }
 
 // TestStageProperty: promotions and rollbacks move a stage as a stack does.

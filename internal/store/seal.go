@@ -31,7 +31,8 @@ type Seals interface {
 	// except are left out.
 	Overlap(ctx context.Context, rows []Fingerprint, except ...assay.Digest) ([]SealOverlap, error)
 	// Disclose records that sealed labels are about to be used, and returns the record of an assay.Disclosure: the k-th read of rows
-	// that overlap substantially, whatever their name, reports at level 1 − α/k. A request that was answered before (same model, same
+	// that overlap substantially, whatever their name, reports at level 1 − α/k, where α is the smallest that a read of them stated, this
+	// one included: a later, larger α loosens nothing. A request that was answered before (same model, same
 	// rows, same configuration, no further metric) gets the recorded answer with true, and spends nothing. From the second read on a reason is required:
 	// Refused without one.
 	Disclose(ctx context.Context, r DisclosureRequest) (assay.Record, bool, error)
@@ -69,6 +70,6 @@ type DisclosureRequest struct {
 	// Configuration is the digest of everything that decides which figures are made of the labels: other settings are another read.
 	Configuration assay.Digest
 	Reason        string  // required from the second read on
-	Alpha         float64 // the error budget, in (0,1); 0: DefaultAlpha
+	Alpha         float64 // the error budget, in (0,1); 0: DefaultAlpha. A smaller one of an earlier read stands
 	Context       map[string]string
 }
