@@ -12,6 +12,7 @@ func reduceOperators() []operator {
 		{name: "ArgMin", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) { return compileArg(c, -1) }},
 		{name: "Softmax", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) { return compileSoftmax(c, false) }},
 		{name: "LogSoftmax", least: 1, most: 1, compile: func(c *nodeContext) (kernel, error) { return compileSoftmax(c, true) }},
+		{name: "Hardmax", least: 1, most: 1, compile: compileHardmax},
 		{name: "TopK", least: 1, most: 2, compile: compileTopK},
 	}
 	for _, r := range []struct {
@@ -234,6 +235,48 @@ func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 			}
 		}
 		return cast(m, out, t.Type)
+	}), nil
+}
+
+// compileHardmax marks the first of the greatest along an axis. As with ONNX Runtime, a NaN counts as the greatest where it comes first, so that
+// nothing is marked, and is passed over elsewhere.
+func compileHardmax(c *nodeContext) (kernel, error) {
+	axisAttr, coerced := c.int("axis", -1), false
+	if c.version() < 13 {
+		axisAttr, coerced = c.int("axis", 1), true
+	}
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		if t.Type != Float32 && t.Type != Float64 {
+			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
+		}
+		axis, err := axisOf(axisAttr, len(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		outer, inner := around(t.Shape, axis)
+		size := t.Shape[axis]
+		if coerced {
+			size, inner = size*inner, 1
+		}
+		out, err := m.tensor(t.Type, t.Shape...)
+		if err != nil || out.Len() == 0 {
+			return out, err
+		}
+		for o := range outer {
+			for k := range inner {
+				first := o*size*inner + k
+				best := first
+				for j := 1; j < size; j++ {
+					if at := first + j*inner; t.number(at) > t.number(best) {
+						best = at
+					}
+				}
+				if v := t.number(best); v == v {
+					out.setNumber(best, 1)
+				}
+			}
+		}
+		return out, nil
 	}), nil
 }
 

@@ -12,6 +12,7 @@ func shapeOperators() []operator {
 		}},
 		{name: "Constant", least: 0, most: 0, compile: compileConstant},
 		{name: "ConstantOfShape", least: 1, most: 1, compile: compileConstantOfShape},
+		{name: "EyeLike", least: 1, most: 1, compile: compileEyeLike},
 		{name: "Shape", least: 1, most: 1, compile: compileShape},
 		{name: "Expand", least: 2, most: 2, compile: compileExpand},
 		{name: "Concat", least: 1, most: anyNumber, compile: compileConcat},
@@ -70,6 +71,35 @@ func compileConstantOfShape(c *nodeContext) (kernel, error) {
 		}
 		for i := range out.Len() {
 			out.copyElement(i, value, 0)
+		}
+		return out, nil
+	}), nil
+}
+
+// compileEyeLike puts ones on a diagonal of a matrix that has the input's shape.
+func compileEyeLike(c *nodeContext) (kernel, error) {
+	to, diagonal := ElementType(c.int("dtype", 0)), c.int("k", 0)
+	if to != 0 && to != Float32 && to != Float64 && !to.integral() {
+		return nil, fmt.Errorf("dtype %s is not supported", to)
+	}
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		typ := to
+		if typ == 0 {
+			typ = t.Type
+		}
+		if len(t.Shape) != 2 || t.Type == String {
+			return nil, fmt.Errorf("%s tensor of shape %s is no matrix of numbers", t.Type, shapeString(t.Shape))
+		}
+		out, err := m.tensor(typ, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
+		rows, cols := int64(t.Shape[0]), int64(t.Shape[1])
+		if diagonal <= -rows || diagonal >= cols {
+			return out, nil
+		}
+		for i := max(0, -diagonal); i < rows && i+diagonal < cols; i++ {
+			out.setNumber(int(i*cols+i+diagonal), 1)
 		}
 		return out, nil
 	}), nil

@@ -10,6 +10,7 @@ func textOperators() []operator {
 	return []operator{
 		{name: "StringNormalizer", least: 1, most: 1, compile: compileStringNormalizer},
 		{name: "StringConcat", least: 2, most: 2, compile: compileStringConcat},
+		{name: "StringSplit", least: 1, most: 1, compile: compileStringSplit},
 		{name: "TfIdfVectorizer", least: 1, most: 1, compile: compileTfIdf},
 		{domain: domainML, name: "CategoryMapper", least: 1, most: 1, compile: compileCategoryMapper},
 		{domain: domainML, name: "DictVectorizer", least: 1, most: 1, compile: compileDictVectorizer},
@@ -83,6 +84,61 @@ func compileStringConcat(*nodeContext) (kernel, error) {
 		}
 		return m.list(out), nil
 	}, nil
+}
+
+// compileStringSplit cuts texts at a delimiter, or at spaces where there is none, into as many columns as the longest has parts; the second
+// output is how many each has. As with ONNX Runtime, a space is U+0020 alone, and an empty text has no part.
+func compileStringSplit(c *nodeContext) (kernel, error) {
+	delimiter, most := c.string("delimiter", ""), c.int("maxsplit", -1)
+	if most < 0 || most > math.MaxInt32 {
+		most = math.MaxInt32
+	}
+	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+		t := in[0]
+		if t.Type != String {
+			return nil, fmt.Errorf("%s tensor where strings are needed", t.Type)
+		}
+		counts, err := m.tensor(Int64, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
+		width := int64(0)
+		for i, s := range t.Strings {
+			splitText(s, delimiter, most, func(string) { counts.Ints[i]++ })
+			width = max(width, counts.Ints[i])
+		}
+		out, err := m.tensor(String, append(m.shape(t.Shape...), int(width))...)
+		if err != nil {
+			return nil, err
+		}
+		for i, s := range t.Strings {
+			to := out.Strings[i*int(width):]
+			splitText(s, delimiter, most, func(part string) { to[0], to = part, to[1:] })
+		}
+		return m.list(out, counts), nil
+	}, nil
+}
+
+// splitText calls part with each part of a text that is cut at most so often.
+func splitText(s, delimiter string, most int64, part func(string)) {
+	spaces := delimiter == ""
+	if spaces {
+		s, delimiter = strings.Trim(s, " "), " "
+	}
+	if s == "" {
+		return
+	}
+	for ; most > 0; most-- {
+		before, after, found := strings.Cut(s, delimiter)
+		if !found {
+			break
+		}
+		if s = after; spaces {
+			s = strings.TrimLeft(s, " ")
+		}
+		part(before)
+	}
+	part(s)
 }
 
 // compileTfIdf counts n-grams of a pool in each row, and weighs them.

@@ -19,7 +19,7 @@ func operators() []operator {
 	var all []operator
 	for _, family := range [][]operator{
 		arithmeticOperators(), shapeOperators(), reduceOperators(), encoderOperators(), scalingOperators(), linearOperators(), treeOperators(),
-		svmOperators(), controlOperators(), networkOperators(), recurrentOperators(), selectOperators(), textOperators(),
+		svmOperators(), controlOperators(), networkOperators(), recurrentOperators(), selectOperators(), scatterOperators(), einsumOperators(), textOperators(),
 	} {
 		all = append(all, family...)
 	}

@@ -93,3 +93,59 @@ func TestDictVectorizer(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedOperators: what an operator is not evaluated for is refused when the model is loaded or, where only the rows tell, by the run.
+func TestRefusedOperators(t *testing.T) {
+	floats := func(shape ...int) *Tensor { return newTensor(Float32, shape...) }
+	longs := func(v ...int64) *Tensor { return intTensor([]int{len(v), 1}, v) }
+	equation := func(s string) []*attribute { return []*attribute{stringAttr("equation", s)} }
+	for _, c := range []struct {
+		op    string
+		in    []*Tensor
+		attrs []*attribute
+		want  string
+	}{
+		{"Einsum", []*Tensor{floats(2, 3)}, equation("ij->"), `node "node" (Einsum): equation "ij->" of 1 inputs is not supported`},
+		{"Einsum", []*Tensor{floats(2, 3), floats(3)}, equation("...j,j->..."), `equation "...j,j->..." of 2 inputs is not supported`},
+		{"Einsum", []*Tensor{floats(2), floats(2), floats(2)}, equation("i,i,i->i"), "of 3 inputs is not supported"},
+		{"Einsum", []*Tensor{floats(2), floats(2)}, equation("i,j->k"), "does not follow from its inputs"},
+		{"Einsum", []*Tensor{floats(2), floats(2)}, equation("i,j->ii"), "does not follow from its inputs"},
+		{"Einsum", []*Tensor{floats(2), floats(2)}, equation("i,B"), "has a capital"},
+		{"Einsum", []*Tensor{floats(2), floats(2)}, equation("i,1->i"), "not one of letters"},
+		{"Einsum", []*Tensor{floats(2), floats(2)}, equation(strings.Repeat("i", 200) + ",j->"), "equation of 202 letters"},
+		{"Einsum", []*Tensor{floats(2, 3), floats(2)}, equation("ij,j->i"), `axis "j" has the sizes 3 and 2`},
+		{"Einsum", []*Tensor{floats(2, 3), floats(2)}, equation("ii,j->i"), `axis "i" has the sizes 2 and 3`},
+		{"Einsum", []*Tensor{floats(2, 3), floats(2)}, equation("i,j->i"), `shape [2,3] for the axes "i"`},
+		{"Einsum", []*Tensor{newTensor(Uint8, 2), newTensor(Uint8, 2)}, equation("i,i->i"), "inputs are uint8 and uint8"},
+		{"Hardmax", []*Tensor{longs(1, 2)}, nil, "int64 tensor where floats are needed"},
+		{"Hardmax", []*Tensor{floats(2)}, []*attribute{intAttr("axis", 1)}, "axis 1 of a tensor with 1 dimensions"},
+		{"EyeLike", []*Tensor{floats(2)}, nil, "is no matrix"},
+		{"EyeLike", []*Tensor{floats(2, 2)}, []*attribute{intAttr("dtype", int64(String))}, "dtype string is not supported"},
+		{"Compress", []*Tensor{floats(2, 2), floats(2)}, nil, "the condition is a float tensor"},
+		{"Compress", []*Tensor{floats(2, 2), newTensor(Bool, 2)}, []*attribute{intAttr("axis", 2)}, "axis 2"},
+		{"ScatterND", []*Tensor{floats(3), longs(3), floats(1)}, nil, "index 3 of an axis of size 3"},
+		{"ScatterND", []*Tensor{floats(3), longs(0), floats(2)}, nil, "updates of shape"},
+		{"ScatterND", []*Tensor{floats(3), intTensor([]int{1, 2}, []int64{0, 0}), floats(1)}, nil, "index of shape"},
+		{"ScatterND", []*Tensor{floats(3), longs(0), floats(1)}, []*attribute{stringAttr("reduction", "mean")}, `reduction "mean" is not supported`},
+		{"ScatterND", []*Tensor{newTensor(String, 3), longs(0), newTensor(String, 1)}, []*attribute{stringAttr("reduction", "add")}, "string updates"},
+		{"StringSplit", []*Tensor{floats(2)}, nil, "float tensor where strings are needed"},
+	} {
+		b := newGraphBuilder("refused")
+		inputs, names := map[string]*Tensor{}, []string{}
+		for i, x := range c.in {
+			name := string(rune('a' + i))
+			names, inputs[name] = append(names, name), x
+			b.graph.inputs = append(b.graph.inputs, valueInfo{name: name, elem: x.Type})
+		}
+		b.nodeTo("y", "", c.op, names, c.attrs...)
+		b.graph.nodes[0].name = "node"
+		b.output("y", "y", Float32)
+		p, err := LoadONNX((&onnxModel{ir: irVersion, opsets: map[string]int64{"": 20}, graph: &b.graph}).encode())
+		if err == nil {
+			_, err = p.Run(inputs)
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v does not say %q", c.op, err, c.want)
+		}
+	}
+}

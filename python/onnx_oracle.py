@@ -262,6 +262,41 @@ def operators(directory, only=()):
     spoken = {"ngram_counts": [0, 2], "ngram_indexes": [1, 0, 2], "pool_strings": ["the", "cat", "the", "cat"], "max_skip_count": 0, "mode": "TF", "min_gram_length": 1, "max_gram_length": 2}
     add("tfidf_text", "TfIdfVectorizer", [text("the", "cat", "saw", "the", "cat", "The")], spoken)
     add("tfidf_text_rows", "TfIdfVectorizer", [text("the", "cat", "cat", "the", "a", "").reshape(2, 3)], spoken)
+    first = np.array([[1, 3, 3], [np.nan, 1, 2], [1, np.nan, 2], [-np.inf] * 3, [2, np.inf, np.inf]], dtype=np.float32)
+    add("hardmax", "Hardmax", [first])
+    add("hardmax_axis", "Hardmax", [np.round(f(2, 3, 4))], {"axis": 1})
+    add("hardmax_old", "Hardmax", [np.round(f(2, 3, 4))], {"axis": 1}, opset=11)
+    for k in (0, 2, -1, -5):
+        add(f"eyelike_{k}".replace("-", "minus_"), "EyeLike", [f(3, 4)], {"k": k})
+    add("eyelike_type", "EyeLike", [i(1, 2, 3, 4).reshape(2, 2)], {"dtype": TensorProto.DOUBLE})
+    add("compress", "Compress", [f(3, 2), np.array([True, False, True, True])])
+    add("compress_surplus", "Compress", [f(3, 2), np.array([[True, False, True, False], [True, True, True, True]])])
+    add("compress_axis", "Compress", [f(2, 4, 2), np.array([False, True, True])], {"axis": -2})
+    add("compress_text", "Compress", [text("a", "b", "c"), np.array([False, True, True])], {"axis": 0})
+    at = np.array([[1], [-1], [1], [2], [0]])
+    new = np.array([10, 20, 30, 40, np.nan], dtype=np.float32)
+    for reduction in ("none", "add", "mul", "max", "min"):
+        add("scatter_nd_" + reduction, "ScatterND", [np.array([1, 2, np.nan, 4, 5], dtype=np.float32), at, new], {"reduction": reduction})
+        add(f"scatter_nd_{reduction}_int", "ScatterND", [i(1, 2, 3), at[:3], i(2**62 + 1, 2**62, -(2**62))], {"reduction": reduction})
+    add("scatter_nd_slices", "ScatterND", [f(3, 2, 2), np.array([[[0, 1], [2, 0]], [[0, 0], [0, 1]]]), f(2, 2, 2)])
+    add("scatter_nd_row", "ScatterND", [f(3, 2), i(-1), f(2)])
+    add("scatter_nd_text", "ScatterND", [text("a", "b"), np.array([[1], [1]]), text("c", "d")])
+    sayings = text("a b", "  a\tb\n c ", "", "a,b,,c,", ",", "x\u00a0y\u2003z", "abab", " ", "a  b c ")
+    for name, how in (("spaces", {}), ("space", {"delimiter": " "}), ("comma", {"delimiter": ","}), ("two", {"delimiter": "ab"})):
+        for most in (-1, 0, 1):
+            add(f"string_split_{name}_{most}".replace("-1", "all"), "StringSplit", [sayings], {**how, "maxsplit": most} if most >= 0 else how, 2, opset=20)
+    add("string_split_matrix", "StringSplit", [text("a b", "c", "", "d e f").reshape(2, 2)], {}, 2, opset=20)
+    add("string_split_nothing", "StringSplit", [text("", " ")], {}, 2, opset=20)
+    for name, equation, left, right in (
+        ("matrix", "ij,jk->ik", (2, 3), (3, 4)), ("understood", "nk, kb", (2, 3), (3, 4)), ("batch", "bij,bjk->bik", (2, 3, 4), (2, 4, 2)),
+        ("rows", "nf,f->n", (5, 3), (3,)), ("outer", "i,j->ji", (2,), (3,)), ("elements", "ij,ij->ij", (2, 3), (2, 3)), ("stretched", "ij,kj->ik", (3, 1), (2, 3)),
+        ("diagonal", "ii,i->i", (3, 3), (3,)), ("apart", "ij,Kl->", (2, 3), (3, 2)), ("number", "i,->i", (3,), ()), ("nothing", "ij,jk->ik", (2, 0), (0, 2)),
+        ("attention", "bhqd,bhkd->bhqk", (1, 2, 3, 4), (1, 2, 5, 4)),
+    ):
+        add("einsum_" + name, "Einsum", [f(*left), f(*right)], {"equation": equation}, rel=1e-5, absolute=1e-6)
+    add("einsum_double", "Einsum", [f(2, 3).astype(np.float64), f(3, 2).astype(np.float64)], {"equation": "ij,jk->ki"}, rel=1e-12)
+    add("einsum_int", "Einsum", [np.array([2**30, 3], dtype=np.int32), np.array([5, 7], dtype=np.int32)], {"equation": "i,i->"})
+    add("einsum_long", "Einsum", [i(2**40 + 1, 3), i(5, 7)], {"equation": "i,i->i"})
     for name, op, inputs, attrs, outputs, opset, constant, domain, mlv, kw in cases:
         if only and not any(name.startswith(o) for o in only):
             continue

@@ -69,7 +69,7 @@ def main(directory):
     p = binary(np.concatenate([age, hours], axis=1), w, b[0])
     label = np.array(["no", "yes"], object)[(p[:, 1] > 0.5).astype(int)]
     head = [
-        node("Einsum", ["x", "w"], ["z"], equation="nf,f->n", name="score"), node("Add", ["z", "b"], ["margin"]), node("Sigmoid", ["margin"], ["yes"]),
+        node("Einsum", ["x", "w"], ["z"], equation="...f,f->...", name="score"), node("Add", ["z", "b"], ["margin"]), node("Sigmoid", ["margin"], ["yes"]),
         node("Sub", ["one", "yes"], ["no"]), node("Unsqueeze", ["yes", "last"], ["yes1"]), node("Unsqueeze", ["no", "last"], ["no1"]),
         node("Greater", ["yes", "half"], ["is"]), node("Cast", ["is"], ["code"], to=INT64),
         node("LabelEncoder", ["code"], ["label"], domain="ai.onnx.ml", keys_int64s=[0, 1], values_strings=["no", "yes"]),
