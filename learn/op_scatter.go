@@ -121,7 +121,9 @@ func compileCompress(c *nodeContext) (kernel, error) {
 		shape := m.shape(t.Shape...)
 		shape[axis] = 0
 		for _, v := range kept {
-			shape[axis] += int(v)
+			if v != 0 {
+				shape[axis]++
+			}
 		}
 		out, err := m.tensor(t.Type, shape...)
 		if err != nil {
