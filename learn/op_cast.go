@@ -23,6 +23,9 @@ func cast(m *memory, t *Tensor, to ElementType) (*Tensor, error) {
 	if to == String {
 		return castToText(m, t)
 	}
+	if to != Float32 && to != Float64 && !to.integral() {
+		return nil, fmt.Errorf("cast from %s to %s is not supported", t.Type, to)
+	}
 	out, err := m.tensor(to, t.Shape...)
 	if err != nil {
 		return nil, err

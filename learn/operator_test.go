@@ -94,6 +94,15 @@ func TestDictVectorizer(t *testing.T) {
 	}
 }
 
+// TestCastToNoType: an input that declares no type gives CastLike none to cast to.
+func TestCastToNoType(t *testing.T) {
+	for _, from := range []ElementType{Float32, Float64, Int64, String} {
+		if got, err := cast(nil, newTensor(from, 1), 0); err == nil || !strings.Contains(err.Error(), "to type 0 is not supported") {
+			t.Errorf("from %s: %v, %v", from, got, err)
+		}
+	}
+}
+
 // TestRefusedOperators: what an operator is not evaluated for is refused when the model is loaded or, where only the rows tell, by the run.
 func TestRefusedOperators(t *testing.T) {
 	floats := func(shape ...int) *Tensor { return newTensor(Float32, shape...) }
