@@ -228,6 +228,7 @@ func TestEachRuleCloses(t *testing.T) {
 		{"no config", "experiment", func(f *Facts) { at(f, "run")["spec"].(map[string]any)["config"] = "" }, assay.Fail, "configuration"},
 		{"code unknown", "experiment", put("run", "code_captured", false), assay.Fail, "code"},
 		{"environment unknown", "experiment", func(f *Facts) { at(f, "run")["environment"].(map[string]any)["platform"] = "" }, assay.Fail, "environment"},
+		{"split unknown", "experiment", gone("split"), assay.Undetermined, "no evidence of split"},
 		{"metric undefined", "evaluation", metric(nan), assay.Undetermined, "(roc_auc_score undefined)"},
 		{"metric without interval", "evaluation", metric(assay.Point(0.8, "", 10)), assay.Undetermined, "undefined"},
 		{"no business metric", "evaluation", func(f *Facts) { delete(at(f, "evaluation"), "business") }, assay.Undetermined, "no business metric"},
@@ -240,6 +241,9 @@ func TestEachRuleCloses(t *testing.T) {
 		{"another split", "evaluation", put("evaluation", "split", "sha256:11"), assay.Fail, "another split"},
 		{"not the read that was disclosed", "evaluation", put("disclosure", "read", 2.0), assay.Fail, "ledger"},
 		{"a better level than the budget gives", "evaluation", put("evaluation", "level", 0.5), assay.Fail, "ledger"},
+		{"a level that shows little", "evaluation", func(f *Facts) {
+			at(f, "evaluation")["level"], at(f, "disclosure")["level"] = 0.89, 0.89
+		}, assay.Undetermined, "at level 0.89 (too low a level"},
 		{"other rows than were disclosed", "evaluation", put("disclosure", "rows", "sha256:11"), assay.Fail, "ledger"},
 		{"gain undefined", "baseline", metric(nan), assay.Undetermined, "undefined"},
 		{"gain straddles", "baseline", metric(straddles), assay.Undetermined, "gains 0.001"},
@@ -474,25 +478,6 @@ func decides(name, key string) bool {
 		"evaluation.slices", "evaluation.primary", "disclosure.read", "disclosure.level", "disclosure.rows", "disclosure.split", "split.id",
 		"comparison.current", "comparison.margin_current", "comparison.rows", "comparison.split", "comparison.primary", "comparison.verdict", "card.complete", "card.stale",
 	}, name+"."+key)
-}
-
-// Where nobody could watch the raw data, that is not held against the run.
-func TestUnwatchedRawDataDoesNotBlock(t *testing.T) {
-	f := complete(t)
-	f.values["run"].(map[string]any)["raw_data_untouched"] = "undetermined"
-	if j := judge(t, Default(), assay.StageStaging, f); j.Verdict != assay.Pass {
-		t.Errorf("%s: %s", j.Verdict, rule(j, "experiment").Reason)
-	}
-}
-
-func TestReasonsAreShort(t *testing.T) {
-	f := complete(t)
-	f.values["disclosure"].(map[string]any)["level"] = 0.9833333333333333
-	f.values["evaluation"].(map[string]any)["level"] = 0.9833333333333333
-	r := rule(judge(t, Default(), assay.StageStaging, f), "evaluation")
-	if r.Verdict != assay.Pass || !strings.Contains(r.Reason, "at level 0.9833,") {
-		t.Errorf("%s: %s", r.Verdict, r.Reason)
-	}
 }
 
 func TestFunctions(t *testing.T) {

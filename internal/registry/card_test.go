@@ -38,6 +38,7 @@ func full() *Dossier {
 		Validation: fact("validation", assay.Validation{Boundary: "data", Rows: 10000, Constraints: 60, Verdict: assay.Pass}),
 		Split: fact("split", assay.Split{
 			By: "stratified", Seed: 7, Sealed: "test", Parts: []assay.Part{{Name: "train", Rows: 6000}, {Name: "validation", Rows: 2000}, {Name: "test", Rows: 2000}},
+			Alike:    []assay.Alike{{Split: id("older"), Rows: 1240, By: "counts", Reason: "another survey"}, {Split: id("oldest"), Rows: 2000, Sealed: true, By: "cells"}},
 			Findings: []assay.Leakage{{Check: "key", Verdict: assay.Pass, Message: "no key is on two sides"}},
 		}),
 		Run: fact("run", assay.Run{

@@ -172,6 +172,9 @@ func (d *Dossier) data() []Section {
 			}
 			t.add(s.ID, text(name), textf("%s rows", assay.FormatCount(p.Rows)))
 		}
+		for _, a := range s.Value.Alike {
+			t.add(s.ID, textf("sealed test rows of split %s in another form", a.Split.Short()), text(recognised(a)))
+		}
 	} else {
 		main.Blocks = append(main.Blocks, Block{Missing: "The data is not split: run assay split."})
 	}
@@ -198,6 +201,18 @@ func (d *Dossier) data() []Section {
 		out = append(out, Section{Key: "leakage", Title: "Leakage checks", Sub: true, Blocks: []Block{{Table: t}}})
 	}
 	return out
+}
+
+// recognised says of a sealed set how many of its rows a split has, how they were recognised and why it was split all the same.
+func recognised(a assay.Alike) string {
+	s := "about " + assay.FormatCount(a.Rows) + " rows, recognised by " + a.By
+	if a.Sealed {
+		s += ", sealed again"
+	}
+	if a.Reason != "" {
+		s += "; accepted with the reason: " + a.Reason
+	}
+	return s
 }
 
 func (d *Dossier) training() []Section {
