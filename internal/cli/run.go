@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/run"
+	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
 )
@@ -85,15 +87,51 @@ func (s *session) runSpec(ctx context.Context, command []string) (run.Spec, assa
 	if err != nil {
 		return run.Spec{}, splitRec, assay.Errorf(assay.Invalid, "train.params cannot be written as JSON: %w", err)
 	}
-	// Data that is not on this machine cannot be watched.
-	raw, err := table.Locate(s.p.Path(s.p.Data.URI))
+	raw, err := s.rawFiles(ctx)
 	if err != nil {
-		raw = nil
+		return run.Spec{}, splitRec, err
 	}
 	return run.Spec{
 		Raw: raw, Command: command, Dir: s.p.dir, Config: config, Seed: s.p.Train.Seed, Inputs: inputs, Files: files, Stdout: s.Stderr, Stderr: s.Stderr,
 		Store: s.p.Path(s.p.Store), Parents: []assay.Digest{splitRec.ID}, Clock: s.Now,
 	}, splitRec, nil
+}
+
+// rawFiles are the files of this machine that hold the labels of sealed rows as far as the store knows: those that the data is read from, and
+// those of the project that a snapshot of data with a seal names and that still have its bytes, whatever data.uri names by now.
+func (s *session) rawFiles(ctx context.Context) ([]string, error) {
+	raw, err := table.Locate(s.p.Path(s.p.Data.URI))
+	if err != nil {
+		raw = nil // data that is not on this machine cannot be watched
+	}
+	seals, err := s.st.Sealed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, snaps, err := s.snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, snap := range snaps {
+		if !slices.ContainsFunc(seals, func(r store.SealRecord) bool { return r.Data == snap.Content }) {
+			continue
+		}
+		for _, f := range snap.Files {
+			path := filepath.Join(s.p.dir, filepath.FromSlash(f.Name))
+			info, err := os.Stat(path)
+			if err != nil || !info.Mode().IsRegular() || info.Size() != f.Bytes || slices.Contains(raw, path) {
+				continue
+			}
+			now, err := s.sums.Digest(ctx, []string{path})
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err == nil && now[0] == f.Digest {
+				raw = append(raw, path)
+			}
+		}
+	}
+	return raw, nil
 }
 
 // runInputs are the part files of a split by name, and their content digests.
