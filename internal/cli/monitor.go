@@ -39,7 +39,7 @@ it: they are listed, and everybody who was told of them hears that they are reso
 			if err != nil {
 				return err
 			}
-			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": left.excluded, "nested": left.nested, "ends": ends}, func(w io.Writer) { printPlan(w, v, r, p, left, ends) })
+			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": left.excluded, "nested": left.nested, "redacted": left.redacted, "ends": ends}, func(w io.Writer) { printPlan(w, v, r, p, left, ends) })
 		}),
 	}
 	var q replayRequest
@@ -136,12 +136,12 @@ all labels of a window should have come and too few did.`,
 }
 
 // unwatched are the columns that a plan does not watch, and those of nested values, inside which it does not look.
-type unwatched struct{ excluded, nested []string }
+type unwatched struct{ excluded, nested, redacted []string }
 
 // monitorPlan writes the plan of a version.
 func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Record, assay.Monitor, unwatched, error) {
 	var none assay.Monitor
-	left := unwatched{excluded: []string{}, nested: []string{}}
+	left := unwatched{excluded: []string{}, nested: []string{}, redacted: []string{}}
 	if err := s.p.Data.Target.refuseOutside("no monitor is for", "assay done, for what is proven of the version without one"); err != nil {
 		return assay.Record{}, none, left, err
 	}
@@ -171,6 +171,9 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	if x.Columns = s.p.Monitor.Columns; len(x.Columns) == 0 {
 		x.Columns = x.Model.Inputs
 	}
+	hidden := func(c string) bool { return slices.Contains(o.Redacted, c) } // the log lacks it, and what a window lacks counts as missing
+	left.redacted = append(left.redacted, slices.DeleteFunc(slices.Clone(x.Columns), func(c string) bool { return !hidden(c) })...)
+	x.Columns = slices.DeleteFunc(slices.Clone(x.Columns), hidden)
 	if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
 		return rec, none, left, err
 	}
@@ -231,7 +234,7 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	}
 	slices.Sort(parents)
 	r, err := s.write(ctx, assay.KindMonitor, v.Model, slices.Compact(parents), p)
-	return r, p, unwatched{append(left.excluded, made.Excluded...), append(left.nested, made.Nested...)}, err
+	return r, p, unwatched{append(left.excluded, made.Excluded...), append(left.nested, made.Nested...), left.redacted}, err
 }
 
 // watchable leaves out of columns those of which the log has no value that could be held against a table's: bytes, and nested values that the table has
@@ -391,6 +394,9 @@ func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, le
 	}
 	if len(left.nested) > 0 {
 		fmt.Fprintf(w, "  ◐ of nested columns only missing values and their kind are watched, nothing inside: %s. Make a column of its own of what should be\n", some(left.nested))
+	}
+	if len(left.redacted) > 0 {
+		fmt.Fprintf(w, "  ◐ not watched, as serve.log.redact keeps them out of the log: %s\n", some(left.redacted))
 	}
 	if len(left.excluded) > 0 {
 		fmt.Fprintf(w, "  ◐ not watched, as they have no value, or hold bytes, which the log leaves out, or nested values that the data has as text: %s\n", some(left.excluded))
