@@ -139,18 +139,19 @@ type sighting struct {
 	seal     store.SealRecord
 	rows     int64 // of the sealed rows, about how many
 	probable bool  // see dataset.Sighting
+	spread   bool  // recognised by counts in the whole table, and not in the rows that were asked for alone
 }
 
 // sightings looks for sealed rows among the given rows of a table: by their content, and by the values of their cells, so that other
 // names, fewer columns or another key do not hide them. Sets that skip names are left out.
 func (s *session) sightings(ctx context.Context, l *dataset.Look, rows []int, skip func(store.SealRecord) bool) ([]sighting, error) {
-	return s.sightingsAmong(ctx, l, rows, rows, skip)
+	return s.sightingsAmong(ctx, l, rows, nil, skip)
 }
 
-// sightingsAmong looks for what is recognised by counts alone among other rows, of which there are more.
+// sightingsAmong looks for what is recognised by counts alone among other rows too, of which there are more. Of the ways to recognise rows
+// the one counts that finds most: a few rows that are as they were do not hide the others. A sighting is probable if only counts tell.
 func (s *session) sightingsAmong(ctx context.Context, l *dataset.Look, rows, among []int, skip func(store.SealRecord) bool) ([]sighting, error) {
 	contents := l.Contents(rows)
-	chance := dataset.Chance(contents)
 	over, err := s.st.Overlap(ctx, contents)
 	if err != nil {
 		return nil, err
@@ -164,48 +165,73 @@ func (s *session) sightingsAmong(ctx context.Context, l *dataset.Look, rows, amo
 		if skip(seal) {
 			continue
 		}
-		found := dataset.Sighting{Looked: int(seal.Count), Chance: chance}
+		sketch, err := s.sketch(ctx, seal)
+		if err != nil {
+			return nil, err
+		}
+		var best dataset.Sighting
 		for _, o := range over {
 			if o.Seal.Split == seal.Split {
-				found.Found = int(o.Sealed)
+				best = dataset.Sighting{Looked: int(seal.Count), Found: int(o.Sealed), Chance: l.ContentChance(contents, sketch)}
 			}
 		}
-		if !found.Seen() {
-			if found, err = s.seen(ctx, l, rows, among, seal); err != nil {
+		is := sighting{seal: seal}
+		if sketch != nil {
+			cells, err := l.See(ctx, sketch, rows)
+			if err != nil {
 				return nil, err
 			}
+			best = more(best, cells)
+			certain := best.Seen() && !best.Probable
+			if !best.Seen() || best.Excess() < store.SubstantialOverlap {
+				alike, err := l.Alike(ctx, sketch, rows)
+				if err == nil && among != nil {
+					var all dataset.Sighting
+					all, err = l.Alike(ctx, sketch, among)
+					is.spread = all.Seen() && all.Excess() > sameSide*alike.Excess() && more(best, all) == all
+					alike = more(alike, all)
+				}
+				if err != nil {
+					return nil, err
+				}
+				best = more(best, alike)
+			}
+			is.probable = best.Probable && !certain
 		}
-		if found.Seen() {
-			out = append(out, sighting{seal, max(1, int64(found.Excess()*float64(seal.Count)+0.5)), found.Probable})
+		if best.Seen() {
+			is.rows = max(1, int64(best.Excess()*float64(seal.Count)+0.5))
+			out = append(out, is)
 		}
 	}
 	return out, nil
 }
 
-// seen compares cell by cell, and then by how many rows lie where.
-func (s *session) seen(ctx context.Context, l *dataset.Look, rows, among []int, seal store.SealRecord) (dataset.Sighting, error) {
-	var none dataset.Sighting
+// sameSide is how many times as many sealed rows a whole table must have as one part of it for them not to be that part.
+const sameSide = 1.5
+
+// more is the sighting that found more of what is beyond chance.
+func more(a, b dataset.Sighting) dataset.Sighting {
+	if b.Seen() && (!a.Seen() || b.Excess() > a.Excess()) {
+		return b
+	}
+	return a
+}
+
+// sketch reads what a split kept of its test rows; nil where it kept nothing.
+func (s *session) sketch(ctx context.Context, seal store.SealRecord) (*dataset.Sketch, error) {
 	r, err := s.st.Get(ctx, seal.Split)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	split, err := assay.Decode[assay.Split](r.Evidence)
 	if err != nil || split.Sketch == "" {
-		return none, err
+		return nil, err
 	}
 	b, err := blob.ReadAll(ctx, s.st.Blobs(), split.Sketch, maxModelBytes)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
-	sketch, err := dataset.ParseSketch(b)
-	if err != nil {
-		return none, err
-	}
-	found, err := l.See(ctx, sketch, rows)
-	if err != nil || found.Seen() {
-		return found, err
-	}
-	return l.Alike(ctx, sketch, among)
+	return dataset.ParseSketch(b)
 }
 
 // refuseSealed refuses a split that would train on rows whose labels an earlier split sealed, and one that would seal rows again whose labels
@@ -242,7 +268,7 @@ func (s *session) refuseSealed(ctx context.Context, d *dataset.Division, known b
 		return err
 	}
 	for i, o := range append(over, again...) {
-		training := i < len(over)
+		training := i < len(over) || o.spread
 		if slices.ContainsFunc(d.Record.Alike, func(a assay.Alike) bool { return a.Split == o.seal.Split }) ||
 			float64(o.rows) < store.SubstantialOverlap*float64(min(o.seal.Count, int64(len(test)))) ||
 			!training && slices.ContainsFunc(counted, func(k store.SealOverlap) bool {

@@ -262,25 +262,6 @@ func (s Sighting) Excess() float64 {
 	return max(0, (float64(s.Found)/float64(s.Looked)-s.Chance)/(1-s.Chance))
 }
 
-// Chance is the share of other rows of the same population that are expected to equal one of these: one minus the share of rows that
-// occur once. Source: Good, Biometrika 40 (1953), the estimate of Good and Turing.
-func Chance[K comparable](rows []K) float64 {
-	if len(rows) == 0 {
-		return 0
-	}
-	times := make(map[K]int, len(rows))
-	for _, r := range rows {
-		times[r]++
-	}
-	once := 0
-	for _, n := range times {
-		if n == 1 {
-			once++
-		}
-	}
-	return 1 - float64(once)/float64(len(rows))
-}
-
 // See looks for the rows of a sketch among rows of the table. Columns are recognised by their values; those that the table no longer has
 // are left out, and so are, in a second look, the columns that identified rows when the sketch was made. These looks need half of the
 // columns, the label counted as one that is there. A third look is at the key alone. Where none of them
@@ -343,7 +324,7 @@ func (l *Look) seeRows(s *Sketch, rows, mine, theirs []int) (best Sighting) {
 		for _, h := range given {
 			has[h] = true
 		}
-		got := Sighting{Looked: len(sealed), Chance: Chance(given)}
+		got := Sighting{Looked: len(sealed), Chance: min(Chance(given), accident(given, sealed))}
 		for _, h := range sealed {
 			if has[h] {
 				got.Found++
