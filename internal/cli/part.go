@@ -208,8 +208,10 @@ func (s *session) checkFiles(ctx context.Context, report *store.Report) error {
 	}
 	for _, r := range splits {
 		if _, err := os.Stat(s.splitDir(r.ID)); errors.Is(err, fs.ErrNotExist) {
-			report.Problems = append(report.Problems, store.Problem{Code: "missing", What: "part", ID: r.ID,
-				Detail: fmt.Sprintf("the folder of split %s is gone: assay split writes it anew, from the same data and with the same options", r.ID.Short())})
+			report.Problems = append(report.Problems, store.Problem{
+				Code: "missing", What: "part", ID: r.ID,
+				Detail: fmt.Sprintf("the folder of split %s is gone: assay split writes it anew, from the same data and with the same options", r.ID.Short()),
+			})
 			continue
 		}
 		for _, name := range partNames {
