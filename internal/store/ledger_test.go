@@ -192,6 +192,41 @@ func TestBudgetLoosened(t *testing.T) {
 	}
 }
 
+// TestDamagedLedgerIsRefused: where the ledger and the disclosures differ, nothing is disclosed and nothing promoted.
+func TestDamagedLedgerIsRefused(t *testing.T) {
+	for name, c := range map[string]struct{ sql, want string }{
+		"emptied":              {`DELETE FROM disclosures`, "it lacks the lines of 1 disclosures, and 0 of its lines are of none"},
+		"a line of none":       {`UPDATE disclosures SET evidence = 'sha256:00'`, "it lacks the lines of 1 disclosures, and 1 of its lines are of none"},
+		"the evidence is gone": {`DELETE FROM evidence WHERE kind = 'disclosure'`, "it lacks the lines of 0 disclosures, and 1 of its lines are of none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := scratch(t)
+			s := openDir(t, dir)
+			populate(t, s)
+			all := must(s.Sealed(t.Context()))(t)
+			m := model(t, s, "three")
+			v := must(s.Find(t.Context(), Query{Kind: assay.KindVerdict}))(t)[1]
+			disclose := func() error {
+				_, _, err := s.Disclose(t.Context(), DisclosureRequest{Model: m.Subject, Split: all[1].Split, Rows: all[1].Rows, Metrics: []string{"x"}, Configuration: digest("settings"), Reason: "because"})
+				return err
+			}
+			promote := func() error {
+				_, err := s.Promote(t.Context(), Move{Name: "pay", Number: 1, Stage: assay.StageStaging, Verdict: v.ID, Policy: digest("p")})
+				return err
+			}
+			tamper(t, dir, c.sql)
+			wants(t, disclose(), assay.Refused, "the ledger is damaged", c.want)
+			wants(t, promote(), assay.Refused, "the ledger is damaged", c.want)
+			if h := must(s.Holder(t.Context(), "pay", assay.StageStaging))(t); h.Number != 2 {
+				t.Errorf("version %d holds the stage", h.Number)
+			}
+			if r := must(s.Fsck(t.Context()))(t); r.Clean() {
+				t.Error("fsck finds nothing")
+			}
+		})
+	}
+}
+
 // TestStageProperty: promotions and rollbacks move a stage as a stack does.
 func TestStageProperty(t *testing.T) {
 	assaytest.Draws(t, 40)

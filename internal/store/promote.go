@@ -31,6 +31,9 @@ func (s *SQLite) Promote(ctx context.Context, m Move) (assay.Record, error) {
 		if err := opens(ctx, tx, v, m); err != nil {
 			return err
 		}
+		if err := ledgerWhole(ctx, tx); err != nil {
+			return err
+		}
 		held, err := pointer(ctx, tx, `SELECT number FROM stages WHERE name = ? AND stage = ?`, m.Name, m.Stage)
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ type Seals interface {
 	// that overlap substantially, whatever their name, reports at level 1 − α/k, where α is the smallest that a read of them stated, this
 	// one included: a later, larger α loosens nothing. A request that was answered before (same model, same
 	// rows, same configuration, no further metric) gets the recorded answer with true, and spends nothing. From the second read on a reason is required:
-	// Refused without one.
+	// Refused without one. Refused too where the ledger has not one line for each disclosure.
 	Disclose(ctx context.Context, r DisclosureRequest) (assay.Record, bool, error)
 	// SealedLabels opens the labels that a disclosure gives access to. It returns Refused for an id that is no recorded disclosure.
 	// The caller uses them within the process and shows none.
