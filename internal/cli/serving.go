@@ -208,7 +208,7 @@ func (s *session) signature(ctx context.Context, b *serve.Binding, m assay.Model
 	}
 	for i := range dir.Signature.Params {
 		p := &dir.Signature.Params[i]
-		b.Params = append(b.Params, serve.Param{Name: p.Name, Type: p.Type, List: p.List, Default: p.Default, Fits: p.Fits})
+		b.Params = append(b.Params, serve.Param{Name: p.Name, Type: p.Type, List: p.List, Default: p.Default, Typed: p.Typed})
 	}
 	if coerce == "" {
 		return nil

@@ -184,7 +184,7 @@ func TestV1Parameters(t *testing.T) {
 		s := serve.New(serve.Options{Clock: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, Nonce: "n", Log: log})
 		b, err := s.Bind(serve.Binding{
 			Name: "m", Number: 1, Task: assay.Binary, Classes: classes, Input: in, Output: serve.OutputSchema("out", classes, false), Engine: e,
-			Params: []serve.Param{{Name: "k", Type: "long", Fits: whole}}, Key: []string{"id"},
+			Params: []serve.Param{{Name: "k", Type: "long", Typed: func(dst, text []byte) ([]byte, string) { return append(dst, text...), whole(text) }}}, Key: []string{"id"},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -41,7 +41,7 @@ func parameters(t *testing.T, e serve.Engine, coerce string) http.Handler {
 	var params []serve.Param
 	for i := range m.Signature.Params {
 		p := &m.Signature.Params[i]
-		params = append(params, serve.Param{Name: p.Name, Fits: p.Fits})
+		params = append(params, serve.Param{Name: p.Name, Typed: p.Typed})
 	}
 	in := schema.New("in")
 	in.Columns = []schema.Column{{Name: "c", Type: assay.TypeNumber}}
@@ -67,7 +67,7 @@ func TestParams(t *testing.T) {
 		{`{}`, "", ""},
 		{`null`, "", ""},
 		{`{"threshold": 0.9, "k": 3, "flag": true, "name": "q", "seeds": [4, 5]}`, `{"threshold":0.9,"k":3,"flag":true,"name":"q","seeds":[4, 5]}`, ""},
-		{`{"threshold": 1}`, `{"threshold":1}`, ""},
+		{`{"threshold": 1}`, `{"threshold":1.0}`, ""},
 		{`{"nope": 1}`, "", `\"nope\" is none of the model's`},
 		{`{"k": 1.5}`, "", `\"k\" must be a whole number of its type`},
 		{`{"k": "3"}`, "", `\"k\" must be a whole number`},

@@ -46,7 +46,7 @@ func recorded(t *testing.T, name, coerce string) http.Handler {
 		}
 		for i := range m.Signature.Params {
 			p := &m.Signature.Params[i]
-			b.Params = append(b.Params, serve.Param{Name: p.Name, Fits: p.Fits})
+			b.Params = append(b.Params, serve.Param{Name: p.Name, Typed: p.Typed})
 		}
 	} else {
 		for _, n := range []string{"a", "b", "c", "d"} {

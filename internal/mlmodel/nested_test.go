@@ -91,7 +91,9 @@ func TestNested(t *testing.T) {
 		{"seeds", "[4, 2147483648]", false},
 		{"seeds", `[4, "x"]`, false},
 	} {
-		if why := params[c.name].Fits([]byte(c.value)); (why == "") != c.fits {
+		if got, why := params[c.name].Typed([]byte("x"), []byte(c.value)); why == "" && c.name == "t" && !strings.ContainsAny(string(got), ".eENn") {
+			t.Errorf("a double given as a whole number is handed over as %s", got)
+		} else if (why == "") != c.fits {
 			t.Errorf("%s %s: %q", c.name, c.value, why)
 		}
 	}

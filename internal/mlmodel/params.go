@@ -71,35 +71,42 @@ func readParams(text string) ([]Param, error) {
 // Fits says why a JSON value is none of the parameter, in words that follow its name and never repeat the value; "" where it is one. Whole
 // numbers are floats as well, and no other type is any but its own; null is a value where it is the default.
 func (p *Param) Fits(text []byte) string {
-	r := typed{text: text}
+	_, why := p.Typed(nil, text)
+	return why
+}
+
+// Typed appends a JSON value that fits, or says what Fits does. A whole number of a float or double gets a point, as Nested.Typed has it: MLflow
+// makes a float of it as well.
+func (p *Param) Typed(dst, text []byte) (out []byte, why string) {
+	r := typed{text: text, out: dst}
 	r.Reset(text, 0)
 	if r.Kind() == schema.JSONNull {
 		if string(p.Default) == "null" {
-			return ""
+			return append(dst, text...), ""
 		}
-		return "must not be null"
+		return dst, "must not be null"
 	}
 	one := Nested{Type: p.Type}
 	if p.Type == "object" {
 		if r.Kind() != schema.JSONObject {
-			return "must be an object"
+			return dst, "must be an object"
 		}
-		return ""
+		return append(dst, text...), ""
 	}
 	if !p.List {
-		return one.Fits(text)
+		return one.Typed(dst, text)
 	}
 	if r.Kind() != schema.JSONArray {
-		return "must be a list"
+		return dst, "must be a list"
 	}
 	n := 0
 	for more := r.Enter(); more; more = r.More() {
 		if why := one.fits(&r, "["+strconv.Itoa(n)+"]"); why != "" {
-			return why
+			return dst, why
 		}
 		if n++; n > maxParamItems {
-			return "has more than " + assay.FormatCount(maxParamItems) + " values"
+			return dst, "has more than " + assay.FormatCount(maxParamItems) + " values"
 		}
 	}
-	return ""
+	return append(r.out, text[r.copied:]...), ""
 }

@@ -161,7 +161,10 @@ func exampleParams(b *serve.Bound) doc {
 		return out
 	}
 	for _, p := range b.Params {
-		if len(p.Default) > 0 && p.Fits(p.Default) == "" {
+		if len(p.Default) == 0 {
+			continue
+		}
+		if _, why := p.Typed(nil, p.Default); why == "" {
 			out[p.Name] = p.Default
 		}
 	}

@@ -71,7 +71,7 @@ func withParams(t testing.TB, e serve.Engine, log serve.Recorder, key ...string)
 	var params []serve.Param
 	for i := range m.Signature.Params {
 		p := &m.Signature.Params[i]
-		params = append(params, serve.Param{Name: p.Name, Type: p.Type, List: p.List, Default: p.Default, Fits: p.Fits})
+		params = append(params, serve.Param{Name: p.Name, Type: p.Type, List: p.List, Default: p.Default, Typed: p.Typed})
 	}
 	in := schema.New("in")
 	in.Closed = true
@@ -104,7 +104,7 @@ func TestParams(t *testing.T) {
 	for _, c := range []struct{ rest, grpc, given, says string }{
 		{`{"content_type": "pd", "headers": {"a": 1}, "priority": 1}`, `{"content_type": {"stringParam": "pd"}, "priority": {"int64Param": 1}}`, "", ""},
 		{`null`, `{}`, "", ""},
-		{`{"k": 3, "content_type": "pd", "name": "q", "seeds": [4, 5], "threshold": 1}`, `{"k": {"int64Param": 3}, "name": {"stringParam": "q"}, "seeds": {"stringParam": "[4, 5]"}, "threshold": {"int64Param": 1}}`, `{"k":3,"name":"q","seeds":[4, 5],"threshold":1}`, ""},
+		{`{"k": 3, "content_type": "pd", "name": "q", "seeds": [4, 5], "threshold": 1}`, `{"k": {"int64Param": 3}, "name": {"stringParam": "q"}, "seeds": {"stringParam": "[4, 5]"}, "threshold": {"int64Param": 1}}`, `{"k":3,"name":"q","seeds":[4, 5],"threshold":1.0}`, ""},
 		{`{"flag": true, "threshold": 0.5}`, `{"threshold": {"doubleParam": 0.5}, "flag": {"boolParam": true}}`, `{"flag":true,"threshold":0.5}`, ""},
 		{`{"k": 7}`, `{"k": {"uint64Param": 7}}`, `{"k":7}`, ""},
 		{`{"nope": 1}`, `{"nope": {"int64Param": 1}}`, "", `"nope" is none of the model's`},

@@ -21,7 +21,8 @@ type Param struct {
 	Type    string // as MLflow's signatures have it: boolean, integer, long, float, double, string, datetime, object
 	List    bool   // the value is a list of values of the type
 	Default json.RawMessage
-	Fits    func(text []byte) string // why a JSON value is none of it, in words that follow its name and never repeat the value; or ""
+	// Typed appends a JSON value as the model is to read it, or says why it is none, in words that follow its name and never repeat the value.
+	Typed func(dst, text []byte) (out []byte, why string)
 }
 
 // Param returns the parameter of that name, or nil.
@@ -95,16 +96,16 @@ func (g *Given) Take(name, text []byte) {
 		g.tell("%q is there twice", p.Name)
 	default:
 		g.seen = append(g.seen, p)
-		if why := p.Fits(text); why != "" {
-			g.tell("%q %s", p.Name, why)
-			return
-		}
 		between := byte(',')
 		if len(g.c.Params) == 0 {
 			between = '{'
 		}
-		g.c.Params = append(schema.AppendJSONString(append(g.c.Params, between), name), ':')
-		g.c.Params = append(g.c.Params, text...)
+		out, why := p.Typed(append(schema.AppendJSONString(append(g.c.Params, between), name), ':'), text)
+		if why != "" {
+			g.tell("%q %s", p.Name, why)
+			return
+		}
+		g.c.Params = out
 	}
 }
 
