@@ -496,6 +496,8 @@ func (g *guess) yaml() string {
 		fmt.Fprintf(&b, "  # what a mistake costs, label by label; the gate asks for it\n  business: {name: cost_per_1000, expr: '1000.0 * (fp[%[1]s] * 1.0 + fn[%[1]s] * 1.0) / n', direction: lower}\n", label)
 	case assay.Ranking:
 		fmt.Fprintf(&b, "  # what a good order is worth; the gate asks for it\n  business: {name: value_per_1000, expr: \"1000.0 * 1.0 * ndcg_score_k_10\", direction: higher}\n")
+	case assay.Regression:
+		fmt.Fprintf(&b, "  # what an error costs a row; the gate asks for it\n  business: {name: cost_per_row, expr: \"1.0 * absolute_error\", direction: lower}\n")
 	case assay.Binary:
 		fmt.Fprintf(&b, "  # what a mistake costs; the gate asks for it\n  business: {name: cost_per_1000, expr: \"1000.0 * (fp * 1.0 + fn * 1.0) / n\", direction: lower}\n")
 	}
