@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/gate"
 	"github.com/assay-ml/assay/internal/store"
 )
 
@@ -359,10 +360,20 @@ func (a *app) modelCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			details, builtIn := make([]string, len(events)), gate.Default().Digest()
+			for i, e := range events {
+				details[i] = e.Detail
+				if e.Action != "promote" {
+					continue
+				}
+				if details[i], err = s.promotedUnder(ctx, e, builtIn); err != nil {
+					return err
+				}
+			}
 			return s.print("assay.history/1", map[string]any{"events": events}, func(w io.Writer) {
 				grid(w, func(tw *tabwriter.Writer) {
-					for _, e := range events {
-						fmt.Fprintf(tw, "%s\t%s:%d\t%s\t%s\t%s\n", e.Entry.At.UTC().Format(time.RFC3339), e.Name, e.Number, e.Action, e.Stage, e.Detail)
+					for i, e := range events {
+						fmt.Fprintf(tw, "%s\t%s:%d\t%s\t%s\t%s\n", e.Entry.At.UTC().Format(time.RFC3339), e.Name, e.Number, e.Action, e.Stage, details[i])
 					}
 				})
 			})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/gate"
+	"github.com/assay-ml/assay/internal/store"
 )
 
 func (a *app) gateCommand() *cobra.Command {
@@ -92,6 +93,34 @@ func (a *app) gateCommand() *cobra.Command {
 	}
 	c.AddCommand(explain, show, test)
 	return c
+}
+
+// policyName is the name of the policy that a judgement applies, with its digest where it is not the built-in one as it is now.
+func policyName(j assay.Judgement) string {
+	if j.Policy == gate.Default().Digest() {
+		return j.Name
+	}
+	return j.Name + " (" + j.Policy.Short() + ")"
+}
+
+// promotedUnder names the policy that let a promotion pass, with its digest; empty for the built-in one.
+func (s *session) promotedUnder(ctx context.Context, e store.Event, builtIn assay.Digest) (string, error) {
+	r, err := s.st.Get(ctx, e.Entry.Evidence)
+	if err != nil {
+		return "", err
+	}
+	p, err := assay.Decode[assay.Promotion](r.Evidence)
+	if err != nil {
+		return "", err
+	}
+	if r, err = s.st.Get(ctx, p.Verdict); err != nil {
+		return "", err
+	}
+	j, err := assay.Decode[assay.Judgement](r.Evidence)
+	if err != nil || j.Policy == builtIn {
+		return "", err
+	}
+	return "under policy " + policyName(j), nil
 }
 
 func (a *app) waiveCommand() *cobra.Command {

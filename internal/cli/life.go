@@ -555,7 +555,7 @@ func printPromotion(w io.Writer, v store.Version, p *assay.Promotion, stage assa
 
 // printJudgement writes a verdict rule by rule; all shows the rules that the stage does not require too.
 func printJudgement(w io.Writer, name string, j assay.Judgement, all bool) {
-	fmt.Fprintf(w, "%s %s: %s for %s under policy %s\n", j.Verdict.Glyph(), j.Verdict, name, j.Stage, j.Name)
+	fmt.Fprintf(w, "%s %s: %s for %s under policy %s\n", j.Verdict.Glyph(), j.Verdict, name, j.Stage, policyName(j))
 	for _, r := range j.Rules {
 		if !r.Required && !all {
 			continue

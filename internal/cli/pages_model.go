@@ -148,7 +148,7 @@ func (p *pages) gate(ctx context.Context, v store.Version) (web.SiteSection, ass
 	if err != nil {
 		return t, "", err
 	}
-	t.Text = "As judged for " + string(j.Stage) + " by policy " + j.Name + ", " + r.Entry.At.UTC().Format("2006-01-02 15:04 UTC") + "."
+	t.Text = "As judged for " + string(j.Stage) + " by policy " + policyName(j) + ", " + r.Entry.At.UTC().Format("2006-01-02 15:04 UTC") + "."
 	for _, x := range j.Rules {
 		if !x.Required && x.Verdict != assay.Pass {
 			continue

@@ -184,7 +184,7 @@ func TestWaivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(t, dir, "policy: default", "policy: team.yaml")
-	if out := do(t, m, dir, 3, "gate", "explain", "1", "--to", "production"); strings.Contains(out, "waived") || !strings.Contains(out, "under policy team") {
+	if out := do(t, m, dir, 3, "gate", "explain", "1", "--to", "production"); strings.Contains(out, "waived") || !strings.Contains(out, "under policy team (") {
 		t.Errorf("a waiver of another policy counts\n%s", out)
 	}
 	for _, bad := range [][]string{

@@ -47,3 +47,18 @@ func TestReasonsAreShort(t *testing.T) {
 		t.Errorf("%s: %s", r.Verdict, r.Reason)
 	}
 }
+
+// TestTheBuiltInNameIsReserved: the built-in policy may be read from a file; another one may not be called so.
+func TestTheBuiltInNameIsReserved(t *testing.T) {
+	src := string(DefaultSource())
+	if p, err := Parse([]byte(src)); err != nil || p.Digest() != Default().Digest() {
+		t.Errorf("the built-in policy from a file: %v", err)
+	}
+	loose := strings.Replace(src, "  staging: [data, experiment,", "  staging: [data,", 1)
+	for name, ok := range map[string]bool{"definition-of-done": false, "Definition-of-Done": false, `" definition-of-done"`: false, "team": true} {
+		_, err := Parse([]byte(strings.Replace(loose, "name: definition-of-done", "name: "+name, 1)))
+		if ok != (err == nil) || !ok && (assay.CodeOf(err) != assay.Invalid || !strings.Contains(err.Error(), "the name is the built-in policy's")) {
+			t.Errorf("name %s: %v", name, err)
+		}
+	}
+}

@@ -71,7 +71,7 @@ var defaultPolicy []byte
 
 // Default returns the Definition of Done.
 func Default() Policy {
-	p, err := Parse(defaultPolicy)
+	p, err := parse(defaultPolicy)
 	if err != nil {
 		panic("BUG: the built-in policy does not parse: " + err.Error())
 	}
@@ -81,8 +81,21 @@ func Default() Policy {
 // DefaultSource returns the text of the built-in policy, to start one's own from.
 func DefaultSource() []byte { return slices.Clone(defaultPolicy) }
 
-// Parse reads a policy and compiles every rule. All problems are reported at once.
+// Parse reads a policy and compiles every rule. All problems are reported at once. The name of the built-in policy is its own: another
+// policy that is called so is Invalid.
 func Parse(src []byte) (Policy, error) {
+	p, err := parse(src)
+	if err != nil {
+		return p, err
+	}
+	if d := Default(); strings.EqualFold(strings.TrimSpace(p.Name), d.Name) && p.Digest() != d.Digest() {
+		return p, assay.Errorf(assay.Invalid, "policy %s: the name is the built-in policy's, and this is another one: digest %s, not %s", p.Name, p.Digest().Short(), d.Digest().Short()).
+			Try("name: team, or another name, in that file")
+	}
+	return p, nil
+}
+
+func parse(src []byte) (Policy, error) {
 	var p Policy
 	if err := manifest.Decode("the policy", src, &p); err != nil {
 		return p, assay.Errorf(assay.Invalid, "%w", err).Try("assay gate show")
