@@ -195,7 +195,6 @@ func (s *session) binding(ctx context.Context, v store.Version, m assay.Model, i
 	}, nil
 }
 
-
 // signature adds to a binding what the signature of an MLflow model says beside the columns: its parameters and, where values are cast, to
 // which types; without one it is the widest of each column's type.
 func (s *session) signature(ctx context.Context, b *serve.Binding, m assay.Model, coerce string) error {
