@@ -193,8 +193,9 @@ func compileArg(c *nodeContext, sign float64) (kernel, error) {
 	}), nil
 }
 
-// compileSoftmax works along one axis, and before version 13 along all axes from that one on, as one.
-func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
+// alongAxis gives a kernel the outer, the size and the inner extent of the axis that it works along, of floats; before version 13 it works
+// along all axes from that one on, as one.
+func alongAxis(c *nodeContext, f func(m *memory, t *Tensor, outer, size, inner int) (*Tensor, error)) kernel {
 	axisAttr, coerced := c.int("axis", -1), false
 	if c.version() < 13 {
 		axisAttr, coerced = c.int("axis", 1), true
@@ -207,12 +208,17 @@ func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		x, _ := t.toDoubles(m)
 		outer, inner := around(t.Shape, axis)
-		size := t.Shape[axis]
 		if coerced {
-			size, inner = size*inner, 1
+			return f(m, t, outer, t.Shape[axis]*inner, 1)
 		}
+		return f(m, t, outer, t.Shape[axis], inner)
+	})
+}
+
+func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
+	return alongAxis(c, func(m *memory, t *Tensor, outer, size, inner int) (*Tensor, error) {
+		x, _ := t.toDoubles(m)
 		out, err := m.tensor(Float64, t.Shape...)
 		if err != nil {
 			return nil, err
@@ -241,23 +247,7 @@ func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 // compileHardmax marks the first of the greatest along an axis. As with ONNX Runtime, a NaN counts as the greatest where it comes first, so that
 // nothing is marked, and is passed over elsewhere.
 func compileHardmax(c *nodeContext) (kernel, error) {
-	axisAttr, coerced := c.int("axis", -1), false
-	if c.version() < 13 {
-		axisAttr, coerced = c.int("axis", 1), true
-	}
-	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
-		if t.Type != Float32 && t.Type != Float64 {
-			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
-		}
-		axis, err := axisOf(axisAttr, len(t.Shape))
-		if err != nil {
-			return nil, err
-		}
-		outer, inner := around(t.Shape, axis)
-		size := t.Shape[axis]
-		if coerced {
-			size, inner = size*inner, 1
-		}
+	return alongAxis(c, func(m *memory, t *Tensor, outer, size, inner int) (*Tensor, error) {
 		out, err := m.tensor(t.Type, t.Shape...)
 		if err != nil || out.Len() == 0 {
 			return out, err

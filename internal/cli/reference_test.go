@@ -11,9 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	"github.com/invopop/jsonschema"
-	validator "github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -363,29 +361,7 @@ func TestReferenceSchema(t *testing.T) {
 	}
 	b = append(b, '\n')
 	page(t, "assay.schema.json", b)
-	doc, err := validator.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := validator.NewCompiler()
-	if err := c.AddResource("assay.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	sch, err := c.Compile("assay.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	valid := func(src []byte) error {
-		j, err := yaml.YAMLToJSON(src)
-		if err != nil {
-			return err
-		}
-		v, err := validator.UnmarshalJSON(bytes.NewReader(j))
-		if err != nil {
-			return err
-		}
-		return sch.Validate(v)
-	}
+	valid := projectValidator(t)
 	examples, err := filepath.Glob(filepath.Join(assaytest.Root(), "examples", "*", "assay.yaml"))
 	if err != nil || len(examples) == 0 {
 		t.Fatalf("%d examples, %v", len(examples), err)
