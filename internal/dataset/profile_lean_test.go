@@ -38,7 +38,7 @@ func TestLeanProfileEqualsFull(t *testing.T) {
 // Of 1,500 columns those most related to the target are compared with each other, whatever its kind, and the report says so.
 func TestProfileOfVeryManyColumns(t *testing.T) {
 	e := engine(t)
-	const columns = 1500
+	columns := assaytest.Size(600, 1500)
 	rows := assaytest.Size(45, 80)
 	for _, task := range []assay.Task{assay.Binary, assay.Regression} {
 		y := assay.Column{Name: "y", Type: assay.TypeNumber, Floats: make([]float64, rows)}
