@@ -134,9 +134,13 @@ func TestReportsInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"init", "titanic.csv", "--target", "Survived"}, {"make", "card"}, {"card", "--format", "html"}} {
+		want := 0
+		if args[0] == "make" {
+			want = 3 // the card is made, and nobody has written what only people can say
+		}
 		var out strings.Builder
 		status := cli.Main(t.Context(), args, cli.World{Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Env: os.Getenv, Now: assaytest.Clock()})
-		if status != 0 {
+		if status != want {
 			t.Fatalf("assay %v: exit status %d\n%s", args, status, out.String())
 		}
 	}

@@ -232,7 +232,7 @@ func (a *app) look(ctx context.Context, t *table.Table, wanted aim) (*guess, err
 		return nil, assay.Errorf(assay.Rejected, "no column is left to learn from beside target %q: %s", g.aim(), some(g.Notes)).Try("assay init DATA --target COLUMN, with a table of more columns")
 	}
 	if n < smallTable {
-		g.Notes = append(g.Notes, fmt.Sprintf("with %d rows, the validation and the test part have about %d each: most figures will be undetermined", n, n/5))
+		g.Notes = slices.Insert(g.Notes, 0, fmt.Sprintf("with %d rows, the validation and the test part have about %d each: most figures will be undetermined", n, n/5))
 	}
 	return g, nil
 }

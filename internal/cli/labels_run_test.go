@@ -35,7 +35,7 @@ func TestLabelsOfTheLog(t *testing.T) {
 	}
 	run := func() []outcomeWindow {
 		t.Helper()
-		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run")
+		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run", "--reason", "the people of the table as traffic")
 		var doc struct{ Outcomes []outcomeWindow }
 		if err := json.Unmarshal([]byte(stdout), &doc); exit != 3 || err != nil || len(doc.Outcomes) < 2 {
 			t.Fatalf("%d %v: %s%s", exit, err, stdout, stderr)

@@ -49,7 +49,7 @@ func TestBeyondRetention(t *testing.T) {
 	}
 	run := func() (doc document) {
 		t.Helper()
-		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run")
+		stdout, stderr, exit := command(m, dir, "--json", "monitor", "run", "--reason", "the people of the table as traffic")
 		if err := json.Unmarshal([]byte(stdout), &doc); exit != 3 || err != nil {
 			t.Fatalf("%d %v: %s%s", exit, err, stdout, stderr)
 		}
@@ -102,7 +102,7 @@ func TestBeyondRetention(t *testing.T) {
 			t.Fatalf("without %d segments %d things are on record, not %d", i+1, len(after), len(before))
 		}
 	}
-	out, _, _ := command(m, dir, "monitor", "run")
+	out, _, _ := command(m, dir, "monitor", "run", "--reason", "the people of the table as traffic")
 	for _, says := range []string{"◐ 2025-12-28: beyond retention, the log has 0 of 400 rows; it stays as it was judged", "◐ 2025-12-30: beyond retention, the log has 200 of 400 rows"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("%s is not said:\n%s", says, out)

@@ -72,6 +72,7 @@ func TestLookBeside(t *testing.T) {
 	t.Setenv(asProcess, "1")
 	p, days := lookedAt(t, labelledAlert)
 	p.labelled(0, 400, days[1])
+	p.entered("the people of the table as traffic")
 	q := lookRequest{Version: "people:1", Labels: true, From: p.now}
 	inside := &watchedProject{t: t, dir: t.TempDir(), env: p.env, now: p.now}
 	if err := os.CopyFS(inside.dir, os.DirFS(p.dir)); err != nil {
