@@ -92,17 +92,17 @@ func ruled(f *serve.Fallback, m assay.Model, in *schema.Schema) error {
 
 // evalRule evaluates a rule on one row of a request; false where it has no value because one is missing or of another type.
 func evalRule(prog cel.Program, fields []assay.Field, rows *schema.Batch, row int) (float64, bool) {
-	vars := make(map[string]any, len(fields))
+	vars := newRuleRow(len(fields))
 	for i, f := range fields {
 		if f.Type == assay.TypeString {
 			if text, ok := rows.Text(row, i); ok {
-				vars[f.Name] = string(text)
+				vars.set(f.Name, string(text))
 			}
 		} else if x := rows.Float(row, i); !math.IsNaN(x) {
-			vars[f.Name] = x
+			vars.set(f.Name, x)
 		}
 	}
-	out, _, err := prog.Eval(vars)
+	out, _, err := prog.Eval(vars.vars)
 	if err != nil {
 		return 0, false
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/manifest"
+	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/learn"
 )
 
@@ -37,21 +38,21 @@ func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classe
 	ignorant := mean(train, positive)
 	n := x.Rows()
 	answers := make([]float64, n)
-	vars := make(map[string]any, len(x))
+	row := newRuleRow(len(x))
 	outside := 0
 	for i := range n {
-		clear(vars)
+		row.empty()
 		for c := range x {
 			if !x[c].Missing(i) {
 				if x[c].Codes != nil {
-					vars[x[c].Name] = x[c].Levels[x[c].Codes[i]]
+					row.set(x[c].Name, x[c].Levels[x[c].Codes[i]])
 				} else {
-					vars[x[c].Name] = x[c].Floats[i]
+					row.set(x[c].Name, x[c].Floats[i])
 				}
 			}
 		}
 		answers[i] = ignorant
-		out, _, err := prog.Eval(vars)
+		out, _, err := prog.Eval(row.vars)
 		if err != nil {
 			continue
 		}
@@ -82,13 +83,37 @@ func (s *session) ruleBaseline(expr string, train *lesson, x assay.Frame, classe
 	return p, nil
 }
 
+// A ruleRow is the columns of a row as a rule sees them: by their names where these are identifiers, and all by row["name"].
+type ruleRow struct{ vars, row map[string]any }
+
+func newRuleRow(columns int) *ruleRow {
+	r := &ruleRow{make(map[string]any, columns+1), make(map[string]any, columns)}
+	r.vars[schema.RowVariable] = r.row
+	return r
+}
+
+func (r *ruleRow) set(column string, value any) {
+	if r.row[column] = value; schema.Identifier(column) {
+		r.vars[column] = value
+	}
+}
+
+func (r *ruleRow) empty() {
+	clear(r.vars)
+	clear(r.row)
+	r.vars[schema.RowVariable] = r.row
+}
+
 // compileRule compiles a CEL expression over columns, texts as strings and all else as doubles; key is where it was written.
 func compileRule(key, expr string, task assay.Task, fields []assay.Field) (cel.Program, error) {
 	if task != assay.Binary && task != assay.Regression && task != assay.Ranking {
 		return nil, assay.Errorf(assay.Unimplemented, "%s: a rule is for binary, regression and ranking tasks; this one is %s", key, task)
 	}
-	opts := append(manifest.ExpressionLimits(), ext.Math(), ext.Strings())
+	opts := append(manifest.ExpressionLimits(), ext.Math(), ext.Strings(), cel.Variable(schema.RowVariable, cel.MapType(cel.StringType, cel.DynType)))
 	for _, f := range fields {
+		if !schema.Identifier(f.Name) {
+			continue
+		}
 		t := cel.DoubleType
 		if f.Type == assay.TypeString {
 			t = cel.StringType
@@ -105,7 +130,8 @@ func compileRule(key, expr string, task assay.Task, fields []assay.Field) (cel.P
 	}
 	t := tree.OutputType()
 	if !t.IsExactType(cel.DoubleType) && (!t.IsExactType(cel.BoolType) || task != assay.Binary) {
-		return nil, assay.Errorf(assay.Invalid, "%s: the rule gives a %s; want a double%s", key, t, map[bool]string{true: " or a bool"}[task == assay.Binary])
+		return nil, assay.Errorf(assay.Invalid, "%s: the rule gives a %s; want a double%s", key, t, map[bool]string{true: " or a bool"}[task == assay.Binary]).
+			Try(`double(row["a column"]) is a double`)
 	}
 	prog, err := env.Program(tree, cel.CostLimit(maxRuleCost))
 	if err != nil {

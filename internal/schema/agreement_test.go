@@ -339,7 +339,7 @@ func TestConditionsAsCEL(t *testing.T) {
 					row[k.column] = c.cel
 				}
 			}
-			vars[rowVariable] = row
+			vars[RowVariable] = row
 			vs, err := v.Payload([]byte("{" + strings.Join(payload, ", ") + "}"))
 			if err != nil {
 				t.Fatal(err)

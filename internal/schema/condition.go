@@ -23,8 +23,8 @@ const (
 	maxSQLTerms   = 4 * maxTerms // terms of the SQL that it becomes, where some operands are repeated
 )
 
-// rowVariable is the name under which a condition reaches columns whose names are no identifiers: row["capital gain"].
-const rowVariable = "row"
+// RowVariable is the name under which a condition reaches columns whose names are no identifiers: row["capital gain"].
+const RowVariable = "row"
 
 // A condition is a Condition that was parsed and checked by CEL and cut to the subset that a table and a payload share.
 type condition struct {
@@ -97,11 +97,11 @@ func (s *Schema) environment() (*cel.Env, error) {
 		cel.CrossTypeNumericComparisons(true),
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.ParserRecursionLimit(maxNesting),
-		cel.Variable(rowVariable, cel.MapType(cel.StringType, cel.DynType)),
+		cel.Variable(RowVariable, cel.MapType(cel.StringType, cel.DynType)),
 	}
 	for i := range s.Columns {
 		c := &s.Columns[i]
-		if !identifier(c.Name) {
+		if !Identifier(c.Name) {
 			continue
 		}
 		t := cel.DynType
@@ -143,8 +143,8 @@ func kindOf(t assay.Type) termKind {
 	return termOpaque
 }
 
-// identifier reports whether a column can be named in CEL as it is.
-func identifier(name string) bool {
+// Identifier reports whether a column can be named in CEL as it is; where not, it is row["name"].
+func Identifier(name string) bool {
 	for i, c := range name {
 		if !(c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && c >= '0' && c <= '9') {
 			return false
@@ -204,14 +204,14 @@ func (b *builder) term(e ast.Expr) (*term, error) {
 	case ast.LiteralKind:
 		return b.literal(e)
 	case ast.IdentKind:
-		if e.AsIdent() == rowVariable {
+		if e.AsIdent() == RowVariable {
 			return nil, refuse("the row as a whole; name a column of it")
 		}
 		return b.column(e.AsIdent())
 	case ast.SelectKind:
 		sel := e.AsSelect()
-		if o := sel.Operand(); o.Kind() != ast.IdentKind || o.AsIdent() != rowVariable {
-			return nil, refuse("a field of something else than %s is not supported", rowVariable)
+		if o := sel.Operand(); o.Kind() != ast.IdentKind || o.AsIdent() != RowVariable {
+			return nil, refuse("a field of something else than %s is not supported", RowVariable)
 		}
 		c, err := b.column(sel.FieldName())
 		if err != nil || !sel.IsTestOnly() {
@@ -266,12 +266,12 @@ func (b *builder) literal(e ast.Expr) (*term, error) {
 func (b *builder) call(c ast.CallExpr) (*term, error) {
 	name, list := c.FunctionName(), c.Args()
 	if name == operators.Index {
-		if o, k := list[0], list[1]; o.Kind() == ast.IdentKind && o.AsIdent() == rowVariable && k.Kind() == ast.LiteralKind {
+		if o, k := list[0], list[1]; o.Kind() == ast.IdentKind && o.AsIdent() == RowVariable && k.Kind() == ast.LiteralKind {
 			if s, ok := k.AsLiteral().(types.String); ok {
 				return b.column(string(s))
 			}
 		}
-		return nil, refuse("an index is supported as %s[\"column\"] only", rowVariable)
+		return nil, refuse("an index is supported as %s[\"column\"] only", RowVariable)
 	}
 	if c.IsMemberFunction() {
 		list = append([]ast.Expr{c.Target()}, list...)
