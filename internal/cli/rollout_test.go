@@ -40,14 +40,14 @@ var twoVersionsFixture = fixture{make: func(t *testing.T) (*stageManager, string
 }}
 
 // load sends requests from several clients until stop is called, which returns how many were sent and what failed.
-func load(t *testing.T, url string, clients int, answered func(version string)) (stop func() (sent int64, failed []string)) {
+func load(t *testing.T, url string, clients int, answered func(client int, version string)) (stop func() (sent int64, failed []string)) {
 	t.Helper()
 	var sent atomic.Int64
 	var lock sync.Mutex
 	var failed []string
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	for range clients {
+	for of := range clients {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -63,7 +63,7 @@ func load(t *testing.T, url string, clients int, answered func(version string)) 
 					var b []byte
 					b, err = io.ReadAll(r.Body)
 					r.Body.Close()
-					answered(r.Header.Get(serve.VersionHeader))
+					answered(of, r.Header.Get(serve.VersionHeader))
 					if r.StatusCode != http.StatusOK {
 						lock.Lock()
 						failed = append(failed, r.Status+" "+string(b))
@@ -90,8 +90,10 @@ func TestSwapUnderLoad(t *testing.T) {
 	c, url := serving(t, dir, "--stage", "staging")
 	var last atomic.Value
 	var seen [3]atomic.Int64
-	stop := load(t, url, 4, func(version string) {
+	var of [4]atomic.Int64
+	stop := load(t, url, len(of), func(client int, version string) {
 		last.Store(version)
+		of[client].Add(1)
 		if version == "1" || version == "2" {
 			seen[version[0]-'0'].Add(1)
 		}
@@ -137,6 +139,19 @@ func TestSwapUnderLoad(t *testing.T) {
 	became("compared", func() bool { c := split().Canary; return c != nil && c.Pairs > 0 })
 	do(t, m, dir, 0, "serve", "canary", "--stop")
 	became("without a canary", func() bool { return split().Canary == nil })
+	// A request that began while there was a canary may be answered by it afterwards: each client has had another answer since.
+	var answered [len(of)]int64
+	for i := range of {
+		answered[i] = of[i].Load()
+	}
+	became("requests from before answered", func() bool {
+		for i := range of {
+			if of[i].Load() < answered[i]+2 {
+				return false
+			}
+		}
+		return true
+	})
 	before = seen[2].Load()
 	do(t, m, dir, 0, "serve", "shadow", "people:2")
 	became("compared with the shadow", func() bool { c := split().Shadow; return c != nil && c.Pairs+c.Dropped > 0 })
