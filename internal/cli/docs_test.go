@@ -61,6 +61,9 @@ func TestDocs(t *testing.T) {
 		}
 	})
 	for _, path := range append(pages, filepath.Join(root, "README.md")) {
+		if name := filepath.Base(path); !assaytest.Full() && name != "README.md" && name != "tutorial.md" {
+			continue // the inner loop goes the two ways that a newcomer goes
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
