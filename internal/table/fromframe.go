@@ -196,9 +196,21 @@ func fill(raw duckdb.Vector, c *assay.Column, typ assay.Type, from, n int) {
 		case assay.TypeDate:
 			slice[int32](&v, n)[i] = int32(x / 86400)
 		case assay.TypeTime, assay.TypeTimestamp:
-			slice[int64](&v, n)[i] = int64(math.Round(x * 1e6))
+			slice[int64](&v, n)[i] = micros(x)
 		default:
 			slice[float64](&v, n)[i] = x
 		}
 	}
+}
+
+// micros is the microsecond that seconds were read from. Far from 1970 the product alone may be one off; of the microseconds beside it the one counts that
+// gives the seconds back.
+func micros(seconds float64) int64 {
+	at := math.Round(seconds * 1e6)
+	for _, us := range [...]float64{at, at - 1, at + 1} {
+		if us/1e6 == seconds {
+			return int64(us)
+		}
+	}
+	return int64(at)
 }

@@ -215,3 +215,18 @@ func TestContentDigestIgnoresOrder(t *testing.T) {
 		}
 	})
 }
+
+// TestMicros: a moment of whole milliseconds, and of microseconds as far as float64 tells them apart, is the same after it was stored.
+func TestMicros(t *testing.T) {
+	for _, seconds := range []float64{-4294967297.008, 4294967297.008, -4294967296.001, 8e9 - 0.001, 0, 0.000001, -0.000001, 1700000000.123456} {
+		if got := float64(micros(seconds)) / 1e6; got != seconds {
+			t.Errorf("%v became %v", seconds, got)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		seconds := float64(rapid.Int64Range(-8_000_000_000_000, 8_000_000_000_000).Draw(rt, "ms")) / 1e3
+		if got := float64(micros(seconds)) / 1e6; got != seconds {
+			rt.Errorf("%v became %v", seconds, got)
+		}
+	})
+}
