@@ -3,6 +3,8 @@ package schema
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -299,7 +301,8 @@ func failing(t *rapid.T, s *Schema, tab *table.Table, n int) []int64 {
 	return out
 }
 
-// TestConditionsAsCEL holds the evaluation of conditions against that of cel-go, row by row.
+// TestConditionsAsCEL holds the evaluation of conditions against that of cel-go, row by row. Where an operation on numbers gives NaN, as zero
+// times an infinite product, a condition is unknown and CEL goes on with it: such rows are left out.
 func TestConditionsAsCEL(t *testing.T) {
 	s := New("generated")
 	for _, k := range kinds() {
@@ -324,7 +327,7 @@ func TestConditionsAsCEL(t *testing.T) {
 		if issues.Err() != nil {
 			t.Fatal(issues.Err())
 		}
-		program, err := env.Program(tree, cel.CostLimit(1<<20))
+		program, err := env.Program(tree, cel.CostLimit(1<<20), cel.EvalOptions(cel.OptTrackState))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -344,7 +347,14 @@ func TestConditionsAsCEL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer, _, err := program.Eval(vars)
+			answer, details, err := program.Eval(vars)
+			if slices.ContainsFunc(details.State().IDs(), func(id int64) bool {
+				x, _ := details.State().Value(id)
+				d, ok := x.(types.Double)
+				return ok && math.IsNaN(float64(d))
+			}) {
+				continue
+			}
 			want := err == nil && answer == types.False
 			if got := len(vs) == 1; got != want {
 				t.Fatalf("%s on %s: violated is %v, and CEL says %v (%v)", source, payload, got, answer, err)
