@@ -427,7 +427,11 @@ func (t *sliceTally) add(name string, v assay.Verdict) {
 }
 
 func (t sliceTally) String() string {
-	return fmt.Sprintf("%d hold, %d fail (%s), %d undetermined", t.hold, len(t.worse), orNone(t.worse), t.open)
+	which := ""
+	if len(t.worse) > 0 {
+		which = " (" + orNone(t.worse) + ")"
+	}
+	return fmt.Sprintf("%d hold, %d fail%s, %d undetermined", t.hold, len(t.worse), which, t.open)
 }
 
 func orNone(names []string) string {

@@ -168,7 +168,7 @@ func TestDefaultPolicy(t *testing.T) {
 	}
 	for id, want := range map[string]string{
 		"serving":    "2 of 2 smoke predictions passed; input schema of 3 columns, output schema of 1",
-		"monitoring": "1 signals, 4 false alarms a year allowed, 1 alerts, 2 of 2 test messages accepted",
+		"monitoring": "1 signal, 4 false alarms a year allowed, 1 alert, 2 of 2 test messages accepted",
 	} {
 		if r := rule(got, id); r.Reason != want {
 			t.Errorf("rule %s: %q, want %q", id, r.Reason, want)
