@@ -416,7 +416,7 @@ func (s *session) testFire(ctx context.Context, v store.Version) (assay.Record, 
 			return assay.Record{}, p, ctx.Err()
 		}
 		p.Deliveries = append(p.Deliveries, delivery(plan, n, attempts, a))
-		if t := delivery(plan, n, 0, a).Type; a.Accepted && (t == monitor.TypePagerDuty || t == monitor.TypeAlertmanager) {
+		if t := delivery(plan, n, 0, a).Type; a.Accepted && t == monitor.TypePagerDuty {
 			n.Event, n.State, n.At = monitor.EventResolve, assay.AlertResolved, assay.InstantOf(s.Now())
 			d.send(ctx, n, plan) // a test that stays open would be taken for an incident; its own end proves nothing
 		}

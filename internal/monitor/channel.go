@@ -119,12 +119,14 @@ type Answer struct {
 type Courier struct {
 	Clock func() time.Time // required
 	TLS   *tls.Config      // nil: the system's roots; certificates are always verified
-	// AliveFor is how long an Alertmanager believes a firing alert that it hears no more of; 0 means DefaultAlive.
-	AliveFor time.Duration
 }
 
-// DefaultAlive is four times the interval in which alerts that hold are sent to Alertmanager again, as Prometheus has it.
-const DefaultAlive = 4 * KeepAliveEvery
+// Alive is how long an Alertmanager believes a firing alert that it hears no more of: four times the interval in which it is sent again, as Prometheus
+// has it.
+const Alive = 4 * KeepAliveEvery
+
+// testAlive is how long a test lasts in an Alertmanager: longer than the group_wait and group_interval that routes have.
+const testAlive = 15 * time.Minute
 
 // KeepAliveEvery is how often an alert that holds is sent to Alertmanager again.
 const KeepAliveEvery = time.Minute

@@ -62,13 +62,13 @@ func (c *Courier) alertmanager(n Notice) amAlert {
 	if n.By != "" {
 		a.Annotations["by"], a.Annotations["reason"] = n.By, n.Reason
 	}
-	alive := c.AliveFor
-	if alive == 0 {
-		alive = DefaultAlive
-	}
+	alive := Alive
 	if n.Challenge != "" {
-		a.Labels["alertname"], a.Labels["alert"], a.Labels["step"] = "assay_test", n.Alert, strconv.Itoa(n.Step)
+		// Every test is an alert of its own, so that Alertmanager tells of it even while an earlier one lasts. It ends by itself: one that were
+		// resolved at once would be over before the first message of its group, and nobody would hear of it.
+		a.Labels["alertname"], a.Labels["alert"], a.Labels["step"], a.Labels["challenge"] = "assay_test", n.Alert, strconv.Itoa(n.Step), n.Challenge
 		a.Annotations["challenge"] = n.Challenge
+		alive = testAlive
 	}
 	if a.EndsAt = n.At; n.Event != EventResolve {
 		a.EndsAt = assay.InstantOf(c.Clock().Add(alive))

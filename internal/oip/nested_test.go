@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/oip"
@@ -65,4 +68,30 @@ func TestNestedElements(t *testing.T) {
 			t.Errorf("%s: %d %s", wrong, w.Code, w.Body)
 		}
 	}
+}
+
+// TestNumbersOnTheWay: numbers that are read as the document comes give what they give when the datatype comes after them, which is read twice.
+func TestNumbersOnTheWay(t *testing.T) {
+	h := handler(t)
+	ask := func(members ...string) string {
+		body := `{"id":"r","inputs":[{` + strings.Join(members, ",") + `}]}`
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v2/models/flowers/infer", strings.NewReader(body)))
+		return fmt.Sprint(w.Code, " ", w.Body.String())
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		number := rapid.OneOf(rapid.StringMatching(`-?(0|[1-9][0-9]{0,2})(\.[0-9]{1,4})?`), rapid.SampledFrom([]string{"null", "1e2", "0.30000000000000004", "-0", "12345678901234567890", `"x"`, "[1]", "1e999", "NaN", "01", "1.", ""}))
+		xs := rapid.SliceOfN(rapid.StringMatching(`-?(0|[1-9][0-9]{0,2})(\.[0-9]{1,4})?`), 0, 13).Draw(t, "xs")
+		if rapid.Bool().Draw(t, "another") {
+			xs = append(xs, number.Draw(t, "x"))
+		}
+		name, typ := `"name":"x"`, `"datatype":"`+rapid.SampledFrom([]string{"FP32", "FP64"}).Draw(t, "type")+`"`
+		shape := fmt.Sprintf(`"shape":[%d,4]`, rapid.IntRange(0, 3).Draw(t, "rows"))
+		data := `"data":[` + strings.Join(xs, rapid.SampledFrom([]string{",", " , ", ",\n"}).Draw(t, "comma")) + "]"
+		if once, twice := ask(name, shape, typ, data), ask(name, shape, data, typ); once != twice && !strings.Contains(once, "not JSON") {
+			t.Fatalf("%s: %s\nand %s", data, once, twice)
+		} else if strings.Contains(once, "not JSON") != strings.Contains(twice, "not JSON") {
+			t.Fatalf("%s: %s\nand %s", data, once, twice)
+		}
+	})
 }

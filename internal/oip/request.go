@@ -13,8 +13,9 @@ import (
 // A request is an inference request, of either transport, once its rows are read.
 type request struct {
 	inputs  []tensor
-	outputs []wanted // what was asked for; empty: everything
-	binary  bool     // binary_data_output: outputs are answered in the binary extension where they do not say otherwise
+	outputs []wanted  // what was asked for; empty: everything
+	numbers []float64 // elements of inputs that were read on the way
+	binary  bool      // binary_data_output: outputs are answered in the binary extension where they do not say otherwise
 }
 
 // A wanted output.
@@ -31,7 +32,7 @@ func (q *request) reset() {
 	for i := range inputs {
 		inputs[i] = tensor{fields: inputs[i].fields[:0]}
 	}
-	*q = request{inputs: inputs[:0], outputs: q.outputs[:0]}
+	*q = request{inputs: inputs[:0], outputs: q.outputs[:0], numbers: q.numbers[:0]}
 }
 
 // next returns a tensor to be filled.
@@ -132,6 +133,12 @@ func (q *request) readJSON(c *serve.Call, head int) error {
 		t := &q.inputs[i]
 		if t.size >= 0 {
 			t.fillRaw(c)
+			continue
+		}
+		if t.simple && !t.key {
+			if err := t.fillNumbers(c, q.numbers[t.from:t.to]); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := t.fillJSON(c, r); err != nil && r.Err() == nil {
@@ -257,6 +264,9 @@ func eachObject(r *schema.Reader, what string, read func() error) error {
 	return r.Err()
 }
 
+// maxSimple is of how many elements of a request the numbers are kept as they are first read, rather than read a second time.
+const maxSimple = 1 << 16
+
 // inputKeys are the keys of an input that may be there once; data is looked at apart.
 var inputKeys = [4]string{"name", "datatype", "shape", "parameters"}
 
@@ -303,6 +313,14 @@ func (q *request) readInput(r *schema.Reader) error {
 				continue
 			}
 			t.data = r.Pos()
+			from := len(q.numbers)
+			if t.typ == typeFP64 || t.typ == typeFP32 { // a simple number is within the range of both
+				if q.numbers, t.simple = r.Numbers(q.numbers, maxSimple-from); t.simple {
+					t.from, t.to = from, len(q.numbers)
+					break
+				}
+			}
+			q.numbers = q.numbers[:from]
 			r.Skip()
 		default:
 			r.Skip()

@@ -91,7 +91,10 @@ type tensor struct {
 	fields []int // of the schema, one a column; nil: the schema does not have it
 	key    bool  // it is no column, and tells rows apart
 	data   int   // place of the JSON array in the text; 0: not there
-	size   int   // binary_data_size; -1: not there
+	simple bool  // the array is flat, and its numbers are those of the request from the one place to the other
+	from   int
+	to     int
+	size   int // binary_data_size; -1: not there
 	raw    []byte
 }
 
@@ -321,9 +324,30 @@ func (t *tensor) fillJSON(c *serve.Call, r *schema.Reader) error {
 		}
 	}
 	if r.Err() == nil && at != t.n {
-		return assay.Errorf(assay.Invalid, "input %q has %d elements, its shape wants %d", clip(t.name), at, t.n)
+		return t.tooFew(at)
 	}
 	return nil
+}
+
+// fillNumbers puts the numbers of a flat array into the rows.
+func (t *tensor) fillNumbers(c *serve.Call, xs []float64) error {
+	switch {
+	case len(xs) > t.n:
+		return t.tooMany()
+	case len(xs) < t.n:
+		return t.tooFew(len(xs))
+	case len(t.fields) > 0:
+		c.Rows.SetFloats(t.fields, xs)
+	}
+	return nil
+}
+
+func (t *tensor) tooMany() error {
+	return assay.Errorf(assay.Invalid, "input %q has more than the %d elements of its shape", clip(t.name), t.n)
+}
+
+func (t *tensor) tooFew(n int) error {
+	return assay.Errorf(assay.Invalid, "input %q has %d elements, its shape wants %d", clip(t.name), n, t.n)
 }
 
 // nested reads one list of dimension dim; lists must be as long as the shape says, or elements would land in other rows.
@@ -356,7 +380,7 @@ func (t *tensor) nested(c *serve.Call, r *schema.Reader, dim int, at *int) error
 // element reads one value. null is a missing value of any type.
 func (t *tensor) element(c *serve.Call, r *schema.Reader, at int) error {
 	if at >= t.n {
-		return assay.Errorf(assay.Invalid, "input %q has more than the %d elements of its shape", clip(t.name), t.n)
+		return t.tooMany()
 	}
 	if t.key {
 		t.keyJSON(c, r, at)

@@ -250,6 +250,21 @@ func (b *Batch) SetFloat(row, i int, x float64) {
 	}
 }
 
+// SetFloats gives the fields of the rows, row after row, their numbers as SetFloat does. There must be rows for all of them.
+func (b *Batch) SetFloats(fields []int, xs []float64) {
+	for row := 0; len(xs) >= len(fields) && len(xs) > 0; row++ {
+		cells := b.cells[row*len(b.v.fields) : (row+1)*len(b.v.fields)]
+		for j, i := range fields {
+			if x := xs[j]; b.v.fields[i].number && x-x == 0 {
+				cells[i].kind, cells[i].f = cellFloat, x
+			} else {
+				b.SetFloat(row, i, x)
+			}
+		}
+		xs = xs[len(fields):]
+	}
+}
+
 // SetText gives a string, as JSON would: a date or time in ISO 8601, bytes in base64. The bytes are kept, not copied.
 func (b *Batch) SetText(row, i int, s []byte) {
 	c := b.at(row, i)
@@ -310,7 +325,10 @@ func (b *Batch) Check(out []RowViolation) []RowViolation {
 		cells := b.cells[row*n : (row+1)*n]
 		found = found[:0]
 		for i := range b.v.fields {
-			found = b.v.fields[i].check(&cells[i], found)
+			f, c := &b.v.fields[i], &cells[i]
+			if !f.plain || c.kind != cellFloat || !(c.f >= f.least && c.f <= f.most) {
+				found = f.check(c, found)
+			}
 		}
 		for i := range b.v.conditions {
 			c := &b.v.conditions[i]

@@ -66,6 +66,9 @@ type field struct {
 	nested     bool // kind is TypeJSON, or there is none: any value will do
 	optional   bool
 	lo, hi     cell
+	plain      bool // nothing is asked of a number but that it lies from least to most
+	least      float64
+	most       float64
 	text       map[string]struct{}
 	cells      []cell // sorted
 	pattern    *regexp.Regexp
@@ -151,6 +154,7 @@ func compileField(c *Column) field {
 	if c.Pattern != nil {
 		f.pattern = regexp.MustCompile(c.Pattern.Regexp) // Parse compiled it before
 	}
+	f.span()
 	return f
 }
 
@@ -161,23 +165,23 @@ func (v *Validator) TableOnly() []string { return append([]string(nil), v.tableO
 // where there may be more to it.
 func (v *Validator) Span(i int) (lo, hi float64, ok bool) {
 	f := &v.fields[i]
+	return f.least, f.most, f.plain && len(v.conditions) == 0
+}
+
+// span finds out whether nothing is asked of a number but that it lies within limits, and these.
+func (f *field) span() {
 	c := f.column
-	lo, hi = -math.MaxFloat64, math.MaxFloat64
-	if !f.number || c.Set != nil || c.Length != nil || c.Pattern != nil || len(v.conditions) > 0 {
-		return lo, hi, false
-	}
-	if r := c.Range; r != nil {
-		if r.ExclusiveMin || r.ExclusiveMax {
-			return lo, hi, false
-		}
+	f.least, f.most = -math.MaxFloat64, math.MaxFloat64
+	f.plain = f.number && c.Set == nil && c.Length == nil && c.Pattern == nil
+	if r := c.Range; f.plain && r != nil {
+		f.plain = !r.ExclusiveMin && !r.ExclusiveMax
 		if r.Min != nil {
-			lo = f.lo.f
+			f.least = f.lo.f
 		}
 		if r.Max != nil {
-			hi = f.hi.f
+			f.most = f.hi.f
 		}
 	}
-	return lo, hi, true
 }
 
 // Payload checks one JSON object. It returns every violation, in the order of the schema, and nil when there is none. An error of

@@ -134,6 +134,35 @@ func (r *Reader) Simple() (x float64, ok bool) {
 	return r.t.float()
 }
 
+// Numbers appends a flat array of numbers, each as Simple reads it, to dst. It reads nothing, and ok is false, where the next value is another,
+// or has more than most of them.
+func (r *Reader) Numbers(dst []float64, most int) (out []float64, ok bool) {
+	t, from := &r.t, r.t.i
+	if t.space() != '[' || r.depth == 0 {
+		return dst, false
+	}
+	t.i++
+	for n := 0; n < most; n++ {
+		t.space()
+		x, ok := t.float()
+		if !ok {
+			break
+		}
+		dst = append(dst, x)
+		switch t.space() {
+		case ',':
+			t.i++
+			continue
+		case ']':
+			t.i++
+			return dst, true
+		}
+		break
+	}
+	t.i = from
+	return dst, false
+}
+
 // Int reads a number without a fraction that fits 64 bits.
 func (r *Reader) Int() (int64, bool) {
 	s, ok := r.Number()
