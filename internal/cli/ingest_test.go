@@ -146,6 +146,14 @@ func TestIngest(t *testing.T) {
 		return `{"groundTruthData":{"data":"` + data + `","encoding":"CSV"},"eventMetadata":{"eventId":"` + id + `"},"eventVersion":"0"}` + "\n"
 	}
 	write("truth.jsonl", truth("a", "yes")+truth("b", "no")+"{}\n")
+	if _, errs, exit := command(m, dir, "labels", "add", "--format", "sagemaker", "truth.jsonl"); exit != 3 || !strings.Contains(errs, "labels find their predictions by id") {
+		t.Errorf("labels join by key: %d: %s", exit, errs)
+	}
+	config, err := os.ReadFile(filepath.Join(dir, "assay.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("assay.yaml", string(config)+"monitor: {labels: {join: [request_id, row]}}\n")
 	if out, errs, exit := command(m, dir, "labels", "add", "--format", "sagemaker", "truth.jsonl"); exit != 0 || out != "people: 2 labels added\n  ◐ an eventVersion other than 0: 1, the first is number 3\n" {
 		t.Errorf("%d: %s%s", exit, out, errs)
 	}

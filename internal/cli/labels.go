@@ -97,7 +97,7 @@ request_id and row. The rows are on the disk when the command ends; nothing is o
 Which of two labels that disagree counts is decided when a window is judged, by monitor.labels.conflicts.
 
 --query makes the labels of the file by SQL, in which it is called labels. --format sagemaker reads ground truth as SageMaker keeps it (JSON Lines);
-its ids are those of the requests that assay log ingest took in.`,
+its ids are those of the requests that assay log ingest took in, so that monitor.labels.join must be [request_id, row].`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("labels add", func(ctx context.Context, s *session, args []string) error {
 			if model == "" {
@@ -238,8 +238,9 @@ const truthLabel = "label"
 
 // groundTruth reads SageMaker's ground truth as a table: the request, the row of it and the label.
 func (s *session) groundTruth(ctx context.Context, file string) (t *table.Table, counts collect.Counts, err error) {
-	if l := s.p.Monitor.Labels; l != nil && len(l.Join) > 0 && !slices.Equal(l.Join, monitor.JoinRequest) {
-		return nil, counts, assay.Errorf(assay.Refused, "monitor.labels.join is %s, and ground truth names requests", strings.Join(l.Join, ", ")).Try("monitor.labels.join: [request_id, row] in assay.yaml")
+	if join := s.labelTable("", "").Join; !slices.Equal(join, monitor.JoinRequest) {
+		return nil, counts, assay.Errorf(assay.Refused, "labels find their predictions by %s, and ground truth names requests: none of it would be found", strings.Join(join, ", ")).
+			Try("monitor.labels.join: [request_id, row] in assay.yaml, then assay monitor plan")
 	}
 	f, err := os.Open(s.path(file))
 	if err != nil {
