@@ -13,10 +13,12 @@ type binding struct {
 	flat   []bool // the input is a vector, not a matrix
 }
 
-// A source fills one column of a matrix. Codes, where set, turns the frame's level codes into the model's; -1 is missing.
+// A source fills one column of a matrix. Codes, where set, are those of the model for the frame's levels, and numbers has those for its
+// numbers; NaN is a value that the model does not know, which counts as missing.
 type source struct {
-	column *assay.Column
-	codes  []int32
+	column  *assay.Column
+	codes   []float64
+	numbers *Categories
 }
 
 // bind finds the columns of every input, or reports every one that is absent or does not fit.
@@ -78,15 +80,8 @@ func refuseColumn(problems *assay.Problems, c *assay.Column, err error) {
 func (f Feature) source(c *assay.Column, typ ElementType) (source, error) {
 	s := source{column: c}
 	switch {
-	case c.Codes != nil && typ != String && f.Levels != nil:
-		index := indexOf(f.Levels)
-		s.codes = make([]int32, len(c.Levels))
-		for i, level := range c.Levels {
-			s.codes[i] = -1
-			if code, ok := index[level]; ok {
-				s.codes[i] = int32(code)
-			}
-		}
+	case f.Categories != nil:
+		return f.Categories.source(c)
 	case (c.Codes != nil) != (typ == String):
 		kind := "numbers"
 		if c.Codes != nil {
@@ -103,6 +98,38 @@ func (f Feature) source(c *assay.Column, typ ElementType) (source, error) {
 		if bad > 0 {
 			return s, fmt.Errorf("has %d values that are missing or not whole, the model takes %s", bad, typ)
 		}
+	}
+	return s, nil
+}
+
+// source checks that a column can be turned into codes.
+func (k *Categories) source(c *assay.Column) (source, error) {
+	s, unknown := source{column: c}, 0
+	switch {
+	case k.Text() && c.Codes == nil:
+		return s, fmt.Errorf("holds numbers, the model's categories are strings")
+	case !k.Text() && c.Codes != nil:
+		return s, fmt.Errorf("holds strings, the model's categories are numbers")
+	case k.Text():
+		s.codes = make([]float64, len(c.Levels))
+		for i, level := range c.Levels {
+			s.codes[i] = k.OfText([]byte(level))
+		}
+		for _, code := range c.Codes {
+			if code >= 0 && math.IsNaN(s.codes[code]) {
+				unknown++
+			}
+		}
+	default:
+		s.numbers = k
+		for _, v := range c.Floats {
+			if v == v && math.IsNaN(k.OfNumber(v)) {
+				unknown++
+			}
+		}
+	}
+	if unknown > 0 && k.closed {
+		return s, fmt.Errorf("has %d values that are no category of the model, which refuses them", unknown)
 	}
 	return s, nil
 }
@@ -132,18 +159,25 @@ func (b *binding) fill(s *Session, lo, hi int) error {
 // put writes rows of the column into column j of a matrix of k columns.
 func (s *source) put(t *Tensor, j, k, lo, hi int) {
 	c := s.column
+	set := func(i int, v float64) {
+		if t.Type == Float32 {
+			t.Floats[i*k+j] = float32(v)
+		} else {
+			t.Doubles[i*k+j] = v
+		}
+	}
 	switch {
 	case s.codes != nil:
 		for i, code := range c.Codes[lo:hi] {
 			v := math.NaN()
-			if code >= 0 && s.codes[code] >= 0 {
-				v = float64(s.codes[code])
+			if code >= 0 {
+				v = s.codes[code]
 			}
-			if t.Type == Float32 {
-				t.Floats[i*k+j] = float32(v)
-			} else {
-				t.Doubles[i*k+j] = v
-			}
+			set(i, v)
+		}
+	case s.numbers != nil:
+		for i, v := range c.Floats[lo:hi] {
+			set(i, s.numbers.OfNumber(v))
 		}
 	case t.Type == String:
 		for i, code := range c.Codes[lo:hi] {

@@ -1,7 +1,9 @@
 package learn
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -136,36 +138,44 @@ func TestBoostersGiveWhatTheirLibrariesGive(t *testing.T) {
 	}
 }
 
-// TestBoostersTakeTablesWithCategories gives categories as strings and numbers, as the table of a pandas user has them.
+// frame is the table of a case, with categories as strings and numbers as the table of a pandas user has them.
+func (c *boosterCase) frame(t testing.TB) assay.Frame {
+	t.Helper()
+	frame := assay.Frame{}
+	for _, name := range slices.Sorted(maps.Keys(c.Columns)) {
+		var texts []*string
+		if json.Unmarshal(c.Columns[name], &texts) == nil {
+			frame = append(frame, textColumn(name, texts))
+			continue
+		}
+		var v []*float64
+		if err := json.Unmarshal(c.Columns[name], &v); err != nil {
+			t.Fatal(name, err)
+		}
+		frame = append(frame, assay.Column{Name: name, Type: assay.TypeNumber, Floats: (&boosterCase{Inputs: v}).inputs()})
+	}
+	return frame
+}
+
+// hasCategories reports whether the model says which categories its columns have.
+func hasCategories(p *Predictor) bool {
+	return slices.ContainsFunc(p.in[0].Columns, func(f Feature) bool { return f.Categories != nil })
+}
+
+// TestBoostersTakeTablesWithCategories gives categories as strings and numbers, among them some that the model does not know.
 func TestBoostersTakeTablesWithCategories(t *testing.T) {
 	for name, c := range boosterCases(t) {
 		if c.Columns == nil {
 			continue
 		}
 		p := c.open(t)
-		if p.in[0].Columns[1].Levels == nil {
+		if !hasCategories(p) {
 			if strings.HasPrefix(name, "lgbm") {
 				t.Errorf("%s: no categories", name)
 			}
 			continue // XGBoost before 3.1 does not write them
 		}
-		frame := assay.Frame{}
-		for _, col := range []string{"number", "many", "a"} {
-			if col != "many" {
-				var v []*float64
-				if err := json.Unmarshal(c.Columns[col], &v); err != nil {
-					t.Fatal(err)
-				}
-				frame = append(frame, assay.Column{Name: col, Type: assay.TypeNumber, Floats: (&boosterCase{Inputs: v}).inputs()})
-				continue
-			}
-			var v []*string
-			if err := json.Unmarshal(c.Columns[col], &v); err != nil {
-				t.Fatal(err)
-			}
-			frame = append(frame, textColumn(col, v))
-		}
-		got, err := p.Predict(frame)
+		got, err := p.Predict(c.frame(t))
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -174,6 +184,59 @@ func TestBoostersTakeTablesWithCategories(t *testing.T) {
 				t.Errorf("%s: row %d is %v, want %v", name, i, got.Proba[2*i+1], w)
 				break
 			}
+		}
+	}
+}
+
+// TestCategoriesOfAnotherKindAreRefused gives numbers for texts, texts for numbers, and to XGBoost, which refuses it, an unknown category.
+func TestCategoriesOfAnotherKindAreRefused(t *testing.T) {
+	cases := boosterCases(t)
+	for _, name := range []string{"lgbm_4.7.0_numbers", "xgb_3.2.0_numbers_json"} {
+		c := cases[name]
+		p := c.open(t)
+		text, unknown := "3", "unknown"
+		for _, tt := range []struct {
+			column assay.Column
+			want   string
+		}{
+			{textColumn("code", slices.Repeat([]*string{&text}, c.Rows)), `column "code" holds strings, the model's categories are numbers`},
+			{numeric("text", make([]float64, c.Rows)...), `column "text" holds numbers, the model's categories are strings`},
+			{numeric("code", slices.Repeat([]float64{4}, c.Rows)...), `column "code" has 24 values that are no category of the model, which refuses them`},
+			{textColumn("text", slices.Repeat([]*string{&unknown}, c.Rows)), `column "text" has 24 values that are no category of the model, which refuses them`},
+		} {
+			frame := c.frame(t)
+			*frame.Column(tt.column.Name) = tt.column
+			_, err := p.Predict(frame)
+			if strings.Contains(tt.want, "refuses") && p.Format() == FormatLightGBM {
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				continue
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: %v, want %s", name, err, tt.want)
+			}
+		}
+	}
+}
+
+// TestLightGBMCategoriesThatFitNoColumn refuses categories whose column is not known, and such as cannot be told apart.
+func TestLightGBMCategoriesThatFitNoColumn(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(assaytest.Root(), "testdata", "oracle", "booster", "lgbm_4.7.0_numbers.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ old, new, want string }{
+		{"\n[categorical_feature: 0,", "\n[categorical_feature: ", "which of its columns its 5 lists of categories belong to is not said"},
+		{"[3, 5, 9, 1000000]", `[3, 5, 9, "x"]`, `column "code": some categories of a column are texts and some are numbers`},
+		{"[3, 5, 9, 1000000]", "[3, 5, 9, 9007199254740993]", `column "code": category 3 is no number below 2^53`},
+		{"[3, 5, 9, 1000000]", "[3, 5, 9, 9.0]", `column "code": category 3 is there twice`},
+		{"[3, 5, 9, 1000000]", "[3, 5, 9, []]", `column "code": category 3 is neither a text nor a number`},
+		{"pandas_categorical:[", "pandas_categorical:", "pandas_categorical is no list of lists"},
+	} {
+		_, err := Open(bytes.Replace(b, []byte(tt.old), []byte(tt.new), 1), Limits{})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.new, err, tt.want)
 		}
 	}
 }

@@ -470,23 +470,62 @@ func (l *lightgbm) categories(head map[string]string) error {
 			categorical = append(categorical, i)
 		}
 	}
-	if generated {
-		s.columns = nil
+	levels, err := l.pandasLevels()
+	if err != nil {
+		return err
+	}
+	if len(levels) == 0 {
+		if generated {
+			s.columns = nil
+		}
 		return nil
 	}
-	i := bytes.LastIndex(l.rest, []byte("pandas_categorical:"))
-	if i < 0 {
-		return nil
-	}
-	text, _, _ := bytes.Cut(l.rest[i+len("pandas_categorical:"):], []byte("\n"))
-	var levels [][]any
-	if len(text) > 1<<24 || json.Unmarshal(text, &levels) != nil || len(levels) != len(categorical) {
-		return nil // some feature is constant, and which one has which categories is not known
+	if len(levels) != len(categorical) { // some feature is constant, and has no description
+		if categorical = l.categoricalFeatures(); len(levels) != len(categorical) {
+			return refuse("lightgbm model: which of its columns its %d lists of categories belong to is not said: some column has ordered categories, which are no categories to LightGBM, or is constant", len(levels))
+		}
 	}
 	for k, at := range categorical {
-		for _, v := range levels[k] {
-			s.columns[at].Levels = append(s.columns[at].Levels, fmt.Sprint(v))
+		s.columns[at].Categorical = true
+		if s.columns[at].Categories, err = categoriesOf(levels[k]); err != nil {
+			return fmt.Errorf("column %q: %w", names[at], err)
 		}
 	}
 	return nil
+}
+
+// pandasLevels reads the categories of the columns that had some in pandas, in the order of the columns.
+func (l *lightgbm) pandasLevels() ([][]any, error) {
+	const key = "pandas_categorical:"
+	i := bytes.LastIndex(l.rest, []byte(key))
+	if i < 0 {
+		return nil, nil
+	}
+	text, _, _ := bytes.Cut(l.rest[i+len(key):], []byte("\n"))
+	if len(text) > 1<<24 {
+		return nil, tooLarge("lightgbm model: its categories take more than %d bytes", 1<<24)
+	}
+	var levels [][]any
+	if err := json.Unmarshal(text, &levels); err != nil {
+		return nil, fmt.Errorf("%s is no list of lists", strings.TrimSuffix(key, ":"))
+	}
+	return levels, nil
+}
+
+// categoricalFeatures reads the parameter that names the categorical features by their numbers, in ascending order.
+func (l *lightgbm) categoricalFeatures() []int {
+	_, rest, _ := bytes.Cut(l.rest, []byte("\n[categorical_feature: "))
+	text, _, found := bytes.Cut(rest, []byte("]\n"))
+	if !found || len(text) > 1<<20 {
+		return nil
+	}
+	var out []int
+	for word := range strings.SplitSeq(string(text), ",") {
+		at, err := strconv.Atoi(word)
+		if err != nil || at < 0 || at >= l.scorer.features || len(out) > 0 && at <= out[len(out)-1] {
+			return nil
+		}
+		out = append(out, at)
+	}
+	return out
 }

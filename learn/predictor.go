@@ -48,7 +48,7 @@ type Port struct {
 type Feature struct {
 	Name        string
 	Categorical bool
-	Levels      []string // categories by code, where the model knows them as strings
+	Categories  *Categories // where the model knows them; otherwise a categorical column holds the codes
 }
 
 // field is the port as a field of a table.
@@ -181,7 +181,7 @@ func (p *Predictor) Fields() []assay.Field {
 		}
 		for _, c := range p.in[i].Columns {
 			typ := assay.TypeNumber
-			if len(c.Levels) > 0 {
+			if c.Categories.Text() {
 				typ = assay.TypeString
 			}
 			out = append(out, assay.Field{Name: c.Name, Type: typ})

@@ -162,19 +162,25 @@ func (x *xgboost) columns(learner *document) error {
 	for i, name := range names {
 		b.columns[i] = Feature{Name: name, Categorical: len(types) > 0 && types[i] == "c"}
 		if cats != nil && cats.kind == 'a' && i < len(cats.items) {
-			b.columns[i].Levels = categoryNames(&cats.items[i])
+			var err error
+			if b.columns[i].Categories, err = categoriesOf(categoryValues(&cats.items[i])); err != nil {
+				return fmt.Errorf("column %q: %w", name, err)
+			}
+			if b.columns[i].Categories != nil {
+				b.columns[i].Categories.closed = true
+			}
 		}
 	}
 	return nil
 }
 
-// categoryNames reads the categories of one feature: numbers, or the bytes of strings one after the other.
-func categoryNames(d *document) []string {
+// categoryValues reads the categories of one feature: numbers, or the bytes of strings one after the other.
+func categoryValues(d *document) []any {
 	values, offsets := d.field("values").floats(), d.field("offsets").floats()
-	var out []string
+	var out []any
 	if d.field("offsets") == nil {
 		for _, v := range values {
-			out = append(out, strconv.FormatFloat(v, 'g', -1, 64))
+			out = append(out, v)
 		}
 		return out
 	}

@@ -47,6 +47,31 @@ def write(directory, name, model, suffix, library, case, x, margin, prediction, 
     (out / f"{name}.expected").write_text(json.dumps(document) + "\n")
 
 
+def number_categories(lightgbm):
+    """A table whose categories are numbers, and text; for LightGBM also fractions and truth values, and values that no category is, which
+    XGBoost refuses. Some values are missing."""
+    rng = np.random.default_rng(SEED + 1)
+    n = 300
+    frame = pd.DataFrame({
+        "constant": pd.Categorical([7] * n), "x": rng.normal(size=n), "code": pd.Categorical(rng.choice([3, 5, 9, 1000000], n)),
+        "step": pd.Categorical(rng.choice([0.1, 1.5, 2.5, 7.0], n) if lightgbm else rng.choice([-2, 0, 4], n)),
+        "flag": pd.Categorical(rng.choice([True, False], n)) if lightgbm else rng.choice([0.0, 1.0], n),
+        "text": pd.Categorical(rng.choice(["1e+06", "1000000", "b", "ä"], n)),
+    })
+    y = (frame["code"] == 5) * 2.0 + (frame["code"] == 1000000) + (frame["step"].astype(float) > 2) * 1.5 + frame["flag"].astype(float) + (frame["text"] == "1e+06") * 2
+    y = (y + frame["x"] * 0.3 > 2.5).astype(int)
+    few = frame[:ROWS].copy()
+    few["code"] = pd.Categorical(([4, None, 1000001] if lightgbm else [None] * 3) + list(frame["code"][3:ROWS]))
+    few["text"] = pd.Categorical(list(frame["text"][: ROWS - 2]) + ["unknown" if lightgbm else None, None])
+    codes = few.copy()
+    for c in frame:
+        if isinstance(frame[c].dtype, pd.CategoricalDtype):
+            codes[c] = pd.Categorical(few[c], categories=frame[c].cat.categories).codes.astype(float)
+            codes.loc[codes[c] < 0, c] = np.nan
+    columns = {c: [None if v is None or v != v else v if isinstance(v, str) else float(v) for v in few[c]] for c in few}
+    return frame, y, few, codes.astype(float).to_numpy(), columns
+
+
 def xgboost_cases(directory):
     import xgboost as xgb
 
@@ -110,6 +135,15 @@ def xgboost_cases(directory):
         write(directory, f"xgb_{version}_categories_{suffix}", bytes(b.save_raw(suffix)), suffix, f"xgboost {version}", "categories", codes, b.predict(few, output_margin=True), b.predict(few), columns)
     onehot = xgb.train({**base, "objective": "reg:squarederror", "tree_method": "hist", "max_cat_to_onehot": 100}, xgb.DMatrix(frame, label=signal + few_levels, enable_categorical=True), 5)
     write(directory, f"xgb_{version}_onehot", bytes(onehot.save_raw("ubj")), "ubj", f"xgboost {version}", "onehot", codes, onehot.predict(few, output_margin=True), onehot.predict(few))
+    if major >= (3, 1):  # earlier files do not have the categories
+        frame, y, few, codes, columns = number_categories(False)
+        b = xgb.train({**base, "objective": "binary:logistic", "tree_method": "hist", "max_cat_to_onehot": 1}, xgb.DMatrix(frame, label=y, enable_categorical=True), 6)
+        b.save_model(pathlib.Path(directory) / "tmp.json")
+        b = xgb.Booster(model_file=pathlib.Path(directory) / "tmp.json")
+        (pathlib.Path(directory) / "tmp.json").unlink()
+        few = xgb.DMatrix(few, enable_categorical=True)
+        for suffix in ("json", "ubj"):
+            write(directory, f"xgb_{version}_numbers_{suffix}", bytes(b.save_raw(suffix)), suffix, f"xgboost {version}", "categories that are numbers", codes, b.predict(few, output_margin=True), b.predict(few), columns)
     # scikit-learn's interface predicts with the best iteration
     c = xgb.XGBClassifier(n_estimators=60, learning_rate=1.0, max_depth=4, early_stopping_rounds=3, n_jobs=1)
     c.fit(x[:200], binary[:200], eval_set=[(x[200:], binary[200:])], verbose=False)
@@ -173,6 +207,10 @@ def lightgbm_cases(directory):
     codes = np.column_stack([few["a"], few["many"].cat.codes.replace(-1, np.nan), few["number"].cat.codes])
     columns = {"a": clean(few["a"]), "many": [None if v != v else str(v) for v in few["many"]], "number": list(map(float, few["number"]))}
     write(directory, f"lgbm_{version}_categories", b.model_to_string().encode(), "txt", f"lightgbm {version}", "categories", codes, b.predict(few, raw_score=True), b.predict(few), columns)
+    frame, y, few, codes, columns = number_categories(True)
+    p = {**base, "objective": "binary", "min_data_per_group": 1, "cat_smooth": 1, "max_cat_to_onehot": 1}
+    b = lgb.train(p, lgb.Dataset(frame, label=y, params=p), 6)
+    write(directory, f"lgbm_{version}_numbers", b.model_to_string().encode(), "txt", f"lightgbm {version}", "categories that are numbers", codes, b.predict(few, raw_score=True), b.predict(few), columns)
     p = {**base, "objective": "binary", "learning_rate": 0.8, "num_leaves": 20}
     b = lgb.train(p, lgb.Dataset(x[:200], label=binary[:200]), 60, valid_sets=[lgb.Dataset(x[200:], label=binary[200:])], callbacks=[lgb.early_stopping(3, verbose=False)])
     write(directory, f"lgbm_{version}_stopped", b.model_to_string().encode(), "txt", f"lightgbm {version}", f"best iteration {b.best_iteration}", x[:ROWS], b.predict(x[:ROWS], raw_score=True), b.predict(x[:ROWS]))

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strconv"
 
@@ -24,9 +25,10 @@ type native struct {
 
 // A nativePort says which fields fill an input of the model.
 type nativePort struct {
-	fields []int
-	typ    learn.ElementType
-	flat   bool // a vector, not a matrix
+	fields     []int
+	categories []*learn.Categories // of each field; nil: the value itself is what the model takes
+	typ        learn.ElementType
+	flat       bool // a vector, not a matrix
 }
 
 // Native makes an engine of a model that was opened, for rows that have the given fields in this order. A model with an input for each
@@ -40,7 +42,7 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 		at[f.Name] = i
 	}
 	var bad assay.Problems
-	use := func(p *nativePort, name string) {
+	use := func(p *nativePort, name string, categories *learn.Categories) {
 		i, ok := at[name]
 		if !ok {
 			bad.Add("input %q is not a field of the schema", name)
@@ -48,10 +50,17 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 		}
 		if t := fields[i].Type; t == assay.TypeJSON || t == assay.TypeBinary {
 			bad.Add("column %q is of type %s, which only a model in Python workers can take", name, t)
-		} else if text := t == assay.TypeString; text != (p.typ == learn.String) {
-			bad.Add("input %q takes %s, its field is of type %s", name, p.typ, fields[i].Type)
+		} else if text := t == assay.TypeString; text != (p.typ == learn.String || categories.Text()) {
+			takes := fmt.Sprint(p.typ)
+			if categories != nil {
+				takes = "categories that are numbers"
+				if categories.Text() {
+					takes = "categories that are texts"
+				}
+			}
+			bad.Add("input %q takes %s, its field is of type %s", name, takes, fields[i].Type)
 		}
-		p.fields = append(p.fields, i)
+		p.fields, p.categories = append(p.fields, i), append(p.categories, categories)
 	}
 	for _, in := range m.Inputs() {
 		p := nativePort{typ: in.Type, flat: len(in.Shape) == 1}
@@ -59,16 +68,16 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 		switch {
 		case len(in.Columns) > 0 && in.Columns[0].Name != "":
 			for _, c := range in.Columns {
-				use(&p, c.Name)
+				use(&p, c.Name, c.Categories)
 			}
 		case single:
-			use(&p, in.Name)
+			use(&p, in.Name, nil)
 		case len(in.Shape) == 2 && len(m.Inputs()) == 1 && (in.Shape[1] < 0 || in.Shape[1] == len(fields)):
 			for _, f := range fields {
-				use(&p, f.Name)
+				use(&p, f.Name, nil)
 			}
 		default:
-			use(&p, in.Name)
+			use(&p, in.Name, nil)
 		}
 		n.ports = append(n.ports, p)
 	}
@@ -212,6 +221,12 @@ func (p *nativePort) fill(s *learn.Session, i int, rows *schema.Batch, count int
 	for row := range count {
 		for j, f := range p.fields {
 			to := row*width + j
+			if c := p.categories[j]; c != nil {
+				if t.Doubles[to], err = category(c, rows, row, f); err != nil {
+					return err
+				}
+				continue
+			}
 			switch p.typ {
 			case learn.Float64:
 				t.Doubles[to] = rows.Float(row, f)
@@ -230,11 +245,39 @@ func (p *nativePort) fill(s *learn.Session, i int, rows *schema.Batch, count int
 	return nil
 }
 
+// category returns the code of a value as a number; NaN is missing.
+func category(c *learn.Categories, rows *schema.Batch, row, f int) (float64, error) {
+	if rows.Missing(row, f) {
+		return math.NaN(), nil
+	}
+	var code float64
+	if c.Text() {
+		b, _ := rows.Text(row, f)
+		code = c.OfText(b)
+	} else {
+		code = c.OfNumber(rows.Float(row, f))
+	}
+	if c.Closed() && code != code {
+		return code, assay.Errorf(assay.Rejected, "row %d: %s is no category of the model, which refuses it", row, rows.Validator().Field(f).Name)
+	}
+	return code, nil
+}
+
 // fillFloats copies the fields into a matrix of 32-bit floats, a column after the other.
 func (p *nativePort) fillFloats(to []float32, rows *schema.Batch, count int) error {
 	var block [128]float64
 	width := len(p.fields)
 	for j, f := range p.fields {
+		if c := p.categories[j]; c != nil {
+			for row := range count {
+				x, err := category(c, rows, row, f)
+				if err != nil {
+					return err
+				}
+				to[row*width+j] = float32(x)
+			}
+			continue
+		}
 		for from := 0; from < count; from += len(block) {
 			values := block[:min(len(block), count-from)]
 			rows.Floats(from, f, values)
