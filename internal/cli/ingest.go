@@ -82,6 +82,9 @@ cannot be read is counted, by reason, and written into the log as missing. A fil
 // maxIngestWaiting is how many bytes may wait for the log's writer before reading pauses.
 const maxIngestWaiting = 8 << 20
 
+// maxIngestedRows is how many rows an exchange of a file may have: it was answered already, whatever this server takes.
+const maxIngestedRows = 1 << 20
+
 // A relay hands finished calls to the log of the file that is being taken in.
 type relay struct{ *serve.Log }
 
@@ -98,7 +101,7 @@ func (s *session) ingest(ctx context.Context, v store.Version, format, single st
 	defer list.close()
 	nonce := strconv.FormatInt(s.Now().UnixNano(), 36)
 	to := &relay{}
-	server := serve.New(serve.Options{Clock: s.Now, Nonce: nonce, Log: to})
+	server := serve.New(serve.Options{Clock: s.Now, Nonce: nonce, MaxRows: maxIngestedRows, Log: to})
 	_, m, err := s.modelOf(ctx, v)
 	if err != nil {
 		return counts, err

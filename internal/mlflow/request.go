@@ -2,9 +2,7 @@ package mlflow
 
 import (
 	"bytes"
-	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sort"
@@ -23,7 +21,10 @@ var (
 
 const (
 	notJSON = "Invalid input. Ensure that input is a valid JSON formatted string."
-	oneOf   = "The input must be a JSON dictionary with exactly one of the input fields {'dataframe_split', 'dataframe_records', 'instances', 'inputs'}."
+	// maxOthers is how many keys that are too many are looked at.
+	maxOthers = 64
+
+	oneOf = "The input must be a JSON dictionary with exactly one of the input fields {'dataframe_split', 'dataframe_records', 'instances', 'inputs'}."
 )
 
 // Read reads the body of a request that another server answered into the rows of the call.
@@ -66,7 +67,7 @@ func readJSON(c *serve.Call) (reply, error) {
 			name := nameOf(key)
 			if count++; count == 1 {
 				first = name
-			} else {
+			} else if len(others) < maxOthers {
 				others = append(others, name)
 			}
 			err = readForm(c, r, name, count == 1)
@@ -195,6 +196,9 @@ func readRecords(c *serve.Call, r *schema.Reader) error {
 			r.Skip()
 			return assay.Errorf(assay.Invalid, "Dataframe records format must be a list of records. Got another value in the list.")
 		}
+		if err := c.Fits(c.Rows.Rows() + 1); err != nil {
+			return err
+		}
 		var ok bool
 		if c.Found, ok = c.Rows.Object(r, c.Found); !ok {
 			break
@@ -284,7 +288,9 @@ func readNames(c *serve.Call, r *schema.Reader, l *serve.Layout) error {
 			if !ok {
 				return nil
 			}
-			l.Add(c, name)
+			if err := l.Add(c, name); err != nil {
+				return err
+			}
 		case r.Kind() == schema.JSONNumber && (n == 0 || l.Names[0] == nil):
 			if i, ok := r.Int(); !ok || i != int64(n) || n == c.Version().Inputs().Fields() {
 				return assay.Errorf(assay.Invalid, "%s: the columns are numbers, and not those from 0 of the %d that the model takes", notSplit, c.Version().Inputs().Fields())
@@ -333,42 +339,59 @@ func readInputs(c *serve.Call, r *schema.Reader) error {
 		}
 		f, known := c.Version().Inputs().Index(key)
 		if !known {
-			readKeys(c, r, key)
+			if err := readKeys(c, r, key); err != nil {
+				return err
+			}
 			continue
 		}
 		if seen[f] {
 			return assay.Errorf(assay.Invalid, "column %q is there twice", c.Version().Inputs().Field(f).Name)
 		}
 		seen[f] = true
-		n := 0
-		put := func() bool {
-			if rows < 0 || c.Rows.Rows() <= n {
+		n, name := 0, c.Version().Inputs().Field(f).Name
+		put := func() error {
+			if n == c.Rows.Rows() {
 				if rows >= 0 {
-					return r.Fail("columns of different lengths")
+					return assay.Errorf(assay.Invalid, "column %q has more than the %d values of the other columns", name, rows)
 				}
-				c.Rows.Add(1)
+				if _, err := c.NewRow(); err != nil {
+					return err
+				}
 			}
 			n++
-			return c.Rows.JSON(r, n-1, f)
+			if !c.Rows.JSON(r, n-1, f) {
+				return r.Err()
+			}
+			return nil
 		}
 		if r.Kind() != schema.JSONArray {
-			if !put() {
-				return nil
+			if err := put(); err != nil {
+				return err
 			}
 		} else {
 			for more := r.Enter(); more; more = r.More() {
+				var err error
 				// A column of shape [n,1] is a list of lists of one.
 				if r.Kind() == schema.JSONArray && c.Version().Inputs().Field(f).Type != assay.TypeJSON {
-					if !r.Enter() || !put() || r.More() {
-						return assay.Errorf(assay.Invalid, "column %q has a list of other than one value", c.Version().Inputs().Field(f).Name)
+					one := r.Enter()
+					if one {
+						if err = put(); err == nil {
+							one = !r.More()
+						}
 					}
-				} else if !put() {
-					return nil
+					if err == nil && r.Err() == nil && !one {
+						err = assay.Errorf(assay.Invalid, "column %q has a list of other than one value", name)
+					}
+				} else {
+					err = put()
+				}
+				if err != nil {
+					return err
 				}
 			}
 		}
 		if rows >= 0 && n != rows && r.Err() == nil {
-			return assay.Errorf(assay.Invalid, "column %q has %d values, other columns %d", c.Version().Inputs().Field(f).Name, n, rows)
+			return assay.Errorf(assay.Invalid, "column %q has %d values, other columns %d", name, n, rows)
 		}
 		rows = n
 	}
@@ -376,65 +399,66 @@ func readInputs(c *serve.Call, r *schema.Reader) error {
 }
 
 // readKeys reads a column that is no field: the keys of the rows, or what the schema does not know.
-func readKeys(c *serve.Call, r *schema.Reader, name []byte) {
+func readKeys(c *serve.Call, r *schema.Reader, name []byte) error {
 	if !c.Rows.IsKey(name) || r.Kind() != schema.JSONArray {
 		c.Found, _ = c.Rows.Extra(r, 0, name, c.Found)
-		return
+		return nil
 	}
 	row := 0
 	for more := r.Enter(); more; more = r.More() {
+		if err := c.Fits(row + 1); err != nil {
+			return err
+		}
 		c.Found, _ = c.Rows.Extra(r, row, name, c.Found)
 		row++
 	}
+	return nil
 }
 
 // readCSV reads a header and rows. An empty field is missing.
 func readCSV(c *serve.Call) error {
-	r := csv.NewReader(bytes.NewReader(c.Body))
-	header, err := r.Read()
+	var r schema.CSVReader
+	r.Reset(c.Body, serve.MaxColumns+c.Version().Inputs().Fields())
+	record, err := r.Read(nil)
 	if errors.Is(err, io.EOF) {
 		return assay.Errorf(assay.Invalid, "the CSV has no header")
 	}
 	if err != nil {
-		return badCSV(err)
+		return err
 	}
 	var l serve.Layout
-	for i, name := range header {
+	for i, name := range record {
 		if i == 0 {
-			name = strings.TrimPrefix(name, "\uFEFF")
+			name = bytes.TrimPrefix(name, []byte("\uFEFF"))
 		}
-		l.Add(c, []byte(name))
+		if err := l.Add(c, name); err != nil {
+			return err
+		}
 	}
 	if err := l.Twice(c); err != nil {
 		return err
 	}
 	for {
-		record, err := r.Read()
+		record, err = r.Read(record)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return badCSV(err)
+			return err
 		}
-		row := c.Rows.Rows()
-		c.Rows.Add(1)
+		row, err := c.NewRow()
+		if err != nil {
+			return err
+		}
 		for j, text := range record {
 			switch f := l.Fields[j]; {
 			case f >= 0:
-				c.Rows.SetField(row, f, []byte(text))
+				c.Rows.SetField(row, f, text)
 			case !c.Rows.IsKey(l.Names[j]):
 				c.Found = c.Rows.Missed(row, l.Names[j], c.Found)
-			case text != "":
-				c.Rows.SetKey(row, l.Names[j], []byte(text))
+			case len(text) > 0:
+				c.Found = c.Rows.SetKey(row, l.Names[j], text, c.Found)
 			}
 		}
 	}
-}
-
-func badCSV(err error) error {
-	var p *csv.ParseError
-	if errors.As(err, &p) {
-		return assay.Errorf(assay.Invalid, "not CSV: line %d: %w", p.Line, p.Err)
-	}
-	return assay.Errorf(assay.Invalid, "not CSV: %w", fmt.Errorf("%w", err))
 }

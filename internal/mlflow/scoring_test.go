@@ -29,6 +29,11 @@ func scoring(t testing.TB) http.Handler {
 // scoringWith does so with a log.
 func scoringWith(t testing.TB, log serve.Recorder) http.Handler {
 	t.Helper()
+	return scoringOf(t, log, 4096)
+}
+
+func scoringOf(t testing.TB, log serve.Recorder, body int64) http.Handler {
+	t.Helper()
 	n := 200
 	x := assay.Frame{
 		{Name: "age", Type: assay.TypeInteger, Floats: make([]float64, n)},
@@ -62,7 +67,7 @@ func scoringWith(t testing.TB, log serve.Recorder) http.Handler {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := serve.New(serve.Options{Clock: func() time.Time { return at }, Nonce: "n", MaxBodyBytes: 4096, Log: log})
+	s := serve.New(serve.Options{Clock: func() time.Time { return at }, Nonce: "n", MaxBodyBytes: body, Log: log})
 	b, err := s.Bind(serve.Binding{Name: "m", Number: 2, Task: assay.Binary, Classes: classes, LabelType: assay.TypeInteger, Input: in, Output: serve.OutputSchema("out", classes, true), Engine: e, Key: []string{"id"}})
 	if err != nil {
 		t.Fatal(err)
@@ -142,8 +147,8 @@ func TestKeys(t *testing.T) {
 	for _, c := range []struct{ contentType, body, want string }{
 		{"application/json", `{"dataframe_records": [{"id": 7, "age": 20, "income": 10.5, "region": "north"}, {"region": "south", "age": 70, "income": null, "id": "a\"b"}]}`, `7 a"b`},
 		{"application/json", `{"dataframe_records": [{"age": 20, "income": 10.5, "region": "north"}, {"region": "south", "age": 70, "income": null, "id": 1e3}]}`, "none 1000"},
-		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": null}, {"region": "south", "age": 70, "income": null, "id": {"x": [1]}}]}`, "none none"},
-		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": "` + strings.Repeat("x", 1025) + `"}]}`, "none"},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": null}, {"region": "south", "age": 70, "income": null, "id": 9223372036854775811}]}`, "none 9223372036854775811"},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": -0}, {"region": "south", "age": 70, "income": null, "id": -170141183460469231731687303715884105729}]}`, "0 -170141183460469231731687303715884105729"},
 		{"application/json", `{"dataframe_split": {"columns": ["age", "id", "income", "region"], "data": [[20, 2.5, 10.5, "north"], [70, true, null, "south"]]}}`, "2.5 true"},
 		{"application/json", `{"instances": [{"age": 20, "income": 10.5, "region": "north", "id": "p"}, {"age": 70, "income": null, "region": "south"}]}`, "p none"},
 		{"application/json", `{"inputs": {"id": ["p", 8], "age": [20, 70], "income": [10.5, null], "region": ["north", "south"]}}`, "p 8"},
@@ -157,6 +162,23 @@ func TestKeys(t *testing.T) {
 		}
 		if got := strings.Join(log.keys, " "); got != c.want {
 			t.Errorf("%s: keys %q, want %q", c.body, got, c.want)
+		}
+	}
+	for _, c := range []struct{ contentType, body, says string }{
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": null}, {"region": "south", "age": 70, "income": null, "id": {"x": [1]}}]}`, "row 1: id must be text, a finite number or a boolean"},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": 1e999}]}`, "row 0: id must be text, a finite number or a boolean"},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": "` + strings.Repeat("x", 1025) + `"}]}`, "row 0: id must have at most 1024 bytes"},
+		{"application/json", `{"dataframe_records": [{"age": 20, "income": 1, "region": "north", "id": "a", "id": "a"}]}`, "row 0: id must not occur twice"},
+		{"application/json", `{"instances": [{"age": 20, "income": 1, "region": "north", "id": null, "id": "a"}]}`, "row 0: id must not occur twice"},
+		{"application/json", `{"inputs": {"id": ["p", 8], "age": [20, 70], "id": ["p", 8], "income": [10.5, null], "region": ["north", "south"]}}`, "row 1: id must not occur twice"},
+		{"application/json", `{"dataframe_split": {"columns": ["id", "age", "id", "income", "region"], "data": [[1, 20, 2.5, 10.5, "north"]]}}`, `column \"id\" is there twice`},
+		{"text/csv", "id,age,income,region,id\n1,20,10.5,north,007\n", `column \"id\" is there twice`},
+		{"text/csv", "age,income,region,id\n20,10.5,north,\xff\n", "row 0: id must be text in UTF-8"},
+		{"application/json", `{"instances": [[20, 10.5, "north"]], "params": {"id": [[1]]}}`, "row 0: id must be text, a finite number or a boolean"},
+		{"application/json", `{"instances": [[20, 10.5, "north"]], "params": {"id": 1, "id": 2}}`, `\"id\" is there twice`},
+	} {
+		if status, body, _ := post(t, h, "/invocations", c.contentType, c.body); status != http.StatusBadRequest || !strings.Contains(body, c.says) {
+			t.Errorf("%.200s: %d %s", c.body, status, body)
 		}
 	}
 }

@@ -13,41 +13,79 @@ import (
 
 // A tensor of the name of a column of the key is no input of the model: its elements tell the rows apart, and the log has them.
 
-// keyText gives a row the key that is an element of BYTES; none where that is not the base64 that it should be.
+// keyText gives a row the key that is an element of BYTES.
 func (t *tensor) keyText(c *serve.Call, row int, b []byte) {
 	if t.base64 {
 		plain, err := base64.StdEncoding.AppendDecode(nil, b)
 		if err != nil {
+			t.refuseKey(c, row, "must be base64, as its content_type says")
 			return
 		}
 		b = plain
 	}
-	c.Rows.SetKey(row, t.name, b)
+	t.setKey(c, row, b)
 }
 
-// keyJSON reads one element as the key of a row.
+func (t *tensor) setKey(c *serve.Call, row int, key []byte) {
+	c.Found = c.Rows.SetKey(row, t.name, key, c.Found)
+}
+
+func (t *tensor) refuseKey(c *serve.Call, row int, must string) {
+	c.Found = c.Rows.RefuseKey(row, t.name, must, c.Found)
+}
+
+// keyJSON reads one element, which must be one of the tensor's datatype, as the key of a row; null is none.
 func (t *tensor) keyJSON(c *serve.Call, r *schema.Reader, row int) {
-	if key, ok := r.Scalar(); ok && key != nil {
-		t.keyText(c, row, key)
+	number := t.typ != typeBytes && t.typ != typeBool
+	switch kind := r.Kind(); {
+	case kind == schema.JSONNull:
+		r.Null()
+		return
+	case kind == schema.JSONEnd:
+		r.Fail("no value")
+		return
+	case t.typ == typeBytes && kind == schema.JSONString:
+		if key, ok := r.Text(); ok {
+			t.keyText(c, row, key)
+		}
+		return
+	case t.typ == typeBool && kind == schema.JSONBool, number && kind == schema.JSONNumber:
+		from := r.Pos()
+		s, ok := r.Skip()
+		if !ok {
+			return
+		}
+		if !number || t.typ.holds(s) {
+			r.Seek(from)
+			c.Found, _ = c.Rows.ReadKey(r, row, t.name, c.Found)
+			return
+		}
+	default:
+		r.Skip()
 	}
+	t.refuseKey(c, row, datatypes[t.typ].must)
 }
 
 func (t *tensor) keyInt(c *serve.Call, row int, x int64) {
-	c.Rows.SetKey(row, t.name, strconv.AppendInt(nil, x, 10))
+	t.setKey(c, row, strconv.AppendInt(nil, x, 10))
 }
 
 func (t *tensor) keyUint(c *serve.Call, row int, x uint64) {
-	c.Rows.SetKey(row, t.name, strconv.AppendUint(nil, x, 10))
+	t.setKey(c, row, strconv.AppendUint(nil, x, 10))
 }
 
 func (t *tensor) keyFloat(c *serve.Call, row int, x float64) {
-	if !math.IsNaN(x) && !math.IsInf(x, 0) {
-		c.Rows.SetKey(row, t.name, schema.AppendKeyNumber(nil, x))
+	switch {
+	case math.IsNaN(x):
+	case math.IsInf(x, 0):
+		t.refuseKey(c, row, "must be finite, because it is a key")
+	default:
+		t.setKey(c, row, schema.AppendKeyNumber(nil, x))
 	}
 }
 
 func (t *tensor) keyBool(c *serve.Call, row int, x bool) {
-	c.Rows.SetKey(row, t.name, strconv.AppendBool(nil, x))
+	t.setKey(c, row, strconv.AppendBool(nil, x))
 }
 
 // keysRaw reads little-endian elements as keys. bound has been asked before.
@@ -71,8 +109,10 @@ func (t *tensor) keysRaw(c *serve.Call) {
 			t.keyInt(c, row, int64(x<<shift)>>shift)
 		case unsigned:
 			t.keyUint(c, row, x)
+		case t.typ == typeBool && x > 1:
+			t.refuseKey(c, row, datatypes[t.typ].must)
 		case t.typ == typeBool:
-			t.keyBool(c, row, x != 0)
+			t.keyBool(c, row, x == 1)
 		case t.typ == typeFP16:
 			t.keyFloat(c, row, half(uint16(x)))
 		case t.typ == typeBF16:
@@ -90,13 +130,23 @@ func (t *tensor) keysTyped(c *serve.Call, in *wire.InferTensorContents) {
 	for row, x := range in.GetBoolContents() {
 		t.keyBool(c, row, x)
 	}
+	width, _ := t.typ.signed()
 	for row, x := range in.GetIntContents() {
+		if limit := int64(1) << (width - 1); int64(x) < -limit || int64(x) >= limit {
+			t.refuseKey(c, row, datatypes[t.typ].must)
+			continue
+		}
 		t.keyInt(c, row, int64(x))
 	}
 	for row, x := range in.GetInt64Contents() {
 		t.keyInt(c, row, x)
 	}
+	width, _ = t.typ.unsigned()
 	for row, x := range in.GetUintContents() {
+		if int64(x) >= int64(1)<<width {
+			t.refuseKey(c, row, datatypes[t.typ].must)
+			continue
+		}
 		t.keyUint(c, row, uint64(x))
 	}
 	for row, x := range in.GetUint64Contents() {

@@ -223,7 +223,17 @@ func TestKeys(t *testing.T) {
 	}
 	rows(h, `{"name": "id", "shape": [2], "datatype": "BYTES", "data": ["a", "b c"]}, `, `{}`, 200, "a b c")
 	rows(h, `{"name": "id", "shape": [2, 1], "datatype": "INT64", "data": [[9007199254740993], [null]]}, `, `{}`, 200, "9007199254740993 none")
-	rows(h, `{"name": "id", "shape": [2], "datatype": "BYTES", "parameters": {"content_type": "base64"}, "data": ["YQ==", "?"]}, `, `{}`, 200, "a none")
+	rows(h, `{"name": "id", "shape": [2], "datatype": "BYTES", "parameters": {"content_type": "base64"}, "data": ["YQ==", null]}, `, `{}`, 200, "a none")
+	for key, says := range map[string]string{
+		`"datatype": "BYTES", "parameters": {"content_type": "base64"}, "data": ["YQ==", "?"]`: "row 1: id must be base64",
+		`"datatype": "BYTES", "data": ["YQ==", 7]`:                                             "row 1: id must be a string, as its tensor says",
+		`"datatype": "BYTES", "data": ["` + strings.Repeat("x", 1025) + `", "y"]`:              "row 0: id must have at most 1024 bytes",
+		`"datatype": "INT8", "data": [300, 1]`:                                                 "row 0: id must be an INT8",
+		`"datatype": "INT64", "data": [1, [2]]`:                                                "row 1: id must be an INT64",
+	} {
+		rows(h, `{"name": "id", "shape": [2], `+key+`}, `, `{}`, 400, says)
+	}
+	rows(h, `{"name": "id", "shape": [2], "datatype": "UINT64", "data": [18446744073709551615, 7e1]}, `, `{}`, 200, "18446744073709551615 70")
 	rows(h, ``, `{"id": ["p", 17]}`, 200, "p 17")
 	rows(h, ``, `{}`, 200, "none none")
 	rows(h, ``, `{"id": "p"}`, 400, "it must be a list of one for each of the 2 rows")
@@ -281,7 +291,13 @@ func TestKeys(t *testing.T) {
 	rows(h, month+`{"name": "shop", "shape": [2], "datatype": "INT64", "data": [4, 5]}, {"name": "id", "shape": [2], "datatype": "BYTES", "data": ["a", "b"]}, `, `{}`, 200, "a/2026-01-01/4 b/2026-02-01/5")
 	rows(h, month+`{"name": "shop", "shape": [2], "datatype": "INT64", "data": [4, null]}, `, `{"id": ["a", "b"]}`, 200, "a/2026-01-01/4 none")
 	rows(h, `{"name": "shop", "shape": [2], "datatype": "INT64", "data": [4, 5]}, `, `{"id": ["a", "b"]}`, 200, "none none")
-	rows(h, month+`{"name": "shop", "shape": [2], "datatype": "BYTES", "data": ["4\u001f5", "5"]}, `, `{"id": ["a", "b"]}`, 200, "none b/2026-02-01/5")
+	rows(h, month+`{"name": "shop", "shape": [2], "datatype": "BYTES", "data": ["4\u001f5", "5"]}, `, `{"id": ["a", "b"]}`, 400, "row 0: shop must not hold the character U+001F")
+	for _, wrong := range []string{`"datatype":"INT8","contents":{"intContents":[1,300]}`, `"datatype":"UINT16","contents":{"uintContents":[1,65536]}`, `"datatype":"FP64","contents":{"fp64Contents":[1,"Infinity"]}`} {
+		m := message(t, `{"modelName":"m","inputs":[{"name":"id","shape":[2],`+wrong+`},{"name":"c","shape":[2],"datatype":"FP64","contents":{"fp64Contents":[1,2]}}]}`)
+		if _, err := cl.ModelInfer(t.Context(), m); err == nil || !strings.Contains(err.Error(), "row 1: id must be ") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
 	var none *wire.ModelInferRequest
 	if _, err := cl.ModelInfer(t.Context(), none); err == nil {
 		t.Error("an empty message was answered")

@@ -32,7 +32,11 @@ type Batch struct {
 	coerced []Coercion
 	keyed   []string // columns that tell rows apart; those that are no fields are given apart
 	keys    [][]byte // of rows, as far as they have some: one a column
+	extra   int      // violations that are of no field, or that a field has beside its own
 }
+
+// maxExtra bounds the violations that no number of rows and fields bounds.
+const maxExtra = 10_000
 
 // batches are kept between requests, for all schemas: a large one is not kept.
 var batches = sync.Pool{New: func() any { return new(Batch) }}
@@ -44,7 +48,7 @@ func (v *Validator) NewBatch() *Batch {
 	b := batches.Get().(*Batch)
 	b.v, b.rows, b.Unknown = v, 0, 0
 	b.casts, b.coerced = nil, b.coerced[:0]
-	b.keyed, b.keys = nil, b.keys[:0]
+	b.keyed, b.keys, b.extra = nil, b.keys[:0], 0
 	return b
 }
 
@@ -78,6 +82,13 @@ func (v *Validator) Closed() bool { return v.closed }
 
 // Validator returns whose rules the batch is checked by.
 func (b *Batch) Validator() *Validator { return b.v }
+
+// Drop takes all rows away.
+func (b *Batch) Drop() {
+	clear(b.cells)
+	clear(b.keys)
+	b.rows, b.cells, b.keys, b.coerced, b.extra = 0, b.cells[:0], b.keys[:0], b.coerced[:0], 0
+}
 
 // Rows returns the number of rows.
 func (b *Batch) Rows() int { return b.rows }
@@ -121,7 +132,7 @@ func (b *Batch) Object(r *Reader, out []RowViolation) ([]RowViolation, bool) {
 		case !known:
 			out, ok = b.Extra(r, row, key, out)
 		case cells[at].kind != cellAbsent:
-			out = append(out, b.violation(row, at, RuleDuplicate, "must not occur twice"))
+			out = b.beside(row, key, RuleDuplicate, "must not occur twice", out)
 			_, ok = r.Skip()
 		default:
 			next = at + 1
@@ -138,9 +149,7 @@ func (b *Batch) Object(r *Reader, out []RowViolation) ([]RowViolation, bool) {
 // is not JSON.
 func (b *Batch) Extra(r *Reader, row int, name []byte, out []RowViolation) ([]RowViolation, bool) {
 	if b.IsKey(name) {
-		key, ok := r.Scalar()
-		b.SetKey(row, name, key)
-		return out, ok
+		return b.ReadKey(r, row, name, out)
 	}
 	out = b.unknown(row, name, out)
 	_, ok := r.Skip()
@@ -157,7 +166,15 @@ func (b *Batch) unknown(row int, key []byte, out []RowViolation) []RowViolation 
 		b.Unknown++
 		return out
 	}
-	return append(out, RowViolation{row, FieldViolation{Field: string(key[:min(len(key), maxFieldName)]), Rule: RuleUnknown, Detail: "is not a field of the schema", Severity: Error}})
+	return b.beside(row, key, RuleUnknown, "is not a field of the schema", out)
+}
+
+// beside appends a violation that a row may have any number of. Of more than maxExtra the rest is left out: a few bytes of a request are one.
+func (b *Batch) beside(row int, name []byte, rule, detail string, out []RowViolation) []RowViolation {
+	if b.extra++; b.extra > maxExtra {
+		return out
+	}
+	return append(out, RowViolation{row, FieldViolation{Field: string(name[:min(len(name), maxFieldName)]), Rule: rule, Detail: detail, Severity: Error}})
 }
 
 func (b *Batch) violation(row, i int, rule, detail string) RowViolation {
@@ -284,14 +301,14 @@ func (b *Batch) SetJSON(row, i int, s []byte) {
 	}
 }
 
-// SetField gives the text of a field of a CSV file, read as the field's type; the empty text is missing, but for strings. Nested values are the text
+// SetField gives the text of a field of a CSV file, read as the field's type; the empty text is missing. Nested values are the text
 // of their JSON there; what is none is a string.
 func (b *Batch) SetField(row, i int, s []byte) {
 	f := &b.v.fields[i]
 	c := b.at(row, i)
 	c.kind = cellWrong
 	switch {
-	case len(s) == 0 && f.kind != assay.TypeString:
+	case len(s) == 0:
 		c.kind = cellNull
 	case !utf8.Valid(s):
 	case f.nested:

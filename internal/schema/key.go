@@ -10,14 +10,17 @@ import (
 	"github.com/assay-ml/assay"
 )
 
-// maxKey bounds each part of the key of a row in bytes; a longer one is none.
+// maxKey bounds each part of the key of a row in bytes.
 const maxKey = 1024
+
+// noPart is the part of a key that a row has as null. It is no text, so no key is like it.
+const noPart = "\xff"
 
 // KeySeparator stands between the parts of a key of several columns: the unit separator of ASCII, which no part holds.
 const KeySeparator = 31
 
 // KeyedBy says by which columns a row is told apart from all others. A value under a name of theirs that is no field is kept for Key: text,
-// a number or a boolean; any other value is none. Without columns there is no such name. The slice is not to be changed.
+// a number or a boolean; null is none, and any other value a violation. Without columns there is no such name. The slice is not to be changed.
 func (b *Batch) KeyedBy(columns []string) { b.keyed = columns }
 
 // Keyed reports whether any row may have a key.
@@ -42,22 +45,58 @@ func (b *Batch) IsKey(name []byte) bool { return b.part(name) >= 0 }
 // KeyColumns returns of how many columns the key is.
 func (b *Batch) KeyColumns() int { return len(b.keyed) }
 
-// HasKey reports whether a row was given what SetKey gives.
+// HasKey reports whether a row was given what SetKey gives, null included.
 func (b *Batch) HasKey(row int, name []byte) bool {
 	i, part := row*len(b.keyed), b.part(name)
 	return part >= 0 && i+part < len(b.keys) && b.keys[i+part] != nil
 }
 
-// SetKey gives a row its part of the key under the name of a column, of which IsKey holds. The bytes are kept, not copied; nil is none.
-func (b *Batch) SetKey(row int, name, key []byte) {
+// ReadKey reads the next value of r as a row's part of the key under the name of a column, of which IsKey holds. What is neither text nor a
+// number, a boolean or null is a violation, as is what SetKey does not take, and a part that the row has already; they are appended to out. False
+// means that the text is not JSON.
+func (b *Batch) ReadKey(r *Reader, row int, name []byte, out []RowViolation) ([]RowViolation, bool) {
+	if b.HasKey(row, name) {
+		_, ok := r.Skip()
+		return b.beside(row, name, RuleDuplicate, "must not occur twice", out), ok
+	}
+	kind := r.Kind()
+	if kind == JSONNull || r.t.nan && kind == JSONEnd {
+		_, ok := r.Skip()
+		return b.SetKey(row, name, nil, out), ok
+	}
+	key, ok := r.Scalar()
+	if ok && key == nil {
+		return b.RefuseKey(row, name, "must be text, a finite number or a boolean, because it is a key", out), true
+	}
+	return b.SetKey(row, name, key, out), ok
+}
+
+// RefuseKey notes that what a row has under the name of a column of the key is none, in words that follow the name.
+func (b *Batch) RefuseKey(row int, name []byte, detail string, out []RowViolation) []RowViolation {
+	return b.beside(row, name, RuleType, detail, out)
+}
+
+// SetKey gives a row its part of the key under the name of a column, of which IsKey holds; nil is none. The bytes are kept, not copied. What is
+// no UTF-8, has more than 1,024 bytes or, in a key of several columns, holds KeySeparator is a violation, appended to out.
+func (b *Batch) SetKey(row int, name, key []byte, out []RowViolation) []RowViolation {
 	part := b.part(name)
-	if part < 0 || key == nil || len(key) > maxKey || !utf8.Valid(key) || len(b.keyed) > 1 && bytes.IndexByte(key, KeySeparator) >= 0 {
-		return
+	switch {
+	case part < 0:
+		return out
+	case key == nil:
+		key = []byte(noPart)
+	case len(key) > maxKey:
+		return b.beside(row, name, RuleLength, "must have at most 1024 bytes, because it is a key", out)
+	case !utf8.Valid(key):
+		return b.beside(row, name, RuleType, "must be text in UTF-8, because it is a key", out)
+	case len(b.keyed) > 1 && bytes.IndexByte(key, KeySeparator) >= 0:
+		return b.beside(row, name, RulePattern, "must not hold the character U+001F, because it is a part of a key", out)
 	}
 	if n := (row+1)*len(b.keyed) - len(b.keys); n > 0 {
 		b.keys = append(b.keys, make([][]byte, n)...)
 	}
 	b.keys[row*len(b.keyed)+part] = key
+	return out
 }
 
 // Key returns what tells a row apart, or nil: the parts of all columns of the key, those of fields included, with KeySeparator between
@@ -69,6 +108,9 @@ func (b *Batch) Key(row int, room []byte) []byte {
 	}
 	parts := b.keys[row*n : (row+1)*n]
 	if n == 1 {
+		if string(parts[0]) == noPart {
+			return nil
+		}
 		return parts[0]
 	}
 	key := room[:0]
@@ -76,7 +118,7 @@ func (b *Batch) Key(row int, room []byte) []byte {
 		if i > 0 {
 			key = append(key, KeySeparator)
 		}
-		from, there := len(key), part != nil
+		from, there := len(key), part != nil && string(part) != noPart
 		if field, ok := b.v.index[b.keyed[i]]; ok {
 			key, there = b.appendText(key, row, field)
 		} else {

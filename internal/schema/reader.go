@@ -186,15 +186,16 @@ func (r *Reader) Bool() (value, ok bool) {
 	return false, r.t.word("false")
 }
 
-// Scalar reads text, a number or a boolean as text, one number having one spelling: that of the table engine. Any other value is skipped and
-// gives nil; false means that the text is not JSON. The bytes are not to be changed.
+// Scalar reads text, a number or a boolean as text, one number having one spelling: that of the table engine, which of a whole number, however
+// large, is its digits. Any other value is skipped and gives nil, as does a number beyond float64 that is not written as digits; false means
+// that the text is not JSON. The bytes are not to be changed.
 func (r *Reader) Scalar() ([]byte, bool) {
 	switch r.Kind() {
 	case JSONString:
 		return r.Text()
 	case JSONNumber:
-		s, ok := r.Number()
-		if _, err := strconv.ParseInt(string(s), 10, 64); err == nil && string(s) != "-0" {
+		s, whole, ok := r.t.num()
+		if !ok || whole && string(s) != "-0" {
 			return s, ok
 		}
 		v, err := strconv.ParseFloat(string(s), 64)

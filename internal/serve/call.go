@@ -121,11 +121,39 @@ func (c *Call) Room(n int) error {
 }
 
 func tooMany(n, most int) error {
-	return assay.Errorf(assay.Invalid, "the request has %d rows, more than the %d that are allowed", n, most)
+	return assay.Errorf(assay.Invalid, "the request has %d rows, more than the %d that are allowed%w", n, most, error(errRows{}))
 }
 
-// Malform notes that the request is not what the wire format asks for, and returns the error.
+// NewRow adds a row to be filled, unless the request has as many as the server takes. The error is Invalid, and reading must end with it.
+func (c *Call) NewRow() (row int, err error) {
+	row = c.Rows.Rows()
+	if err = c.Fits(row + 1); err == nil {
+		c.Rows.Add(1)
+	}
+	return row, err
+}
+
+// Fits returns an error where a request that is read as far as rows is one of more than the server takes; what comes then is not read. The error is
+// Invalid.
+func (c *Call) Fits(rows int) error {
+	if rows <= c.server.o.MaxRows {
+		return nil
+	}
+	return assay.Errorf(assay.Invalid, "the request has more than the %d rows that are allowed%w", c.server.o.MaxRows, error(errRows{}))
+}
+
+// errRows marks an error as one of too many rows without adding to its text.
+type errRows struct{}
+
+func (errRows) Error() string { return "" }
+
+// Malform notes that the request is not what the wire format asks for, and returns the error. Of a request with too many rows none is kept: the
+// log and the counters have it as one.
 func (c *Call) Malform(err error) error {
+	if errors.As(err, &errRows{}) {
+		c.Rows.Drop()
+		c.Found = c.Found[:0]
+	}
 	c.Outcome, c.Err = Malformed, err
 	c.leave()
 	return err
@@ -169,7 +197,7 @@ func (c *Call) predict(caller context.Context) error {
 	case n == 0:
 		return assay.Errorf(assay.Invalid, "the request has no rows")
 	case n > c.server.o.MaxRows:
-		return tooMany(n, c.server.o.MaxRows)
+		return c.Malform(tooMany(n, c.server.o.MaxRows))
 	}
 	if err := c.giveKeys(); err != nil {
 		return err

@@ -86,8 +86,8 @@ func TestLogLines(t *testing.T) {
 	c.Rows.SetInt(0, 0, 30)
 	c.Rows.SetInt(1, 0, 31)
 	c.Rows.KeyedBy([]string{"key"})
-	c.Rows.SetKey(0, []byte("key"), []byte("anna"))
-	c.Rows.SetKey(1, []byte("key"), []byte(`b"ob`))
+	c.Found = c.Rows.SetKey(0, []byte("key"), []byte("anna"), c.Found)
+	c.Found = c.Rows.SetKey(1, []byte("key"), []byte(`b"ob`), c.Found)
 	if err := c.Predict(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,10 @@ func (g *Given) Take(name, text []byte) {
 	p := g.c.bound.Param(name)
 	switch {
 	case p == nil && g.c.Rows.IsKey(name):
+		if slices.ContainsFunc(g.c.keys, func(k givenKey) bool { return bytes.Equal(k.name, name) }) {
+			g.tell("%q is there twice", clip(string(name)))
+			return
+		}
 		g.c.keys = append(g.c.keys, givenKey{name, text})
 	case p == nil && g.loose:
 		switch {
@@ -151,10 +155,12 @@ func (c *Call) giveKeys() error {
 		var r schema.Reader
 		r.Reset(k.text, 0)
 		give := func(row int) bool {
-			twice := c.Rows.HasKey(row, k.name)
-			key, ok := r.Scalar()
-			c.Rows.SetKey(row, k.name, key)
-			return ok && !twice
+			if c.Rows.HasKey(row, k.name) {
+				return false
+			}
+			var ok bool
+			c.Found, ok = c.Rows.ReadKey(&r, row, k.name, c.Found)
+			return ok
 		}
 		n, ok := 0, true
 		if r.Kind() == schema.JSONArray {

@@ -101,7 +101,7 @@ func FuzzWhatIsLoggedIsRead(f *testing.F) {
 			c.Rows.SetInt(2, i, int64(x))
 			c.Rows.SetFloat(3, i, number)
 			c.Rows.SetFloat(4, i, math.Float64frombits(x))
-			c.Rows.SetKey(i%5, []byte("key"), value)
+			c.Found = c.Rows.SetKey(i%5, []byte("key"), value, c.Found)
 		}
 		end(c, nil)
 		if err := l.Close(); err != nil {

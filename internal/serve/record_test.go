@@ -73,7 +73,7 @@ func TestLinesOfEveryType(t *testing.T) {
 	c := call(t, s, everyRow)
 	c.Rows.KeyedBy([]string{"key"})
 	for row, key := range [][]byte{[]byte("k0"), nil, {}, []byte(`k"3`)} {
-		c.Rows.SetKey(row, []byte("key"), key)
+		c.Found = c.Rows.SetKey(row, []byte("key"), key, c.Found)
 	}
 	c.Scores = append(c.Scores, 0.5, math.NaN(), 1, 0)
 	c.Output = Output{Labels: []int32{0, 1, 1, 0}, Proba: []float64{1, 0, 0.25, 0.75, 0, 1, 0.5, 0.5}}

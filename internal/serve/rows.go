@@ -11,13 +11,20 @@ type Layout struct {
 	Names  [][]byte // one for each field where the request has names
 }
 
-// Add adds the column of that name.
-func (l *Layout) Add(c *Call, name []byte) {
+// MaxColumns is how many columns a request may have, beside those of the model.
+const MaxColumns = 1 << 16
+
+// Add adds the column of that name. The error is Invalid.
+func (l *Layout) Add(c *Call, name []byte) error {
+	if len(l.Fields) == MaxColumns+c.Version().Inputs().Fields() {
+		return assay.Errorf(assay.Invalid, "the request has more than %d columns", len(l.Fields))
+	}
 	i, ok := c.Version().Inputs().Index(name)
 	if !ok {
 		i = -1
 	}
 	l.Fields, l.Names = append(l.Fields, i), append(l.Names, name)
+	return nil
 }
 
 // InOrder is the layout of rows without names: the fields in their order.
@@ -31,9 +38,18 @@ func InOrder(c *Call) Layout {
 
 // Twice is an error that names a column that the request has two times.
 func (l *Layout) Twice(c *Call) error {
-	seen := map[int]bool{}
-	for _, f := range l.Fields {
-		if f >= 0 && seen[f] {
+	seen, keys := map[int]bool{}, map[string]bool{}
+	for i, f := range l.Fields {
+		if f < 0 {
+			if name := l.Names[i]; c.Rows.IsKey(name) {
+				if keys[string(name)] {
+					return assay.Errorf(assay.Invalid, "column %q is there twice", name)
+				}
+				keys[string(name)] = true
+			}
+			continue
+		}
+		if seen[f] {
 			return assay.Errorf(assay.Invalid, "column %q is there twice", c.Version().Inputs().Field(f).Name)
 		}
 		seen[f] = true
@@ -43,12 +59,14 @@ func (l *Layout) Twice(c *Call) error {
 
 // ReadRow reads a JSON list as a row. Errors are Invalid; what is wrong with the text itself is found in the reader.
 func (c *Call) ReadRow(r *schema.Reader, l *Layout) error {
-	row := c.Rows.Rows()
 	if r.Kind() != schema.JSONArray {
 		r.Skip()
-		return assay.Errorf(assay.Invalid, "row %d is not a list", row)
+		return assay.Errorf(assay.Invalid, "row %d is not a list", c.Rows.Rows())
 	}
-	c.Rows.Add(1)
+	row, err := c.NewRow()
+	if err != nil {
+		return err
+	}
 	j := 0
 	for more := r.Enter(); more; more = r.More() {
 		if j == len(l.Fields) {
@@ -77,6 +95,9 @@ func (c *Call) ReadInstances(r *schema.Reader) error {
 	for more := r.Enter(); more; more = r.More() {
 		switch r.Kind() {
 		case schema.JSONObject:
+			if err := c.Fits(c.Rows.Rows() + 1); err != nil {
+				return err
+			}
 			var ok bool
 			if c.Found, ok = c.Rows.Object(r, c.Found); !ok {
 				return nil
@@ -93,8 +114,10 @@ func (c *Call) ReadInstances(r *schema.Reader) error {
 				r.Skip()
 				return assay.Errorf(assay.Invalid, "row %d is a single value, the model takes %d", c.Rows.Rows(), c.Version().Inputs().Fields())
 			}
-			row := c.Rows.Rows()
-			c.Rows.Add(1)
+			row, err := c.NewRow()
+			if err != nil {
+				return err
+			}
 			if !c.Rows.JSON(r, row, 0) {
 				return nil
 			}
