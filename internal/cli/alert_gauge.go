@@ -85,7 +85,7 @@ func (s *session) gauges(ctx context.Context, due map[assay.Digest]*dueScan) ([]
 			}
 			set(gaugeFiring, firing, name, number, a.Name, a.Severity)
 		}
-		if d, err := newestWindow(ctx, s, assay.KindDrift, w, newestRecords, func(x assay.Drift) int64 { return x.Window.Number }); err != nil {
+		if d, err := newestWindow[assay.Drift](ctx, s, assay.KindDrift, w); err != nil {
 			return nil, err
 		} else if d != nil {
 			most := map[[3]string]float64{}
@@ -102,7 +102,7 @@ func (s *session) gauges(ctx context.Context, due map[assay.Digest]*dueScan) ([]
 				set(gaugeWindow, float64(end.UnixMilli())/1000, name, number)
 			}
 		}
-		if o, err := newestWindow(ctx, s, assay.KindOutcome, w, newestRecords, func(x assay.Outcome) int64 { return x.Window.Number }); err != nil {
+		if o, err := newestWindow[assay.Outcome](ctx, s, assay.KindOutcome, w); err != nil {
 			return nil, err
 		} else if o != nil {
 			set(gaugeCoverage, float64(o.Labels.Coverage.Value), name, number)
@@ -137,27 +137,14 @@ func (s *session) gauges(ctx context.Context, due map[assay.Digest]*dueScan) ([]
 	return out, nil
 }
 
-// newestRecords is how many records are looked at for the newest window.
-const newestRecords = 64
-
-// newestWindow is the evidence about the newest window of a plan, as it was restated last; nil for none. It looks at so many of the newest records only: windows
-// are judged in their order, and restated ones are older.
-func newestWindow[T any](ctx context.Context, s *session, kind assay.Kind, w *watchedVersion, look int, number func(T) int64) (*T, error) {
-	rs, err := s.st.Find(ctx, store.Query{Kind: kind, Subject: w.version.Model, Parent: w.planID, Limit: look})
-	if err != nil {
+// newestWindow is the evidence about the newest window of a plan, as it was restated last; nil for none.
+func newestWindow[T any](ctx context.Context, s *session, kind assay.Kind, w *watchedVersion) (*T, error) {
+	rs, err := s.st.Find(ctx, store.Query{Kind: kind, Subject: w.version.Model, Parent: w.planID, Windows: true, Limit: 1})
+	if err != nil || len(rs) == 0 {
 		return nil, err
 	}
-	var out *T
-	for _, r := range rs {
-		x, err := assay.Decode[T](r.Evidence)
-		if err != nil {
-			return nil, err
-		}
-		if out == nil || number(x) > number(*out) {
-			out = &x
-		}
-	}
-	return out, nil
+	x, err := assay.Decode[T](rs[0].Evidence)
+	return &x, err
 }
 
 // monitorExportCommand is a part of the monitor command.

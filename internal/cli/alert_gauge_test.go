@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +13,8 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/internal/web"
 )
 
 // TestCoverageThatIsDue: labels of the newest window that have not come yet are no gap; those of the newest window whose time is over are.
@@ -96,4 +100,50 @@ func gaugeOf(t *testing.T, g *alertGauges, name string) string {
 		}
 	}
 	return ""
+}
+
+// TestNewestWindow: the newest window is the one that began last, though hundreds before it are judged later: gauges, pages and the watcher go on from it.
+func TestNewestWindow(t *testing.T) {
+	t.Parallel()
+	p := watchProject(t, twoChannels, map[string]string{"OPS": "http://127.0.0.1:1", "OPS_KEY": "key", "DUTY": "http://127.0.0.1:1", "DUTY_KEY": "routing"}, escalating)
+	p.window(400, assay.Fail)
+	s := p.session()
+	defer s.Close()
+	r, err := s.st.Get(t.Context(), p.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := assay.Decode[assay.Monitor](r.Evidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := p.blob("{}")
+	for n := range 300 { // a table of the past
+		at := assaytest.Clock()().AddDate(0, 0, n-1)
+		d := assay.Drift{Monitor: p.plan, Window: assay.Window{Number: int64(n), Rows: 500, Start: assay.InstantOf(at), End: assay.InstantOf(at.AddDate(0, 0, 1))}, Signals: []assay.Signal{}, Ranking: []assay.Cause{}, Report: report, Verdict: assay.Pass}
+		if _, err := s.write(t.Context(), assay.KindDrift, p.version.Model, []assay.Digest{p.plan}, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := gaugeValue(t, s, monitor.MetricDrift); got != "0.31" {
+		t.Errorf("the drift score is %q", got)
+	}
+	end := strconv.FormatFloat(float64(assaytest.Clock()().AddDate(0, 0, 400).Unix()), 'g', -1, 64)
+	if got := gaugeValue(t, s, monitor.MetricWindowEnd); got != end {
+		t.Errorf("the newest window ended at %s, want %s", got, end)
+	}
+	if since, err := s.judgedBy(t.Context(), p.version, p.plan, plan); err != nil || len(since) != windowsBefore || since[0].Window.Number != 400 {
+		t.Errorf("%d windows to go on from, %v", len(since), err)
+	}
+	g := &pages{s: s, server: serve.New(serve.Options{Clock: s.Now, Nonce: "n"})}
+	for name, page := range map[string]func(context.Context, *http.Request) (web.SitePage, error){"monitors": g.monitors, "home": g.home} {
+		x, err := page(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := web.Site(&b, x, g.footer()); err != nil || !strings.Contains(b.String(), "age moved by 0.31") || strings.Contains(b.String(), "nothing moved") {
+			t.Errorf("%s: %v\n%s", name, err, b.String())
+		}
+	}
 }

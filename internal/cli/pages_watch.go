@@ -88,7 +88,7 @@ type watchedNow struct {
 
 func (p *pages) watch(ctx context.Context, w *watchedVersion) (watchedNow, error) {
 	out := watchedNow{plan: w.plans[w.planID], coverage: "no labels"}
-	rs, err := p.s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: w.version.Model, Parent: w.planID, Limit: windowsBefore})
+	rs, err := p.s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: w.version.Model, Parent: w.planID, Windows: true, Limit: windowsBefore})
 	if err != nil {
 		return out, err
 	}
@@ -117,7 +117,7 @@ func (p *pages) watch(ctx context.Context, w *watchedVersion) (watchedNow, error
 			out.why = "nothing moved"
 		}
 	}
-	o, err := newestWindow(ctx, p.s, assay.KindOutcome, w, newestRecords, func(x assay.Outcome) int64 { return x.Window.Number })
+	o, err := newestWindow[assay.Outcome](ctx, p.s, assay.KindOutcome, w)
 	if err != nil {
 		return out, err
 	}

@@ -177,7 +177,7 @@ func (s *session) judgedBy(ctx context.Context, v store.Version, id assay.Digest
 	if _, timed := monitor.EndOf(p.Windows, s.Now()); !timed {
 		return nil, nil
 	}
-	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id, Limit: windowsBefore})
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id, Windows: true, Limit: windowsBefore})
 	if err != nil {
 		return nil, err
 	}

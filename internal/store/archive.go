@@ -171,6 +171,9 @@ func (s *SQLite) Find(ctx context.Context, q Query) ([]assay.Record, error) {
 	var where []string
 	var args []any
 	from := selectRecord
+	if q.Windows {
+		return s.windows(ctx, q)
+	}
 	add := func(cond string, arg any) {
 		where = append(where, cond)
 		args = append(args, arg)
@@ -206,6 +209,44 @@ func (s *SQLite) Find(ctx context.Context, q Query) ([]assay.Record, error) {
 		return nil, fault("evidence cannot be listed", err)
 	}
 	return out, nil
+}
+
+// windows are the newest records of windows, through their index: a window may have been recorded at any time.
+func (s *SQLite) windows(ctx context.Context, q Query) ([]assay.Record, error) {
+	args := []any{q.Subject, q.Kind}
+	if q.Parent != "" {
+		args = append(args, q.Parent)
+	}
+	if q.Limit > 0 {
+		args = append(args, q.Limit)
+	}
+	out := []assay.Record{}
+	err := each(ctx, s.reads, func(scan func(...any) error) error {
+		r, err := scanRecord(scan)
+		out = append(out, r)
+		return err
+	}, windowsQuery(q.Parent != "", q.Limit > 0), args...)
+	if err != nil {
+		return nil, fault("windows cannot be listed", err)
+	}
+	return out, nil
+}
+
+// windowsQuery is the statement for windows of a subject and a kind, of a parent where one is asked for, and of so many at most. That the numbers are
+// materialized lets SQLite take them out of the index: no payload is read but of what is returned.
+func windowsQuery(parent, limit bool) string {
+	numbers := `SELECT json_extract(CAST(w.payload AS TEXT), '$.window.number') AS number, w.seq FROM evidence w`
+	where := ` WHERE w.kind IN ('drift', 'outcome') AND w.subject = ? AND w.kind = ?`
+	if parent {
+		numbers += ` CROSS JOIN parents p ON p.child = w.seq`
+		where += ` AND p.parent = ?`
+	}
+	newest := `SELECT number, max(seq) AS newest FROM numbers GROUP BY number ORDER BY number DESC`
+	if limit {
+		newest += ` LIMIT ?`
+	}
+	return `WITH numbers AS MATERIALIZED (` + numbers + where + `) ` +
+		strings.Replace(selectRecord, `FROM evidence e`, `FROM (`+newest+`) n CROSS JOIN evidence e ON e.seq = n.newest`, 1) + `ORDER BY n.number DESC`
 }
 
 // Resolve implements Archive.

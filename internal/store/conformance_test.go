@@ -2,11 +2,13 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -274,6 +276,50 @@ func conformance(t *testing.T, open func(t testing.TB, name string) Store) {
 		for _, bad := range []string{"", "abc", "zzzz", "ABCD", strings.Repeat("a", 65), "sha256:", "%%%%"} {
 			_, err := s.Resolve(ctx, bad)
 			wants(t, err, assay.Invalid)
+		}
+	})
+
+	t.Run("windows", func(t *testing.T) {
+		s := open(t, "windows")
+		plans := []assay.Digest{add(t, s, assay.KindCI, digest("a"), nil, assay.CI{}).ID, add(t, s, assay.KindCI, digest("b"), nil, assay.CI{}).ID}
+		report := must(blob.PutBytes(ctx, s.Blobs(), []byte("{}")))(t)
+		type window struct {
+			subject string
+			plan    int
+			number  int64
+		}
+		var all []window
+		var ids []assay.Digest
+		for i := range 600 { // in an order that is neither theirs nor its contrary, each several times
+			w := window{fmt.Sprint("model", i/7%2), i / 5 % 2, int64(i*37%90) - 20}
+			d := assay.Drift{Monitor: plans[w.plan], Window: assay.Window{Number: w.number, Rows: int64(i)}, Signals: []assay.Signal{}, Ranking: []assay.Cause{}, Report: report, Verdict: assay.Pass}
+			all, ids = append(all, w), append(ids, add(t, s, assay.KindDrift, digest(w.subject), plans[w.plan:w.plan+1], d).ID)
+		}
+		for _, subject := range []string{"model0", "model1", "nobody"} {
+			for plan := range plans {
+				newest := map[int64]int{}
+				for i, w := range all {
+					if w.subject == subject && w.plan == plan {
+						newest[w.number] = i
+					}
+				}
+				want := slices.SortedFunc(maps.Keys(newest), func(a, b int64) int { return cmp.Compare(b, a) })
+				for _, limit := range []int{0, 1, 7} {
+					var got []int64
+					for _, r := range must(s.Find(ctx, Query{Kind: assay.KindDrift, Subject: digest(subject), Parent: plans[plan], Windows: true, Limit: limit}))(t) {
+						n := must(assay.Decode[assay.Drift](r.Evidence))(t).Window.Number
+						if got = append(got, n); r.ID != ids[newest[n]] {
+							t.Errorf("window %d of %s is not the newest record of it", n, subject)
+						}
+					}
+					if limit == 0 || limit > len(want) {
+						limit = len(want)
+					}
+					if !slices.Equal(got, want[:limit]) {
+						t.Errorf("%s, plan %d: %v, want %v", subject, plan, got, want[:limit])
+					}
+				}
+			}
 		}
 	})
 

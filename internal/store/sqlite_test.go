@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/blob"
 )
 
 // fullTest names the variable that asks for the full test: on the disk, with as many kills as the durability claim needs.
@@ -97,5 +99,39 @@ func TestOpenAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	}
+}
+
+// TestUpgradeToWindows: a store of version 1 is brought up to date when it is opened, its windows are found, by their index and not by reading them all.
+func TestUpgradeToWindows(t *testing.T) {
+	dir := scratch(t)
+	s := must(OpenSQLite(t.Context(), Options{Dir: dir, Clock: assaytest.Clock(), Producer: "assay test"}))(t)
+	plan := add(t, s, assay.KindCI, digest("a"), nil, assay.CI{}).ID
+	report := must(blob.PutBytes(t.Context(), s.Blobs(), []byte("{}")))(t)
+	for _, n := range []int64{5, 9, 7} {
+		add(t, s, assay.KindDrift, digest("model"), []assay.Digest{plan}, assay.Drift{Monitor: plan, Window: assay.Window{Number: n}, Signals: []assay.Signal{}, Ranking: []assay.Cause{}, Report: report, Verdict: assay.Pass})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tamper(t, dir, `DROP INDEX evidence_window`, `DELETE FROM goose_db_version WHERE version_id = 2`)
+	s = openDir(t, dir)
+	rs := must(s.Find(t.Context(), Query{Kind: assay.KindDrift, Subject: digest("model"), Parent: plan, Windows: true, Limit: 1}))(t)
+	if len(rs) != 1 || must(assay.Decode[assay.Drift](rs[0].Evidence))(t).Window.Number != 9 {
+		t.Errorf("%+v", rs)
+	}
+	if r := must(s.Fsck(t.Context()))(t); len(r.Problems) > 0 {
+		t.Errorf("%+v", r.Problems)
+	}
+	var steps []string
+	err := each(t.Context(), s.reads, func(scan func(...any) error) error {
+		var a, b, c any
+		var text string
+		err := scan(&a, &b, &c, &text)
+		steps = append(steps, text)
+		return err
+	}, `EXPLAIN QUERY PLAN `+windowsQuery(true, true), digest("model"), assay.KindDrift, plan, 1)
+	if text := strings.Join(steps, "; "); err != nil || !strings.Contains(text, "USING COVERING INDEX evidence_window") {
+		t.Errorf("%v: %s", err, text)
 	}
 }

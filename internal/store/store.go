@@ -66,6 +66,10 @@ type Query struct {
 	Parent  assay.Digest // evidence that was derived from this one directly
 	Before  int64        // only evidence whose Entry.Seq is smaller: the next page begins where the last one ended
 	Limit   int          // 0: no limit
+
+	// Windows asks for drift or outcomes of one subject by window: of each the newest record only, the window with the greatest number first. Before is not
+	// heeded.
+	Windows bool
 }
 
 // Options say where a store is and who writes to it.
