@@ -14,7 +14,7 @@ const (
 	dueLook = 8 * duePage
 )
 
-// A dueScan finds the newest window of a plan whose labels should all have come, as it was restated last. While labels come, the windows after it are restated
+// A dueScan finds the newest window of a plan with predictions whose labels should all have come, as it was restated last. While labels come, the windows after it are restated
 // again and again, so that its own record may lie far behind. The scan goes back through the journal once, in several looks where it is long, as far as to records
 // that are older than the end of the window that it has found: no later window can be there. Each look after that reads what is new.
 type dueScan struct {
@@ -26,9 +26,17 @@ type dueScan struct {
 
 // A dueWindow is what is known of a window.
 type dueWindow struct {
-	window   assay.Window
-	coverage float64
-	seq      int64
+	window assay.Window
+	labels assay.LabelJoin
+	seq    int64
+}
+
+// dueOf is the scan of a plan among those of all.
+func dueOf(all map[assay.Digest]*dueScan, plan assay.Digest) *dueScan {
+	if all[plan] == nil {
+		all[plan] = &dueScan{windows: map[int64]dueWindow{}}
+	}
+	return all[plan]
 }
 
 // look returns the window; nil where none is due, or while it is not known yet.
@@ -86,17 +94,17 @@ func (d *dueScan) note(r assay.Record) error {
 		return err
 	}
 	if n := o.Window.Number; d.windows[n].seq < r.Entry.Seq {
-		d.windows[n] = dueWindow{o.Window, float64(o.Labels.Coverage.Value), r.Entry.Seq}
+		d.windows[n] = dueWindow{o.Window, o.Labels, r.Entry.Seq}
 	}
 	return nil
 }
 
-// newest is the newest window that is due now; those before it are forgotten.
+// newest is the newest window with predictions that is due now; those before it are forgotten.
 func (d *dueScan) newest(l *assay.LabelPlan, s *session) *dueWindow {
 	var out *dueWindow
 	now := s.Now()
 	for _, x := range d.windows {
-		if monitor.Overdue(x.window, l, now) && (out == nil || x.window.Number > out.window.Number) {
+		if x.labels.Coverage.N > 0 && monitor.Overdue(x.window, l, now) && (out == nil || x.window.Number > out.window.Number) {
 			out = &x
 		}
 	}

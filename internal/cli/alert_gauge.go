@@ -111,15 +111,10 @@ func (s *session) gauges(ctx context.Context, due map[assay.Digest]*dueScan) ([]
 			}
 		}
 		if l := w.plans[w.planID].Labels; l != nil {
-			d := due[w.planID]
-			if d == nil {
-				d = &dueScan{windows: map[int64]dueWindow{}}
-				due[w.planID] = d
-			}
-			if o, err := d.look(ctx, s, w, l); err != nil {
+			if o, err := dueOf(due, w.planID).look(ctx, s, w, l); err != nil {
 				return nil, err
 			} else if o != nil {
-				set(gaugeDue, o.coverage, name, number)
+				set(gaugeDue, float64(o.labels.Coverage.Value), name, number)
 			}
 		}
 	}

@@ -200,7 +200,7 @@ func TestPrometheus(t *testing.T) {
 	if err := os.WriteFile(rules, []byte(p.run(0, "monitor", "export", "prometheus")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("promtool", "check", "rules", rules).CombinedOutput(); err != nil || !strings.Contains(string(out), "SUCCESS: 7 rules found") {
+	if out, err := exec.Command("promtool", "check", "rules", rules).CombinedOutput(); err != nil || !strings.Contains(string(out), "SUCCESS: 8 rules found") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p.window(1, assay.Fail)
@@ -297,10 +297,11 @@ tests:
       - {series: 'assay_rows_total{model="people",version="1",outcome="answered"}', values: '0+600x300'}
       - {series: 'assay_log_lost_rows_total{model="people",version="1"}', values: '0+3x300'}
       - {series: 'assay_monitor_window_end_seconds{model="people",version="1"}', values: '0+600x300'}
+      - {series: 'assay_model_version{model="people",version="1",live="true"}', values: '1x300'}
       - {series: 'assay_outbox_messages{state="dead"}', values: '0x300'}
       - {series: 'assay_alert_firing{model="people",version="1",alert="drift",severity="error"}', values: '0x300'}
     alert_rule_test:
-` + each(`      - {eval_time: 26h, alertname: %s}`, "AssayLabelsMissing", "AssayNoTraffic", "AssayRefusals", "AssayFailures", "AssayLogLoses", "AssayMonitorStopped", "AssayOutboxStuck", "AssayDrift") + `
+` + each(`      - {eval_time: 26h, alertname: %s}`, "AssayLabelsMissing", "AssayServerGone", "AssayNoTraffic", "AssayRefusals", "AssayFailures", "AssayLogLoses", "AssayMonitorStopped", "AssayOutboxStuck", "AssayDrift") + `
   - interval: 10m
     name: all is wrong
     input_series:
@@ -309,6 +310,8 @@ tests:
       - {series: 'assay_monitor_window_end_seconds{model="people",version="1"}', values: '0x600'}
       - {series: 'assay_outbox_messages{state="dead"}', values: '0x10 2x290'}
     alert_rule_test:
+      - {eval_time: 10m, alertname: AssayNoTraffic}
+      - {eval_time: 23h, alertname: AssayNoTraffic}
       - eval_time: 26h
         alertname: AssayNoTraffic
         exp_alerts:
@@ -326,6 +329,35 @@ tests:
         alertname: AssayMonitorStopped
         exp_alerts:
           - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: no window of people was judged for 3d 2h 0m 0s, description: 'Nobody watches the model: run assay monitor run.'}}
+  - interval: 1m
+    name: the server is gone after half an hour, and a new one comes after four hours
+    input_series:
+      - {series: 'assay_model_version{model="people",version="1",live="true"}', values: '1x30 stale _x210 1x60'}
+      - {series: 'assay_model_version{model="other",version="1",live="true"}', values: '1x300'}
+      - {series: 'assay_requests_total{model="people",version="1",outcome="answered"}', values: '0+60x30 stale _x210 0+60x60'}
+      - {series: 'assay_monitor_window_end_seconds{model="people",version="1"}', values: '-300000x30 stale'}
+    alert_rule_test:
+      - {eval_time: 30m, alertname: AssayServerGone}
+      - {eval_time: 34m, alertname: AssayServerGone}
+      - eval_time: 2h
+        alertname: AssayServerGone
+        exp_alerts:
+          - {exp_labels: {severity: critical, model: people}, exp_annotations: {summary: no server says that it answers for people, description: 'It has ended, Prometheus cannot reach it, or it serves no version of the model: all other rules are blind.'}}
+      - {eval_time: 270m, alertname: AssayServerGone}
+      - eval_time: 20m
+        alertname: AssayMonitorStopped
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: no window of people was judged for 3d 11h 40m 0s, description: 'Nobody watches the model: run assay monitor run.'}}
+      - eval_time: 2h
+        alertname: AssayMonitorStopped
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: no window of people was judged for 3d 13h 20m 0s, description: 'Nobody watches the model: run assay monitor run.'}}
+  - interval: 1m
+    name: Prometheus has looked for an hour, and nobody asked yet
+    input_series:
+      - {series: 'assay_requests_total{model="people",version="1",outcome="answered"}', values: '0x60'}
+    alert_rule_test:
+` + each(`      - {eval_time: %s, alertname: AssayNoTraffic}`, "0m", "1m", "2m", "15m", "60m") + `
   - interval: 1m
     name: refused, failed and lost
     input_series:

@@ -299,6 +299,7 @@ type labelledState struct {
 	Rows     int64           `json:"rows"`
 	Labels   assay.LabelJoin `json:"labels"`
 	Verdict  assay.Verdict   `json:"verdict"`
+	Overdue  string          `json:"overdue,omitempty"` // that all labels should have come, and too few did; absent where it is not so
 }
 
 func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
@@ -391,7 +392,7 @@ func (s *session) labelledWindows(ctx context.Context, v store.Version) ([]label
 	for _, n := range sortedNumbers(known) {
 		o := known[n].newest.Value
 		out = append(out, labelledState{
-			Version: v.Number, Label: monitor.WindowLabel(p.Windows, o.Window), Evidence: known[n].newest.ID, Restated: o.Look - 1, Rows: o.Labels.Coverage.N, Labels: o.Labels, Verdict: o.Verdict,
+			Version: v.Number, Label: monitor.WindowLabel(p.Windows, o.Window), Evidence: known[n].newest.ID, Restated: o.Look - 1, Rows: o.Labels.Coverage.N, Labels: o.Labels, Verdict: o.Verdict, Overdue: monitor.LabelsOverdue(p, o, s.Now()),
 		})
 	}
 	return out, nil
@@ -414,9 +415,17 @@ func printLabelStates(w io.Writer, all []labelState) {
 		grid(w, func(tw *tabwriter.Writer) {
 			fmt.Fprintln(tw, "\twindow\tpredictions\tlabelled\thalf within\tdisagree\toverdue\trestated")
 			for _, r := range x.Windows {
+				if r.Overdue != "" {
+					r.Verdict = assay.Fail
+				}
 				fmt.Fprintf(tw, "%s\t%s:%d %s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Verdict.Glyph(), x.Model, r.Version, r.Label, assay.FormatCount(r.Rows), shareText(r.Labels.Coverage), delayText(r.Labels.DelayP50), assay.FormatCount(r.Labels.Conflicts), assay.FormatCount(r.Labels.Overdue), r.Restated)
 			}
 		})
+		for _, r := range x.Windows {
+			if r.Overdue != "" {
+				fmt.Fprintf(w, "  ✕ %s:%d %s: %s\n", x.Model, r.Version, r.Label, r.Overdue)
+			}
+		}
 	}
 }
 

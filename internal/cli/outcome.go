@@ -20,6 +20,36 @@ type outcomeWindow struct {
 	Label    string        `json:"label"`              // when it was, for people
 	Evidence assay.Digest  `json:"evidence,omitempty"` // id of the outcome; absent when it was not recorded
 	Outcome  assay.Outcome `json:"outcome"`
+	Overdue  string        `json:"overdue,omitempty"` // that all labels should have come, and too few did; absent where it is not so
+}
+
+// verdict is that on the labels as they are now: those that are overdue are a no.
+func (x outcomeWindow) verdict() assay.Verdict {
+	if x.Overdue != "" {
+		return assay.Fail
+	}
+	return x.Outcome.Verdict
+}
+
+// outcomeSums says in how many windows a figure is certainly worse, and of how many labels are overdue.
+func outcomeSums(windows []outcomeWindow) string {
+	worse, overdue := 0, 0
+	for _, x := range windows {
+		switch {
+		case x.Outcome.Verdict == assay.Fail:
+			worse++
+		case x.Overdue != "":
+			overdue++
+		}
+	}
+	text := ""
+	if worse > 0 {
+		text += fmt.Sprintf(", %d failed by their labels", worse)
+	}
+	if overdue > 0 {
+		text += fmt.Sprintf(", labels of %d overdue", overdue)
+	}
+	return text
 }
 
 // knownOutcome is what is on record about the labels of one window.
@@ -106,7 +136,7 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 	out := []outcomeWindow{}
 	for _, j := range judged.Windows {
 		j.Outcome.Monitor = id
-		y := outcomeWindow{Label: j.Label, Evidence: j.Same, Outcome: j.Outcome}
+		y := outcomeWindow{Label: j.Label, Evidence: j.Same, Outcome: j.Outcome, Overdue: monitor.LabelsOverdue(p, j.Outcome, s.Now())}
 		if record && j.Same == "" && !j.Passing {
 			if _, err := s.keepBytes(ctx, j.Document); err != nil {
 				return nil, 0, err
@@ -207,8 +237,10 @@ func (s *session) labelScorer(p assay.Monitor, m assay.Model) monitor.Scorer {
 func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
 	for _, x := range windows {
 		o := x.Outcome
-		fmt.Fprintf(w, "%s %s: ", o.Verdict.Glyph(), x.Label)
+		fmt.Fprintf(w, "%s %s: ", x.verdict().Glyph(), x.Label)
 		switch l := o.Labels; {
+		case l.Labelled == 0 && x.Overdue != "":
+			fmt.Fprint(w, x.Overdue)
 		case l.Labelled == 0:
 			fmt.Fprint(w, "no label has come")
 		default:
@@ -227,6 +259,9 @@ func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
 		}
 		if o.Restates != "" {
 			fmt.Fprintf(w, "; restated (%d)", o.Look-1)
+		}
+		if x.Overdue != "" && o.Labels.Labelled > 0 {
+			fmt.Fprintf(w, "; %s", x.Overdue)
 		}
 		fmt.Fprintln(w)
 		metrics := o.Performance

@@ -27,6 +27,7 @@ type pages struct {
 	server *serve.Server
 	log    *serve.Log // nil: nothing is logged
 	lock   sync.Mutex
+	due    map[assay.Digest]*dueScan // by plan
 	room   chan struct{}
 }
 
@@ -160,6 +161,9 @@ func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error)
 		}
 		if m.newest != nil && m.newest.Verdict != assay.Pass {
 			add("monitor "+versionName(w.version), monitorPath(w.version.Name, w.version.Number), "window "+m.label+": "+m.why, "assay monitor report "+versionName(w.version), m.newest.Verdict)
+		}
+		if m.overdue != "" {
+			add("labels of "+versionName(w.version), monitorPath(w.version.Name, w.version.Number)+"#labels", "window "+m.overdue, "assay labels status", assay.Fail)
 		}
 	}
 	for _, t := range p.server.Tallies() {

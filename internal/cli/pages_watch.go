@@ -82,6 +82,7 @@ type watchedNow struct {
 	label, why    string
 	judged, moved int // of the newest windows
 	coverage      string
+	overdue       string   // that labels of the newest window whose labels should all have come did not; empty where they did
 	open          []string // incidents
 	plan          assay.Monitor
 }
@@ -124,6 +125,20 @@ func (p *pages) watch(ctx context.Context, w *watchedVersion) (watchedNow, error
 	if o != nil {
 		out.coverage = shareText(o.Labels.Coverage)
 	}
+	if l := out.plan.Labels; l != nil {
+		if p.due == nil {
+			p.due = map[assay.Digest]*dueScan{}
+		}
+		d, err := dueOf(p.due, w.planID).look(ctx, p.s, w, l)
+		if err != nil {
+			return out, err
+		}
+		if d != nil {
+			if why := monitor.LabelsOverdue(out.plan, assay.Outcome{Window: d.window, Labels: d.labels}, p.s.Now()); why != "" {
+				out.overdue = monitor.WindowLabel(out.plan.Windows, d.window) + ": " + why
+			}
+		}
+	}
 	for _, c := range w.cases {
 		if c.Open() {
 			out.open = append(out.open, c.Incident.Key)
@@ -143,7 +158,7 @@ func (p *pages) monitors(ctx context.Context, _ *http.Request) (web.SitePage, er
 	if err != nil {
 		return x, err
 	}
-	moved := 0
+	moved, overdue := 0, 0
 	for _, w := range all {
 		m, err := p.watch(ctx, w)
 		if err != nil {
@@ -165,9 +180,17 @@ func (p *pages) monitors(ctx context.Context, _ *http.Request) (web.SitePage, er
 		} else if len(m.plan.Alerts) == 0 {
 			alerts = web.SiteCell{Text: "nobody is told"}
 		}
-		t.Rows = append(t.Rows, append(row, web.SiteCell{Text: fmt.Sprintf("%d of the last %d", m.moved, m.judged)}, web.SiteCell{Text: monitor.FormatWindow(m.plan.Windows)}, web.SiteCell{Text: m.coverage}, alerts))
+		labels := web.SiteCell{Text: m.coverage}
+		if m.overdue != "" {
+			overdue++
+			labels.More, row[2].Verdict = []string{m.overdue}, assay.Fail
+		}
+		t.Rows = append(t.Rows, append(row, web.SiteCell{Text: fmt.Sprintf("%d of the last %d", m.moved, m.judged)}, web.SiteCell{Text: monitor.FormatWindow(m.plan.Windows)}, labels, alerts))
 	}
 	x.Lead = fmt.Sprintf("In the newest window of %d of %d watched versions.", moved, len(all))
+	if overdue > 0 {
+		x.Lead += fmt.Sprintf(" Labels of %d are overdue.", overdue)
+	}
 	if len(all) == 0 {
 		x.Lead = "Nothing is watched."
 	}

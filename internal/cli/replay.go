@@ -177,7 +177,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	}
 	out := map[string]any{"monitor": id, "windows": windows, "outcomes": outcomes, "orphans": orphans, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
 	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) {
-		printReplay(w, v, seen, windows, unrecorded, verdict)
+		printReplay(w, v, seen, windows, outcomes, unrecorded, verdict)
 		printOutcomes(w, outcomes, orphans)
 	}); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (s *session) replayPage(v store.Version, m assay.Model, id assay.Digest, w 
 	for i, x := range windows {
 		one := web.MonitorWindow{Label: x.Label, Drift: x.Drift, Counts: func() (*monitor.WindowDocument, error) { return monitor.ReadWindow(seen.Windows[i].Document) }}
 		if i < len(outcomes) {
-			one.Outcome = &outcomes[i].Outcome
+			one.Outcome, one.Overdue = &outcomes[i].Outcome, outcomes[i].Overdue
 		}
 		shown = append(shown, one)
 	}
@@ -269,7 +269,7 @@ func (s *session) recordWindows(ctx context.Context, v store.Version, plan assay
 // shownCauses is how many causes of a window a person is shown.
 const shownCauses = 5
 
-func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []replayedWindow, unrecorded string, verdict assay.Verdict) {
+func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []replayedWindow, outcomes []outcomeWindow, unrecorded string, verdict assay.Verdict) {
 	for _, x := range windows {
 		d := x.Drift
 		fmt.Fprintf(w, "%s %s: %s rows", d.Verdict.Glyph(), x.Label, assay.FormatCount(d.Window.Rows))
@@ -319,7 +319,7 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 			moved++
 		}
 	}
-	fmt.Fprintf(w, "%s %s: %d of %d windows moved", verdict.Glyph(), versionName(v), moved, len(windows))
+	fmt.Fprintf(w, "%s %s: %d of %d windows moved%s", verdict.Glyph(), versionName(v), moved, len(windows), outcomeSums(outcomes))
 	if unrecorded != "" {
 		fmt.Fprintf(w, "; not recorded, %s", unrecorded)
 	}

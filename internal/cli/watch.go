@@ -60,7 +60,7 @@ func (s *session) monitorRun(ctx context.Context, ref, reason string) error {
 			fmt.Fprintf(w, "◐ %s: no window has ended yet\n", versionName(v))
 			return
 		}
-		printReplay(w, v, x.seen, x.windows, "", x.verdict)
+		printReplay(w, v, x.seen, x.windows, x.outcomes, "", x.verdict)
 		printOutcomes(w, x.outcomes, x.orphans)
 	}); err != nil {
 		return err
@@ -471,6 +471,7 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 	for i := range windows {
 		if k := outcomes[windows[i].Drift.Window.Number]; k != nil && k.newest.Value.Window.Content == windows[i].Drift.Window.Content {
 			windows[i].Outcome, windows[i].Restated = &k.newest.Value, k.history
+			windows[i].Overdue = monitor.LabelsOverdue(p, k.newest.Value, s.Now())
 		}
 	}
 	if len(windows) == 0 {

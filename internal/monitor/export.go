@@ -24,7 +24,11 @@ const (
 	MetricLost      = "assay_log_lost_rows_total"        // of package serve
 	MetricOutliers  = "assay_out_of_distribution_rows_total"
 	MetricRows      = "assay_rows_total"
+	MetricServed    = "assay_model_version" // of package serve: model, version, live: 1 for every version that is served
 )
+
+// goneAfter is how long no server may say that it has a model.
+const goneAfter = "5m"
 
 // longestLook bounds how far back a rule looks, in seconds: Prometheus keeps 15 days where nothing else is said.
 const longestLook = 7 * day
@@ -58,11 +62,13 @@ func Rules(version string, plan assay.Monitor) []byte {
 		return number64(usual)
 	}
 	rules = append(rules,
-		promRule{"AssayNoTraffic", fmt.Sprintf("sum by (model) (increase(%s{%s}[%s])) == 0", MetricRequests, is, span), "0s", "error", "{{ $labels.model }} got no request in " + span, "No traffic is not the same as no drift."},
+		promRule{"AssayServerGone", fmt.Sprintf("absent(%s{%s})", MetricServed, is), goneAfter, "critical", "no server says that it answers for {{ $labels.model }}", "It has ended, Prometheus cannot reach it, or it serves no version of the model: all other rules are blind."},
+		// Only what was counted a whole span ago can have been silent for one: Prometheus, too, must have looked for so long.
+		promRule{"AssayNoTraffic", fmt.Sprintf("sum by (model) (increase(%s{%s}[%s])) == 0 and on (model) sum by (model) (present_over_time(%s{%s}[%s] offset %s))", MetricRequests, is, span, MetricRequests, is, span, span), "0s", "error", "{{ $labels.model }} got no request in " + span, "No traffic is not the same as no drift."},
 		promRule{"AssayRefusals", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"refused|malformed\"}[15m])) / sum by (model) (rate(%s{%s}[15m])) > %s", MetricRequests, is, MetricRequests, is, tolerated(KindRefused, ToleratedRefused)), "15m", "warning", "{{ $labels.model }} refuses {{ $value | humanizePercentage }} of its requests", "Requests do not fit the input schema."},
 		promRule{"AssayFailures", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"failed|shed\"}[5m])) / sum by (model) (rate(%s{%s}[5m])) > %s", MetricRequests, is, MetricRequests, is, tolerated(KindFailed, ToleratedFailed)), "5m", "error", "{{ $labels.model }} fails {{ $value | humanizePercentage }} of its requests", "The model gave no answer, or one that does not fit the output schema, or there was no room for the request."},
 		promRule{"AssayLogLoses", fmt.Sprintf("sum by (model, version) (increase(%s{%s}[10m])) / sum by (model, version) (increase(%s{%s}[10m])) > %s", MetricLost, is, MetricRows, is, tolerated(KindLost, ToleratedLost)), "0s", "error", "the prediction log of {{ $labels.model }} lost {{ $value | humanizePercentage }} of the rows", "What is not in the log is not watched."},
-		promRule{"AssayMonitorStopped", fmt.Sprintf("time() - max by (model) (%s{%s}) > %d", MetricWindowEnd, is, 3*window+plan.Windows.GraceSeconds), "0s", "error", "no window of {{ $labels.model }} was judged for {{ $value | humanizeDuration }}", "Nobody watches the model: run assay monitor run."},
+		promRule{"AssayMonitorStopped", fmt.Sprintf("time() - max by (model) (last_over_time(%s{%s}[%s])) > %d", MetricWindowEnd, is, promSpan(longestLook), 3*window+plan.Windows.GraceSeconds), "0s", "error", "no window of {{ $labels.model }} was judged for {{ $value | humanizeDuration }}", "Nobody watches the model: run assay monitor run."},
 		promRule{"AssayOutboxStuck", fmt.Sprintf("max(%s{state=~\"dead|broken\"}) > 0", MetricOutbox), "0s", "error", "{{ $value }} alert messages reached nobody", "Look at them with: assay alert list"},
 	)
 	if plan.Labels != nil && plan.Labels.MinCoverage > 0 {

@@ -21,6 +21,7 @@ type MonitorWindow struct {
 	Counts func() (*monitor.WindowDocument, error) // asked for the windows whose distributions are shown; nil where they are not known
 
 	Outcome  *assay.Outcome  // what the labels say now; nil: nothing
+	Overdue  string          // that all labels should have come, and too few did; empty where it is not so
 	Restated []assay.Outcome // what was said with fewer labels, the oldest first
 }
 
@@ -212,6 +213,15 @@ func (p *monitorPage) summary(windows []MonitorWindow) {
 	}
 	if all.Open > 0 {
 		p.Sentence += fmt.Sprintf(" %d could not be judged.", all.Open)
+	}
+	overdue := 0
+	for _, x := range windows {
+		if x.Overdue != "" {
+			overdue++
+		}
+	}
+	if overdue > 0 {
+		p.Sentence += fmt.Sprintf(" Labels of %d are overdue.", overdue)
 	}
 	p.Losses = monitor.Losses(assay.Window{Rows: all.Rows, Refused: all.Refused, Failed: all.Failed, Lost: all.Lost, Unclosed: all.Unclosed, Sampled: all.Sampled})
 	n := min(p.Left, monitorPeriods)

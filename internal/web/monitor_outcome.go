@@ -41,6 +41,7 @@ type monitorLabels struct {
 	Labels  assay.LabelJoin
 	Half    string // how long half of them took
 	Verdict assay.Verdict
+	Overdue string
 	Earlier []earlierOutcome // that were restated, the oldest first
 }
 
@@ -64,7 +65,10 @@ func (p *monitorPage) outcomes(windows []MonitorWindow) {
 		if o == nil {
 			continue
 		}
-		l := monitorLabels{Label: w.Label, Rows: o.Labels.Coverage.N, Labels: o.Labels, Half: spell(float64(o.Labels.DelayP50)), Verdict: o.Verdict}
+		l := monitorLabels{Label: w.Label, Rows: o.Labels.Coverage.N, Labels: o.Labels, Half: spell(float64(o.Labels.DelayP50)), Verdict: o.Verdict, Overdue: w.Overdue}
+		if l.Overdue != "" {
+			l.Verdict = assay.Fail
+		}
 		for _, e := range w.Restated[max(0, len(w.Restated)-restatedLooks):] {
 			l.Earlier = append(l.Earlier, earlierOutcome{e.Look, e.Labels.Labelled, figures(e)})
 		}
