@@ -297,3 +297,35 @@ func TestBoostersOneRowAtATime(t *testing.T) {
 		}
 	}
 }
+
+// TestXGBoostStartsFromProbabilities: until 3.1 a probability that rows start from is taken as it is, and 0 is refused.
+func TestXGBoostStartsFromProbabilities(t *testing.T) {
+	margin := func(name, version string) (float64, error) {
+		c := boosterCases(t)[name]
+		b, err := os.ReadFile(filepath.Join(assaytest.Root(), "testdata", "oracle", "booster", c.Model))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(bytes.Replace(b, []byte(`"version":[3,2,0]`), []byte(`"version":`+version), 1), Limits{})
+		if err != nil {
+			return 0, err
+		}
+		s := p.Session()
+		defer s.Close()
+		c.run(t, s, 0, 1)
+		return float64(s.Output(2).Floats[0]), nil
+	}
+	now, err := margin("xgb_3.2.0_start_low", "[3,2,0]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"[1,7,6]", "[2,1,4]", "[3,1,2]"} {
+		before, err := margin("xgb_3.2.0_start_low", version)
+		if want := math.Log(1e-9) - math.Log(1e-6); err != nil || math.Abs(before-now-want) > 1e-5 {
+			t.Errorf("%s: the margin is %v of %v, want %v less (%v)", version, before, now, -want, err)
+		}
+		if _, err := margin("xgb_3.2.0_constant_0", version); err == nil || !strings.Contains(err.Error(), "base_score is 0, which is no probability") {
+			t.Errorf("%s: a base score of 0 gives %v", version, err)
+		}
+	}
+}

@@ -256,6 +256,16 @@ func compileLinearClassifier(c *nodeContext) (kernel, error) {
 		return nil, err
 	}
 	k := len(intercept)
+	if one := k == 1 && labels.Len() == 2; one {
+		switch post := c.string("post_transform", "NONE"); post {
+		case "SOFTMAX", "SOFTMAX_ZERO": // of one score alone would be 1
+			if transform, err = transformNamed("NONE"); err != nil {
+				return nil, err
+			}
+		case "PROBIT":
+			return nil, refuse("post_transform %s of two classes with one score is not supported: it makes no probabilities of them", post)
+		}
+	}
 	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		scores, rows, err := linearScores(m, in[0], coef, intercept, k)
 		if err != nil {

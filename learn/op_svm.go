@@ -276,12 +276,12 @@ func (s *svmClassifier) row(x, scores []float32, work []float64) int {
 			at++
 		}
 	}
-	if len(s.probA) != 0 {
+	if len(s.probA) != 0 { // the probabilities have no say in the class, as in LIBSVM
 		s.couple(pairs, scores)
-		return argmax(scores)
-	}
-	for i := range scores {
-		scores[i] = float32(pairs[i])
+	} else {
+		for i := range scores {
+			scores[i] = float32(pairs[i])
+		}
 	}
 	best := 0
 	for i, v := range votes {

@@ -428,6 +428,15 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 		single = single && w.target == o.weights[0].target
 		positive = positive && w.value >= 0
 	}
+	one := oneWeight{transform: transformName, second: single && o.weights[0].target == 1, positive: positive}
+	if single {
+		switch {
+		case one.second && len(base) > 0 || len(base) > 1:
+			return nil, refuse("%d base values are not supported where the leaves weigh one class of two, the one at %d", len(base), o.weights[0].target)
+		case transformName == "PROBIT":
+			return nil, refuse("post_transform %s is not supported where the leaves weigh one class of two: it makes no probabilities of them", transformName)
+		}
+	}
 	start := make([]float32, len(base))
 	for i, v := range base {
 		start[i] = float32(v)
@@ -449,7 +458,7 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 		for i := range rows {
 			row := scores[i*k : (i+1)*k]
 			if single {
-				label.copyElement(i, labels, oneWeightClass(row, start, positive, transformName))
+				label.copyElement(i, labels, one.class(row, start))
 				continue
 			}
 			for j := range start {
@@ -457,35 +466,40 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 			}
 			label.copyElement(i, labels, argmax(row))
 		}
-		if !single {
+		if !single || one.second {
 			transform(scores, k)
 		}
 		return m.list(label, result), nil
 	}, nil
 }
 
-// oneWeightClass handles two classes whose leaves weigh one of them only: the sum is a probability where no weight is negative, and a
-// score around 0 otherwise. It fills the row and returns the class.
-func oneWeightClass(row, base []float32, positive bool, transform string) int {
+// A oneWeight handles two classes whose leaves weigh one of them only: the sum is a probability where no weight is negative, and a score
+// around 0 otherwise; a logistic makes a score of either. Where the leaves weigh the second class the scores stay what they are, as in
+// ONNX Runtime.
+type oneWeight struct {
+	transform        string
+	second, positive bool
+}
+
+// class fills the row and returns the class.
+func (o *oneWeight) class(row, base []float32) int {
 	s := row[0] + row[1]
-	switch len(base) {
-	case 1:
+	if len(base) == 1 {
 		s += base[0]
-	case 2:
-		s += base[1]
 	}
 	best, limit := 0, float32(0)
-	if positive {
+	if o.positive {
 		limit = 0.5
 	}
 	if s > limit {
 		best = 1
 	}
 	switch {
-	case positive:
-		row[0], row[1] = 1-s, s
-	case transform == "LOGISTIC":
+	case o.second:
+	case o.transform == "LOGISTIC":
 		row[0], row[1] = logistic32(-s), logistic32(s)
+	case o.positive:
+		row[0], row[1] = 1-s, s
 	default:
 		row[0], row[1] = -s, s
 	}

@@ -103,6 +103,14 @@ func TestCastToNoType(t *testing.T) {
 	}
 }
 
+// oneClass is a tree of one leaf that weighs one class of two.
+func oneClass(class int64, more ...*attribute) []*attribute {
+	zero := []int64{0}
+	return append(more, intsAttr("nodes_treeids", zero), intsAttr("nodes_nodeids", zero), intsAttr("nodes_featureids", zero), floatsAttr("nodes_values", []float32{0}),
+		stringsAttr("nodes_modes", []string{"LEAF"}), intsAttr("nodes_truenodeids", zero), intsAttr("nodes_falsenodeids", zero), intsAttr("class_treeids", zero),
+		intsAttr("class_nodeids", zero), intsAttr("class_ids", []int64{class}), floatsAttr("class_weights", []float32{0.5}), intsAttr("classlabels_int64s", []int64{3, 5}))
+}
+
 // TestRefusedOperators: what an operator is not evaluated for is refused when the model is loaded or, where only the rows tell, by the run.
 func TestRefusedOperators(t *testing.T) {
 	floats := func(shape ...int) *Tensor { return newTensor(Float32, shape...) }
@@ -138,6 +146,12 @@ func TestRefusedOperators(t *testing.T) {
 		{"ScatterND", []*Tensor{floats(3), longs(0), floats(1)}, []*attribute{stringAttr("reduction", "mean")}, `reduction "mean" is not supported`},
 		{"ScatterND", []*Tensor{newTensor(String, 3), longs(0), newTensor(String, 1)}, []*attribute{stringAttr("reduction", "add")}, "string updates"},
 		{"StringSplit", []*Tensor{floats(2)}, nil, "float tensor where strings are needed"},
+		{domainML + ".LinearClassifier", []*Tensor{floats(2, 1)}, []*attribute{
+			floatsAttr("coefficients", []float32{1}), floatsAttr("intercepts", []float32{0}), intsAttr("classlabels_ints", []int64{3, 5}), stringAttr("post_transform", "PROBIT"),
+		}, "post_transform PROBIT of two classes with one score is not supported"},
+		{domainML + ".TreeEnsembleClassifier", []*Tensor{floats(2, 1)}, oneClass(0, floatsAttr("base_values", []float32{0.1, 0.2})), "2 base values are not supported where the leaves weigh one class of two, the one at 0"},
+		{domainML + ".TreeEnsembleClassifier", []*Tensor{floats(2, 1)}, oneClass(1, floatsAttr("base_values", []float32{0.1})), "1 base values are not supported where the leaves weigh one class of two, the one at 1"},
+		{domainML + ".TreeEnsembleClassifier", []*Tensor{floats(2, 1)}, oneClass(0, stringAttr("post_transform", "PROBIT")), "post_transform PROBIT is not supported where the leaves weigh one class of two"},
 	} {
 		b := newGraphBuilder("refused")
 		inputs, names := map[string]*Tensor{}, []string{}
@@ -146,10 +160,15 @@ func TestRefusedOperators(t *testing.T) {
 			names, inputs[name] = append(names, name), x
 			b.graph.inputs = append(b.graph.inputs, valueInfo{name: name, elem: x.Type})
 		}
-		b.nodeTo("y", "", c.op, names, c.attrs...)
+		op, isML := strings.CutPrefix(c.op, domainML+".")
+		domain := ""
+		if isML {
+			domain = domainML
+		}
+		b.nodeTo("y", domain, op, names, c.attrs...)
 		b.graph.nodes[0].name = "node"
 		b.output("y", "y", Float32)
-		p, err := LoadONNX((&onnxModel{ir: irVersion, opsets: map[string]int64{"": 20}, graph: &b.graph}).encode())
+		p, err := LoadONNX((&onnxModel{ir: irVersion, opsets: map[string]int64{"": 20, domainML: 3}, graph: &b.graph}).encode())
 		if err == nil {
 			_, err = p.Run(inputs)
 		}

@@ -38,12 +38,17 @@ func loadXGBoost(b []byte, limits Limits) (*Predictor, error) {
 }
 
 type xgboost struct {
-	limits  Limits
-	words   int // of sets of categories
-	booster *scorer[float32]
+	limits Limits
+	words  int // of sets of categories
+	// unbounded: the version that wrote the file, one before 3.2, takes a probability that rows start from as it is, and refuses 0 and 1.
+	unbounded bool
+	booster   *scorer[float32]
 }
 
 func (x *xgboost) load(d *document) error {
+	if v := d.field("version").floats(); len(v) > 1 {
+		x.unbounded = v[0] < 3 || v[0] == 3 && v[1] < 2
+	}
 	learner := d.field("learner")
 	if learner == nil || learner.kind != 'o' {
 		return fmt.Errorf("there is no learner")
@@ -106,6 +111,10 @@ func (x *xgboost) objective(name *document, classes int) error {
 	return nil
 }
 
+// leastBase is how close to 0 or 1 a probability is that rows start from, since 3.2: that of a label which is the same in every row of
+// training is in the file as 0 or 1.
+const leastBase = float32(1e-6)
+
 // baseScore reads the score that every row starts from: one number or one an output, which since 3.1 is the text of a vector. The file
 // has it as a prediction, so it goes through the inverse of the link.
 func (x *xgboost) baseScore(d *document) error {
@@ -130,16 +139,20 @@ func (x *xgboost) baseScore(d *document) error {
 		if err != nil {
 			return fmt.Errorf("base_score is not a number")
 		}
-		switch {
-		case b.link == linkLogistic:
-			if v <= 0 || v >= 1 {
+		switch base := float32(v); b.link {
+		case linkLogistic:
+			if !(base >= 0 && base <= 1) || x.unbounded && (base == 0 || base == 1) {
 				return fmt.Errorf("base_score is %v, which is no probability", v)
 			}
-			v = -math.Log(1/v - 1)
-		case b.link == linkExp:
-			v = math.Log(v)
+			if !x.unbounded {
+				base = min(max(base, leastBase), 1-leastBase)
+			}
+			b.base[i] = float32(-math.Log(float64(1/base - 1)))
+		case linkExp:
+			b.base[i] = float32(math.Log(float64(base)))
+		default:
+			b.base[i] = base
 		}
-		b.base[i] = float32(v)
 	}
 	return nil
 }

@@ -135,6 +135,12 @@ def xgboost_cases(directory):
         write(directory, f"xgb_{version}_categories_{suffix}", bytes(b.save_raw(suffix)), suffix, f"xgboost {version}", "categories", codes, b.predict(few, output_margin=True), b.predict(few), columns)
     onehot = xgb.train({**base, "objective": "reg:squarederror", "tree_method": "hist", "max_cat_to_onehot": 100}, xgb.DMatrix(frame, label=signal + few_levels, enable_categorical=True), 5)
     write(directory, f"xgb_{version}_onehot", bytes(onehot.save_raw("ubj")), "ubj", f"xgboost {version}", "onehot", codes, onehot.predict(few, output_margin=True), onehot.predict(few))
+    # a probability that rows start from which is close to 0 or 1; the label is the same in every row, and so the file has 0 or 1
+    for name, params, y in (("start_low", {"base_score": 1e-9}, binary), ("start_high", {"base_score": 1 - 1e-7}, binary), ("constant_0", {}, 0 * binary), ("constant_1", {}, 0 * binary + 1)):
+        if name.startswith("constant") and major < (3, 2):
+            continue
+        b = xgb.train({**base, "max_depth": 1, "objective": "binary:logistic", **params}, xgb.DMatrix(x, label=y), 2)
+        write(directory, f"xgb_{version}_{name}", bytes(b.save_raw("json")), "json", f"xgboost {version}", name, x[:ROWS], b.predict(xgb.DMatrix(x[:ROWS]), output_margin=True), b.predict(xgb.DMatrix(x[:ROWS])))
     if major >= (3, 1):  # earlier files do not have the categories
         frame, y, few, codes, columns = number_categories(False)
         b = xgb.train({**base, "objective": "binary:logistic", "tree_method": "hist", "max_cat_to_onehot": 1}, xgb.DMatrix(frame, label=y, enable_categorical=True), 6)

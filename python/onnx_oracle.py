@@ -297,6 +297,18 @@ def operators(directory, only=()):
     add("einsum_double", "Einsum", [f(2, 3).astype(np.float64), f(3, 2).astype(np.float64)], {"equation": "ij,jk->ki"}, rel=1e-12)
     add("einsum_int", "Einsum", [np.array([2**30, 3], dtype=np.int32), np.array([5, 7], dtype=np.int32)], {"equation": "i,i->"})
     add("einsum_long", "Einsum", [i(2**40 + 1, 3), i(5, 7)], {"equation": "i,i->i"})
+    one_class = lambda ids, weights, post, **more: {
+        "nodes_treeids": [0, 0, 0, 1, 1, 1], "nodes_nodeids": [0, 1, 2] * 2, "nodes_featureids": [0, 0, 0, 1, 0, 0], "nodes_values": [0.0] * 6, "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"] * 2,
+        "nodes_truenodeids": [1, 0, 0] * 2, "nodes_falsenodeids": [2, 0, 0] * 2, "class_treeids": [0, 0, 1, 1], "class_nodeids": [1, 2] * 2, "class_ids": ids, "class_weights": weights,
+        "classlabels_int64s": [5, 7], "post_transform": post, **more}
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=np.float32)
+    for sign, weights in (("positive", [0.1, 0.2, 0.3, 0.4]), ("mixed", [-0.1, 0.2, 0.3, -0.4])):
+        for post in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"):
+            add(f"tree_first_{sign}_{post.lower()}", "TreeEnsembleClassifier", [corners], one_class([0] * 4, weights, post), 2, domain=ml)
+            add(f"tree_first_base_{sign}_{post.lower()}", "TreeEnsembleClassifier", [corners], one_class([0] * 4, weights, post, base_values=[0.25]), 2, domain=ml)
+            add(f"tree_second_{sign}_{post.lower()}", "TreeEnsembleClassifier", [corners], one_class([1] * 4, weights, post), 2, domain=ml)
+    for post in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"):
+        add("linear_one_score_" + post.lower(), "LinearClassifier", [np.array([[-3], [-0.2], [0], [0.3], [2]], dtype=np.float32)], {"classlabels_ints": [3, 5], "coefficients": [1.0], "intercepts": [0.0], "post_transform": post}, 2, domain=ml)
     for name, op, inputs, attrs, outputs, opset, constant, domain, mlv, kw in cases:
         if only and not any(name.startswith(o) for o in only):
             continue
@@ -328,6 +340,28 @@ def conditions(directory):
         write(directory, f"op_if_{c}".lower(), model, {"c": np.array(c), "x": np.array([[1, 2], [-0.5, 4]], dtype=np.float32)}, "If")
 
 
+def votes(directory):
+    """Support vector machines whose class, by votes, is often not the one of the greatest probability; and a forest whose leaves are all positive."""
+    from sklearn import ensemble, svm
+
+    rng = np.random.default_rng(SEED)
+    x = rng.normal(size=(160, 2)).astype(np.float32)
+    s = x[:, 0] + rng.normal(size=len(x)) * 0.8
+    cases = [
+        ("svc_balanced", svm.SVC(probability=True, class_weight="balanced", random_state=0), np.where(s > 0.9, "yes", "no")),
+        ("svc_votes", svm.SVC(probability=True, random_state=0), np.where(s > 1.3, "yes", "no")),
+        ("svc_votes_three", svm.SVC(probability=True, class_weight="balanced", random_state=0), np.digitize(s, [0.8, 1.3])),
+        ("nusvc_votes", svm.NuSVC(nu=0.1, probability=True, random_state=0), np.where(s > 1.3, 1, 0)),
+        ("boosting_positive", ensemble.GradientBoostingClassifier(init="zero", n_estimators=4, max_depth=1), np.where(s > -2, "yes", "no")),
+    ]
+    for name, estimator, y in cases:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            estimator.fit(x[:60], y[:60])
+            model = skl2onnx.to_onnx(estimator, x[:1], options={"zipmap": False}, target_opset={"": 18, "ai.onnx.ml": 3})
+        write(directory, "skl_" + name, model, {"X": x[60:]}, repr(estimator)[:60], 1e-4, 1e-4)
+
+
 def rounded(directory):
     """A forest whose shares, added in float32, are a little more than 1, and one less them a little less than 0."""
     from sklearn import ensemble
@@ -343,5 +377,6 @@ if __name__ == "__main__":  # further arguments: single operators alone, by how 
     if len(sys.argv) == 2:
         estimators(sys.argv[1])
         rounded(sys.argv[1])
+        votes(sys.argv[1])
     operators(sys.argv[1], sys.argv[2:])
     conditions(sys.argv[1])
