@@ -211,6 +211,13 @@ func (s *session) printIncident(w *watchedVersion, key string) error {
 		if len(in.Actions) > 0 {
 			fmt.Fprintf(out, "done: %s\n", strings.Join(in.Actions, ", "))
 		}
+		for _, u := range in.Undone {
+			if u.Until != "" {
+				fmt.Fprintf(out, "not done yet: %s, tried again until %s: %s\n", u.Action, u.Until, u.Why)
+			} else {
+				fmt.Fprintf(out, "not done: %s: %s\n", u.Action, u.Why)
+			}
+		}
 	})
 }
 
@@ -267,7 +274,7 @@ type sentMessage struct {
 }
 
 func (s *session) alertSend(ctx context.Context) error {
-	changed, tried, err := s.alertTick(ctx)
+	look, err := s.alertTick(ctx)
 	if err != nil {
 		return err
 	}
@@ -281,7 +288,7 @@ func (s *session) alertSend(ctx context.Context) error {
 	}
 	sent := []sentMessage{}
 	verdict := assay.Pass
-	for _, m := range tried {
+	for _, m := range look.tried {
 		r, err := s.st.Get(ctx, m.Notice.Monitor)
 		if err != nil {
 			return err
@@ -299,10 +306,11 @@ func (s *session) alertSend(ctx context.Context) error {
 		}
 		sent = append(sent, x)
 	}
-	if changed == nil {
-		changed = []string{}
-	}
-	if err := s.print("assay.alert.send/1", map[string]any{"changed": changed, "messages": sent, "outbox": tally}, func(w io.Writer) {
+	changed, acted := append([]string{}, look.changed...), append([]actedOn{}, look.acted...)
+	if err := s.print("assay.alert.send/1", map[string]any{"changed": changed, "actions": acted, "messages": sent, "outbox": tally}, func(w io.Writer) {
+		for _, a := range acted {
+			fmt.Fprintln(w, a.line())
+		}
 		for _, x := range sent {
 			again := ""
 			if x.NextAt != nil {
@@ -327,17 +335,20 @@ func (s *session) alertWatch(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		changed, tried, err := s.alertTick(ctx)
+		look, err := s.alertTick(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
 			s.say("alerts are not up to date: %v", err)
 		}
-		for _, key := range changed {
+		for _, key := range look.changed {
 			s.say("incident %s changed", key)
 		}
-		for _, m := range tried {
+		for _, a := range look.acted {
+			s.say("%s", a.line())
+		}
+		for _, m := range look.tried {
 			s.say("%s to %s: accepted %v", m.Notice.Summary, m.Channel, m.Last.Accepted)
 		}
 		select {

@@ -100,6 +100,7 @@ type desk struct {
 	courier  *monitor.Courier
 	channels map[string]ChannelConfig
 	key      []byte
+	acted    []actedOn // by this desk
 }
 
 func (s *session) desk(ctx context.Context) (*desk, error) {
@@ -224,6 +225,12 @@ func (s *session) findings(ctx context.Context, w *watchedVersion) ([]monitor.Fi
 
 // record writes a state of an incident and reads again what is on record; it returns Refused when another process was faster.
 func (d *desk) record(ctx context.Context, w *watchedVersion, in assay.Incident) error {
+	for i := range w.cases {
+		if c := &w.cases[i]; c.Incident.Key == in.Key {
+			_, alert := w.alert(c)
+			in = monitor.EndActions(alert, c.Incident.State, in)
+		}
+	}
 	parents := append([]assay.Digest{in.Monitor}, in.Evidence...)
 	if in.Previous != "" {
 		parents = append(parents, in.Previous)
@@ -274,52 +281,11 @@ func (d *desk) advance(ctx context.Context, w *watchedVersion) ([]string, error)
 				changed = append(changed, in.Key)
 			}
 		}
-		if c, _ := monitor.Newest(w.cases, w.planID, alert.Name); c.Open() && c.Incident.Step > 0 {
-			if err := d.act(ctx, w, c, alert); err != nil {
-				return changed, err
-			}
+		if err := d.act(ctx, w, alert); err != nil {
+			return changed, err
 		}
 	}
 	return sortedUnique(changed), d.tell(w)
-}
-
-// act does what an alert asks for when it fires, each once.
-func (d *desk) act(ctx context.Context, w *watchedVersion, c *monitor.Case, alert assay.AlertPlan) error {
-	var done []string
-	for _, name := range alert.Actions {
-		if slices.Contains(c.Incident.Actions, name) {
-			continue
-		}
-		ok, err := d.action(ctx, name, w.version, c.Incident.Key)
-		if err != nil {
-			d.say("%s of incident %s is not done: %v", name, c.Incident.Key, err)
-		}
-		if ok {
-			done = append(done, name)
-		}
-	}
-	if len(done) == 0 {
-		return nil
-	}
-	return d.record(ctx, w, monitor.Deliver(c, nil, done))
-}
-
-// action does one thing; false when there is nothing to do now.
-func (d *desk) action(ctx context.Context, name string, v store.Version, key string) (bool, error) {
-	switch name {
-	case "abort_canary": // whichever version it is: an alert on any of them says that this is no time to try one
-		return d.abortCanary(ctx, v.Name, "alert "+key+" fires", nil)
-	case "stale_card": // the record that it was done is what makes the card stale
-		return true, nil
-	case "rollback":
-		held, err := d.held(ctx, v.Name, assay.StageProduction)
-		if err != nil || held != v.Number {
-			return false, err
-		}
-		_, err = d.st.Rollback(ctx, store.Back{Name: v.Name, Stage: assay.StageProduction, Expect: &held, Context: d.circumstances()})
-		return err == nil, err
-	}
-	return false, nil
 }
 
 // tell puts into the outbox what the changes of the last days ask for and is not there yet.
@@ -330,7 +296,7 @@ func (d *desk) tell(w *watchedVersion) error {
 			continue
 		}
 		_, alert := w.alert(&c.Case)
-		for _, n := range monitor.Notices(alert, c.Before, c.Case, w.version.Model, versionName(w.version)) {
+		for _, n := range monitor.Notices(alert, w.changes, i, w.version.Model, versionName(w.version)) {
 			if _, err := d.outbox.Put(n, c.Seq); err != nil {
 				return err
 			}
@@ -386,7 +352,7 @@ func (d *desk) withdraw(w *watchedVersion) error {
 	for i, quiet := range monitor.Quieted(w.changes) {
 		if c := w.changes[i]; quiet {
 			_, alert := w.alert(&c.Case)
-			for _, n := range monitor.Notices(alert, c.Before, c.Case, w.version.Model, versionName(w.version)) {
+			for _, n := range monitor.Notices(alert, w.changes, i, w.version.Model, versionName(w.version)) {
 				ids = append(ids, n.ID)
 			}
 		}
@@ -405,14 +371,14 @@ func (d *desk) settle(ctx context.Context, w *watchedVersion) error {
 		var out []assay.Delivery
 		plan, alert := w.alert(&c)
 		var notices []monitor.Notice
-		for _, x := range w.changes {
+		for i, x := range w.changes {
 			if x.Incident.Key != c.Incident.Key {
 				continue
 			}
 			for _, v := range x.Incident.Deliveries {
 				known[v.Message] = true
 			}
-			notices = append(notices, monitor.Notices(alert, x.Before, x.Case, w.version.Model, versionName(w.version))...)
+			notices = append(notices, monitor.Notices(alert, w.changes, i, w.version.Model, versionName(w.version))...)
 		}
 		for _, n := range notices {
 			m, sub, err := d.outbox.Find(n.ID)
@@ -425,7 +391,7 @@ func (d *desk) settle(ctx context.Context, w *watchedVersion) error {
 			out = append(out, delivery(plan, m.Notice, m.Attempts, m.Last))
 		}
 		if len(out) > 0 {
-			if err := d.record(ctx, w, monitor.Deliver(&c, out, nil)); err != nil {
+			if err := d.record(ctx, w, monitor.Deliver(&c, out)); err != nil {
 				return err
 			}
 		}
@@ -475,12 +441,15 @@ const advanceTries = 5
 // tellOf brings the alerts up to windows that were judged just now, and tells who must be told. What goes wrong there is said and loses nothing: the
 // windows are on record, and the next one to look goes on.
 func (s *session) tellOf(ctx context.Context) {
-	changed, tried, err := s.alertTick(ctx)
-	for _, key := range changed {
+	look, err := s.alertTick(ctx)
+	for _, key := range look.changed {
 		s.say("incident %s changed. Try: assay alert show %s", key, key)
 	}
+	for _, a := range look.acted {
+		s.say("%s", a.line())
+	}
 	waiting := 0
-	for _, m := range tried {
+	for _, m := range look.tried {
 		if !m.Last.Accepted {
 			waiting++
 		}
@@ -493,15 +462,22 @@ func (s *session) tellOf(ctx context.Context) {
 	}
 }
 
+// An alertLook is what was done in one look at all alerts.
+type alertLook struct {
+	changed []string          // keys of the incidents that did
+	acted   []actedOn         // what was done or could not be
+	tried   []monitor.Message // to be delivered
+}
+
 // alertTick brings every alert up to date and sends what is due. What goes wrong with one version keeps no other from being told.
-func (s *session) alertTick(ctx context.Context) (changed []string, tried []monitor.Message, err error) {
+func (s *session) alertTick(ctx context.Context) (look alertLook, err error) {
 	d, err := s.desk(ctx)
 	if err != nil {
-		return nil, nil, err
+		return look, err
 	}
 	all, err := s.watchedVersions(ctx)
 	if err != nil {
-		return nil, nil, err
+		return look, err
 	}
 	var errs []error
 	for _, w := range all {
@@ -509,15 +485,16 @@ func (s *session) alertTick(ctx context.Context) (changed []string, tried []moni
 		for range advanceTries { // another process may bring the same alerts up to date at the same time
 			var c []string
 			c, err = d.advance(ctx, w)
-			changed = append(changed, c...)
+			look.changed = append(look.changed, c...)
 			if assay.CodeOf(err) != assay.Refused {
 				break
 			}
 		}
 		errs = append(errs, err)
 	}
-	tried, err = d.drain(ctx, all)
-	return changed, tried, errors.Join(append(errs, err)...)
+	look.tried, err = d.drain(ctx, all)
+	look.acted = d.acted
+	return look, errors.Join(append(errs, err)...)
 }
 
 // staleIncident is the newest incident that made the card of a model stale, in the state in which it did; nil for none.

@@ -398,40 +398,96 @@ func TestAlertKilledBetween(t *testing.T) {
 	}
 }
 
-// TestAlertRollsBack: an alert that asks for it gives production back to the version before, once, and only when its own version holds it.
+// TestAlertRollsBack: an alert that asks for it gives production back to the version before, when it fires and its own version holds production then. What was
+// not done at the firing is not done later either, whoever has the incident then; why is on record once, and everybody is told.
 func TestAlertRollsBack(t *testing.T) {
 	t.Parallel()
 	m, dir := registered(t)
-	waive := func(version string) {
+	production := func(version string) {
 		for _, rule := range []string{"serving", "monitoring"} {
 			do(t, m, dir, 0, "waive", rule, version, "--to", "production", "--by", "Ada Lovelace", "--reason", "a pilot of two weeks")
 		}
 		do(t, m, dir, 0, "card", version)
 		do(t, m, dir, 0, "promote", version, "--to", "production")
 	}
-	waive("1")
+	production("1")
 	candidate(t, m, dir, "gradient_boosting")
-	waive("2")
-	do(t, m, dir, 0, "model", "alias", "people", "canary", "1")
 	ops := newHook(t, 200, "")
 	alert := escalating
 	alert.Actions = []string{"stale_card", "rollback", "abort_canary"}
 	p := watchProjectIn(t, dir, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY_KEY": "routing", "DUTY": ops.URL}, alert)
-	p.window(1, assay.Fail)
-	p.run(0, "alert", "send")
-	p.run(0, "alert", "send")
 	s := p.session()
 	defer s.Close()
-	h, err := s.st.Holder(t.Context(), "people", assay.StageProduction)
-	if err != nil || h.Number != 1 {
-		t.Errorf("production holds %d, %v", h.Number, err)
+	holder := func(want int) {
+		t.Helper()
+		if h, err := s.st.Holder(t.Context(), "people", assay.StageProduction); err != nil || h.Number != want {
+			t.Errorf("production holds %d, want %d; %v", h.Number, want, err)
+		}
 	}
-	if got := p.run(0, "alert", "show", "drift"); !strings.Contains(got, "done: stale_card, rollback, abort_canary") {
+	actions := func() (out []monitor.Action) {
+		t.Helper()
+		ops.lock.Lock()
+		defer ops.lock.Unlock()
+		if len(ops.bodies) != 1 {
+			t.Fatalf("%d messages", len(ops.bodies))
+		}
+		var n monitor.Notice
+		if err := json.Unmarshal(ops.bodies[0], &n); err != nil {
+			t.Fatal(err)
+		}
+		ops.bodies = nil
+		return n.Actions
+	}
+	key := func() string {
+		t.Helper()
+		key, _, _ := strings.Cut(strings.Split(p.run(0, "alert", "list"), "\n")[1], " ")
+		return key
+	}
+	p.window(1, assay.Fail)
+	if got := p.run(0, "alert", "send"); !strings.Contains(got, "✕ rollback of incident drift-2026-01-02-") || !strings.Contains(got, " is not done: people:2 does not hold production\n") {
+		t.Errorf("%s", got)
+	}
+	want := []monitor.Action{{Name: "stale_card", Done: true}, {Name: "rollback", Why: "people:2 does not hold production"}, {Name: "abort_canary", Why: "people has no canary"}}
+	if got := actions(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the receiver was told %+v", got)
+	}
+	first := key()
+	p.run(0, "alert", "ack", first, "--by", "Ada Lovelace", "--reason", "it is known, and looked at")
+	m.clock = s.Now
+	production("2")
+	do(t, m, dir, 0, "model", "alias", "people", "canary", "1")
+	for range 3 {
+		p.run(0, "alert", "send")
+		p.forward(time.Minute)
+	}
+	holder(2)
+	if _, err := s.st.Alias(t.Context(), "people", canaryAlias); err != nil {
+		t.Errorf("the canary is gone long after the alert: %v", err)
+	}
+	show := p.run(0, "alert", "show", first)
+	for _, x := range []string{"done: stale_card\n", "not done: rollback: people:2 does not hold production\n", "not done: abort_canary: people has no canary\n"} {
+		if strings.Count(show, x) != 1 {
+			t.Errorf("%q is not once in\n%s", x, show)
+		}
+	}
+	ops.told(t)
+	p.window(2, assay.Pass)
+	p.run(0, "alert", "send")
+	ops.told(t)
+	p.window(3, assay.Fail) // another firing, while it holds production
+	p.run(0, "alert", "send")
+	p.run(0, "alert", "send")
+	holder(1)
+	if got := actions(); len(got) != 3 || !got[0].Done || !got[1].Done || !got[2].Done {
+		t.Errorf("the receiver was told %+v", got)
+	}
+	if got := p.run(0, "alert", "show", key()); !strings.Contains(got, "done: stale_card, rollback, abort_canary") {
 		t.Errorf("%s", got)
 	}
 	if _, err := s.st.Alias(t.Context(), "people", canaryAlias); assay.CodeOf(err) != assay.NotFound {
 		t.Errorf("the canary is still there: %v", err)
 	}
+	p.run(0, "fsck")
 }
 
 // TestTestFire: every step of every alert reaches its channels, with a new challenge every time; a step that reaches nobody is an answer of no.

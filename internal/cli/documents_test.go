@@ -208,6 +208,7 @@ func jsonDocuments() []jsonDocument {
 		}{}},
 		{"assay.alert.send/1", "alert send", struct {
 			Changed  []string      `json:"changed"`  // keys of incidents
+			Actions  []actedOn     `json:"actions"`  // that were done, or could not be
 			Messages []sentMessage `json:"messages"` // that were tried
 			Outbox   monitor.Tally `json:"outbox"`
 		}{}},

@@ -229,9 +229,12 @@ func (w *watcher) alerts(ctx context.Context, s *session) error {
 	if now := s.Now(); mark == w.mark && len(waiting) == 0 && now.Sub(w.told) < alertsAtLeast {
 		return nil
 	}
-	changed, _, err := s.alertTick(ctx)
-	for _, key := range changed {
+	look, err := s.alertTick(ctx)
+	for _, key := range look.changed {
 		w.say("incident %s changed", key)
+	}
+	for _, a := range look.acted {
+		w.say("%s", a.line())
 	}
 	if err != nil {
 		return err

@@ -48,6 +48,7 @@ type Notice struct {
 	Causes    []assay.Cause `json:"causes"`
 	By        string        `json:"by,omitempty"`
 	Reason    string        `json:"reason,omitempty"`
+	Actions   []Action      `json:"actions,omitempty"`   // what the alert asks for when it fires, and what came of it
 	Challenge string        `json:"challenge,omitempty"` // of a test
 	Alerts    []Told        `json:"alerts,omitempty"`    // where one message tells of several alerts: each of them, the gravest first; the fields above are of that one
 }
@@ -61,6 +62,7 @@ type Told struct {
 	Step     int          `json:"step"`
 	Evidence assay.Digest `json:"evidence"`
 	Summary  string       `json:"summary"`
+	Actions  []Action     `json:"actions,omitempty"`
 }
 
 // each are the alerts that a notice tells of.
@@ -68,7 +70,26 @@ func (n Notice) each() []Told {
 	if len(n.Alerts) > 0 {
 		return n.Alerts
 	}
-	return []Told{{n.ID, n.Key, n.Alert, n.Severity, n.Step, n.Evidence, n.Summary}}
+	return []Told{n.told()}
+}
+
+func (n Notice) told() Told {
+	return Told{n.ID, n.Key, n.Alert, n.Severity, n.Step, n.Evidence, n.Summary, n.Actions}
+}
+
+// actionLines say what came of the actions of the alerts that a notice tells of, with the alert's name where there are several.
+func (n Notice) actionLines() []string {
+	var out []string
+	all := n.each()
+	for _, x := range all {
+		for _, line := range actionLines(x.Actions) {
+			if len(all) > 1 {
+				line = x.Alert + ": " + line
+			}
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 // severities are those of alerts, the gravest first.
@@ -89,7 +110,7 @@ func Merge(ns []Notice) Notice {
 	var causes []assay.Cause
 	for _, n := range ns {
 		ids, summaries = append(ids, n.ID), append(summaries, n.Summary)
-		out.Alerts = append(out.Alerts, Told{n.ID, n.Key, n.Alert, n.Severity, n.Step, n.Evidence, n.Summary})
+		out.Alerts = append(out.Alerts, n.told())
 		for _, c := range n.Causes {
 			if !slices.ContainsFunc(causes, func(o assay.Cause) bool { return o.Scope == c.Scope && o.Kind == c.Kind && o.Column == c.Column }) {
 				causes = append(causes, c)
@@ -130,18 +151,26 @@ func (n Notice) lane() string {
 }
 
 // Notices are what must be told when an incident goes from the state before (nil for none) to that of c: a new firing to every channel of the steps
-// that it reached, a further step to the channels of that step, an acknowledgement and a resolution to every channel that was told of the incident.
-// A channel is told once of one change. version names the model's version, as people do.
-func Notices(alert assay.AlertPlan, before *assay.Incident, c Case, model assay.Digest, version string) []Notice {
+// that it reached, a further step to the channels of that step, an acknowledgement and a resolution to every channel that was told of the incident, and to
+// them too what came of an action of which they heard that it is tried again. A channel is told once of one change. version names the model's version, as people do.
+func Notices(alert assay.AlertPlan, changes []Change, i int, model assay.Digest, version string) []Notice {
+	c, before := changes[i].Case, changes[i].Before
 	in, from, event := c.Incident, 0, EventTrigger
+	actions, late := Actions(in), []Action(nil)
 	was := ""
 	if before != nil {
 		was = before.State
 	}
 	switch {
 	case in.State == assay.AlertFiring && was == assay.AlertFiring:
-		from = before.Step
-	case in.State == assay.AlertFiring:
+		if from = before.Step; from == in.Step {
+			if late = settledAfter(*before, in); len(late) == 0 {
+				return nil
+			}
+			from = 0
+		}
+	case in.State == assay.AlertFiring: // actions are done before anybody is told
+		actions = Actions(acted(alert, changes, i))
 	case in.State == assay.AlertAcknowledged && was != in.State:
 		event = EventAcknowledge
 	case in.State == assay.AlertResolved && was != in.State:
@@ -161,9 +190,11 @@ func Notices(alert assay.AlertPlan, before *assay.Incident, c Case, model assay.
 			n := Notice{
 				Schema: NoticeSchema, ID: noticeID(string(c.ID), to), Event: event, At: assay.InstantOf(c.At), Version: version, Model: model, Monitor: in.Monitor, Evidence: c.ID,
 				Key: in.Key, Alert: in.Alert, Severity: in.Severity, State: in.State, Step: i + 1, Channel: to, Fired: assay.InstantOf(c.Fired), Window: &w,
-				Causes: append([]assay.Cause{}, in.Causes...), By: in.By, Reason: in.Reason,
+				Causes: append([]assay.Cause{}, in.Causes...), By: in.By, Reason: in.Reason, Actions: actions,
 			}
-			n.Summary = n.summary()
+			if n.Summary = n.summary(); len(late) > 0 {
+				n.Summary = fmt.Sprintf("[%s] %s: %s in %s: %s", n.Severity, n.Version, n.Alert, windowName(n.Window), strings.Join(actionLines(late), "; "))
+			}
 			out = append(out, n)
 		}
 	}
@@ -178,7 +209,7 @@ func AliveNotices(plan assay.Monitor, alert assay.AlertPlan, c Case, model assay
 	}
 	told := c
 	told.Incident.State = assay.AlertFiring
-	out := Notices(alert, nil, told, model, version)
+	out := Notices(alert, []Change{{Case: told}}, 0, model, version)
 	for i := range out {
 		out[i].State = c.Incident.State
 	}
@@ -230,9 +261,15 @@ func (n *Notice) summary() string {
 	}
 	for i, c := range n.Causes {
 		if i == 3 {
-			return fmt.Sprintf("%s; and %d more", s, len(n.Causes)-i)
+			s += fmt.Sprintf("; and %d more", len(n.Causes)-i)
+			break
 		}
 		s += map[bool]string{true: ": ", false: "; "}[i == 0] + c.Message
+	}
+	for _, a := range n.Actions {
+		if a.Name != "stale_card" { // what touches the traffic is news to everybody
+			s += "; " + actionLines([]Action{a})[0]
+		}
 	}
 	return s
 }

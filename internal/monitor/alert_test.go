@@ -131,10 +131,7 @@ func (s *story) cases(t rapid.TB) []Case {
 
 func (s *story) put(t rapid.TB, in assay.Incident) {
 	cs := s.cases(t)
-	var before *assay.Incident
 	if last, _ := Newest(cs, plan, s.alert.Name); last != nil && last.Incident.Key == in.Key {
-		x := last.Incident
-		before = &x
 		if in.Previous != last.ID {
 			t.Fatalf("the state before is %s, not %s", last.ID.Short(), in.Previous.Short())
 		}
@@ -147,9 +144,11 @@ func (s *story) put(t rapid.TB, in assay.Incident) {
 	}
 	r := assay.Record{ID: id("alert", len(s.records), string(payload)), Evidence: assay.Evidence{Kind: assay.KindAlert, Payload: payload}, Entry: assay.Entry{Seq: int64(1000 * (len(s.records) + 1)), At: s.now}}
 	s.records = append(s.records, r)
-	cs = s.cases(t)
-	now, _ := Newest(cs, plan, s.alert.Name)
-	s.notices = append(s.notices, Notices(s.alert, before, *now, id("model"), "people:1")...)
+	changes, err := Changes(s.records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.notices = append(s.notices, Notices(s.alert, changes, len(changes)-1, id("model"), "people:1")...)
 }
 
 func (s *story) advance(t rapid.TB, findings []Finding) {

@@ -175,6 +175,12 @@ func letter(m mailbox, n Notice, at time.Time) []byte {
 	for _, c := range causeList(n) {
 		fmt.Fprintf(q, "- %s\r\n", oneText(c, 500))
 	}
+	for _, line := range n.actionLines() {
+		fmt.Fprintf(q, "\r\n%s", oneText(line, 500))
+	}
+	if len(n.actionLines()) > 0 {
+		fmt.Fprint(q, "\r\n")
+	}
 	for _, x := range n.each() {
 		fmt.Fprintf(q, "\r\nversion   %s\r\nalert     %s, %s\r\nstate     %s, step %d\r\nincident  %s\r\nevidence  %s\r\n", n.Version, x.Alert, x.Severity, n.State, x.Step, x.Key, x.Evidence)
 		if n.Challenge != "" {

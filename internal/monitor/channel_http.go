@@ -59,6 +59,9 @@ func (c *Courier) alertmanager(n Notice) amAlert {
 		Annotations: map[string]string{"summary": cut(n.Summary, maxSummary), "incident": n.Key, "state": n.State, "causes": causeLines(n, "\n")},
 		StartsAt:    n.Fired,
 	}
+	if lines := n.actionLines(); len(lines) > 0 {
+		a.Annotations["actions"] = strings.Join(lines, "\n")
+	}
 	if n.By != "" {
 		a.Annotations["by"], a.Annotations["reason"] = n.By, n.Reason
 	}
@@ -118,6 +121,9 @@ func pagerDuty(routing string, n Notice) pdEvent {
 		ev.Payload.Class = n.Causes[0].Scope
 		ev.Payload.Details["causes"] = causeList(n)
 	}
+	if lines := n.actionLines(); len(lines) > 0 {
+		ev.Payload.Details["actions"] = lines
+	}
 	if n.Challenge != "" {
 		ev.Payload.Details["challenge"] = n.Challenge
 	}
@@ -148,6 +154,9 @@ func slack(n Notice) slackMessage {
 	}}
 	if len(n.Causes) > 0 {
 		m.Blocks = append(m.Blocks, slackBlock{Type: "section", Text: &slackText{"mrkdwn", cut(plain.Replace("• "+causeLines(n, "\n• ")), maxSlackText)}})
+	}
+	if lines := n.actionLines(); len(lines) > 0 {
+		m.Blocks = append(m.Blocks, slackBlock{Type: "section", Text: &slackText{"mrkdwn", cut(plain.Replace(strings.Join(lines, "\n")), maxSlackText)}})
 	}
 	var foots []string
 	for _, x := range n.each() {

@@ -35,7 +35,7 @@ func (c *Case) next() *change {
 	in := c.Incident
 	in.Previous = c.ID
 	in.Evidence, in.Causes = slices.Clone(in.Evidence), slices.Clone(in.Causes)
-	in.Deliveries, in.Actions = slices.Clone(in.Deliveries), slices.Clone(in.Actions)
+	in.Deliveries, in.Actions, in.Undone = slices.Clone(in.Deliveries), slices.Clone(in.Actions), slices.Clone(in.Undone)
 	return &change{in}
 }
 
@@ -156,10 +156,9 @@ func (c *Case) may(n Note, what string) error {
 	return nil
 }
 
-// Deliver adds deliveries that came of messages about the incident, and actions that were done.
-func Deliver(c *Case, deliveries []assay.Delivery, actions []string) assay.Incident {
+// Deliver adds deliveries that came of messages about the incident.
+func Deliver(c *Case, deliveries []assay.Delivery) assay.Incident {
 	in := c.next()
 	in.Deliveries = append(in.Deliveries, deliveries...)
-	in.Actions = append(in.Actions, actions...)
 	return in.Incident
 }
