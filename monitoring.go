@@ -336,14 +336,14 @@ type Incident struct {
 	Since      Window     `json:"since"`                               // the window that began it
 	Last       Window     `json:"last"`                                // the newest window that it holds for, or that resolved it
 	Evidence   []Digest   `json:"evidence" names:"evidence"`           // drift and outcomes that it stands on
-	Causes     []Cause    `json:"causes"`           // the greatest; their shares are of all
-	Step       int        `json:"step"`             // of the escalation that was reached; 0 before the first
-	Deliveries []Delivery `json:"deliveries"`       // in this state
-	By         string     `json:"by,omitempty"`     // who acknowledged, muted or resolved it
-	Reason     string     `json:"reason,omitempty"` // required with By
-	Until      Instant    `json:"until,omitempty"`  // when the mute expires
-	Actions    []string   `json:"actions"`          // what was done: abort_canary, rollback, stale_card
-	Undone     []Undone   `json:"undone,omitempty"` // what the alert asks for and what was not done
+	Causes     []Cause    `json:"causes"`                              // the greatest; their shares are of all
+	Step       int        `json:"step"`                                // of the escalation that was reached; 0 before the first
+	Deliveries []Delivery `json:"deliveries"`                          // in this state
+	By         string     `json:"by,omitempty"`                        // who acknowledged, muted or resolved it
+	Reason     string     `json:"reason,omitempty"`                    // required with By
+	Until      Instant    `json:"until,omitempty"`                     // when the mute expires
+	Actions    []string   `json:"actions"`                             // what was done: abort_canary, rollback, stale_card
+	Undone     []Undone   `json:"undone,omitempty"`                    // what the alert asks for and what was not done
 }
 
 // Undone is an action that an alert asks for and that was not done.

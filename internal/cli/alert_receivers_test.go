@@ -190,6 +190,58 @@ func TestAlertmanager(t *testing.T) {
 	}
 }
 
+// TestOneAlertOverTwoPaths: an alert that Assay sends to an Alertmanager and a rule of a real Prometheus too is one alert there.
+func TestOneAlertOverTwoPaths(t *testing.T) {
+	needs(t, "prometheus", "prometheus-alertmanager")
+	dir, am, prom := t.TempDir(), port(t), port(t)
+	p := watchProject(t, "    am: {type: alertmanager, address: \"env:AM\"}\n", map[string]string{"AM": "http://" + am}, assay.AlertPlan{Name: "dr-ift", When: []string{"input"}, Severity: "error", Persist: 1, Steps: []assay.Escalation{{To: []string{"am"}}}, Actions: []string{}})
+	p.now = time.Now()
+	s := p.session()
+	defer s.Close()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(&alertGauges{s: s})
+	metrics := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	defer metrics.Close()
+	for name, text := range map[string]string{
+		"am.yml": "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n", "rules.yml": p.run(0, "monitor", "export", "prometheus"),
+		"prometheus.yml": fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: ['%s']\nalerting: {alertmanagers: [{static_configs: [{targets: ['%s']}]}]}\nscrape_configs: [{job_name: assay, metrics_path: /, static_configs: [{targets: ['%s']}]}]\n", filepath.Join(dir, "rules.yml"), am, strings.TrimPrefix(metrics.URL, "http://")),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	daemon(t, func() bool { _, s := get("http://" + am + "/-/ready"); return s == 200 }, "prometheus-alertmanager", "--config.file="+filepath.Join(dir, "am.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+am, "--cluster.listen-address=")
+	p.window(1, assay.Fail)
+	p.now = time.Now()
+	p.run(0, "alert", "send")
+	fingerprints := map[string]bool{}
+	seen := func(annotation string) bool {
+		body, _ := get("http://" + am + "/api/v2/alerts")
+		var as []struct {
+			Labels, Annotations map[string]string
+			Fingerprint         string
+		}
+		if err := json.Unmarshal([]byte(body), &as); err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, a := range as {
+			if a.Labels["alertname"] != "assay_dr-ift" {
+				continue // the rules of the server itself
+			}
+			fingerprints[a.Fingerprint] = true
+			found = found || a.Annotations[annotation] != ""
+		}
+		return found
+	}
+	eventually(t, "Assay tells of it", func() bool { return seen("incident") })
+	daemon(t, func() bool { _, s := get("http://" + prom + "/-/ready"); return s == 200 }, "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address="+prom)
+	eventually(t, "Prometheus tells of it", func() bool { return seen("description") })
+	if len(fingerprints) != 1 {
+		t.Errorf("%d alerts", len(fingerprints))
+	}
+}
+
 // TestPrometheus: Debian's Prometheus takes the exported rules, scrapes /metrics, and an alert that fires there is the one of the plan.
 func TestPrometheus(t *testing.T) {
 	needs(t, "prometheus", "promtool")
@@ -223,7 +275,7 @@ func TestPrometheus(t *testing.T) {
 	})
 	eventually(t, "the alert of the plan fires", func() bool {
 		body, _ := get("http://" + at + "/api/v1/alerts")
-		return strings.Contains(body, `"AssayDrift"`) && strings.Contains(body, `"firing"`)
+		return strings.Contains(body, `"assay_drift"`) && strings.Contains(body, `"firing"`)
 	})
 	body, _ := get("http://" + at + "/api/v1/rules")
 	if strings.Contains(body, `"health":"err"`) {
@@ -264,7 +316,7 @@ func TestPrometheusJudgesRules(t *testing.T) {
 	dir := t.TempDir()
 	plan := assay.Monitor{
 		Windows: assay.WindowPlan{By: monitor.ByTime, LengthSeconds: 86400, GraceSeconds: 3600}, Labels: &assay.LabelPlan{MinCoverage: 0.5, WithinSeconds: 30 * 86400},
-		Alerts: []assay.AlertPlan{{Name: "drift", When: []string{"input"}, Severity: "error"}},
+		Alerts: []assay.AlertPlan{{Name: "drift", When: []string{"input"}, Severity: "error"}, {Name: "dr-ift", When: []string{"input"}, Severity: "error"}, {Name: "dr_ift", When: []string{"input"}, Severity: "error"}, {Name: "Drift", When: []string{"input"}, Severity: "error"}},
 	}
 	// Version 1 has too few labels, 2 has enough, 3 has too few for less than a day, and 4 has none that are due; the other model is nobody's business here.
 	test := `
@@ -301,7 +353,7 @@ tests:
       - {series: 'assay_outbox_messages{state="dead"}', values: '0x300'}
       - {series: 'assay_alert_firing{model="people",version="1",alert="drift",severity="error"}', values: '0x300'}
     alert_rule_test:
-` + each(`      - {eval_time: 26h, alertname: %s}`, "AssayLabelsMissing", "AssayServerGone", "AssayNoTraffic", "AssayRefusals", "AssayFailures", "AssayLogLoses", "AssayMonitorStopped", "AssayOutboxStuck", "AssayDrift") + `
+` + each(`      - {eval_time: 26h, alertname: %s}`, "AssayLabelsMissing", "AssayServerGone", "AssayNoTraffic", "AssayRefusals", "AssayFailures", "AssayLogLoses", "AssayMonitorStopped", "AssayOutboxStuck", "assay_drift") + `
   - interval: 10m
     name: all is wrong
     input_series:
@@ -317,9 +369,9 @@ tests:
         exp_alerts:
           - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: people got no request in 1d, description: No traffic is not the same as no drift.}}
       - eval_time: 26h
-        alertname: AssayDrift
+        alertname: assay_drift
         exp_alerts:
-          - {exp_labels: {severity: error, model: people, version: "1", alert: drift}, exp_annotations: {summary: 'people:1: alert drift fires', description: 'It is about input. Look at it with: assay alert list'}}
+          - {exp_labels: {severity: error, model: people, version: "1"}, exp_annotations: {summary: 'people:1: alert drift fires', description: 'It is about input. Look at it with: assay alert list'}}
       - eval_time: 26h
         alertname: AssayOutboxStuck
         exp_alerts:
@@ -384,6 +436,9 @@ tests:
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if out, err := exec.Command("promtool", "check", "rules", filepath.Join(dir, "assay.rules.yml")).CombinedOutput(); err != nil || !strings.Contains(string(out), "SUCCESS: 12 rules found") {
+		t.Errorf("%v\n%s", err, out)
 	}
 	out, err := exec.Command("promtool", "test", "rules", filepath.Join(dir, "test.yml")).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "SUCCESS") {

@@ -51,11 +51,15 @@ type amAlert struct {
 	EndsAt      assay.Instant     `json:"endsAt"`
 }
 
+// alertName is what an alert of a plan is called in Alertmanager, whether Assay sends it or a rule of Prometheus does: with the same labels beside it
+// the two are one alert there. Two alerts of a plan never have one name.
+func alertName(alert string) string { return "assay_" + alert }
+
 // alertmanager makes an alert whose labels are the same from its beginning to its end: nothing in them changes with a value, a window or a step.
 func (c *Courier) alertmanager(n Notice) amAlert {
 	model, number, _ := strings.Cut(n.Version, ":")
 	a := amAlert{
-		Labels:      map[string]string{"alertname": "assay_" + strings.ReplaceAll(n.Alert, "-", "_"), "model": model, "version": number, "severity": n.Severity},
+		Labels:      map[string]string{"alertname": alertName(n.Alert), "model": model, "version": number, "severity": n.Severity},
 		Annotations: map[string]string{"summary": cut(n.Summary, maxSummary), "incident": n.Key, "state": n.State, "causes": causeLines(n, "\n")},
 		StartsAt:    n.Fired,
 	}

@@ -48,7 +48,7 @@ func Rules(version string, plan assay.Monitor) []byte {
 	var rules []promRule
 	for _, a := range plan.Alerts {
 		rules = append(rules, promRule{
-			name: "Assay" + camel(a.Name), severity: a.Severity, expr: fmt.Sprintf("max by (model, version, alert) (%s{%s,alert=%s}) == 1", MetricFiring, is, strconv.Quote(a.Name)),
+			name: alertName(a.Name), severity: a.Severity, expr: fmt.Sprintf("max by (model, version) (%s{%s,alert=%s}) == 1", MetricFiring, is, strconv.Quote(a.Name)),
 			summary: "{{ $labels.model }}:{{ $labels.version }}: alert " + a.Name + " fires", description: "It is about " + strings.Join(a.When, ", ") + ". Look at it with: assay alert list",
 		})
 	}
@@ -102,15 +102,6 @@ func promSpan(seconds int64) string {
 		}
 	}
 	return strconv.FormatInt(max(seconds, 1), 10) + "s"
-}
-
-// camel writes a name such as input_error as InputError.
-func camel(s string) string {
-	var b strings.Builder
-	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == '_' || r == '-' }) {
-		b.WriteString(strings.ToUpper(w[:1]) + w[1:])
-	}
-	return b.String()
 }
 
 // Dashboard writes a dashboard of Grafana for a model: traffic, latency, what was refused, drift by column, performance, labels, alerts. It stands on a

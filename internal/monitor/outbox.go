@@ -2,25 +2,19 @@ package monitor
 
 import (
 	"bytes"
-	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/stat"
 )
 
 // How long an outbox tries.
@@ -29,8 +23,8 @@ const (
 	MaxBackoff   = 10 * time.Minute // never longer between two attempts
 	GiveUpAfter  = 24 * time.Hour   // since the first attempt: then a message is dead
 	KeepSettled  = 30 * 24 * time.Hour
-	claimFor     = time.Minute // what a process that was killed had in hand is taken up again after that; more than SendTimeout
-	atOnce       = 8           // receivers that are written to at the same time
+	claimFor     = 2 * time.Minute // what a process that was killed had in hand is taken up again after that; more than an attempt takes
+	atOnce       = 8               // receivers that are written to at the same time
 )
 
 const (
@@ -51,12 +45,13 @@ type Message struct {
 	SettledAt time.Time `json:"settled_at"`
 	Attempts  int       `json:"attempts"`
 	Last      Answer    `json:"last"`
+	With      []string  `json:"with,omitempty"` // ids of the messages that go as one with it, its own too, sorted: since they were tried so, they are always tried so
 	Notice    Notice    `json:"notice"`
 }
 
 // An Outbox keeps messages in a directory until a receiver accepted them: queue holds what is to be sent, busy what a process has in hand, sent
 // and dead what is settled. A message is a file that moves between them by renaming, so that of several processes one has it, and a process
-// that is killed loses none: what it had in hand is sent again after a minute, under the same id. Its methods may be called from several
+// that is killed loses none: what it had in hand is sent again after two minutes, under the same id. Its methods may be called from several
 // goroutines and processes.
 type Outbox struct {
 	dir   string
@@ -126,7 +121,9 @@ func validID(id string) bool {
 }
 
 // write makes a message durable in a folder, whole or not at all.
-func (o *Outbox) write(sub string, m Message) error {
+func (o *Outbox) write(sub string, m Message) error { return o.writeTo(o.path(sub, m.ID), m) }
+
+func (o *Outbox) writeTo(path string, m Message) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return assay.Errorf(assay.Internal, "a message cannot be written: %w", err)
@@ -146,11 +143,11 @@ func (o *Outbox) write(sub string, m Message) error {
 		return o.fault("cannot be written", err)
 	}
 	o.trace("rename")
-	if err := os.Rename(f.Name(), o.path(sub, m.ID)); err != nil {
+	if err := os.Rename(f.Name(), path); err != nil {
 		return o.fault("cannot be written", err)
 	}
 	o.trace("sync folder")
-	if err := syncFolder(filepath.Join(o.dir, sub)); err != nil {
+	if err := syncFolder(filepath.Dir(path)); err != nil {
 		return o.fault("cannot be made durable", err)
 	}
 	o.trace("written")
@@ -167,6 +164,9 @@ func ReadMessage(b []byte) (Message, error) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&m); err != nil || dec.More() {
 		return Message{}, assay.Errorf(assay.Invalid, "a file of the outbox holds no message")
+	}
+	if len(m.With) > 0 && (!slices.Contains(m.With, m.ID) || !slices.IsSorted(m.With) || slices.ContainsFunc(m.With, func(id string) bool { return !validID(id) })) {
+		return Message{}, assay.Errorf(assay.Invalid, "a file of the outbox holds a message that goes with what is none")
 	}
 	if m.Format != messageFormat || !validID(m.ID) || m.ID != m.Notice.ID || m.Channel != m.Notice.Channel || m.Lane != m.Notice.lane() || m.Attempts < 0 {
 		return Message{}, assay.Errorf(assay.Invalid, "a file of the outbox holds a message that does not agree with itself")
@@ -318,155 +318,6 @@ func (o *Outbox) Withdraw(ids []string) (int, error) {
 		n++
 	}
 	return n, nil
-}
-
-// Drain sends every message whose time has come, lanes beside each other and the messages of a lane one after the other, and returns what was tried.
-// The first messages of lanes for which together gives one name, not empty, go as one, see Merge; nil sends each alone. A message that a receiver
-// did not accept waits longer after every attempt, and is dead when it was given up: a day after the first attempt, or at once when the
-// receiver refused it for good. Drain goes on with the other messages then. It returns the context's error when it was stopped.
-func (o *Outbox) Drain(ctx context.Context, together func(Notice) string, send func(context.Context, Notice) Answer) ([]Message, error) {
-	if err := o.recover(); err != nil {
-		return nil, err
-	}
-	queue, _, err := o.List("queue")
-	if err != nil {
-		return nil, err
-	}
-	busy, _, err := o.List("busy")
-	if err != nil {
-		return nil, err
-	}
-	held := map[string]bool{}
-	for _, m := range busy {
-		held[m.Lane] = true
-	}
-	lanes := map[string][]Message{}
-	for _, m := range queue {
-		if !held[m.Lane] {
-			lanes[m.Lane] = append(lanes[m.Lane], m)
-		}
-	}
-	for _, ms := range lanes {
-		slices.SortStableFunc(ms, func(a, b Message) int { return int(a.Order - b.Order) })
-	}
-	var (
-		tried []Message
-		errs  []error
-	)
-	for ctx.Err() == nil && len(lanes) > 0 { // one message of each lane at a time
-		got := make([]batch, 0, len(lanes))
-		at := map[string]int{}
-		for _, lane := range slices.Sorted(maps.Keys(lanes)) {
-			m := lanes[lane][0]
-			if m.NextAt.After(o.clock()) {
-				delete(lanes, lane)
-				continue
-			}
-			name := ""
-			if together != nil {
-				name = together(m.Notice)
-			}
-			if i, ok := at[name]; ok && name != "" {
-				got[i].ms = append(got[i].ms, m)
-				continue
-			}
-			at[name] = len(got)
-			got = append(got, batch{ms: []Message{m}})
-		}
-		var wg sync.WaitGroup
-		room := make(chan struct{}, atOnce)
-		for i := range got {
-			room <- struct{}{}
-			wg.Add(1)
-			go func() {
-				defer func() { <-room; wg.Done() }()
-				o.attempt(ctx, &got[i], send)
-			}()
-		}
-		wg.Wait()
-		for _, b := range got {
-			tried, errs = append(tried, b.tried...), append(errs, b.err)
-			for _, m := range b.ms {
-				if rest := lanes[m.Lane][1:]; b.settled && len(rest) > 0 {
-					lanes[m.Lane] = rest
-				} else {
-					delete(lanes, m.Lane)
-				}
-			}
-		}
-	}
-	slices.SortFunc(tried, func(a, b Message) int { return strings.Compare(a.ID, b.ID) })
-	return tried, errors.Join(append(errs, ctx.Err())...)
-}
-
-// A batch is messages that go as one, and what came of it.
-type batch struct {
-	ms      []Message
-	tried   []Message
-	settled bool
-	err     error
-}
-
-// attempt sends the messages of a batch that no other process has in hand.
-func (o *Outbox) attempt(ctx context.Context, b *batch, send func(context.Context, Notice) Answer) {
-	var hands []string
-	var notices []Notice
-	for _, m := range b.ms {
-		hand, ok, err := o.claim(m.ID)
-		if b.err = errors.Join(b.err, err); ok {
-			hands, b.tried, notices = append(hands, hand), append(b.tried, m), append(notices, m.Notice)
-		}
-	}
-	if len(hands) == 0 {
-		return
-	}
-	o.trace("claimed")
-	answer := send(ctx, Merge(notices))
-	o.trace("sent")
-	wait := max(Backoff(b.tried[0].ID, b.tried[0].Attempts+1), answer.After) // one for all, so that they go together again
-	b.settled = len(hands) == len(b.ms)
-	for i := range b.tried {
-		m, to := &b.tried[i], "queue"
-		now := o.clock().UTC()
-		if m.TriedAt.IsZero() {
-			m.TriedAt = now
-		}
-		m.Last = answer
-		m.Attempts++
-		switch {
-		case answer.Accepted:
-			to, m.SettledAt = "sent", now
-		case ctx.Err() != nil: // stopped by us: no fault of the receiver
-			m.Attempts--
-		case answer.Permanent, now.Sub(m.TriedAt) >= GiveUpAfter:
-			to, m.SettledAt = "dead", now
-		default:
-			m.NextAt = now.Add(wait)
-		}
-		b.settled = b.settled && to != "queue"
-		if err := o.write(to, *m); err != nil {
-			b.err, b.settled = errors.Join(b.err, err), false
-			continue
-		}
-		o.trace("settled")
-		if err := os.Remove(hands[i]); err != nil {
-			b.err, b.settled = errors.Join(b.err, o.fault("cannot be changed", err)), false
-		}
-	}
-}
-
-// Backoff is how long a message waits after so many attempts: FirstBackoff, doubled with every further one up to MaxBackoff, less up to half of it by chance, so
-// that messages which failed together do not come again together. The chance is a function of the id and of the number of attempts.
-func Backoff(id string, attempts int) time.Duration {
-	d := float64(FirstBackoff) * math.Pow(2, float64(max(attempts, 1)-1))
-	d = min(d, float64(MaxBackoff))
-	sum := assay.DigestOf([]byte(id)).Hex()
-	b, err := hex.DecodeString(sum[:16])
-	if err != nil {
-		panic("BUG: a digest is not hexadecimal: " + err.Error())
-	}
-	u := stat.NewRand(binary.BigEndian.Uint64(b)).Float64At(uint64(attempts))
-	return time.Duration(d * (1 - u/2))
 }
 
 // Prune removes settled messages after KeepSettled, and what broken writes left.

@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -246,6 +250,160 @@ func TestKilled(t *testing.T) {
 	}
 	if killed < 10 {
 		t.Errorf("only %d kills", killed)
+	}
+}
+
+// together3 is the notice of one of three alerts that go to one channel as one message.
+func together3(n int) Notice {
+	x := noticeOf(0, n)
+	x.Alert, x.Window = fmt.Sprintf("alert%d", n), &assay.Window{Number: 4}
+	return x
+}
+
+// TestKilledTogether kills a process that sends two alerts as one message to a real receiver: before every step, and while the receiver has it in hand. A third alert
+// is put before the next process looks. A receiver that drops the keys that it knows handles each alert once.
+func TestKilledTogether(t *testing.T) {
+	one := func(n Notice) string { return n.Channel }
+	deliver := func(address string) func(context.Context, Notice) Answer {
+		return func(ctx context.Context, n Notice) Answer {
+			return courier().Send(ctx, Endpoint{Name: "c0", Type: TypeWebhook, Address: address, Secret: "key"}, n)
+		}
+	}
+	if dir := os.Getenv("ASSAY_TEST_OUTBOX"); dir != "" {
+		at := os.Getenv("ASSAY_TEST_KILL_AT")
+		h := &hand{at: start}
+		o := open(t, dir, h.now)
+		for i := range 2 {
+			if _, err := o.Put(together3(i), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		step := 0
+		o.trace = func(string) {
+			step++
+			if fmt.Sprint(step) == at {
+				p, err := os.FindProcess(os.Getpid())
+				if err == nil {
+					err = p.Kill()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				select {}
+			}
+		}
+		if _, err := o.Drain(t.Context(), one, deliver(fmt.Sprintf("%s?pid=%d", os.Getenv("ASSAY_TEST_RECEIVER"), os.Getpid()))); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	killed := 0
+	for at := 0; ; at++ { // 0: while the receiver has it in hand
+		dir := filepath.Join(t.TempDir(), "outbox")
+		known, handled := map[string]bool{}, map[string]int{}
+		var lock sync.Mutex
+		requests := 0
+		r := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+			body, err := io.ReadAll(q.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			requests++
+			var n Notice
+			if err := json.Unmarshal(body, &n); err != nil {
+				t.Error(err)
+			}
+			if key := q.Header.Get("Idempotency-Key"); !known[key] {
+				known[key] = true
+				for _, x := range n.each() {
+					handled[x.Alert]++
+				}
+			}
+			if at == 0 && requests == 1 {
+				pid, err := strconv.Atoi(q.URL.Query().Get("pid"))
+				if err != nil {
+					t.Error(err)
+				}
+				if p, err := os.FindProcess(pid); err != nil || p.Kill() != nil {
+					t.Errorf("process %d is not killed: %v", pid, err)
+				}
+				<-q.Context().Done()
+			}
+		}))
+		child := exec.Command(os.Args[0], "-test.run=^TestKilledTogether$")
+		child.Env = append(os.Environ(), "ASSAY_TEST_OUTBOX="+dir, fmt.Sprintf("ASSAY_TEST_KILL_AT=%d", at), "ASSAY_TEST_RECEIVER="+r.URL)
+		out, err := child.CombinedOutput()
+		if err == nil {
+			if r.Close(); requests != 1 {
+				t.Fatalf("without a kill: %s", out)
+			}
+			break
+		}
+		killed++
+		h := &hand{at: start.Add(claimFor + time.Second)} // what it had in hand is free again
+		o := open(t, dir, h.now)
+		if _, err := o.Put(together3(2), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Drain(t.Context(), one, deliver(r.URL)); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		if handled["alert0"] != 1 || handled["alert1"] != 1 || handled["alert2"] != 1 || tallyOf(t, o) != (Tally{Sent: 3}) {
+			t.Errorf("killed at step %d: handled %v, the outbox says %+v\n%s", at, handled, tallyOf(t, o), out)
+		}
+	}
+	if killed < 12 {
+		t.Errorf("only %d kills", killed)
+	}
+}
+
+// TestSameAgain: what was tried as one is tried as one until it is settled, whatever comes in between; when a part of it is withdrawn, the rest goes on.
+func TestSameAgain(t *testing.T) {
+	h := &hand{at: start}
+	o := open(t, filepath.Join(t.TempDir(), "outbox"), h.now)
+	one := func(n Notice) string { return n.Channel }
+	var got []string
+	up := false
+	drain := func() {
+		t.Helper()
+		if _, err := o.Drain(t.Context(), one, func(_ context.Context, n Notice) Answer {
+			var names []string
+			for _, x := range n.each() {
+				names = append(names, x.Alert)
+			}
+			got = append(got, n.ID+" "+strings.Join(names, "+"))
+			return Answer{Accepted: up}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		h.forward(MaxBackoff)
+	}
+	put := func(n int) {
+		t.Helper()
+		if _, err := o.Put(together3(n), int64(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(0)
+	put(1)
+	drain()
+	put(2)
+	drain()
+	first := noticeID(slices.Sorted(slices.Values([]string{together3(0).ID, together3(1).ID}))...) + " alert0+alert1"
+	if want := []string{first, first, together3(2).ID + " alert2"}; !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	got = nil
+	if _, err := o.Withdraw([]string{together3(1).ID}); err != nil {
+		t.Fatal(err)
+	}
+	up = true
+	drain()
+	if len(got) == 0 || strings.Contains(strings.Join(got, " "), "alert1") || tallyOf(t, o) != (Tally{Sent: 2}) {
+		t.Errorf("%q, the outbox says %+v", got, tallyOf(t, o))
 	}
 }
 
