@@ -128,6 +128,8 @@ type LabelPlan struct {
 	MinCoverage   float64  `json:"min_coverage"`   // with a smaller share of labelled rows the window is undetermined
 	Conflicts     string   `json:"conflicts"`      // which of two labels that disagree counts: first, last, refuse (neither)
 	MaxConflicts  float64  `json:"max_conflicts"`  // a larger share of predictions whose labels disagree is an alarm
+
+	Repeats string `json:"repeats,omitempty"` // for which of several predictions of a key its label counts: refuse (none), last, all; empty: refuse
 }
 
 // SkewPlan says how training rows that come back are compared with what the model learned from.
@@ -283,7 +285,8 @@ type LabelJoin struct {
 	Duplicates int64    `json:"duplicates"`              // labels that said the same again
 	Conflicts  int64    `json:"conflicts"`               // predictions that two labels disagree about; the plan says which counts
 	Unknown    int64    `json:"unknown"`                 // predictions whose label is no class of the model, or no number; they count as without
-	Early      int64    `json:"early"`                   // labels that came before their prediction: a clock is wrong
+	Ambiguous  int64    `json:"ambiguous,omitempty"`     // predictions with a label of a key that other predictions have too; the plan says for which it counts
+	Early      int64    `json:"early"`                   // labels that came before their prediction: a clock is wrong, or they were known; of more than half of them nothing is judged
 	Unmatched  int64    `json:"unmatched"`               // labels in the window's time that found no prediction
 	Overdue    int64    `json:"overdue"`                 // labels that came later than the plan expects
 	DelayP50   Number   `json:"delay_p50_seconds"`

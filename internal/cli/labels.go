@@ -94,7 +94,8 @@ func (a *app) labelsCommand() *cobra.Command {
 		Use: "add FILE", Short: "Add labels that have come, from a file (CSV, Parquet, JSON Lines) or a query over it",
 		Long: `Add labels that have come for predictions that were made. A label finds its prediction by monitor.labels.join (data.key without it), or by
 request_id and row. The rows are on the disk when the command ends; nothing is overwritten, and adding the same labels again adds nothing.
-Which of two labels that disagree counts is decided when a window is judged, by monitor.labels.conflicts.
+Which of two labels that disagree counts is decided when a window is judged, by monitor.labels.conflicts;
+what becomes of the label of a key that several predictions have, by monitor.labels.repeats.
 
 --query makes the labels of the file by SQL, in which it is called labels. --format sagemaker reads ground truth as SageMaker keeps it (JSON Lines);
 its ids are those of the requests that assay log ingest took in, so that monitor.labels.join must be [request_id, row].`,
@@ -284,6 +285,7 @@ type labelState struct {
 	Conflicts  int64           `json:"conflicts"`   // predictions that labels disagree about
 	Logged     int64           `json:"logged"`      // predictions that the log has as answered
 	Known      int64           `json:"labelled"`    // of them: with a label
+	Ambiguous  int64           `json:"ambiguous"`   // of these: whose key other predictions have too
 	Gaps       logGaps         `json:"gaps"`        // what is missing in the log, of which nobody knows whether it would have a label
 	First      assay.Instant   `json:"first,omitempty"`
 	Last       assay.Instant   `json:"last,omitempty"`
@@ -333,7 +335,7 @@ func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
 			if first != nil && last != nil {
 				x.First, x.Last = assay.InstantOf(*first), assay.InstantOf(*last)
 			}
-			if x.Logged, x.Known, x.Gaps, err = s.labelledLog(ctx, m.Name, t); err != nil {
+			if err = s.labelledLog(ctx, m.Name, t, &x); err != nil {
 				return nil, err
 			}
 		}
@@ -354,21 +356,20 @@ func (s *session) labelStates(ctx context.Context) ([]labelState, error) {
 }
 
 // labelledLog counts the predictions in a model's log, those of which the label is known, and what the log lacks; none where there is no log.
-func (s *session) labelledLog(ctx context.Context, model string, labels *table.Table) (logged, known int64, gaps logGaps, err error) {
-	gaps.Segments = []serve.Missing{}
+func (s *session) labelledLog(ctx context.Context, model string, labels *table.Table, x *labelState) error {
 	log, err := s.logged(ctx, model)
 	if assay.CodeOf(err) == assay.NotFound {
-		return 0, 0, gaps, nil
+		return nil
 	}
 	if err != nil {
-		return 0, 0, gaps, err
+		return err
 	}
 	defer log.Drop(context.WithoutCancel(ctx))
-	if gaps, err = gapsOf(ctx, log); err != nil {
-		return 0, 0, gaps, err
+	if x.Gaps, err = gapsOf(ctx, log); err != nil {
+		return err
 	}
-	logged, known, err = monitor.Labelled(ctx, log, labels, s.labelTable("", "").Join)
-	return logged, known, gaps, err
+	x.Logged, x.Known, x.Ambiguous, err = monitor.Labelled(ctx, log, labels, s.labelTable("", "").Join)
+	return err
 }
 
 // labelledWindows are the windows of a version's plan, as their labels say now.
@@ -408,17 +409,20 @@ func printLabelStates(w io.Writer, all []labelState) {
 		if x.Logged > 0 {
 			fmt.Fprintf(w, "  in the log: %s predictions were answered, %s of them (%s) have a label\n", assay.FormatCount(x.Logged), assay.FormatCount(x.Known), shareText(stat.Proportion(float64(x.Known), float64(x.Logged), 0.95, "")))
 		}
+		if x.Ambiguous > 0 {
+			fmt.Fprintf(w, "  ◐ in the log: %s of these share their key with other predictions; monitor.labels.repeats says for which of them a label counts\n", assay.FormatCount(x.Ambiguous))
+		}
 		x.Gaps.print(w, "  in the log: ")
 		if len(x.Windows) == 0 {
 			continue
 		}
 		grid(w, func(tw *tabwriter.Writer) {
-			fmt.Fprintln(tw, "\twindow\tpredictions\tlabelled\thalf within\tdisagree\toverdue\trestated")
+			fmt.Fprintln(tw, "\twindow\tpredictions\tlabelled\thalf within\tdisagree\tambiguous\toverdue\trestated")
 			for _, r := range x.Windows {
 				if r.Overdue != "" {
 					r.Verdict = assay.Fail
 				}
-				fmt.Fprintf(tw, "%s\t%s:%d %s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Verdict.Glyph(), x.Model, r.Version, r.Label, assay.FormatCount(r.Rows), shareText(r.Labels.Coverage), delayText(r.Labels.DelayP50), assay.FormatCount(r.Labels.Conflicts), assay.FormatCount(r.Labels.Overdue), r.Restated)
+				fmt.Fprintf(tw, "%s\t%s:%d %s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Verdict.Glyph(), x.Model, r.Version, r.Label, assay.FormatCount(r.Rows), shareText(r.Labels.Coverage), delayText(r.Labels.DelayP50), assay.FormatCount(r.Labels.Conflicts), assay.FormatCount(r.Labels.Ambiguous), assay.FormatCount(r.Labels.Overdue), r.Restated)
 			}
 		})
 		for _, r := range x.Windows {

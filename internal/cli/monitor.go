@@ -13,6 +13,7 @@ import (
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
+	"github.com/assay-ml/assay/learn"
 )
 
 func (a *app) monitorCommand() *cobra.Command {
@@ -264,7 +265,7 @@ func (s *session) watchedModel(ctx context.Context, m assay.Model) (out monitor.
 	if err != nil {
 		return out, nil, err
 	}
-	out = monitor.Model{Inputs: fieldNames(fields), Task: m.Task, Positive: m.Positive, Threads: s.workers()}
+	out = monitor.Model{Inputs: fieldNames(fields), Fields: fields, Task: m.Task, Positive: m.Positive, Threads: s.workers()}
 	if onlyPredictions(m) {
 		return out, func() {}, nil
 	}
@@ -279,6 +280,11 @@ func (s *session) watchedModel(ctx context.Context, m assay.Model) (out monitor.
 	p, err := s.predictor(ctx, m)
 	if err != nil {
 		return out, nil, err
+	}
+	for _, f := range p.Fields() {
+		if f.Type == assay.TypeInteger && p.Format() == learn.FormatONNX && len(p.Fields()) == len(fields) {
+			out.Whole = append(out.Whole, f.Name)
+		}
 	}
 	out.Predictor, done = p, func() { _ = p.Close() }
 	return out, done, nil
@@ -330,7 +336,7 @@ func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.M
 // people fills in labels and alerts.
 func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
 	if l := c.Labels; l != nil {
-		m.Labels = &assay.LabelPlan{Join: l.Join, MinCoverage: l.MinCoverage, Conflicts: l.Conflicts, MaxConflicts: l.MaxConflict}
+		m.Labels = &assay.LabelPlan{Join: l.Join, MinCoverage: l.MinCoverage, Conflicts: l.Conflicts, MaxConflicts: l.MaxConflict, Repeats: l.Repeats}
 		if len(l.Join) == 0 {
 			m.Labels.Join = p.Data.Key
 		}
@@ -342,6 +348,9 @@ func (c *MonitorConfig) people(p *Project, m *assay.Monitor) error {
 		}
 		if l.Conflicts == "" {
 			m.Labels.Conflicts = monitor.ConflictRefuse
+		}
+		if l.Repeats == monitor.RepeatsRefuse { // as without the setting
+			m.Labels.Repeats = ""
 		}
 		if l.MaxConflict == 0 {
 			m.Labels.MaxConflicts = 0.01

@@ -64,6 +64,7 @@ type LabelsConfig struct {
 	Within      string  `yaml:"within,omitempty" jsonschema:"description=when a label is expected at the latest; such as 30d"`
 	MinCoverage float64 `yaml:"min_coverage,omitempty" jsonschema:"description=with a smaller share of labelled rows the performance of a window is undetermined,default=0.5,exclusiveMinimum=0,maximum=1"`
 	Conflicts   string  `yaml:"conflicts,omitempty" jsonschema:"enum=first,enum=last,enum=refuse,default=refuse,description=which of two labels that disagree counts; refuse: neither"`
+	Repeats     string  `yaml:"repeats,omitempty" jsonschema:"enum=refuse,enum=last,enum=all,default=refuse,description=for which of several predictions of one key its label counts; refuse: none; last: the last one before the label came; all: each"`
 	MaxConflict float64 `yaml:"max_conflicts,omitempty" jsonschema:"description=a larger share of predictions whose labels disagree is an alarm,default=0.01,exclusiveMinimum=0,maximum=1"`
 }
 

@@ -234,14 +234,14 @@ func (s *session) labelScorer(p assay.Monitor, m assay.Model) monitor.Scorer {
 }
 
 // printOutcomes tells what the labels say.
-func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
+func printOutcomes(w io.Writer, plan *assay.LabelPlan, windows []outcomeWindow, orphans int64) {
 	for _, x := range windows {
 		o := x.Outcome
 		fmt.Fprintf(w, "%s %s: ", x.verdict().Glyph(), x.Label)
 		switch l := o.Labels; {
-		case l.Labelled == 0 && x.Overdue != "":
+		case l.Labelled == 0 && l.Ambiguous == 0 && x.Overdue != "":
 			fmt.Fprint(w, x.Overdue)
-		case l.Labelled == 0:
+		case l.Labelled == 0 && l.Ambiguous == 0:
 			fmt.Fprint(w, "no label has come")
 		default:
 			fmt.Fprintf(w, "%s labels, %s of the predictions", assay.FormatCount(l.Labelled), shareText(l.Coverage))
@@ -251,7 +251,7 @@ func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
 			for _, n := range []struct {
 				n    int64
 				what string
-			}{{l.Duplicates, "said the same again"}, {l.Conflicts, "disagree"}, {l.Unknown, "of no known class"}, {l.Early, "before their prediction"}, {l.Overdue, "overdue"}} {
+			}{{l.Duplicates, "said the same again"}, {l.Conflicts, "disagree"}, {l.Ambiguous, "of keys with several predictions"}, {l.Unknown, "of no known class"}, {l.Early, "before their prediction"}, {l.Overdue, "overdue"}} {
 				if n.n > 0 {
 					fmt.Fprintf(w, ", %s %s", assay.FormatCount(n.n), n.what)
 				}
@@ -260,8 +260,11 @@ func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
 		if o.Restates != "" {
 			fmt.Fprintf(w, "; restated (%d)", o.Look-1)
 		}
-		if x.Overdue != "" && o.Labels.Labelled > 0 {
+		if x.Overdue != "" && o.Labels.Labelled+o.Labels.Ambiguous > 0 {
 			fmt.Fprintf(w, "; %s", x.Overdue)
+		}
+		if monitor.Foreknown(o.Labels) {
+			fmt.Fprint(w, "; not judged, for most labels came before their prediction: a clock is wrong, or they were known then")
 		}
 		fmt.Fprintln(w)
 		metrics := o.Performance
@@ -294,6 +297,13 @@ func printOutcomes(w io.Writer, windows []outcomeWindow, orphans int64) {
 	}
 	for _, a := range assumptions {
 		fmt.Fprintf(w, "◐ estimates: %s\n", a)
+	}
+	refused := int64(0)
+	for _, x := range windows {
+		refused += x.Outcome.Labels.Ambiguous
+	}
+	if refused > 0 && plan != nil && monitor.Refusing(plan) {
+		fmt.Fprintf(w, "◐ the labels of %s predictions count for none, for their key has several predictions. Try: monitor.labels.join with more columns in assay.yaml, such as [id, date], or [request_id, row]; monitor.labels.repeats takes the last one or all\n", assay.FormatCount(refused))
 	}
 	if orphans > 0 {
 		fmt.Fprintf(w, "◐ %s labels are of no prediction here\n", assay.FormatCount(orphans))

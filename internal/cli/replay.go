@@ -178,7 +178,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	out := map[string]any{"monitor": id, "windows": windows, "outcomes": outcomes, "orphans": orphans, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
 	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) {
 		printReplay(w, v, seen, windows, outcomes, unrecorded, verdict)
-		printOutcomes(w, outcomes, orphans)
+		printOutcomes(w, p.Labels, outcomes, orphans)
 	}); err != nil {
 		return err
 	}
@@ -310,8 +310,11 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 	if seen.Untimed > 0 {
 		fmt.Fprintf(w, "◐ %s rows have no time and are in no window\n", assay.FormatCount(seen.Untimed))
 	}
+	if seen.Refused > 0 {
+		fmt.Fprintf(w, "◐ %s rows were not predicted, for a value is of another type or missing where the model needs one%s\n", assay.FormatCount(seen.Refused), mistyped(windows))
+	}
 	if len(seen.Absent) > 0 {
-		fmt.Fprintf(w, "◐ watched columns that the data does not have: %s\n", some(seen.Absent))
+		fmt.Fprintf(w, "◐ columns that the data does not have, missing in every row: %s\n", some(seen.Absent))
 	}
 	moved := 0
 	for _, x := range windows {
@@ -324,6 +327,22 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		fmt.Fprintf(w, "; not recorded, %s", unrecorded)
 	}
 	fmt.Fprintln(w)
+}
+
+// mistyped names the columns that have values of another type.
+func mistyped(windows []replayedWindow) string {
+	var names []string
+	for _, x := range windows {
+		for _, g := range x.Drift.Signals {
+			if g.Kind == monitor.KindType && float64(g.Statistic) > 0 && !slices.Contains(names, g.Column) {
+				names = append(names, g.Column)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + some(names)
 }
 
 // workers is how many goroutines work side by side.

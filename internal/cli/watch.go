@@ -33,6 +33,7 @@ type loggedRun struct {
 
 	outcomes []outcomeWindow // what the labels say of the windows
 	orphans  int64           // labels of no prediction
+	labels   *assay.LabelPlan
 }
 
 // monitorRun judges the windows of the prediction log.
@@ -61,7 +62,7 @@ func (s *session) monitorRun(ctx context.Context, ref, reason string) error {
 			return
 		}
 		printReplay(w, v, x.seen, x.windows, x.outcomes, "", x.verdict)
-		printOutcomes(w, x.outcomes, x.orphans)
+		printOutcomes(w, x.labels, x.outcomes, x.orphans)
 	}); err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 			return nil, err
 		}
 	}
-	out := &loggedRun{plan: id, beyond: []replayedWindow{}}
+	out := &loggedRun{plan: id, beyond: []replayedWindow{}, labels: p.Labels}
 	whole := len(r.since) == 0
 	var known *table.Table // all rows: of a look that goes on from the middle only what tells which labels are theirs
 	if whole {
@@ -121,6 +122,21 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	if err != nil {
 		return nil, err
 	}
+	if known != nil && !whole {
+		again, err := monitor.Repeats(ctx, known, p.Labels.Join)
+		if err != nil {
+			return nil, err
+		}
+		if again { // their inputs say which of them are one request that was made again
+			columns := l.keyColumns()
+			for _, f := range w.Reference(monitor.ScopeInput).Features {
+				columns = append(columns, f.Name)
+			}
+			if known, err = l.read(ctx, columns, ""); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if known != nil {
 		kept, err := s.beyondRetention(ctx, v, id, p, w, known, x, plan.Entry.At, out)
 		if err != nil {
@@ -128,6 +144,11 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		}
 		if o.Partial = len(out.left) > 0; whole {
 			r.since = kept
+		}
+	}
+	if known != nil && o.Labels != nil {
+		if o.Beside, err = l.beside(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if r.labels && known != nil && o.Labels != nil && len(r.since) > 0 {
@@ -143,17 +164,6 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 			return nil, err
 		}
 		from = "_at >= '" + end.UTC().Format("2006-01-02 15:04:05.999999") + "'::TIMESTAMP"
-		if o.Others = known; o.Others == nil && o.Labels != nil { // labels that came in the windows that are judged may be of predictions before them
-			came, err := o.Labels.Where(ctx, strings.Replace(from, "_at", "_came", 1))
-			if err != nil {
-				return nil, err
-			}
-			if came.Rows() > 0 {
-				if o.Others, err = l.read(ctx, l.keyColumns(), ""); err != nil {
-					return nil, err
-				}
-			}
-		}
 	}
 	switch {
 	case !whole:
@@ -166,6 +176,11 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 	}
 	l.tables = append(l.tables, part)
 	drawnFrom(x.Expected, l.all)
+	if from != "" && o.Labels != nil {
+		if err := l.before(ctx, &o, known, part, from); err != nil {
+			return nil, err
+		}
+	}
 	if x.Table, err = loggedAnswers(ctx, part, m); err != nil {
 		return nil, err
 	}
@@ -232,6 +247,42 @@ func (l *versionLog) read(ctx context.Context, columns []string, where string) (
 		l.tables = append(l.tables, mine)
 	}
 	return mine, err
+}
+
+// beside are the rows of other versions of what was read last.
+func (l *versionLog) beside(ctx context.Context) (*table.Table, error) {
+	others, err := l.all.Where(ctx, fmt.Sprintf("_version <> %d", l.v.Number))
+	if err == nil {
+		l.tables = append(l.tables, others)
+	}
+	return others, err
+}
+
+// before tells of the predictions that lie before the part of the log that is judged, and of those of other versions: labels that came meanwhile may be of the
+// former, and labels of the part have to be of no other prediction. Where no label came and none is of the part nothing is read.
+func (l *versionLog) before(ctx context.Context, o *monitor.Outcomes, known, part *table.Table, from string) (err error) {
+	if known == nil {
+		came, err := o.Labels.Where(ctx, strings.Replace(from, "_at", "_came", 1))
+		if err != nil {
+			return err
+		}
+		if came.Rows() == 0 {
+			_, labelled, _, err := monitor.Labelled(ctx, part, o.Labels, l.plan.Labels.Join)
+			if err != nil || labelled == 0 {
+				return err
+			}
+		}
+		if known, err = l.read(ctx, l.keyColumns(), ""); err != nil {
+			return err
+		}
+		if o.Beside, err = l.beside(ctx); err != nil {
+			return err
+		}
+	}
+	if o.Others, err = known.Where(ctx, "NOT ("+from+")"); err == nil {
+		l.tables = append(l.tables, o.Others)
+	}
+	return err
 }
 
 // keyColumns are the columns of a log that say when a prediction was made, what became of it, and which labels are its own.

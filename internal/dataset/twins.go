@@ -285,4 +285,9 @@ func plural(n int, one, many string) string {
 	return grouped(int64(n)) + " " + many
 }
 
-func percent(n, of int) string { return fmt.Sprintf("%.2g %%", 100*float64(n)/float64(of)) }
+func percent(n, of int) string {
+	if v := 100 * float64(n) / float64(of); v >= 99.5 { // two digits of it are 1e+02
+		return fmt.Sprintf("%.3g %%", v)
+	}
+	return fmt.Sprintf("%.2g %%", 100*float64(n)/float64(of))
+}

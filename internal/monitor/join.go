@@ -23,6 +23,7 @@ const (
 	joinedAgain    = "_assay_again"    // labels that said the same again
 	joinedConflict = "_assay_conflict" // whether labels disagree
 	joinedEarly    = "_assay_early"    // whether the label came before the prediction
+	joinedShared   = "_assay_shared"   // whether there is a label of a key that other predictions have too
 	joinedRow      = "_assay_row"      // of the traffic
 )
 
@@ -76,22 +77,23 @@ func loggedKey(rows *table.Table, columns, absent []string) string {
 	return "coalesce(" + labelKey + ", " + keyOf(rows, columns) + ")"
 }
 
-// Labelled counts the answered predictions of a log, and those of them for which a label has come.
-func Labelled(ctx context.Context, log, labels *table.Table, join []string) (answered, labelled int64, err error) {
+// Labelled counts the answered predictions of a log, those of them for which a label has come, and of these the ones that share their key with another one.
+func Labelled(ctx context.Context, log, labels *table.Table, join []string) (answered, labelled, shared int64, err error) {
 	key, of, err := joinKeys(log, true, join)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
-	r, err := log.Query(ctx, fmt.Sprintf("SELECT count(*), count(*) FILTER (k IN (SELECT %s FROM %s WHERE _label IS NOT NULL)) FROM (SELECT %s AS k FROM %s WHERE _outcome = 'answered')",
+	r, err := log.Query(ctx, fmt.Sprintf(`SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n) FILTER (l), 0)::BIGINT, coalesce(sum(n) FILTER (l AND n > 1), 0)::BIGINT FROM (
+SELECT k, count(*) AS n, coalesce(k IN (SELECT %s FROM %s WHERE _label IS NOT NULL), false) AS l FROM (SELECT %s AS k FROM %s WHERE _outcome = 'answered') GROUP BY k)`,
 		of, labels.Relation(), key, log.Relation()))
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	defer r.Close()
 	if r.Next() {
-		err = r.Scan(&answered, &labelled)
+		err = r.Scan(&answered, &labelled, &shared)
 	}
-	return answered, labelled, err
+	return answered, labelled, shared, err
 }
 
 // join brings labels to the predictions of a traffic that is cut into windows.
@@ -105,6 +107,42 @@ func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, keys []int64, 
 	if x.By != "" && cut.timed {
 		asked = cut.moment
 	}
+	answered := ""
+	if x.Log != nil {
+		answered = " WHERE _outcome = 'answered'"
+	}
+	predictedRows := answered
+	if a := x.accepted; a != nil && a.refused != "" {
+		predictedRows = " WHERE NOT " + a.refused
+	}
+	rows, err := x.Table.Answer(ctx, fmt.Sprintf("SELECT _row AS %s, %s AS %s, %s AS %s, %s AS %s FROM %s%s",
+		joinedRow, cut.expr, windowColumn, key, joinedKey, asked, joinedAsked, x.Table.Relation(), predictedRows))
+	if err != nil {
+		return nil, err
+	}
+	var others, outside []string // keys of predictions outside the traffic: of the version before it, and of all versions with their times
+	for _, t := range []*table.Table{o.Others, o.Beside} {
+		if t == nil {
+			continue
+		}
+		k, _, err := joinKeys(t, x.Log != nil, p.Join)
+		if err != nil {
+			return nil, err
+		}
+		at := "NULL::TIMESTAMP"
+		if asked != "NULL::TIMESTAMP" {
+			at = asked
+		}
+		one := "SELECT " + k + " AS k, " + at + " AS t FROM " + t.Relation() + answered
+		if outside = append(outside, one); t == o.Others {
+			others = append(others, one)
+		}
+	}
+	beyond := strings.Join(outside, " UNION ALL ")
+	shared, err := w.ambiguous(ctx, x, rows, beyond)
+	if err != nil {
+		return nil, err
+	}
 	value := "CASE WHEN d > 1 THEN NULL ELSE one END"
 	first := "min_came"
 	switch p.Conflicts {
@@ -117,13 +155,19 @@ func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, keys []int64, 
 	if !o.Until.IsZero() && o.Delay == 0 {
 		known = " AND _came <= " + timestamp(o.Until)
 	}
-	g, err := o.Labels.Answer(ctx, fmt.Sprintf(`SELECT k, CAST(n - d AS BIGINT) AS again, d > 1 AS conflict, %s AS v, %s AS came FROM (
-SELECT %s AS k, count(*) AS n, count(DISTINCT _label) AS d, first(_label ORDER BY _came, _row) AS one, last(_label ORDER BY _came, _row) AS other, min(_came) AS min_came, max(_came) AS max_came
-FROM %s WHERE _label IS NOT NULL%s GROUP BY 1) WHERE k IS NOT NULL`, value, first, of, o.Labels.Relation(), known))
+	labels := "SELECT " + of + " AS k, _label, _came, _row FROM " + o.Labels.Relation() + " WHERE _label IS NOT NULL" + known
+	given := "SELECT k, NULL::BIGINT AS r, _label, _came, _row FROM (" + labels + ")"
+	if shared != nil && p.Repeats == RepeatsLast {
+		given += " WHERE k NOT IN (SELECT k FROM " + shared.Relation() + ") UNION ALL " +
+			lastBefore("SELECT * FROM ("+labels+") WHERE k IN (SELECT k FROM "+shared.Relation()+")", shared.Relation(), rows.Relation(), beyond)
+	}
+	g, err := o.Labels.Answer(ctx, fmt.Sprintf(`SELECT k, r, CAST(n - d AS BIGINT) AS again, d > 1 AS conflict, %s AS v, %s AS came FROM (
+SELECT k, r, count(*) AS n, count(DISTINCT _label) AS d, first(_label ORDER BY _came, _row) AS one, last(_label ORDER BY _came, _row) AS other, min(_came) AS min_came, max(_came) AS max_came
+FROM (%s) GROUP BY k, r) WHERE k IS NOT NULL`, value, first, given))
 	if err != nil {
 		return nil, err
 	}
-	came, found := "g.came", "r."+joinedKey+" = g.k"
+	came, found := "g.came", "p."+joinedKey+" = g.k AND (g.r IS NULL OR g.r = p."+joinedRow+")"
 	if o.Delay > 0 {
 		if asked == "NULL::TIMESTAMP" {
 			return nil, assay.Errorf(assay.Invalid, "labels cannot come %s after predictions that have no time", o.Delay).Try("windows by a column of dates, timestamps or years")
@@ -134,16 +178,19 @@ FROM %s WHERE _label IS NOT NULL%s GROUP BY 1) WHERE k IS NOT NULL`, value, firs
 		}
 	}
 	j := &joined{orphan: map[int64]int64{}}
-	answered := ""
-	if x.Log != nil {
-		answered = " WHERE _outcome = 'answered'"
+	refused, also := "false", "false" // whether the label counts for none, and whether its key is one of several predictions
+	if shared != nil {
+		if also = "(g.k IS NOT NULL AND p." + joinedKey + " IN (SELECT k FROM " + shared.Relation() + "))"; Refusing(p) {
+			refused = also
+		}
 	}
-	// The join is made once, and only of what it adds; a join keeps no order, and sums depend on it.
-	j.rows, err = x.Table.Answer(ctx, fmt.Sprintf(`SELECT r.*, g.v AS %s, CASE WHEN g.v IS NOT NULL THEN %s END AS %s, coalesce(g.again, 0) AS %s, coalesce(g.conflict, false) AS %s,
-coalesce(g.v IS NOT NULL AND %s < %s, false) AS %s
-FROM (SELECT _row AS %s, %s AS %s, %s AS %s, %s AS %s FROM %s%s) r LEFT JOIN %s g ON %s ORDER BY %s`,
-		joinedLabel, came, joinedCame, joinedAgain, joinedConflict, came, joinedAsked, joinedEarly,
-		joinedRow, cut.expr, windowColumn, key, joinedKey, asked, joinedAsked, x.Table.Relation(), answered, g.Relation(), found, joinedRow))
+	// The join is made once, and only of what it adds; a join keeps no order, and sums depend on it. A time of day of nothing is that of a date: a label of the
+	// day of the prediction is not early.
+	j.rows, err = x.Table.Answer(ctx, fmt.Sprintf(`SELECT * EXCLUDE (v, c, lost), CASE WHEN NOT lost THEN v END AS %s, CASE WHEN v IS NOT NULL AND NOT lost THEN c END AS %s,
+coalesce(v IS NOT NULL AND NOT lost AND c < %s AND NOT (c = date_trunc('day', c) AND c = date_trunc('day', %s)), false) AS %s
+FROM (SELECT p.* EXCLUDE (_row), g.v, %s AS c, %s AS lost, CASE WHEN %s THEN 0 ELSE coalesce(g.again, 0) END AS %s, NOT %s AND coalesce(g.conflict, false) AS %s, %s AS %s
+FROM %s p LEFT JOIN %s g ON %s) ORDER BY %s`,
+		joinedLabel, joinedCame, joinedAsked, joinedAsked, joinedEarly, came, refused, refused, joinedAgain, refused, joinedConflict, also, joinedShared, rows.Relation(), g.Relation(), found, joinedRow))
 	if err != nil {
 		return nil, err
 	}
@@ -157,12 +204,8 @@ FROM (SELECT _row AS %s, %s AS %s, %s AS %s, %s AS %s FROM %s%s) r LEFT JOIN %s 
 		arrival = c.expr
 	}
 	predicted := "SELECT " + joinedKey + " FROM " + j.rows.Relation() + " WHERE " + joinedKey + " IS NOT NULL"
-	if o.Others != nil {
-		other, _, err := joinKeys(o.Others, x.Log != nil, p.Join)
-		if err != nil {
-			return nil, err
-		}
-		predicted += " UNION ALL SELECT k FROM (SELECT " + other + " AS k FROM " + o.Others.Relation() + answered + ") WHERE k IS NOT NULL"
+	for _, q := range others {
+		predicted += " UNION ALL SELECT k FROM (" + q + ") WHERE k IS NOT NULL"
 	}
 	q, err := g.Query(ctx, "SELECT "+arrival+", count(*) FROM "+g.Relation()+" WHERE k NOT IN ("+predicted+") GROUP BY 1 ORDER BY 1")
 	if err != nil {
@@ -194,8 +237,8 @@ func (w *Watch) knownLabels(ctx context.Context, j *joined, keys []int64) error 
 	if n := w.plan.Labels.WithinSeconds; n > 0 {
 		late = fmt.Sprintf("epoch_us(%s) - epoch_us(%s) > %d", joinedCame, joinedAsked, n*1_000_000)
 	}
-	r, err := j.rows.Query(ctx, fmt.Sprintf(`SELECT %[7]s, count(*), count(%[1]s), coalesce(sum(%[2]s), 0)::BIGINT, count(*) FILTER (%[3]s), count(*) FILTER (%[4]s), count(*) FILTER (%[1]s IS NOT NULL AND %[5]s)
-FROM %[6]s WHERE %[7]s IS NOT NULL GROUP BY 1`, joinedLabel, joinedAgain, joinedConflict, joinedEarly, late, j.rows.Relation(), windowColumn))
+	r, err := j.rows.Query(ctx, fmt.Sprintf(`SELECT %[7]s, count(*), count(%[1]s), coalesce(sum(%[2]s), 0)::BIGINT, count(*) FILTER (%[3]s), count(*) FILTER (%[4]s), count(*) FILTER (%[1]s IS NOT NULL AND %[5]s), count(*) FILTER (%[8]s)
+FROM %[6]s WHERE %[7]s IS NOT NULL GROUP BY 1`, joinedLabel, joinedAgain, joinedConflict, joinedEarly, late, j.rows.Relation(), windowColumn, joinedShared))
 	if err != nil {
 		return err
 	}
@@ -203,7 +246,7 @@ FROM %[6]s WHERE %[7]s IS NOT NULL GROUP BY 1`, joinedLabel, joinedAgain, joined
 	for r.Next() {
 		var k int64
 		var x windowLabels
-		if err := r.Scan(&k, &x.rows, &x.join.Labelled, &x.join.Duplicates, &x.join.Conflicts, &x.join.Early, &x.join.Overdue); err != nil {
+		if err := r.Scan(&k, &x.rows, &x.join.Labelled, &x.join.Duplicates, &x.join.Conflicts, &x.join.Early, &x.join.Overdue, &x.join.Ambiguous); err != nil {
 			return err
 		}
 		j.known[k] = x

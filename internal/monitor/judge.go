@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -453,7 +454,16 @@ func say(x assay.Signal) string {
 	case x.Kind == KindDistribution:
 		return fmt.Sprintf("%s: %s changed by %s (Cohen's w), p %s", x.Column, what, x.Effect, chanceOf(float64(x.PValue)))
 	}
-	return fmt.Sprintf("%s: %s in %.2g %% of rows, p %s", x.Column, what, 100*float64(x.Statistic), chanceOf(float64(x.PValue)))
+	return fmt.Sprintf("%s: %s in %s of rows, p %s", x.Column, what, roughly(float64(x.Statistic)), chanceOf(float64(x.PValue)))
+}
+
+// roughly is a share in percent, to two digits; one near to all of them to a tenth of a percent.
+func roughly(share float64) string {
+	v := 100 * share
+	if v < 99.5 {
+		return strconv.FormatFloat(v, 'g', 2, 64) + " %"
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0") + " %"
 }
 
 func chanceOf(p float64) string {

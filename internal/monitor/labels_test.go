@@ -435,3 +435,141 @@ func TestLabelsOutliveTheirProcess(t *testing.T) {
 		t.Errorf("%d labels of %d predictions are there, %d were taken", got.Rows(), keys, taken)
 	}
 }
+
+// scored are predictions of the keys of one day, a minute apart, on each of three days, and the same key may come again within a day.
+func scored(t testing.TB, e *table.Engine, keys, days int, again func(day, key int) (times int, same bool)) Traffic {
+	t.Helper()
+	var key, answer []string
+	var at, x []float64
+	for d := range days {
+		for i := range keys {
+			times, same := again(d, i)
+			for n := range times {
+				key, answer = append(key, fmt.Sprintf("%d", i)), append(answer, "yes")
+				at = append(at, 1_700_006_400+float64(d)*aDay+float64(i)+float64(n)*3600)
+				value := 1 + float64(i%4)
+				if !same {
+					value += float64(n)
+				}
+				x = append(x, value)
+			}
+		}
+	}
+	return Traffic{By: "at", Table: tableOf(t, e, assay.Frame{
+		column("key", key...), column(PredictionColumn, answer...), {Name: "at", Type: assay.TypeTimestamp, Floats: at}, {Name: "x", Type: assay.TypeNumber, Floats: x},
+	})}
+}
+
+// A label is of one prediction: that of a key with several of them counts for none, or for the one that the plan says, and is counted.
+func TestLabelsOfKeysThatComeAgain(t *testing.T) {
+	e := engine(t)
+	var all []came // of the third day's predictions: six of ten are right
+	for i := range 100 {
+		label := "yes"
+		if i%10 < 4 {
+			label = "no"
+		}
+		all = append(all, came{strconv.Itoa(i), label, 2*aDay + float64(i) + 60})
+	}
+	once := func(int, int) (int, bool) { return 1, true }
+	for name, c := range map[string]struct {
+		repeats             string
+		again               func(day, key int) (int, bool)
+		labelled, ambiguous [3]int64
+	}{
+		"each day, refused":         {"", once, [3]int64{}, [3]int64{100, 100, 100}},
+		"each day, refused by name": {RepeatsRefuse, once, [3]int64{}, [3]int64{100, 100, 100}},
+		"each day, the last":        {RepeatsLast, once, [3]int64{0, 0, 100}, [3]int64{0, 0, 100}},
+		"each day, all":             {RepeatsAll, once, [3]int64{100, 100, 100}, [3]int64{100, 100, 100}},
+		"retries": {"", func(d, i int) (int, bool) { // of the third day, a third is asked for again
+			if d < 2 {
+				return 0, true
+			}
+			return 1 + min(1, i%3), true
+		}, [3]int64{166}, [3]int64{}},
+		"twice a day with other inputs": {"", func(d, i int) (int, bool) {
+			if d < 2 {
+				return 0, true
+			}
+			return 1 + min(1, i%2), false
+		}, [3]int64{50}, [3]int64{100}},
+		"twice a day with other inputs, the last before the label": {RepeatsLast, func(d, i int) (int, bool) {
+			if d < 2 {
+				return 0, true
+			}
+			return 1 + min(1, i%2), false
+		}, [3]int64{100}, [3]int64{50}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, MinCoverage: 0.5, Conflicts: ConflictRefuse, MaxConflicts: 0.05, Repeats: c.repeats})
+			x := scored(t, e, 100, 3, c.again)
+			for i, j := range outcomesOfDays(t, w, x, Outcomes{Labels: labelTableOf(t, e, all)}) {
+				l := j.Outcome.Labels
+				if l.Labelled != c.labelled[i] || l.Ambiguous != c.ambiguous[i] || l.Conflicts != 0 || l.Unmatched != 0 {
+					t.Errorf("window %d: %d labelled and %d ambiguous, want %d and %d; %+v", i, l.Labelled, l.Ambiguous, c.labelled[i], c.ambiguous[i], l)
+				}
+			}
+		})
+	}
+	// Each label of a key that is scored each day finds its own prediction; predictions outside the traffic make a key ambiguous as well.
+	var daily []came
+	for d := range 3 {
+		for i := range 100 {
+			daily = append(daily, came{strconv.Itoa(i), []string{"yes", "no"}[d%2], float64(d)*aDay + 7200})
+		}
+	}
+	last := watched(t, e, assay.LabelPlan{Join: []string{"key"}, MinCoverage: 0.5, Conflicts: ConflictRefuse, MaxConflicts: 0.05, Repeats: RepeatsLast})
+	for d, j := range outcomesOfDays(t, last, scored(t, e, 100, 3, once), Outcomes{Labels: labelTableOf(t, e, daily)}) {
+		l, v := j.Outcome.Labels, j.Outcome.Performance[0].Realised
+		if l.Labelled != 100 || l.Conflicts+l.Duplicates+l.Early != 0 || v.Value != float64(1-d%2) {
+			t.Errorf("day %d: %+v, %s", d, l, v)
+		}
+	}
+	two := scored(t, e, 100, 2, once)
+	day := func(d int) Traffic {
+		part, err := two.Table.Where(context.Background(), fmt.Sprintf(`CAST("at" AS TIMESTAMP) %s '2023-11-16'::TIMESTAMP`, []string{"<", ">="}[d]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Traffic{By: "at", Table: part}
+	}
+	refuse := watched(t, e, assay.LabelPlan{Join: []string{"key"}, MinCoverage: 0.5, Conflicts: ConflictRefuse, MaxConflicts: 0.05})
+	for name, o := range map[string]Outcomes{"before": {Others: day(0).Table}, "of other versions": {Beside: day(0).Table}} {
+		o.Labels = labelTableOf(t, e, daily[:100])
+		if l := outcomesOfDays(t, refuse, day(1), o)[0].Outcome.Labels; l.Labelled != 0 || l.Ambiguous != 100 || l.Unmatched != 0 {
+			t.Errorf("predictions %s: %+v", name, l)
+		}
+		if l := outcomesOfDays(t, last, day(1), o)[0].Outcome.Labels; l.Labelled != 0 || l.Ambiguous != 0 {
+			t.Errorf("predictions %s, the last before the label: %+v", name, l)
+		}
+	}
+}
+
+// Where most labels came before their predictions nothing is judged; the midnight of the day of the prediction is a date.
+func TestLabelsThatWereKnownBefore(t *testing.T) {
+	e := engine(t)
+	w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, MinCoverage: 0.5, Conflicts: ConflictRefuse, MaxConflicts: 0.05})
+	x := predictedDays(t, e, 1, 400)
+	for name, c := range map[string]struct {
+		at    func(i int) float64
+		early int64
+		want  assay.Verdict
+	}{
+		"months before":        {func(int) float64 { return -90 * aDay }, 400, assay.Undetermined},
+		"a third of them":      {func(i int) float64 { return float64(i%3-1)*aDay + 7200 }, 134, assay.Pass},
+		"dates of the day":     {func(int) float64 { return 0 }, 0, assay.Pass},
+		"dates the day before": {func(int) float64 { return -aDay }, 400, assay.Undetermined},
+	} {
+		var all []came
+		for i := range 400 {
+			label := "yes"
+			if i%10 == 0 {
+				label = "no"
+			}
+			all = append(all, came{fmt.Sprintf("0/%d", i), label, c.at(i)})
+		}
+		if o := outcomesOfDays(t, w, x, Outcomes{Labels: labelTableOf(t, e, all)})[0].Outcome; o.Labels.Early != c.early || o.Verdict != c.want {
+			t.Errorf("%s: %s, %+v", name, o.Verdict, o.Labels)
+		}
+	}
+}

@@ -37,6 +37,9 @@ type Outcomes struct {
 	Others *table.Table
 	Since  []assay.Outcome
 
+	// The predictions of other versions of the model, of a log: a label of a key that they have too is ambiguous. nil: there are none.
+	Beside *table.Table
+
 	// Partial says that retention has removed predictions: a label without one may be of one of those, and what is on record of such labels stays.
 	Partial bool
 
@@ -101,6 +104,7 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 		}
 		o.Labels = none
 	}
+	x.accepted = seen.accepted
 	j, err := w.join(ctx, x, seen.cut, seen.keys, o)
 	if err != nil {
 		return nil, err
@@ -306,6 +310,9 @@ func (r *windowRows) labelled() learn.Prediction {
 
 // windowRows brings the rows of a window into memory, with the model's answers: those that are given, or it is asked again.
 func (w *Watch) windowRows(ctx context.Context, x Traffic, j *joined, k int64, answers *learn.Prediction, o Outcomes) (*windowRows, error) {
+	if x.accepted != nil {
+		x.Table = x.accepted.table
+	}
 	columns := slices.DeleteFunc(slices.Clone(o.Columns), func(c string) bool { _, ok := x.Table.Field(c); return !ok })
 	names := slices.Clone(columns)
 	var inputs []string
@@ -498,7 +505,7 @@ func (w *Watch) labelDrift(ctx context.Context, j *joined, k int64, out *assay.O
 // decide gives the verdicts of an outcome at its level. Where too few predictions have a label nothing is decided.
 func (w *Watch) decide(out *assay.Outcome, before streaks) {
 	p := w.plan.Labels
-	covered := out.Labels.Coverage.Value >= p.MinCoverage
+	covered := out.Labels.Coverage.Value >= p.MinCoverage && !Foreknown(out.Labels)
 	var metrics []*assay.RealisedMetric
 	add := func(m *assay.RealisedMetric, least int64) {
 		m.Verdict = assay.Undetermined
@@ -583,6 +590,9 @@ func (w *Watch) decide(out *assay.Outcome, before streaks) {
 		}
 	}
 }
+
+// Foreknown reports whether most labels of a window came before their predictions: what they say of the model nobody can tell then.
+func Foreknown(l assay.LabelJoin) bool { return 2*l.Early > l.Labelled && l.Labelled > 0 }
 
 // conflicting reports whether more labels disagree than the plan allows.
 func conflicting(l assay.LabelJoin, p *assay.LabelPlan) bool {

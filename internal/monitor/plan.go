@@ -69,7 +69,9 @@ type Predictor interface {
 // A Model predicts: what plans and windows need of a version.
 type Model struct {
 	Predictor Predictor
-	Inputs    []string // columns of a table
+	Inputs    []string      // columns of a table
+	Fields    []assay.Field // what they were in training; other values are refused. nil: not looked at
+	Whole     []string      // of them: those that must have a value, and a whole one
 	Task      assay.Task
 	Positive  string
 	Threads   int

@@ -64,38 +64,36 @@ func (m Model) Frame(p learn.Prediction) assay.Frame {
 const predictBlock = 1 << 18
 
 // eachPrediction predicts the rows of a table block by block and hands the answers on, and as a table with the number of each row's window, NaN for
-// none. window is SQL, which sees the rows of the whole table; at is SQL for when a row came, in seconds, which goes with its answer, "" where it need not.
-func eachPrediction(ctx context.Context, t *table.Table, m Model, window, at string, f func(answers *table.Table, p learn.Prediction, windows []float64) error) error {
-	var absent assay.Problems
-	for _, name := range m.Inputs {
-		if _, ok := t.Field(name); !ok {
-			absent.Add("%q", name)
-		}
-	}
-	if err := absent.Err(assay.Rejected, "the data has no column that the model needs"); err != nil {
-		return err
-	}
+// none. window is SQL, which sees the rows of the whole table; rows without a window, and those that are refused, are not predicted. at is SQL for when a row came, in seconds, which goes with its answer, "" where it need not.
+func eachPrediction(ctx context.Context, t *table.Table, a *accepted, m Model, window, at string, f func(answers *table.Table, p learn.Prediction, windows []float64) error) error {
 	if _, ok := t.Field(windowColumn); ok {
 		return assay.Errorf(assay.Rejected, "the data has a column %q, which is used here", windowColumn)
 	}
-	fields := append(t.Fields(), assay.Field{Name: windowColumn, Type: assay.TypeInteger})
-	beside, carried := window+" AS "+windowColumn, []string{windowColumn}
+	selected, fields := "*", t.Fields()
+	if a != nil {
+		selected, fields = a.selected, slices.Clone(a.fields)
+	}
+	fields = append(fields, assay.Field{Name: windowColumn, Type: assay.TypeInteger})
+	beside, carried := a.window(window)+" AS "+windowColumn, []string{windowColumn}
 	if at != "" {
 		fields, carried = append(fields, assay.Field{Name: carriedAt, Type: assay.TypeNumber}), append(carried, carriedAt)
 		beside += ", " + at + " AS " + carriedAt
 	}
-	v, err := t.Select(ctx, "SELECT *, "+beside+" FROM "+t.Relation(), fields)
+	v, err := t.Select(ctx, "SELECT "+selected+", "+beside+" FROM "+t.Relation(), fields)
 	if err != nil {
 		return err
 	}
 	for from := int64(0); from < t.Rows() || from == 0; from += predictBlock {
-		cond := ""
+		cond := windowColumn + " IS NOT NULL"
 		if t.Rows() > predictBlock {
-			cond = fmt.Sprintf("_row >= %d AND _row < %d", from, from+predictBlock)
+			cond += fmt.Sprintf(" AND _row >= %d AND _row < %d", from, from+predictBlock)
 		}
 		x, err := v.Frame(ctx, append(slices.Clone(m.Inputs), carried...), cond)
 		if err != nil {
 			return err
+		}
+		if x.Rows() == 0 && t.Rows() > 0 {
+			continue
 		}
 		p, err := m.Predictor.PredictParallel(ctx, x[:len(m.Inputs)], max(1, m.Threads))
 		if err != nil {

@@ -33,6 +33,8 @@ type Traffic struct {
 	// Expected says when the version should have got traffic; another window without rows is no alarm, and of several of them at the end only the first
 	// is judged. nil: always.
 	Expected *Expected
+
+	accepted *accepted // of Replay
 }
 
 // A Judged is one window and what was said of it.
@@ -46,20 +48,22 @@ type Judged struct {
 type Replay struct {
 	Windows []Judged
 	Untimed int64    // rows without a time: in no window
+	Refused int64    // rows with a value that is none of its column's type: counted, and not predicted
 	Absent  []string // watched columns that the table does not have
 
-	cut     *cutter
-	keys    []int64                     // of the windows
-	answers map[int64]*learn.Prediction // what the model said, by window, where labels ask for it and it is not too much to keep
-	kept    int                         // numbers in answers
+	cut      *cutter
+	keys     []int64                     // of the windows
+	accepted *accepted                   // the rows as the model takes them; nil: as they are
+	answers  map[int64]*learn.Prediction // what the model said, by window, where labels ask for it and it is not too much to keep
+	kept     int                         // numbers in answers
 }
 
 // Run cuts a traffic into windows and judges each. Features are counted in one aggregate over all windows; rows come into memory block by
 // block only to be predicted.
 func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
+	var err error
 	cut := wholeCutter()
 	if !x.Whole {
-		var err error
 		if cut, err = newCutter(ctx, x.Table, w.plan.Windows, x.By); err != nil {
 			return nil, err
 		}
@@ -76,6 +80,16 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	}
 	if len(inputs) > 0 && len(out.Absent) == len(inputs) {
 		return nil, assay.Errorf(assay.Rejected, "the data has none of the %d columns that are watched", len(inputs))
+	}
+	if !x.InputsOnly {
+		if out.accepted, err = x.accept(ctx); err != nil {
+			return nil, err
+		}
+		for _, name := range out.accepted.missing() {
+			if !slices.Contains(out.Absent, name) {
+				out.Absent = append(out.Absent, name)
+			}
+		}
 	}
 	seen, err := count(ctx, x.Table, inputs, cut.expr)
 	if err != nil {
@@ -105,6 +119,13 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	}
 	if keys, err = cut.fill(keys, x.Until); err != nil {
 		return nil, err
+	}
+	refused, err := out.accepted.refusals(ctx, x.Table, cut.expr)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range refused {
+		out.Refused += n
 	}
 	outcomes, err := outcomesOf(ctx, x.Log, cut)
 	if err != nil {
@@ -151,6 +172,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		if o, ok := outcomes[k]; ok {
 			d.Window.Refused, d.Window.Failed, d.Window.Lost, d.Window.Sampled, d.Window.Unclosed = o.refused, o.failed, o.lost, o.sampled, o.unclosed
 		}
+		d.Window.Refused += refused[k]
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
 		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
 		d.Window.Content = contents[i]
@@ -272,7 +294,7 @@ func (w *Watch) answers(ctx context.Context, x Traffic, cut *cutter, outputs []F
 		seen.answers = map[int64]*learn.Prediction{}
 	}
 	var out []tally
-	err := eachPrediction(ctx, x.Table, *x.Model, cut.expr, events.carry(), func(t *table.Table, p learn.Prediction, windows []float64) error {
+	err := eachPrediction(ctx, x.Table, seen.accepted, *x.Model, cut.expr, events.carry(), func(t *table.Table, p learn.Prediction, windows []float64) error {
 		defer t.Drop(context.WithoutCancel(ctx))
 		if seen.answers != nil {
 			seen.keep(p, windows)

@@ -43,6 +43,6 @@ func (j *joined) differs(k int64, old *assay.Outcome, partial bool) bool {
 		return now.rows > 0
 	}
 	a, b := now.join, old.Labels
-	return now.rows >= b.Coverage.N && (a.Content != b.Content || a.Labelled != b.Labelled+b.Unknown || a.Duplicates != b.Duplicates || a.Conflicts != b.Conflicts ||
+	return now.rows >= b.Coverage.N && (a.Content != b.Content || a.Labelled != b.Labelled+b.Unknown || a.Duplicates != b.Duplicates || a.Conflicts != b.Conflicts || a.Ambiguous != b.Ambiguous ||
 		a.Early != b.Early || a.Overdue != b.Overdue || !partial && j.orphan[k] != b.Unmatched)
 }

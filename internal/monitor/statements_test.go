@@ -37,7 +37,7 @@ func TestStatementsOfWindows(t *testing.T) {
 	if run > 4 || more != run {
 		t.Errorf("%d statements for 3 windows, %d for 30", run, more)
 	}
-	if outcomes > 30 || others-outcomes != 27*3 {
+	if outcomes > 32 || others-outcomes != 27*3 {
 		t.Errorf("%d statements for the labels of 3 windows, %d for 30", outcomes, others)
 	}
 }
