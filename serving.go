@@ -10,6 +10,7 @@ type Serving struct {
 	Reference Digest   `json:"reference" names:"blob"`   // summaries of training rows that a request is held against: its distance is told per request
 	OnInvalid string   `json:"on_invalid"`               // what becomes of a request that does not fit: reject, fallback
 	OnOutlier string   `json:"on_out_of_distribution"`   // what becomes of a request far from the reference: reject, fallback, flag
+	Threshold Number   `json:"threshold,omitempty"`      // of the positive probability, from which a row is answered as positive, as the version was evaluated; absent: the class is the model's own
 	Coerce    string   `json:"coerce,omitempty"`         // mlflow: lossy casts are made and counted; empty: they are refused
 	Fallback  string   `json:"fallback,omitempty"`       // what is answered instead, as a JSON object: label, probabilities, value, rule
 	Outliers  Number   `json:"outlier_share"`            // share of ordinary rows that may count as far from the reference

@@ -94,3 +94,8 @@ func ExampleR2Score() {
 	fmt.Println(v)
 	// Output: 0.948608
 }
+
+func ExampleDecide() {
+	fmt.Println(metric.Decide(nil, []float64{0.85, 0.15, 0.8, 0.2, 0.4, 0.6}, 1, 0.2))
+	// Output: [0 1 1]
+}

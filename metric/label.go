@@ -106,3 +106,16 @@ func wholeNumbers[T cmp.Ordered](labels []T, name string) error {
 	}
 	return nil
 }
+
+// Decide appends to labels the class of each row of a binary task, 0 or 1: positive where its probability, of two a row in proba, is at
+// least the threshold, and the other one below it. It is what an evaluation at that threshold counts and what a server then answers.
+func Decide(labels []int32, proba []float64, positive int, threshold float64) []int32 {
+	for row := 0; row+1 < len(proba); row += 2 {
+		label := int32(1 - positive)
+		if proba[row+positive] >= threshold {
+			label = int32(positive)
+		}
+		labels = append(labels, label)
+	}
+	return labels
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
+	"github.com/assay-ml/assay/metric"
 )
 
 // onlyPredictions reports whether a model is known by a file of its predictions only: it runs elsewhere, and Assay cannot ask it.
@@ -26,22 +27,26 @@ func (s *session) truthOf(m assay.Model) (*eval.Truth, error) {
 	return &eval.Truth{Task: m.Task, Classes: m.Classes, Positive: positive}, err
 }
 
-// answersOf are scores as a model gives them: where the file has no classes, they are those of evaluate.threshold, or the most probable.
-func (s *session) answersOf(sc *eval.Scores, t *eval.Truth) learn.Prediction {
+// answersOf are scores as a model gives them: where the file has no classes, they are those of the threshold that was evaluated, or the most
+// probable.
+func (s *session) answersOf(ctx context.Context, v store.Version, m assay.Model, sc *eval.Scores, t *eval.Truth) (learn.Prediction, error) {
 	out := learn.Prediction{Classes: t.Classes, Labels: sc.Label, Proba: sc.Proba, Values: sc.Value}
-	if k := len(t.Classes); k > 0 && out.Labels == nil {
+	k := len(t.Classes)
+	switch {
+	case k == 0 || out.Labels != nil:
+	case t.Task == assay.Binary:
+		d, err := s.evaluatedDecision(ctx, v.Model, m)
+		if err != nil {
+			return out, err
+		}
+		out.Labels = metric.Decide(nil, sc.Proba, t.Positive, d.threshold)
+	default:
 		for i := 0; i < len(sc.Proba); i += k {
 			row := sc.Proba[i : i+k]
-			best := slices.Index(row, slices.Max(row))
-			if t.Task == assay.Binary {
-				if best = 1 - t.Positive; row[t.Positive] >= *s.p.Evaluate.Threshold {
-					best = t.Positive
-				}
-			}
-			out.Labels = append(out.Labels, int32(best))
+			out.Labels = append(out.Labels, int32(slices.Index(row, slices.Max(row))))
 		}
 	}
-	return out
+	return out, nil
 }
 
 // heldAnswers are the predictions for held-out rows of a version that Assay does not run: those that its evaluation read.
@@ -58,8 +63,8 @@ func (s *session) heldAnswers(ctx context.Context, v store.Version, m assay.Mode
 	if err != nil {
 		return nil, assay.Errorf(assay.CodeOf(err), "%s: %w", versionName(v), err).Try("assay eval FILE, with predictions of all validation rows; then assay register")
 	}
-	out := s.answersOf(sc, t)
-	return &out, nil
+	out, err := s.answersOf(ctx, v, m, sc, t)
+	return &out, err
 }
 
 // isAnswer reports whether a column of that name is one of predictions.
@@ -100,7 +105,10 @@ func (s *session) answeredTable(ctx context.Context, v store.Version, m assay.Mo
 	if err != nil {
 		return nil, assay.Errorf(assay.CodeOf(err), "%w", err).Try("mend %s, then assay monitor replay again", file)
 	}
-	p := s.answersOf(sc, truth)
+	p, err := s.answersOf(ctx, v, m, sc, truth)
+	if err != nil {
+		return nil, err
+	}
 	answers := append(monitor.Model{Task: m.Task, Positive: m.Positive}.Frame(p), predictionFrame(p)[1:]...) // both begin with the prediction
 	beside, err := t.Engine().FromFrame(ctx, answers)
 	if err != nil {
@@ -130,8 +138,13 @@ func (s *session) loggedOnly(ctx context.Context, server *serve.Server, v store.
 	if err != nil {
 		return nil, err
 	}
+	d, err := s.answeredDecision(ctx, v.Model, m)
+	if err != nil {
+		return nil, err
+	}
 	return server.Bind(serve.Binding{
-		Name: v.Name, Number: v.Number, Model: v.Model, Platform: "assay_" + m.Format, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
+		Threshold: d.threshold,
+		Name:      v.Name, Number: v.Number, Model: v.Model, Platform: "assay_" + m.Format, Task: m.Task, Classes: m.Classes, Positive: m.Positive,
 		LabelType: label, Input: in, Output: out, Engine: elsewhere{}, Key: s.keyColumns(in),
 	})
 }

@@ -165,7 +165,7 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	}
 	x := monitor.Subject{Categorical: s.p.Data.Category, Target: m.Target, Time: s.p.Data.Time}
 	var done func()
-	if x.Model, done, err = s.watchedModel(ctx, m); err != nil {
+	if x.Model, done, err = s.watchedModel(ctx, v, m); err != nil {
 		return rec, none, left, err
 	}
 	defer done()
@@ -260,8 +260,12 @@ func (s *session) watchable(ctx context.Context, m assay.Model, t *table.Table, 
 }
 
 // watchedModel opens the model of a version for rows of a table; done closes it. One that is known by its predictions only cannot be asked.
-func (s *session) watchedModel(ctx context.Context, m assay.Model) (out monitor.Model, done func(), err error) {
+func (s *session) watchedModel(ctx context.Context, v store.Version, m assay.Model) (out monitor.Model, done func(), err error) {
 	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return out, nil, err
+	}
+	d, err := s.watchedDecision(ctx, v.Model, m)
 	if err != nil {
 		return out, nil, err
 	}
@@ -274,7 +278,7 @@ func (s *session) watchedModel(ctx context.Context, m assay.Model) (out monitor.
 		if err != nil {
 			return out, nil, err
 		}
-		out.Predictor, done = p, func() { _ = p.Close() } // it has answered all that it was asked
+		out.Predictor, done = decider{p, d}, func() { _ = p.Close() } // it has answered all that it was asked
 		return out, done, nil
 	}
 	p, err := s.predictor(ctx, m)
@@ -286,16 +290,25 @@ func (s *session) watchedModel(ctx context.Context, m assay.Model) (out monitor.
 			out.Whole = append(out.Whole, f.Name)
 		}
 	}
-	out.Predictor, done = p, func() { _ = p.Close() }
+	out.Predictor, done = decider{p, d}, func() { _ = p.Close() }
 	return out, done, nil
 }
 
 // watchedMetrics takes the figures to watch from the newest evaluation on held-out rows that are not sealed.
 func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.Model, p *assay.Monitor) (assay.Digest, error) {
 	p.Performance, p.Slices = []assay.MetricPlan{}, []string{}
-	e, err := pick(ctx, s, assay.KindEvaluation, v.Model, func(x assay.Evaluation) bool { return x.Split == m.Split && x.Part == assay.Valid }, nil)
+	d, err := s.watchedDecision(ctx, v.Model, m)
+	if err != nil {
+		return "", err
+	}
+	decides := func(x assay.Evaluation) bool { return m.Task != assay.Binary || float64(x.Threshold) == d.counts() }
+	e, err := pick(ctx, s, assay.KindEvaluation, v.Model, func(x assay.Evaluation) bool { return x.Split == m.Split && x.Part == assay.Valid }, decides)
 	if err != nil || e == nil {
 		return "", err
+	}
+	if !decides(e.Value) && !onlyPredictions(m) {
+		return "", assay.Errorf(assay.Refused, "%s answers by a threshold of %v, and the figures on validation rows are those of %v", versionName(v), d.counts(), float64(e.Value.Threshold)).
+			Try("evaluate.threshold: %v and assay eval; or assay serve check, for the other one", d.counts())
 	}
 	names := s.p.Monitor.Metrics
 	if len(names) == 0 {

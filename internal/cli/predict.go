@@ -38,7 +38,7 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 			return err
 		}
 	}
-	_, m, err := s.model(ctx, ref)
+	rec, m, err := s.model(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,13 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if err != nil {
 		return err
 	}
+	d, err := s.watchedDecision(ctx, rec.Subject, m)
+	if err != nil {
+		return err
+	}
+	if err := d.apply(&p); err != nil {
+		return err
+	}
 	var keys []string
 	for _, k := range s.p.Data.Key {
 		if _, ok := t.Field(k); ok {
@@ -96,8 +103,14 @@ func (s *session) predict(ctx context.Context, data, ref, out string) error {
 	if p.Clipped > 0 {
 		doc["clipped"] = p.Clipped
 	}
+	if d.threshold != 0 {
+		doc["threshold"] = d.threshold
+	}
 	return s.print("assay.predict/1", doc, func(w io.Writer) {
 		fmt.Fprintf(w, "%s predictions of model %s in %s\n", assay.FormatCount(int64(p.Rows())), m.File.Digest.Short(), out)
+		if d.threshold != 0 {
+			fmt.Fprintf(w, "a row is %s from a probability of %v on\n", m.Classes[d.positive], d.threshold)
+		}
 		if p.Clipped > 0 {
 			fmt.Fprintln(w, assay.ClippedSentence(int64(p.Clipped)))
 		}

@@ -104,7 +104,7 @@ type EvaluateConfig struct {
 	Business   *BusinessConfig `yaml:"business,omitempty" jsonschema:"description=a metric in your own terms"`
 	Slices     []string        `yaml:"slices,omitempty" jsonschema:"description=a column; or COLUMN: band; band; or A & B"`
 	Baseline   BaselineConfig  `yaml:"baseline,omitempty" jsonschema:"description=what the model is held against: the name of a learner that ignores the features (prior; majority; mean; median; …); or rule: EXPRESSION over the features; or learner and params"`
-	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive,default=0.5,exclusiveMinimum=0,exclusiveMaximum=1"`
+	Threshold  *float64        `yaml:"threshold,omitempty" jsonschema:"description=probability from which a row counts as positive and is answered so by the version that was evaluated with it,default=0.5,exclusiveMinimum=0,exclusiveMaximum=1"`
 	Replicates int             `yaml:"replicates,omitempty" jsonschema:"description=of the bootstrap,default=2000,minimum=200,maximum=100000"`
 	Weight     string          `yaml:"weight,omitempty" jsonschema:"description=a column of numbers: how many rows each row stands for in every figure; no feature then"`
 	Level      float64         `yaml:"level,omitempty" jsonschema:"description=coverage of the intervals,default=0.95,exclusiveMinimum=0.5,exclusiveMaximum=1"`

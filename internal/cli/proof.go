@@ -241,6 +241,11 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 		}
 		extra["comparison"] = map[string]any{"current": x.Value.Reference == incumbent, "margin_current": x.Value.Margin == s.p.Gate.Margin}
 	}
+	if x, e := d.Serving, d.Evaluation; x != nil && e != nil && e.Value.Threshold > 0 && e.Value.Task == assay.Binary {
+		if served := (decision{threshold: float64(x.Value.Threshold)}).counts(); served != float64(e.Value.Threshold) {
+			extra["serving"] = map[string]any{"problems": append(x.Value.Problems, fmt.Sprintf("it answers by a threshold of %v, and was evaluated by one of %v", served, float64(e.Value.Threshold)))}
+		}
+	}
 	configuration, other := s.configuration(s.evalOptions()), map[string]bool{}
 	if x := d.Evaluation; x != nil && x.Value.Configuration != configuration {
 		other["evaluation"] = true

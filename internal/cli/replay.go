@@ -123,7 +123,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			}
 		}
 	} else if !q.inputsOnly {
-		model, done, err := s.watchedModel(ctx, m)
+		model, done, err := s.watchedModel(ctx, v, m)
 		if err != nil {
 			return err
 		}

@@ -147,6 +147,9 @@ func printServing(w io.Writer, v store.Version, r assay.Record, p assay.Serving)
 			"flag": "it is answered and flagged", "reject": "its request is refused", "fallback": "its request gets the fallback",
 		}[p.OnOutlier])
 	}
+	if p.Threshold != 0 {
+		fmt.Fprintf(w, "  a row is of the positive class from a probability of %v on, as it was evaluated\n", float64(p.Threshold))
+	}
 	if p.Coerce != "" {
 		fmt.Fprintln(w, "  on /invocations the casts of MLflow are made: a value that does not fit is changed, counted and told, and not refused")
 	}

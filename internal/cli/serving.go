@@ -274,10 +274,16 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if p.Output, err = s.contract(ctx, out); err != nil {
 		return assay.Record{}, p, err
 	}
+	d, err := s.boundDecision(ctx, v, m, out)
+	if err != nil {
+		return assay.Record{}, p, err
+	}
+	p.Threshold = assay.Number(d.threshold)
 	b, err := s.binding(ctx, v, m, in, out, label)
 	if err != nil {
 		return assay.Record{}, p, err
 	}
+	b.Threshold = d.threshold
 	if err := s.signature(ctx, &b, m, p.Coerce); err != nil {
 		_ = b.Engine.Close()
 		return assay.Record{}, p, err
@@ -297,7 +303,8 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 			return assay.Record{}, p, err
 		}
 	}
-	server := serve.New(serve.Options{Clock: s.Now, Nonce: "smoke"})
+	seen := &smokeLog{}
+	server := serve.New(serve.Options{Clock: s.Now, Nonce: "smoke", Log: seen})
 	// Held-out rows must be answered and broken ones refused, whatever becomes of them in production: the policy is bound, too, but the
 	// smoke predictions go through a version that rejects and flags.
 	bound, err := server.Bind(b)
@@ -320,15 +327,23 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	owned = true
 	server.SetReady(true)
 	defer func() { _ = server.Close(ctx) }() // it has answered all that it was asked
-	if p.Smoke, err = s.smoke(ctx, server, m, in, float64(p.Tolerance)); err != nil {
+	if p.Smoke, err = s.smoke(ctx, server, m, in, d, float64(p.Tolerance)); err != nil {
 		return assay.Record{}, p, err
+	}
+	if d.threshold != 0 && seen.classesAlone.Load() {
+		return assay.Record{}, p, d.classesAlone(m.Classes)
 	}
 	for _, x := range p.Smoke {
 		if x.Verdict != assay.Pass {
 			p.Verdict = assay.Fail
 		}
 	}
-	r, err := s.write(ctx, assay.KindServing, v.Model, []assay.Digest{v.Evidence}, p)
+	parents := []assay.Digest{v.Evidence}
+	if d.threshold != 0 && d.evaluated != "" {
+		parents = append(parents, d.evaluated)
+		slices.Sort(parents)
+	}
+	r, err := s.write(ctx, assay.KindServing, v.Model, parents, p)
 	return r, p, err
 }
 
@@ -363,6 +378,12 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 	if err != nil {
 		return nil, err
 	}
+	if other, err := s.checkedBefore(ctx, v.Model, m, p); err != nil || other != 0 {
+		if err == nil {
+			err = assay.Errorf(assay.Refused, "%s was evaluated with a threshold of %v, and its checks know of none", versionName(v), other).Try("assay serve check %s", versionName(v))
+		}
+		return nil, err
+	}
 	engine, err := s.engineName(m)
 	if err != nil {
 		return nil, err
@@ -389,7 +410,7 @@ func (s *session) boundVersion(ctx context.Context, server *serve.Server, v stor
 			_ = b.Engine.Close()
 		}
 	}()
-	b.Evidence = rec.ID
+	b.Evidence, b.Threshold = rec.ID, float64(p.Threshold)
 	if err = s.signature(ctx, &b, m, p.Coerce); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -28,10 +29,23 @@ type smoker struct {
 	in        *schema.Schema
 	x         assay.Frame
 	want      learn.Prediction
+	decision  decision
 	tolerance float64
 }
 
-func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema, tolerance float64) ([]assay.Smoke, error) {
+// smokeLog looks at the calls of smoke predictions.
+type smokeLog struct{ classesAlone atomic.Bool } // an answer was classes without probabilities
+
+// Offer implements serve.Recorder.
+func (l *smokeLog) Offer(c *serve.Call) bool {
+	if len(c.Output.Labels) > 0 && len(c.Output.Proba) == 0 {
+		l.classesAlone.Store(true)
+	}
+	c.Release()
+	return true
+}
+
+func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema, d decision, tolerance float64) ([]assay.Smoke, error) {
 	part, err := s.part(ctx, m.Split, assay.Valid)
 	if err != nil {
 		return nil, err
@@ -53,7 +67,10 @@ func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model
 	if err != nil {
 		return nil, err
 	}
-	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want, tolerance: tolerance}
+	if err := d.apply(&want); err != nil {
+		return nil, err
+	}
+	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want, decision: d, tolerance: tolerance}
 	(&mlflow.Scoring{Server: server}).Routes(k.mux)
 	all := make([]map[string]any, x.Rows())
 	for i := range all {
@@ -240,10 +257,13 @@ func (k *smoker) difference(p json.RawMessage, row int) float64 {
 		}
 		return 0
 	}
-	if fmt.Sprint(fields[serve.PredictionField]) != k.want.Classes[k.want.Labels[row]] {
-		return math.Inf(1)
-	}
 	worst, n := 0.0, len(k.want.Classes)
+	if fmt.Sprint(fields[serve.PredictionField]) != k.want.Classes[k.want.Labels[row]] {
+		// Scores that differ within the tolerance may lie on two sides of the threshold.
+		if cut := k.decision.threshold; cut == 0 || relative(k.want.Proba[row*n+k.decision.positive], cut) > k.tolerance {
+			return math.Inf(1)
+		}
+	}
 	for j, c := range k.want.Classes {
 		x, ok := fields[serve.ProbabilityField(c)].(float64)
 		if !ok {

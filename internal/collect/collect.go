@@ -55,7 +55,8 @@ func (r *Recorder) Record(x *Exchange) (rows int, err error) {
 	}
 	c.Kept = x.Sampled
 	defer c.End()
-	answer, err := upstream.Answer{Classes: c.Version().Classes, Positive: c.Version().Positive, Single: r.Single}.Compile()
+	v := c.Version()
+	answer, err := upstream.Answer{Classes: v.Classes, Positive: v.Positive, Single: r.Single, Threshold: v.Threshold}.Compile()
 	if err != nil {
 		c.Observed(serve.Malformed, x.Took)
 		return 0, err

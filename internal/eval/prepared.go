@@ -42,12 +42,7 @@ func labels(t *Truth, proba []float64, threshold float64) []int32 {
 	out := make([]int32, len(t.Class))
 	switch t.Task {
 	case assay.Binary:
-		for i := range out {
-			out[i] = int32(1 - t.Positive)
-			if proba[i*k+t.Positive] >= threshold {
-				out[i] = int32(t.Positive)
-			}
-		}
+		return metric.Decide(out[:0], proba, t.Positive, threshold)
 	case assay.Multilabel:
 		for c, v := range proba {
 			if v >= threshold {

@@ -37,6 +37,9 @@ func describe(b *serve.Bound, all []*serve.Bound) modelMetadata {
 		Name: b.Name, Platform: b.Platform, Inputs: []port{},
 		Parameters: map[string]string{"content_type": "pd", "version": strconv.Itoa(b.Number), "model_digest": string(b.Model)},
 	}
+	if b.Threshold != 0 {
+		m.Parameters["positive"], m.Parameters["threshold"] = b.Positive, strconv.FormatFloat(b.Threshold, 'g', -1, 64)
+	}
 	for _, v := range all {
 		m.Versions = append(m.Versions, strconv.Itoa(v.Number))
 	}

@@ -46,7 +46,10 @@ func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
 		row["description"] = "Also checked, but not sayable in JSON Schema: " + join(lost)
 	}
 	ex := s.example(ctx, b)
-	number := strconv.Itoa(b.Number)
+	number, decided := strconv.Itoa(b.Number), ""
+	if b.Threshold != 0 {
+		decided = " A row is " + b.Positive + " from a probability of " + strconv.FormatFloat(b.Threshold, 'g', -1, 64) + " on."
+	}
 	paths := doc{}
 	post := func(path, summary string, request, answer string, body, reply any) {
 		paths[path] = doc{"post": doc{
@@ -83,7 +86,7 @@ func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
 		"openapi": "3.1.0",
 		"info": doc{
 			"title": b.Name, "version": number,
-			"description": "Predictions of " + b.String() + ". Every request is held against the schema of a row; what does not fit is refused with the number of the row and the name of the column.",
+			"description": "Predictions of " + b.String() + ". Every request is held against the schema of a row; what does not fit is refused with the number of the row and the name of the column." + decided,
 		},
 		"paths": paths,
 		"components": doc{"schemas": doc{

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/schema"
+	"github.com/assay-ml/assay/metric"
 )
 
 // An Engine evaluates a model. It is safe for use by several goroutines.
@@ -33,6 +35,9 @@ type Binding struct {
 	Task     assay.Task
 	Classes  []string
 	Positive string
+	// Threshold is the probability of the positive class from which a row is of it, as the version was evaluated, whatever class the model itself
+	// names; 0: the model's own class is answered.
+	Threshold float64
 	// LabelType is the type of the target column, which says how a class is written: the class 1 of integers is 1 and not "1".
 	LabelType assay.Type
 	Input     *schema.Schema
@@ -74,6 +79,7 @@ type Bound struct {
 	header0    []byte        // the same
 	inputs     assay.Digest  // of the input schema and the casts: rows read for one are rows of all that have the same
 	keys       []string      // "probability_…" of each class as a JSON string
+	positive   int           // class, where a threshold decides
 	closed     chan struct{}
 	retired    sync.Once
 	counters   *versionCounters
@@ -102,6 +108,9 @@ func (s *Server) Bind(b Binding) (*Bound, error) {
 		}
 	}
 	v := &Bound{Binding: b, in: in, out: out, closed: make(chan struct{}), server: s, labels: labelsOf(b.Classes, b.LabelType), serial: serials.Add(1)}
+	if v.positive = slices.Index(b.Classes, b.Positive); b.Threshold != 0 && (len(b.Classes) != 2 || v.positive < 0) {
+		return nil, assay.Errorf(assay.Invalid, "%s:%d: a threshold of %v decides between two classes of which one is positive", b.Name, b.Number, b.Threshold)
+	}
 	v.header = []string{strconv.Itoa(b.Number)}
 	v.header0 = []byte(v.header[0])
 	if v.inputs, err = b.Input.Digest(); err != nil {
@@ -155,8 +164,16 @@ func (b *Bound) Inputs() *schema.Validator { return b.in }
 // Outputs returns the validator of the output schema.
 func (b *Bound) Outputs() *schema.Validator { return b.out }
 
-// evaluate asks the engine, with parameters where there are any.
+// evaluate asks the engine, with parameters where there are any, and decides the classes.
 func (b *Bound) evaluate(ctx context.Context, rows *schema.Batch, params []byte, out *Output) error {
+	err := b.ask(ctx, rows, params, out)
+	if err == nil && b.Threshold != 0 {
+		err = b.decide(out)
+	}
+	return err
+}
+
+func (b *Bound) ask(ctx context.Context, rows *schema.Batch, params []byte, out *Output) error {
 	if len(params) == 0 {
 		return b.Engine.Predict(ctx, rows, out)
 	}
@@ -165,6 +182,19 @@ func (b *Bound) evaluate(ctx context.Context, rows *schema.Batch, params []byte,
 		return assay.Errorf(assay.Rejected, "the request has parameters, and the model is evaluated by what takes none")
 	}
 	return e.PredictWith(ctx, rows, params, out)
+}
+
+// decide puts the class that the threshold makes of each row's probabilities in place of the model's own. An answer of classes alone is an
+// error: which of them the threshold would have made is not known. What the output check refuses stays as it is.
+func (b *Bound) decide(o *Output) error {
+	if len(o.Proba) == 0 {
+		return assay.Errorf(assay.Internal, "%s answers classes without probabilities, and a row is %s from a probability of %v on", b, b.Positive, b.Threshold)
+	}
+	if slices.ContainsFunc(o.Labels, func(l int32) bool { return l < 0 || l > 1 }) {
+		return nil
+	}
+	o.Labels = metric.Decide(o.Labels[:0], o.Proba, b.positive, b.Threshold)
+	return nil
 }
 
 // hold takes the version for one request, unless it has been closed.

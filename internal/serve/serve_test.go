@@ -381,3 +381,44 @@ func TestPredictAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A threshold decides the class of every row, whatever the model itself says; classes without probabilities are no answer then.
+func TestThreshold(t *testing.T) {
+	ctx := context.Background()
+	s := server(serve.Options{})
+	b := binding(1, &engine{predict: func(_ context.Context, rows *schema.Batch, out *serve.Output) error {
+		for row := range rows.Rows() {
+			age, _ := rows.Int(row, 0)
+			p := float64(age) / 100
+			out.Labels, out.Proba = append(out.Labels, int32(row%2)), append(out.Proba, p, 1-p)
+		}
+		return nil
+	}})
+	b.Threshold = 0.2
+	if _, err := s.Bind(b); assay.CodeOf(err) != assay.Invalid {
+		t.Errorf("a threshold without a positive class: %v", err)
+	}
+	b.Positive = "no" // the first class
+	v := bind(t, s, b)
+	if err := v.WarmUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.Set("m", v, v)
+	c, err := ask(ctx, s, 0, 19, 20, 21, 50, 100)
+	if err != nil || fmt.Sprint(c.Output.Labels) != "[1 1 0 0 0 0]" {
+		t.Errorf("%v, %v", c.Output.Labels, err)
+	}
+	c.End()
+	b.Number, b.Engine = 2, &engine{predict: func(_ context.Context, rows *schema.Batch, out *serve.Output) error {
+		out.Labels = append(out.Labels, make([]int32, rows.Rows())...)
+		return nil
+	}}
+	b.Output = serve.OutputSchema("out", b.Classes, false)
+	v = bind(t, s, b)
+	s.Set("m", v, v)
+	c, err = ask(ctx, s, 1)
+	if assay.CodeOf(err) != assay.Internal || !strings.Contains(c.Err.Error(), "answers classes without probabilities, and a row is no from a probability of 0.2 on") {
+		t.Errorf("classes alone: %v", c.Err)
+	}
+	c.End()
+}

@@ -44,7 +44,7 @@ func (b *Bound) WarmUp(ctx context.Context) error {
 	var first Output
 	for round := range warmRounds {
 		var out Output
-		if err := b.Engine.Predict(ctx, rows, &out); err != nil {
+		if err := b.evaluate(ctx, rows, nil, &out); err != nil {
 			return assay.Errorf(assay.Refused, "%s does not answer a typical row: %w", b, err)
 		}
 		if wrong := b.check(&out, 1); wrong != "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/metric"
 )
 
 // What a single value of a row is, where a classifier answers one.
@@ -23,6 +24,8 @@ type Answer struct {
 	Classes  []string // of the version, in the order of its probabilities; none for a regressor
 	Positive string
 	Single   string // what a single value is: SingleLabel (default) or SingleProbability
+	// Threshold is the probability of the positive class from which a row that has probabilities alone is of it; 0: the most probable class.
+	Threshold float64
 	// Outputs of the Open Inference Protocol; where they are empty, names that servers commonly use, or the only output that it can be.
 	Label         string
 	Probabilities string
@@ -387,6 +390,10 @@ func (a *Answer) finish(rows int, out *serve.Output) error {
 		return nil
 	case len(out.Labels) > 0 || len(out.Proba) == 0:
 		return wrong("it has %d classes for %d rows", len(out.Labels), rows)
+	}
+	if a.Threshold != 0 && k == 2 && a.positive >= 0 {
+		out.Labels = metric.Decide(out.Labels, out.Proba, a.positive, a.Threshold)
+		return nil
 	}
 	for row := range rows {
 		p := out.Proba[row*k : (row+1)*k]
