@@ -2,22 +2,33 @@ package stat
 
 import "math"
 
-// ShareEValue is the evidence of k successes in n trials against a success probability of at most p0, where each trial's probability may
-// depend on all trials before it: the likelihood ratio of Bernoulli(q) to Bernoulli(p0) with q mixed uniformly over (p0, 1) (Robbins,
-// 1970; Ramdas et al., 2023, "Game-theoretic statistics and safe anytime-valid inference"). While the probability is at most p0 it is a
-// test supermartingale: the chance that it ever reaches 1/α, however often and whenever anybody looks, is at most α (Ville, 1939). Below
-// 1 there is none. NaN for counts or p0 out of range.
-func ShareEValue(k, n int64, p0 float64) float64 {
-	if k < 0 || k > n || !(p0 > 0 && p0 < 1) {
-		return math.NaN()
+// Drawn counts trials that share a bound: in each, what is suspected had at most the probability Share while nothing is the matter.
+type Drawn struct {
+	Share float64 `json:"share"`
+	Hits  int64   `json:"hits"` // trials in which it came
+	N     int64   `json:"n"`    // trials
+}
+
+// oddsGrid is how many odds ratios DrawnEValue mixes, from √2 upwards, each √2 of the one before.
+const oddsGrid = 20
+
+// DrawnEValue is the evidence that trials hit more often than their shares allow, where each trial's probability and share may depend on
+// all trials before it: the likelihood ratio of odds that are θ times those of the share to the share itself, averaged over θ from √2 to
+// 1024 (Robbins, 1970; Ramdas et al., 2023, "Game-theoretic statistics and safe anytime-valid inference"). While no trial's probability is
+// above its share it is a test supermartingale: the chance that it ever reaches 1/α, however often and whenever anybody looks, is at most α
+// (Ville, 1939). It is 1 without trials. NaN for counts or shares out of range.
+func DrawnEValue(trials ...Drawn) float64 {
+	sum := 0.0
+	for j := 1; j <= oddsGrid; j++ {
+		theta := math.Exp2(float64(j) / 2)
+		ratio := 0.0
+		for _, t := range trials {
+			if t.Hits < 0 || t.Hits > t.N || !(t.Share > 0 && t.Share < 1) {
+				return math.NaN()
+			}
+			ratio += float64(t.Hits)*math.Log(theta) - float64(t.N)*math.Log(t.Share*theta+1-t.Share)
+		}
+		sum += math.Exp(ratio)
 	}
-	b, c := float64(k), float64(n-k)
-	lb, _ := math.Lgamma(b + 1)
-	lc, _ := math.Lgamma(c + 1)
-	ln, _ := math.Lgamma(b + c + 2)
-	above := BinomialCDF(k, n+1, p0) // of a Beta(k+1, n-k+1) variable above p0
-	if above <= 0 {
-		return 0
-	}
-	return math.Exp(lb + lc - ln + math.Log(above) - b*math.Log(p0) - (c+1)*math.Log1p(-p0))
+	return sum / oddsGrid
 }

@@ -39,7 +39,8 @@ type served struct {
 	beside []*serve.Bound   // others that were named to the server, or held the stage before: they answer who asks for them
 	extras map[string]extra // by alias
 	split  *serve.Split
-	key    string // of all of it
+	trial  *serve.Trial // of the canary; outlives the split
+	key    string       // of all of it
 }
 
 // extra is a canary or shadow.
@@ -65,6 +66,9 @@ func (f *follower) say(format string, args ...any) {
 
 func (f *follower) look(ctx context.Context) error {
 	errs := []error{f.abort(ctx)}
+	for name, x := range f.served {
+		errs = append(errs, f.keepTrial(ctx, name, x, false))
+	}
 	mark, err := f.s.st.Changes(ctx)
 	if err != nil {
 		return err
@@ -156,7 +160,7 @@ func (f *follower) one(ctx context.Context, v store.Version, beside []store.Vers
 			errs = append(errs, err)
 			next.extras, next.key = map[string]extra{}, next.live.String()
 		} else {
-			next.split = split
+			next.split, next.trial = split, o.Trial
 			for _, x := range next.extras {
 				if x.bound != versions[len(versions)-1] {
 					versions = append(versions, x.bound)
@@ -227,12 +231,23 @@ func (f *follower) extra(ctx context.Context, live store.Version, alias string, 
 		return extra{}, err
 	}
 	if alias == shadowAlias {
+		if o.Canary != nil && o.Canary.Number == v.Number {
+			return extra{}, assay.Errorf(assay.Refused, "%s is the canary", versionName(v))
+		}
 		o.Shadow = b
 		return extra{v, b}, nil
 	}
 	c, err := canaryOf(v)
 	if err != nil {
 		return extra{}, err
+	}
+	if o.Trial = old.trial; o.Trial == nil || o.Trial.ID() != c.Trial || old.extras[canaryAlias].version.Number != v.Number {
+		o.Trial = serve.NewTrial(c.Trial)
+		for test, tag := range trialTags {
+			if _, err := o.Trial.Merge(test, v.Tags[tag]); err != nil {
+				return extra{}, err
+			}
+		}
 	}
 	o.Canary, o.Percent, o.Header, o.FalseAbort = b, c.Percent, c.Header, c.FalseAbort
 	if name, ok := strings.CutPrefix(c.Sticky, stickyHeader); ok {
@@ -261,12 +276,48 @@ func (f *follower) abort(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// keepTrial brings what was counted against a canary into the store, where it has grown enough, or all of it: what other servers have counted
+// comes back.
+func (f *follower) keepTrial(ctx context.Context, name string, x *served, all bool) error {
+	if x.trial == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	var errs []error
+	for test, tag := range trialTags {
+		for x.trial.Due(test, all) {
+			v, err := f.s.st.Version(ctx, name, x.extras[canaryAlias].version.Number)
+			if err != nil {
+				return err
+			}
+			text, err := x.trial.Merge(test, v.Tags[tag])
+			if err == nil && text != "" {
+				err = f.s.st.SetTag(ctx, store.TagMove{Name: name, Number: v.Number, Key: tag, Value: text, Expect: v.Tags[tag]})
+				if assay.CodeOf(err) == assay.Refused {
+					continue // another server was first
+				}
+			}
+			if err == nil && text != "" {
+				x.trial.Kept(test)
+				continue
+			}
+			errs = append(errs, err)
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // ended writes what was seen of canaries and shadows that are not what they were.
 func (f *follower) ended(ctx context.Context, name string, old, next *served) error {
 	if old.split == nil {
 		return nil
 	}
 	var errs []error
+	if next == nil || next.trial != old.trial {
+		errs = append(errs, f.keepTrial(ctx, name, old, true))
+	}
 	for _, alias := range slices.Sorted(maps.Keys(old.extras)) {
 		x, c := old.extras[alias], old.split.Shadow()
 		if alias == canaryAlias {

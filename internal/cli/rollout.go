@@ -23,12 +23,21 @@ const (
 	canaryTag   = "assay.canary"
 )
 
+// trialTags are the tags of a canary with the evidence against it, by test of serve.Trial.
+var trialTags = func() (out [len(serve.TrialTests)]string) {
+	for i, name := range serve.TrialTests {
+		out[i] = canaryTag + "." + name
+	}
+	return out
+}()
+
 // canarySettings are what a canary's tag holds, as JSON.
 type canarySettings struct {
 	Percent    float64 `json:"percent"`
 	Header     string  `json:"header,omitempty"`
 	Sticky     string  `json:"sticky,omitempty"`
 	FalseAbort float64 `json:"false_abort"`
+	Trial      int64   `json:"trial"` // tells rollouts apart: other settings go on with the evidence, another rollout begins without
 }
 
 // stickyHeader marks a header among what requests may stick to.
@@ -40,10 +49,11 @@ func (a *app) canaryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "canary [VERSION]", Short: "Let a version answer a share of the live requests, compared with the one in production, until it fails more often",
 		Long: `Let a version answer a share of the live requests. Every running server of this store follows within a second. What the canary answers,
-the version in production evaluates once more, out of the path of requests, and the two are compared in pairs. When the canary fails
-or gives answers that must not be passed on more often than chance explains, every server takes it out of the traffic, the alias
-"canary" is taken away and evidence says why. The test may be looked at at any time: a canary that is no worse is aborted with at
-most the probability --false-abort, however long it runs.`,
+the version in production evaluates once more, out of the path of requests, and the two are compared in pairs. When the canary fails,
+refuses, is too late or gives answers that must not be passed on more often than chance explains, every server takes it out of the
+traffic, the alias "canary" is taken away and evidence says why. The test may be looked at at any time: a canary that is no worse is
+aborted with at most the probability --false-abort, however long it runs, also over restarts and other settings. Each of several
+servers tests by itself, with what all have counted. A canary that is stopped and started again begins anew.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("serve canary", func(ctx context.Context, s *session, args []string) error {
 			if stop {
@@ -104,7 +114,16 @@ func (s *session) startRollout(ctx context.Context, mode, ref string, c *canaryS
 	if held == v.Number {
 		return assay.Errorf(assay.Refused, "%s is in production itself", versionName(v)).Try("assay model list")
 	}
+	other := map[string]string{canaryAlias: shadowAlias, shadowAlias: canaryAlias}[mode]
+	if x, err := s.st.Alias(ctx, v.Name, other); err == nil && x.Number == v.Number {
+		return assay.Errorf(assay.Refused, "%s is the %s", versionName(v), other).Try("assay serve %s --stop %s", other, v.Name)
+	} else if err != nil && assay.CodeOf(err) != assay.NotFound {
+		return err
+	}
 	if c != nil {
+		if c.Trial, err = s.trialOf(ctx, v); err != nil {
+			return err
+		}
 		if err := s.checkSticky(ctx, c.Sticky, p); err != nil {
 			return err
 		}
@@ -126,6 +145,20 @@ func (s *session) startRollout(ctx context.Context, mode, ref string, c *canaryS
 		}
 		fmt.Fprintf(w, "%s is the canary now: it answers %v %% of the requests\n", versionName(v), c.Percent)
 	})
+}
+
+// trialOf is what tells the rollout of a canary from all others: that of the version which is the canary already, or a new one.
+func (s *session) trialOf(ctx context.Context, v store.Version) (int64, error) {
+	now, err := s.st.Alias(ctx, v.Name, canaryAlias)
+	if err == nil && now.Number == v.Number {
+		if c, err := canaryOf(now); err == nil {
+			return c.Trial, nil
+		}
+	} else if err != nil && assay.CodeOf(err) != assay.NotFound {
+		return 0, err
+	}
+	mark, err := s.st.Changes(ctx)
+	return mark.Journal, err
 }
 
 // checkSticky refuses a column that the version does not take.
@@ -211,6 +244,7 @@ func (s *session) recordRollout(ctx context.Context, v store.Version, mode strin
 		}
 		p.Against, p.Live = live.Number, live.Model
 		p.Answered, p.Failed, p.LiveAsked, p.LiveFailed = seen.Answered, seen.Failed, seen.LiveAnswered, seen.LiveFailed
+		p.Refused, p.LiveRefused = seen.Refused, seen.LiveRefused
 		p.Pairs, p.Dropped, p.Rows = seen.Pairs, seen.Dropped, seen.Rows
 		p.Agreement, p.Difference, p.Failures, p.EValue = seen.Agreement, seen.Difference, seen.FailureDifference, seen.EValue
 	}

@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -296,4 +298,82 @@ func follows(t *testing.T, m *stageManager, dir string) *follower {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// TestCanaryEvidenceGoesOn: a server that is started again, other settings and a second server go on with what was counted against a canary;
+// a request that is sent again counts once with all of them. A canary that is stopped and started begins anew.
+func TestCanaryEvidenceGoesOn(t *testing.T) {
+	t.Parallel()
+	m, dir := twoVersions(t)
+	do(t, m, dir, 0, "rollback", "--stage", "staging")
+	do(t, m, dir, 0, "serve", "canary", "people:2", "--percent", "5")
+	if out := do(t, m, dir, 3, "serve", "shadow", "people:2"); !strings.Contains(out, "people:2 is the canary") {
+		t.Error(out)
+	}
+	send := func(f *follower, from, to int) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			c, err := f.server.BeginWith("test", "people", "", "request "+strconv.Itoa(i), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Rows.Add(1) // a row without values, which neither version takes
+			if err := c.Predict(t.Context()); assay.CodeOf(err) != assay.Rejected {
+				t.Fatal(err)
+			}
+			c.End()
+		}
+	}
+	refused := func(f *follower) serve.Weighed { return f.server.Split("people").Canary().Compared().Tests[1] }
+	follow := func(f *follower) {
+		t.Helper()
+		if err := f.follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := follows(t, m, dir), follows(t, m, dir)
+	send(first, 0, 30)
+	follow(first)
+	send(second, 20, 40)
+	follow(second)
+	if got := refused(second); got.Test != "refused" || got.N != 40 {
+		t.Errorf("two servers have counted %+v", got)
+	}
+	third := follows(t, m, dir)
+	send(third, 0, 40)
+	if got := refused(third); got != refused(second) {
+		t.Errorf("a server that is started again goes on with %+v", got)
+	}
+	do(t, m, dir, 0, "serve", "canary", "people:2", "--percent", "20")
+	follow(third)
+	send(third, 40, 50)
+	if got := refused(third); got.N != 50 || math.Abs(float64(got.Expected)-(40*.05+10*.2)) > 1e-9 {
+		t.Errorf("with another share: %+v", got)
+	}
+	if err := third.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := refused(follows(t, m, dir)); got.N != 50 {
+		t.Errorf("the server that ended has left %+v", got)
+	}
+	do(t, m, dir, 0, "serve", "canary", "--stop")
+	do(t, m, dir, 0, "serve", "shadow", "people:2")
+	if out := do(t, m, dir, 3, "serve", "canary", "people:2", "--percent", "20"); !strings.Contains(out, "people:2 is the shadow") {
+		t.Error(out)
+	}
+	do(t, m, dir, 0, "serve", "shadow", "--stop")
+	do(t, m, dir, 0, "serve", "canary", "people:2", "--percent", "20")
+	fourth := follows(t, m, dir)
+	if got := refused(fourth); got.N != 0 {
+		t.Errorf("another rollout begins with %+v", got)
+	}
+	// Both aliases on one version, as an alias can be set by hand: the shadow stays away, the canary takes part.
+	do(t, m, dir, 0, "model", "alias", "people", "shadow", "2")
+	if err := fourth.follow(t.Context()); err == nil || !strings.Contains(err.Error(), "people:2 is the canary") {
+		t.Errorf("both: %v", err)
+	}
+	if got := fourth.served["people"].String(); got != "people:1, canary 2" {
+		t.Errorf("serving %s", got)
+	}
+	do(t, m, dir, 0, "fsck")
 }

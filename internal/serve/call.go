@@ -63,10 +63,10 @@ type Call struct {
 	trace    trace         // of W3C; empty without one
 	Limit    time.Duration // how long the caller waits for an answer; 0: as long as the server does
 	split    *Split        // that chose the version; nil when the request named one
-	forced   bool          // the request chose, or there was nothing to choose
+	draw     draw          // by which it did
 	late     bool          // the first row chooses
 	observed bool          // another server answered
-	failed   bool          // the model had no answer, or none that may be passed on
+	failed   bool          // the version was asked and had no answer, or none that may be passed on
 	spent    time.Duration // in the model
 	share    Share         // of the memory for bodies
 	message  int64         // what the message of an edge without Body takes
@@ -232,15 +232,16 @@ func (c *Call) predict(caller context.Context) error {
 	now := c.server.o.Clock()
 	c.spent = now.Sub(at)
 	if ctx.over(now) {
-		c.failed = caller.Err() == nil && c.spent > ctx.limit/2 // the model took the time, not the queue
+		c.failed = caller.Err() != nil || c.spent > ctx.limit/2 // the model took the time, or the caller's patience, not the queue
 		if g := gateway(0); errors.As(err, &g) {
 			return err
 		}
 		return errLate
 	}
 	if err != nil {
-		c.failed = assay.CodeOf(err) == assay.Internal
-		if b.Policy.Fallback != nil && assay.CodeOf(err) == assay.Internal {
+		code := assay.CodeOf(err)
+		c.failed = code != assay.Rejected && code != assay.Invalid
+		if b.Policy.Fallback != nil && code == assay.Internal {
 			b.counters.badOutput.Add(1)
 			return c.fallBack()
 		}

@@ -19,7 +19,7 @@ func (s *Server) Observe(edge, name, version, id string, at time.Time) (*Call, e
 	if c.split != nil { // what it chose did not answer
 		_, live := s.Versions(c.bound.Name)
 		c.bound.release()
-		c.bound, c.split, c.forced, c.late = live, nil, false, false
+		c.bound, c.split, c.draw, c.late = live, nil, draw{}, false
 		if live == nil || !live.hold() {
 			s.calls.Put(c)
 			return nil, assay.Errorf(assay.Unavailable, "the versions of model %q are changing", clip(name))

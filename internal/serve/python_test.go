@@ -235,3 +235,84 @@ func TestRealNestedModel(t *testing.T) {
 		}
 	}
 }
+
+// A canary whose real workers die of every request is aborted, and what it did is counted; its twin whose workers live is not.
+func TestRealCanaryOfDyingWorkers(t *testing.T) {
+	interpreter := os.Getenv("ASSAY_PYTHON")
+	if os.Getenv("ASSAY_TEST_FULL") == "" || interpreter == "" {
+		t.Skip("set ASSAY_TEST_FULL and ASSAY_PYTHON, a Python that has mlflow")
+	}
+	archive, err := mlmodel.Pack("../../testdata/mlflow/shift")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mlmodel.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := New(Options{Clock: time.Now, Nonce: "t"})
+	defer server.Close(context.Background())
+	fields, classes := m.Signature.Fields(), []string{"no", "yes"}
+	version := func(number int, dies bool) *Bound {
+		kinds, err := m.Kinds(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := pyfunc.Options{Python: interpreter, Dir: t.TempDir(), Clock: time.Now, Say: t.Logf, Workers: 1, MemoryBytes: 4 << 30}
+		for i, f := range fields {
+			o.Columns = append(o.Columns, pyfunc.Column{Name: f.Name, Kind: kinds[i]})
+		}
+		if err := m.Extract(o.Dir); err != nil {
+			t.Fatal(err)
+		}
+		if dies {
+			file := filepath.Join(o.Dir, "shift.py")
+			code, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(strings.Replace(string(code), "        shift = ", "        import os\n        os._exit(1)\n        shift = ", 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pool, err := pyfunc.Start(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine, err := Python(pool, o.Columns, fields, classes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := server.Bind(Binding{Name: "m", Number: number, Task: assay.Binary, Classes: classes, Input: m.Signature.Schema("m"), Output: OutputSchema("out", classes, true), Engine: engine})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	live := version(1, false)
+	for _, dies := range []bool{false, true} {
+		canary := version(2, dies)
+		split, err := NewSplit(SplitOptions{Live: live, Canary: canary, Percent: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Route("m", Route{Live: live, Versions: []*Bound{live, canary}, Split: split})
+		for i := 0; i < 40 && split.Tripped() == ""; i++ {
+			c, err := server.Begin("test", "m", "", fmt.Sprint("request ", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Rows.Add(1)
+			c.Rows.SetInt(0, 0, int64(i))
+			c.Rows.SetInt(0, 1, 40)
+			if err := c.Predict(context.Background()); err != nil && assay.CodeOf(err) != assay.Unavailable {
+				t.Fatal(err)
+			}
+			c.End()
+		}
+		if got := split.Canary().Compared(); (split.Tripped() != "") != dies || (got.Failed > 5) != dies || got.Answered == 0 || got.LiveFailed > 0 {
+			t.Errorf("dies: %v, aborted %q, %+v", dies, split.Tripped(), got)
+		}
+		server.Set("m", live, live)
+	}
+}

@@ -204,6 +204,7 @@ func (s *Server) Close(ctx context.Context) error {
 	all := slices.Clone(s.leaving)
 	s.change.Unlock()
 	close(s.shadows.stop)
+	s.shadows.end()
 	s.shadows.start.Do(func() { close(s.shadows.done) }) // nobody was to be compared
 	ctx, cancel := context.WithTimeout(ctx, DrainTimeout)
 	defer cancel()
@@ -236,7 +237,7 @@ func (s *Server) acquire(c *Call, name, version, id string, header func(string) 
 		if e == nil {
 			return assay.Errorf(assay.NotFound, "model %q is not served", clip(name))
 		}
-		c.bound, c.split = e.live, nil
+		c.bound, c.split, c.draw, c.late = e.live, nil, draw{}, false
 		if version != "" {
 			n, err := strconv.Atoi(version)
 			if err != nil {
@@ -247,7 +248,7 @@ func (s *Server) acquire(c *Call, name, version, id string, header func(string) 
 			}
 		} else if e.split != nil {
 			c.split = e.split
-			c.bound, c.forced, c.late = e.split.choose(id, header)
+			c.bound, c.draw, c.late = e.split.choose(id, header)
 		}
 		if c.bound == nil {
 			return assay.Errorf(assay.Unavailable, "no version of model %q is in production", name).Try("assay promote --to production %s:VERSION", name)

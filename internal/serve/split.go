@@ -23,16 +23,18 @@ type SplitOptions struct {
 	// StickyColumn is an input column whose value in the first row decides, for versions with equal input schemas.
 	StickyColumn string
 	FalseAbort   float64 // see DefaultFalseAbort; 0 means that
+	Trial        *Trial  // the evidence against the canary so far, to go on with; nil: there is none
 }
 
 // A Split divides the traffic of one model between its live version and a canary, and compares what they and a shadow say. Its counts
-// begin when it is made: a change of a version or of the shares is a new Split. It is safe for concurrent use.
+// begin when it is made: a change of a version or of the shares is a new Split, which goes on with the Trial. It is safe for concurrent use.
 type Split struct {
 	o       SplitOptions
 	share   float64
 	column  int // of StickyColumn; -1 without one
 	canary  *Comparison
 	shadow  *Comparison
+	trial   *Trial
 	tripped atomic.Pointer[string] // why the canary gets no more requests
 }
 
@@ -67,6 +69,9 @@ func NewSplit(o SplitOptions) (*Split, error) {
 				p.Add("%s and %s have different tasks", other, o.Live)
 			}
 		}
+		if o.Canary != nil && o.Shadow != nil && o.Canary.Number == o.Shadow.Number {
+			p.Add("%s is both the canary and the shadow", o.Canary)
+		}
 		if o.StickyColumn != "" && o.Canary != nil {
 			i, ok := o.Live.in.Index([]byte(o.StickyColumn))
 			switch {
@@ -82,10 +87,15 @@ func NewSplit(o SplitOptions) (*Split, error) {
 		return nil, err
 	}
 	if o.Canary != nil {
-		s.canary = newComparison(o.Canary, o.Live)
+		if s.trial = o.Trial; s.trial == nil {
+			s.trial = NewTrial(0)
+		}
+		s.canary = newComparison(o.Canary, o.Live, s.trial)
+		s.judge() // what was counted before may say it already
 	}
 	if o.Shadow != nil {
-		s.shadow = newComparison(o.Shadow, o.Live)
+		s.shadow = newComparison(o.Shadow, o.Live, NewTrial(0))
+		s.shadow.shadow = true
 	}
 	return s, nil
 }
@@ -110,22 +120,28 @@ func (s *Split) Tripped() string {
 // Trip takes the canary's share away at once, for a reason of the caller's; the first reason stays.
 func (s *Split) Trip(why string) { s.tripped.CompareAndSwap(nil, &why) }
 
-// choose says which version answers a request. forced: the caller asked for one of them. late: the first row decides.
-func (s *Split) choose(id string, header func(string) string) (b *Bound, forced, late bool) {
+// A draw is how the version of a request was chosen: drawn by a key, which a caller that sends the request again repeats, or not at all.
+type draw struct {
+	key   uint64
+	drawn bool
+}
+
+// choose says which version answers a request, and how that was drawn. late: the first row decides.
+func (s *Split) choose(id string, header func(string) string) (b *Bound, by draw, late bool) {
 	o := &s.o
 	if o.Canary == nil || s.tripped.Load() != nil {
-		return o.Live, true, false
+		return o.Live, draw{}, false
 	}
 	if o.Header != "" && header != nil {
 		switch strings.ToLower(header(o.Header)) {
 		case "true", "1", "always", "canary":
-			return o.Canary, true, false
+			return o.Canary, draw{}, false
 		case "false", "0", "never", "live":
-			return o.Live, true, false
+			return o.Live, draw{}, false
 		}
 	}
 	if s.column >= 0 {
-		return o.Live, false, true
+		return o.Live, draw{}, true
 	}
 	key := id
 	if o.Sticky != "" && header != nil {
@@ -133,27 +149,23 @@ func (s *Split) choose(id string, header func(string) string) (b *Bound, forced,
 			key = v
 		}
 	}
-	return s.of([]byte(key)), false, false
+	b, by = s.of([]byte(key))
+	return b, by, false
 }
 
 // of is the version for a key: the same on every server, and a larger share only adds keys to the canary.
-func (s *Split) of(key []byte) *Bound {
-	h := uint64(14695981039346656037)
-	for _, part := range [][]byte{[]byte(s.o.Canary.Name), s.o.Canary.header0, key} {
-		for _, c := range part {
-			h = (h ^ uint64(c)) * 1099511628211
-		}
-		h = (h ^ 0xff) * 1099511628211
-	}
+func (s *Split) of(key []byte) (*Bound, draw) {
+	by := draw{hashed([]byte(s.o.Canary.Name), s.o.Canary.header0, key), s.share > 0 && s.share < 1}
+	h := by.key
 	h ^= h >> 31
 	h *= 0x9e3779b97f4a7c15
 	h ^= h >> 29
 	h *= 0xbf58476d1ce4e5b9
 	h ^= h >> 32
 	if float64(h>>11)/(1<<53) < s.share {
-		return s.o.Canary
+		return s.o.Canary, by
 	}
-	return s.o.Live
+	return s.o.Live, by
 }
 
 // settle lets the first row decide, before it is checked.
@@ -163,12 +175,24 @@ func (c *Call) settle() {
 	}
 	c.late = false
 	c.Reply = c.Rows.AppendJSON(c.Reply[:0], 0, c.split.column)
-	b := c.split.of(c.Reply)
+	b, by := c.split.of(c.Reply)
 	c.Reply = c.Reply[:0]
-	if b != c.bound && b.hold() {
+	if b != c.bound {
+		if !b.hold() {
+			return
+		}
 		c.bound.release()
 		c.bound = b
 	}
+	c.draw = by
+}
+
+// unanswered says how a version that was asked gave no answer: failed, by what it or what it runs on did, or refused, by what it said of the
+// request. asked is false where it was never asked: the server had no room or no time before, or the caller went away.
+func (c *Call) unanswered() (failed, refused, asked bool) {
+	failed = c.failed || c.Outcome == Failed
+	refused = !failed && (c.Outcome == Refused || c.Outcome == Malformed)
+	return failed, refused, failed || refused || c.Outcome == Answered
 }
 
 // observe counts how a request ended for the rule that aborts a canary, and trips it.
@@ -178,20 +202,25 @@ func (c *Call) observe() {
 		return
 	}
 	isCanary := c.bound == s.o.Canary
-	if !isCanary && c.bound != s.o.Live || c.Outcome != Answered && c.Outcome != Failed && !c.failed {
+	failed, refused, asked := c.unanswered()
+	if !asked || !isCanary && c.bound != s.o.Live {
 		return
 	}
-	s.canary.arm(isCanary, c.failed, c.Took)
-	if !c.failed {
+	s.canary.arm(isCanary, failed, refused, c.Took)
+	if !failed && !refused {
 		return
 	}
-	if !c.forced && s.o.Sticky == "" && s.column < 0 && s.share > 0 && s.share < 1 {
-		s.canary.chance(isCanary, s.share)
+	if c.draw.drawn {
+		test := testFailed
+		if refused {
+			test = testRefused
+		}
+		s.trial.count(test, c.draw.key, s.share, isCanary)
 	}
 	s.judge()
 }
 
-// judge trips the canary when it fails more often than chance explains.
+// judge trips the canary when it answers less often than chance explains.
 func (s *Split) judge() {
 	if s.canary == nil || s.tripped.Load() != nil {
 		return

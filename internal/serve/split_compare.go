@@ -20,25 +20,24 @@ type Comparison struct {
 	classes   []int32 // the candidate's class for each of the live version's; -1 for none
 	positive  [2]int  // of candidate and live; -1 without one
 
-	lock       sync.Mutex
-	arms       [2]arm      // live, candidate
-	pairs      stat.Paired // of requests: First are those where only the candidate failed
-	rows       int64
-	agree      int64
-	positives  stat.Paired // of rows: First are those that only the candidate calls positive
-	n          float64     // of score differences
-	mean, m2   float64
-	spent      [2]histogram // time of evaluation, of pairs
-	dropped    int64
-	failures   int64   // failed requests whose version was drawn
-	failedMine int64   // of which the candidate's
-	drawn      float64 // share with which it was drawn
+	lock      sync.Mutex
+	arms      [2]arm      // live, candidate
+	pairs     stat.Paired // of requests: First are those where only the candidate failed
+	rows      int64
+	agree     int64
+	positives stat.Paired // of rows: First are those that only the candidate calls positive
+	n         float64     // of score differences
+	mean, m2  float64
+	spent     [2]histogram // time of evaluation, of pairs
+	dropped   int64
+	trial     *Trial
+	shadow    bool // nothing is drawn
 }
 
 // An arm is what one version answered.
 type arm struct {
-	requests, failed int64
-	took             histogram
+	requests, failed, refused int64
+	took                      histogram
 }
 
 // A histogram counts times by latencyBounds.
@@ -66,8 +65,8 @@ func (h *histogram) quantile(p float64) float64 {
 	return math.Inf(1)
 }
 
-func newComparison(candidate, live *Bound) *Comparison {
-	c := &Comparison{candidate: candidate, live: live, positive: [2]int{-1, -1}}
+func newComparison(candidate, live *Bound, trial *Trial) *Comparison {
+	c := &Comparison{candidate: candidate, live: live, positive: [2]int{-1, -1}, trial: trial}
 	for _, name := range live.Classes {
 		c.classes = append(c.classes, int32(slices.Index(candidate.Classes, name)))
 	}
@@ -84,7 +83,7 @@ func newComparison(candidate, live *Bound) *Comparison {
 // Candidate returns the version that is held against the live one.
 func (c *Comparison) Candidate() *Bound { return c.candidate }
 
-func (c *Comparison) arm(candidate, failed bool, took time.Duration) {
+func (c *Comparison) arm(candidate, failed, refused bool, took time.Duration) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	a := &c.arms[0]
@@ -96,17 +95,8 @@ func (c *Comparison) arm(candidate, failed bool, took time.Duration) {
 	if failed {
 		a.failed++
 	}
-}
-
-// chance notes a failure of a request whose version was drawn: when the candidate is no worse, it is the candidate's with at most the
-// probability share, whatever made requests fail.
-func (c *Comparison) chance(candidate bool, share float64) {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.failures++
-	c.drawn = share
-	if candidate {
-		c.failedMine++
+	if refused {
+		a.refused++
 	}
 }
 
@@ -192,31 +182,29 @@ func (c *Comparison) difference(d float64) {
 	c.m2 += delta * (d - c.mean)
 }
 
-// evidence is how much speaks for it that the candidate fails more often, as e-values: of the pairs, where a failure of one alone is
-// the candidate's with probability ½ at most while it is no worse, and of drawn requests, where it is with the candidate's share.
-func (c *Comparison) evidence() (paired, drawn float64) {
-	paired, drawn = 1, 1
-	if n := c.pairs.First + c.pairs.Second; n > 0 {
-		paired = stat.ShareEValue(c.pairs.First, n, 0.5)
-	}
-	if c.failures > 0 {
-		drawn = stat.ShareEValue(c.failedMine, c.failures, c.drawn)
-	}
-	return paired, drawn
-}
-
-// worse says in words why the candidate fails more often than the live version, or "". The mean of two e-values is one, so that the
-// chance to ever say so of a candidate that is no worse is at most level, however often this is asked.
+// worse says in words why the candidate answers less often than the live version, or "". The chance to ever say so of a candidate that is
+// no worse is at most level, however often this is asked.
 func (c *Comparison) worse(level float64) string {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	paired, drawn := c.evidence()
-	e := (paired + drawn) / 2
+	all, e := c.trial.weigh()
 	if !(e >= 1/level) {
 		return ""
 	}
-	return fmt.Sprintf("it failed in %d of %d requests, version %d in %d of %d; of pairs it alone failed in %d, version %d alone in %d; such or more by chance in at most %.2g of canaries that are no worse",
-		c.arms[1].failed, c.arms[1].requests, c.live.Number, c.arms[0].failed, c.arms[0].requests, c.pairs.First, c.live.Number, c.pairs.Second, 1/e)
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	cand, live, n := &c.arms[1], &c.arms[0], c.live.Number
+	why := fmt.Sprintf("it failed in %d of %d requests, version %d in %d of %d", cand.failed, cand.requests, n, live.failed, live.requests)
+	refused := fmt.Sprintf("it refused %d of %d requests, version %d %d of %d", cand.refused, cand.requests, n, live.refused, live.requests)
+	if more := all[testRefused].EValue - all[testFailed].EValue; cand.refused > 0 && (more > 0 || more == 0 && cand.refused > cand.failed) {
+		why = refused
+	} else if cand.refused > 0 {
+		why += "; " + refused
+	}
+	for i, of := range [tests]string{"requests that were drawn and failed", "requests that were drawn and refused", "rows that one alone did not answer, asked again,"} {
+		if x := all[i]; x.N > 0 {
+			why += fmt.Sprintf("; of %d %s %d are its own, where at most %.3g are expected", x.N, of, x.Own, float64(x.Expected))
+		}
+	}
+	return why + fmt.Sprintf("; such or more by chance in at most %.2g of canaries that are no worse", 1/e)
 }
 
 // Compared is what a Comparison has seen so far. Differences are the candidate less the live version.
@@ -225,18 +213,21 @@ type Compared struct {
 	Live              int            `json:"live"`      // version
 	Answered          int64          `json:"answered"`  // requests by the candidate
 	Failed            int64          `json:"failed"`    // of them: no answer, or one that must not be passed on
+	Refused           int64          `json:"refused"`   // of them: refused by the input schema or the wire format
 	LiveAnswered      int64          `json:"live_answered"`
 	LiveFailed        int64          `json:"live_failed"`
+	LiveRefused       int64          `json:"live_refused"`
 	Pairs             int64          `json:"pairs"`        // requests that both evaluated
 	Dropped           int64          `json:"dropped"`      // requests that the other version was not evaluated on for lack of room
-	OnlyCandidate     int64          `json:"only_failed"`  // pairs in which the candidate alone failed
-	OnlyLive          int64          `json:"only_live"`    // pairs in which the live version alone failed
+	OnlyCandidate     int64          `json:"only_failed"`  // pairs in which the candidate alone failed or refused
+	OnlyLive          int64          `json:"only_live"`    // pairs in which the live version alone did
 	Rows              int64          `json:"rows"`         // of the pairs without a failure
 	Agreement         assay.Estimate `json:"agreement"`    // share of rows with the same class, or exactly the same value
 	Difference        assay.Estimate `json:"difference"`   // mean, of the positive class's probability, of that of the live version's class, or of the value
 	PositiveRate      assay.Estimate `json:"positives"`    // difference of the shares of rows called positive
 	FailureDifference assay.Estimate `json:"failure_rate"` // difference of the shares of pairs that failed
-	EValue            assay.Number   `json:"e_value"`      // for the candidate failing more often; 1/e bounds the chance to ever see that much of one that is no worse
+	EValue            assay.Number   `json:"e_value"`      // for the candidate answering less often; 1/e bounds the chance to ever see that much of one that is no worse
+	Tests             []Weighed      `json:"tests"`        // of which it is the mean; of a shadow the pairs alone
 	Latency           [2]Latency     `json:"latency"`      // of evaluation in pairs: candidate, live
 }
 
@@ -253,15 +244,20 @@ const compareLevel = 0.95
 func (c *Comparison) Compared() Compared {
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	paired, drawn := c.evidence()
+	all, e := c.trial.weigh()
+	weighed := all[:]
+	if c.shadow {
+		weighed, e = all[testPairs:], float64(all[testPairs].EValue)
+	}
 	out := Compared{
 		Candidate: c.candidate.Number, Live: c.live.Number,
-		Answered: c.arms[1].requests, Failed: c.arms[1].failed, LiveAnswered: c.arms[0].requests, LiveFailed: c.arms[0].failed,
+		Answered: c.arms[1].requests, Failed: c.arms[1].failed, Refused: c.arms[1].refused,
+		LiveAnswered: c.arms[0].requests, LiveFailed: c.arms[0].failed, LiveRefused: c.arms[0].refused,
 		Pairs: c.pairs.N(), Dropped: c.dropped, OnlyCandidate: c.pairs.First, OnlyLive: c.pairs.Second, Rows: c.rows,
 		Agreement:         stat.Proportion(float64(c.agree), float64(c.rows), compareLevel, ""),
 		PositiveRate:      c.positives.Difference(compareLevel, ""),
 		FailureDifference: c.pairs.Difference(compareLevel, ""),
-		EValue:            assay.Number((paired + drawn) / 2),
+		EValue:            assay.Number(e), Tests: weighed,
 	}
 	out.Difference = assay.Undefined("fewer than two rows", int64(c.n))
 	if c.n > 1 {

@@ -390,6 +390,21 @@ func conformance(t *testing.T, open func(t testing.TB, name string) Store) {
 		wants(t, s.SetTags(ctx, "pay", 9, map[string]string{"a": "b"}), assay.NotFound)
 		wants(t, s.SetTags(ctx, "nobody", 0, map[string]string{"a": "b"}), assay.NotFound)
 		wants(t, s.SetTags(ctx, "pay", 1, map[string]string{"": "b"}), assay.Invalid)
+		for _, m := range []TagMove{{Key: "seen", Value: "1"}, {Key: "seen", Value: "2", Expect: "1"}, {Key: "seen", Value: "2", Expect: "2"}} {
+			m.Name, m.Number = "pay", 1
+			if err := s.SetTag(ctx, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, expect := range []string{"", "1"} {
+			wants(t, s.SetTag(ctx, TagMove{Name: "pay", Number: 1, Key: "seen", Value: "3", Expect: expect}), assay.Refused)
+		}
+		wants(t, s.SetTag(ctx, TagMove{Name: "pay", Number: 1, Key: "absent", Value: "3", Expect: "1"}), assay.Refused)
+		wants(t, s.SetTag(ctx, TagMove{Name: "pay", Number: 9, Key: "seen"}), assay.NotFound)
+		wants(t, s.SetTag(ctx, TagMove{Name: "pay", Number: 1}), assay.Invalid)
+		if v := must(s.Version(ctx, "pay", 1))(t); v.Tags["seen"] != "2" || len(v.Tags) != 3 {
+			t.Errorf("%+v", v)
+		}
 	})
 
 	t.Run("a stopped request", func(t *testing.T) {

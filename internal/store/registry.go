@@ -42,6 +42,8 @@ type Registry interface {
 	SetAlias(ctx context.Context, a AliasMove) error
 	// SetTags sets tags of a version, or of the model itself with number 0, and removes those of the given keys.
 	SetTags(ctx context.Context, name string, number int, set map[string]string, remove ...string) error
+	// SetTag sets one tag of a version. It returns Refused when its value is another than was expected.
+	SetTag(ctx context.Context, t TagMove) error
 	// SetDescription replaces the description of a version, or of the model itself with number 0.
 	SetDescription(ctx context.Context, name string, number int, text string) error
 	// History returns what happened to a model's versions, newest first; limit 0 means all.
@@ -116,6 +118,15 @@ type AliasMove struct {
 	Number  int // 0 removes the alias
 	Expect  *int
 	Context map[string]string // for the journal
+}
+
+// A TagMove asks for a tag to get a value.
+type TagMove struct {
+	Name   string
+	Number int
+	Key    string
+	Value  string
+	Expect string // "" where there was none
 }
 
 // An Event is one line of a model's history.

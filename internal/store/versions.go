@@ -427,6 +427,38 @@ func (s *SQLite) SetTags(ctx context.Context, name string, number int, set map[s
 	})
 }
 
+// SetTag implements Registry.
+func (s *SQLite) SetTag(ctx context.Context, t TagMove) error {
+	var ps assay.Problems
+	checkTags(&ps, map[string]string{t.Key: t.Value})
+	if err := ps.Err(assay.Invalid, "the tag cannot be set"); err != nil {
+		return err
+	}
+	return s.write(ctx, "the tag cannot be set", func(tx *sql.Tx) error {
+		id, err := about(ctx, tx, t.Name, t.Number)
+		if err != nil {
+			return err
+		}
+		var held string
+		err = tx.QueryRowContext(ctx, `SELECT value FROM tags WHERE name = ? AND number = ? AND key = ?`, t.Name, t.Number, t.Key).Scan(&held)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if held != t.Expect {
+			return assay.Errorf(assay.Refused, "tag %q of %s:%d has another value than was expected", t.Key, t.Name, t.Number)
+		}
+		if held == t.Value && err == nil {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO tags (name, number, key, value) VALUES (?, ?, ?, ?)
+			ON CONFLICT (name, number, key) DO UPDATE SET value = excluded.value`, t.Name, t.Number, t.Key, t.Value); err != nil {
+			return err
+		}
+		_, err = s.event(ctx, tx, Event{Name: t.Name, Number: t.Number, Action: "tag", Detail: t.Key, text: &t.Value}, id, nil)
+		return err
+	})
+}
+
 // SetDescription implements Registry.
 func (s *SQLite) SetDescription(ctx context.Context, name string, number int, text string) error {
 	var ps assay.Problems
