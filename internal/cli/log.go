@@ -83,6 +83,9 @@ func (s *session) logged(ctx context.Context, model string) (*table.Table, error
 // loggedWhere reads the rows of a model's log of which where is true, a condition on columns of every log, and of them those columns that it has; all
 // rows where it is empty, all columns for nil. Segments without such rows are not read.
 func (s *session) loggedWhere(ctx context.Context, model string, columns []string, where string) (*table.Table, error) {
+	if err := serve.Recover(s.logDir(), s.Now); err != nil {
+		return nil, err
+	}
 	dir := serve.LogDir(s.logDir(), model)
 	fields, err := serve.LogFieldsOf(dir)
 	if err != nil {
@@ -131,7 +134,7 @@ type logSummary struct {
 	Requests int64            `json:"requests"`
 	Rows     map[string]int64 `json:"rows"`     // by outcome
 	Lost     int64            `json:"lost"`     // rows that are missing
-	Unclosed int64            `json:"unclosed"` // segments whose process was killed: rows of up to 20 ms before that may be missing, and are not in lost
+	Unclosed int64            `json:"unclosed"` // segments whose process was killed: rows of just before that may be missing, and are not in lost
 	Missing  []serve.Missing  `json:"missing"`  // the segments of which something is missing, by name
 }
 

@@ -16,7 +16,7 @@ import (
 // logGaps are what is missing in a log.
 type logGaps struct {
 	Lost     int64           `json:"lost"`     // rows
-	Unclosed int64           `json:"unclosed"` // segments whose process was killed: rows of up to 20 ms before that may be missing, and are not in lost
+	Unclosed int64           `json:"unclosed"` // segments whose process was killed: rows of just before that may be missing, and are not in lost
 	Segments []serve.Missing `json:"segments"` // those of which something is missing, by name
 }
 

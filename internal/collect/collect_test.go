@@ -146,15 +146,21 @@ func TestGroundTruth(t *testing.T) {
 		`{"groundTruthData":{"data":"yes, \"no\"","encoding":"CSV"},"eventMetadata":{"eventId":"b","inferenceId":"i"},"eventVersion":"0"}`,
 		`{"groundTruthData":{"data":"","encoding":"CSV"},"eventMetadata":{"eventId":"c"},"eventVersion":"0"}`,
 		`{"groundTruthData":{"data":"MQ==","encoding":"BASE64"},"eventMetadata":{"eventId":"d"},"eventVersion":"0"}`,
+		`{"groundTruthData":{"data":"no,,yes","encoding":"CSV"},"eventMetadata":{"eventId":"e"},"eventVersion":"0"}`,
+		`{"groundTruthData":{"data":"no\n\nyes\r\n","encoding":"CSV"},"eventMetadata":{"eventId":"f"},"eventVersion":"0"}`,
+		`{"groundTruthData":{"data":" \"a, \"\"b\"\"\nc\" ,d","encoding":"CSV"},"eventMetadata":{"eventId":"g"},"eventVersion":"0"}`,
+		`{"groundTruthData":{"data":"a,b\nc,d","encoding":"CSV"},"eventMetadata":{"eventId":"h"},"eventVersion":"0"}`,
+		`{"groundTruthData":{"data":"\"a","encoding":"CSV"},"eventMetadata":{"eventId":"j"},"eventVersion":"0"}`,
+		`{"groundTruthData":{"data":",\n","encoding":"CSV"},"eventMetadata":{"eventId":"k"},"eventVersion":"0"}`,
 		`{"groundTruthData":{"data":"1","enc`,
 	}, "\n")), func(_ int64, x collect.Truth) error {
-		got = append(got, x.ID+fmt.Sprint(x.Values))
+		got = append(got, fmt.Sprintf("%s%q", x.ID, x.Values))
 		return nil
 	})
-	if err != nil || counts.Exchanges != 2 || counts.Rows != 3 || len(counts.Skipped) != 3 {
+	if err != nil || counts.Exchanges != 5 || counts.Rows != 11 || len(counts.Skipped) != 5 || counts.Skipped["a line without a value"] != 2 {
 		t.Errorf("%v: %+v", err, counts)
 	}
-	check(t, got, "a[1]", "i[yes no]")
+	check(t, got, `a["1"]`, `i["yes" "no"]`, `e["no" "" "yes"]`, `f["no" "" "yes"]`, `g["a, \"b\"\nc" "d"]`)
 }
 
 func TestLongLines(t *testing.T) {

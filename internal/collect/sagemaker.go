@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/assay-ml/assay"
@@ -180,6 +182,57 @@ type Truth struct {
 // maxTruths bounds the values of one line.
 const maxTruths = 1 << 16
 
+// truthValues reads the values of the rows of a request, in their order, from CSV: one line with a value for each row, or a line for each row with
+// its value. An empty value, or line, is that of a row without a label. why says what is wrong.
+func truthValues(data string) (values []string, why string) {
+	rest := strings.TrimSuffix(strings.ReplaceAll(data, "\r\n", "\n"), "\n")
+	lines, wide := 1, false
+	for more := true; more; {
+		var cell string
+		rest = strings.TrimLeft(rest, " \t")
+		if strings.HasPrefix(rest, `"`) {
+			end := 1
+			for end < len(rest) && (rest[end] != '"' || strings.HasPrefix(rest[end:], `""`)) {
+				if rest[end] == '"' {
+					end++
+				}
+				end++
+			}
+			if end >= len(rest) {
+				return nil, "values that are not CSV"
+			}
+			cell, rest = strings.ReplaceAll(rest[1:end], `""`, `"`), strings.TrimLeft(rest[end+1:], " \t")
+			if rest != "" && rest[0] != ',' && rest[0] != '\n' {
+				return nil, "values that are not CSV"
+			}
+		} else {
+			end := strings.IndexAny(rest, ",\n")
+			if end < 0 {
+				end = len(rest)
+			}
+			cell, rest = strings.TrimSpace(rest[:end]), rest[end:]
+		}
+		if values = append(values, cell); len(values) > maxTruths {
+			return nil, "a line with too many values"
+		}
+		if more = rest != ""; more {
+			if rest[0] == ',' {
+				wide = true
+			} else {
+				lines++
+			}
+			rest = rest[1:]
+		}
+	}
+	if wide && lines > 1 {
+		return nil, "several lines of several values"
+	}
+	if !slices.ContainsFunc(values, func(v string) bool { return v != "" }) {
+		return nil, "a line without a value"
+	}
+	return values, ""
+}
+
 // GroundTruth reads SageMaker's ground truth (JSON Lines) and calls each for every line that can be read.
 func GroundTruth(r io.Reader, each func(number int64, t Truth) error) (Counts, error) {
 	var counts Counts
@@ -211,16 +264,12 @@ func GroundTruth(r io.Reader, each func(number int64, t Truth) error) (Counts, e
 		case doc.Data.Encoding != "CSV":
 			counts.Skip("an encoding that is not CSV", number)
 		default:
-			for cell := range bytes.FieldsFuncSeq([]byte(doc.Data.Data), func(c rune) bool { return c == ',' || c == '\n' || c == '\r' }) {
-				if t.Values = append(t.Values, string(bytes.Trim(cell, ` "`))); len(t.Values) > maxTruths {
-					counts.Skip("a line with too many values", number)
-					return nil
-				}
-			}
-			if len(t.Values) == 0 {
-				counts.Skip("a line without a value", number)
+			values, why := truthValues(doc.Data.Data)
+			if why != "" {
+				counts.Skip(why, number)
 				return nil
 			}
+			t.Values = values
 			counts.Exchanges++
 			counts.Rows += int64(len(t.Values))
 			return each(number, t)

@@ -80,7 +80,9 @@ func (s *V1) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.Reply = reply(c.Reply[:0], c)
-	write(w, http.StatusOK, c.Reply)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(c.Reply)))
+	c.WriteReply(w)
 }
 
 // read reads {"instances": […], "parameters": {…}}, where params is another word for parameters; other keys, as signature_name, are ignored.

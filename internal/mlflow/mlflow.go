@@ -91,7 +91,7 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(c.Reply))}
-	_, _ = w.Write(c.Reply) // a client that went away needs no answer
+	c.WriteReply(w)
 }
 
 var jsonType = []string{"application/json"}

@@ -126,7 +126,7 @@ func (s *Inference) infer(w http.ResponseWriter, r *http.Request) {
 		h[headLength] = []string{strconv.Itoa(head)}
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(c.Reply))}
-	_, _ = w.Write(c.Reply) // a client that went away needs no answer
+	c.WriteReply(w)
 }
 
 // request returns an empty request to read into.

@@ -88,6 +88,7 @@ type Bound struct {
 	server     *Server
 	serial     uint64 // tells versions of one process apart, also when a number is bound again
 	logged     atomic.Pointer[logPlan]
+	journaled  atomic.Bool // the journal has its layout
 	plain      *plainOutput
 }
 

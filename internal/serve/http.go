@@ -252,6 +252,15 @@ func (c *Call) WriteHeaders(h http.Header) {
 	}
 }
 
+// WriteReply writes the answer. Its last byte is written by itself and so waits in the server's buffer until the handler has returned: nobody
+// has the whole of an answer before End has handed it to the log.
+func (c *Call) WriteReply(w http.ResponseWriter) {
+	last := max(0, len(c.Reply)-1)
+	if _, err := w.Write(c.Reply[:last]); err == nil { // a client that went away needs no answer
+		_, _ = w.Write(c.Reply[last:])
+	}
+}
+
 // coercedRows lists the numbers of the rows of which a cast changed a value, as UnusualRows does.
 func (c *Call) coercedRows(coerced []schema.Coercion) string {
 	rows := make([]bool, c.Rows.Rows())

@@ -23,7 +23,7 @@ func (l *Log) Import(b *Bound) (*Import, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.adopt(b); err != nil {
+	if err := s.adopt(b.layout(s.redact)); err != nil {
 		return nil, err
 	}
 	named := func(f assay.Field) assay.Field {

@@ -26,6 +26,8 @@ const (
 	maxLogWaiting = 128 << 20
 	flushWaiting  = 1 << 20
 
+	expireEvery = 10 * time.Minute // how often segments are looked for that are too old, whether or not one is closed
+
 	maxRest   = time.Minute // between two segments that become Parquet
 	maxEnding = 5 * time.Second
 )
@@ -54,6 +56,7 @@ type LogOptions struct {
 type Log struct {
 	o       LogOptions
 	ring    *ring
+	journal *journal      // nil where there can be none
 	wake    chan struct{} // something waits
 	full    chan struct{} // more than flushWaiting bytes do
 	waiting atomic.Int64  // bytes
@@ -64,6 +67,7 @@ type Log struct {
 	ended   atomic.Pointer[time.Time] // when Close was called
 	lost    sync.Map                  // by model name: *atomic.Int64, rows that were not written
 	models  map[string]*segment
+	reopen  time.Time // when report tries again to make a segment
 	redact  map[string]bool
 	errors  atomic.Int64
 	written atomic.Int64 // rows
@@ -91,9 +95,14 @@ func OpenLog(o LogOptions) (*Log, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "the folder of the prediction log cannot be made: %w", err)
 	}
-	if err := l.recover(); err != nil {
+	later, err := recoverJournals(o.Dir, o.Clock)
+	if err != nil {
 		return nil, err
 	}
+	if err := l.recover(later); err != nil {
+		return nil, err
+	}
+	l.journal = openJournal(o.Dir, o.Nonce, l.redact)
 	go l.run()
 	return l, nil
 }
@@ -121,7 +130,7 @@ func (l *Log) Offer(c *Call) bool {
 	plan := c.bound.logPlan(l.redact)
 	e.buf = appendCall(slices.Grow(e.buf[:0], plan.room(rows, len(c.bound.Classes))), c, plan, sample)
 	n := int64(len(e.buf))
-	if n > maxRecord || !l.ring.put(e) {
+	if n > maxRecord || !l.put(e) {
 		e.release()
 		l.lose(c.bound.Name, rows)
 		return false
@@ -138,6 +147,26 @@ func (l *Log) Offer(c *Call) bool {
 		}
 	}
 	return true
+}
+
+// put hands an entry to the writer, and writes it into the journal before; false when there is no room.
+func (l *Log) put(e *entry) bool {
+	j := l.journal
+	if j == nil {
+		return l.ring.put(e)
+	}
+	h := j.enter()
+	if h < 0 {
+		return l.ring.put(e)
+	}
+	defer j.leave(h)
+	j.keep(h, e)
+	frame := e.frame
+	if l.ring.put(e) {
+		return true
+	}
+	j.cross(frame)
+	return false
 }
 
 func (l *Log) lose(model string, rows int) {
@@ -163,35 +192,55 @@ func (l *Log) Close() error {
 	close(l.stop)
 	<-l.done
 	l.closing.Wait()
-	if _, failures, problem := l.Written(); failures > 0 {
+	if l.journal != nil {
+		l.journal.lost(l.untold())
+		l.journal.close()
+	}
+	_, failures, problem := l.Written()
+	if failures == 0 {
+		return nil
+	}
+	var untold int64
+	for _, n := range l.untold() {
+		untold += n
+	}
+	if untold == 0 {
 		return assay.Errorf(assay.Unavailable, "the prediction log: %s", problem)
 	}
-	return nil
+	return assay.Errorf(assay.Unavailable, "the prediction log: %s; %s rows are missing in it that it does not tell of", problem, assay.FormatCount(untold))
 }
 
 // run is the writer.
 func (l *Log) run() {
 	defer close(l.done)
 	synced := l.o.Clock()
+	var expired time.Time
 	for stopping := false; ; {
+		half := l.turn()
 		n := l.drain()
 		now := l.o.Clock()
-		l.report(now)
+		l.report(now, false)
 		for _, s := range l.models {
 			l.write(s)
 		}
+		l.settle(half)
 		if now.Sub(synced) >= l.o.Sync && l.sync() {
 			synced = now
 		}
 		if stopping && n == 0 {
-			l.report(now)
+			l.report(now, true)
 			for _, s := range l.models {
 				l.write(s)
 			}
 			l.rotate(now, true)
+			l.settle(-1)
 			return
 		}
 		l.rotate(now, false)
+		if l.o.Keep > 0 && now.Sub(expired) >= expireEvery {
+			expired = now
+			l.closing.Go(func() { l.expireAll(now) })
+		}
 		if stopping || n > len(l.ring.slot)/4 {
 			continue
 		}
@@ -237,6 +286,7 @@ func (l *Log) add(e *entry) {
 		l.fail(err)
 		e.bound.counters.lost.Add(int64(e.rows))
 		l.lose(e.bound.Name, e.rows)
+		l.cross(e.frame)
 		return
 	}
 	s.append(e)
@@ -257,16 +307,29 @@ func shareOf(id string) float64 {
 	return float64(h>>11) / (1 << 53)
 }
 
-// report writes what was lost since it last looked.
-func (l *Log) report(now time.Time) {
+// report writes what was lost since it last looked. Where no segment could be made, it tries again after a while, and at the end.
+func (l *Log) report(now time.Time, ending bool) {
 	l.lost.Range(func(name, n any) bool {
+		if n.(*atomic.Int64).Load() == 0 {
+			return true
+		}
 		s := l.models[name.(string)]
 		if s == nil {
-			return true // nothing of the model was written yet: the count stays
+			if now.Before(l.reopen) && !ending {
+				return true
+			}
+			var err error
+			if s, err = l.open(name.(string)); err == nil {
+				err = s.saveFields(false)
+			}
+			if err != nil {
+				l.fail(err)
+				l.reopen = now.Add(l.o.Sync)
+				return true // the count stays
+			}
+			l.models[s.model] = s
 		}
-		if k := n.(*atomic.Int64).Swap(0); k > 0 {
-			s.appendLoss(now, k)
-		}
+		s.appendLoss(now, n.(*atomic.Int64).Swap(0))
 		return true
 	})
 }
@@ -277,12 +340,51 @@ func (l *Log) write(s *segment) {
 		return
 	}
 	rows, missing := s.pending, s.missing
-	if err := s.write(); err != nil {
+	frames := s.frames
+	err := s.write()
+	if err != nil {
 		l.fail(err)
 		l.lose(s.model, rows+int(missing))
+	} else {
+		l.written.Add(int64(rows))
+	}
+	for _, frame := range frames {
+		l.cross(frame)
+	}
+}
+
+// turn begins a round of the journal, and settle ends it: what waited in that half is written, or counted as lost.
+func (l *Log) turn() int {
+	if l.journal == nil {
+		return -1
+	}
+	return l.journal.turn()
+}
+
+func (l *Log) settle(half int) {
+	if l.journal == nil {
 		return
 	}
-	l.written.Add(int64(rows))
+	l.journal.lost(l.untold())
+	l.journal.clear(half)
+}
+
+func (l *Log) cross(frame int) {
+	if l.journal != nil {
+		l.journal.cross(frame)
+	}
+}
+
+// untold is how many rows of each model were lost and are not told in a segment.
+func (l *Log) untold() map[string]int64 {
+	out := map[string]int64{}
+	l.lost.Range(func(name, n any) bool {
+		if k := n.(*atomic.Int64).Load(); k > 0 {
+			out[name.(string)] = k
+		}
+		return true
+	})
+	return out
 }
 
 func (l *Log) fail(err error) {
@@ -403,6 +505,21 @@ func (l *Log) rest(d time.Duration) {
 // ParquetPath is what a closed segment is called once it is Parquet.
 func ParquetPath(segment string) string {
 	return segment[:len(segment)-len(filepath.Ext(segment))] + ".parquet"
+}
+
+// expireAll removes what is too old of the logs of all models.
+func (l *Log) expireAll(now time.Time) {
+	l.compact.Lock()
+	defer l.compact.Unlock()
+	entries, err := os.ReadDir(l.o.Dir)
+	for _, e := range entries {
+		if e.IsDir() && err == nil {
+			err = l.expire(filepath.Join(l.o.Dir, e.Name()), now)
+		}
+	}
+	if err != nil {
+		l.fail(err)
+	}
 }
 
 // expire removes the oldest closed segments that are more than may be kept.

@@ -18,7 +18,7 @@ import (
 
 // What is missing of a segment.
 const (
-	Unclosed   = "unclosed"   // its process was killed: rows of up to DefaultLogFlush before that may be missing, and nobody counted them
+	Unclosed   = "unclosed"   // its process or its machine stopped, and there is no journal of what waited: rows of just before that may be missing, and nobody counted them
 	Damaged    = "damaged"    // bytes in its middle that are no records any more
 	Unreadable = "unreadable" // a line that the table engine cannot read
 )
@@ -61,7 +61,10 @@ func stem(path string) string {
 // adoptOrphan closes a segment unless its writer lives, and returns its new path. What waited for the writer is lost and nobody knows how
 // much it was: a loss of 0 rows says that there may be some. A torn end is cut off. Where a record is damaged, those behind it are kept, and
 // the bytes in between are counted as at least one row.
-func adoptOrphan(path string) (string, error) {
+func adoptOrphan(path string) (string, error) { return adopt(path, false) }
+
+// adopt is adoptOrphan; whole says that what waited for the writer is known from elsewhere, so that nothing is missing but what is damaged.
+func adopt(path string, whole bool) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
@@ -81,7 +84,7 @@ func adoptOrphan(path string) (string, error) {
 		err = cutLine(f, st.Size())
 	} else {
 		var full bool
-		if full, err = mend(f, path, st); full {
+		if full, err = mend(f, path, st, whole); full {
 			return "", nil // the segment stays open, which can be read, until a process can write what is to say of it
 		}
 	}
@@ -113,7 +116,7 @@ func cutLine(f *os.File, size int64) error {
 
 // mend leaves of a segment the records that are whole, and says in it that it was not closed and what else is missing. It reports whether
 // there was no room on the disk for that.
-func mend(f *os.File, path string, st os.FileInfo) (full bool, err error) {
+func mend(f *os.File, path string, st os.FileInfo, whole bool) (full bool, err error) {
 	x, err := newRecordReader(f)
 	var end int64
 	for err == nil {
@@ -128,6 +131,16 @@ func mend(f *os.File, path string, st os.FileInfo) (full bool, err error) {
 		}
 	}
 	at, left := st.ModTime(), st.Size()-end
+	if whole && torn {
+		if err := f.Truncate(end); err != nil {
+			return false, assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be cut: %w", bare(err))
+		}
+		if end == 0 {
+			_, err = f.WriteAt([]byte(logMagic), 0)
+			return err != nil, nil
+		}
+		return false, nil
+	}
 	if st.Size() > maxMended || torn && left <= frameHead {
 		return finishAt(f, end, at, left, torn)
 	}

@@ -117,6 +117,7 @@ func written(f assay.Field, redact map[string]bool) bool {
 type entry struct {
 	bound *Bound
 	rows  int // lines
+	frame int // in the journal; 0: not there
 	buf   []byte
 }
 

@@ -61,6 +61,7 @@ type segment struct {
 	buf     []byte
 	pending int           // rows in buf
 	counted []pendingRows // the same by version
+	frames  []int         // of the calls in buf in the journal
 	missing int64         // rows of which buf says that they are lost
 	dirty   bool
 	fields  *fieldSet
@@ -97,7 +98,7 @@ func (l *Log) segment(b *Bound) (*segment, error) {
 		l.models[b.Name] = s
 	}
 	if !s.layouts[b.serial] {
-		if err := s.adopt(b); err != nil {
+		if err := s.adopt(b.layout(s.redact)); err != nil {
 			return nil, err
 		}
 	}
@@ -159,7 +160,14 @@ func (l *Log) open(model string) (*segment, error) {
 		if err != nil {
 			return nil, assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be made: %w", bare(err))
 		}
-		break
+		if !taken(s.path) {
+			break
+		}
+		// The one before was closed between the first look and now, and would be replaced when this one is.
+		_ = s.file.Close()
+		if err := os.Remove(s.path); err != nil {
+			return nil, assay.Errorf(assay.Unavailable, "a segment of the prediction log cannot be made: %w", bare(err))
+		}
 	}
 	// Held until the segment is closed: a segment that nobody holds was left by a process that was killed.
 	if err := syscall.Flock(int(s.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
@@ -179,7 +187,7 @@ func (s *segment) begin() {
 
 // empty begins the next batch.
 func (s *segment) empty() {
-	s.buf, s.pending, s.counted, s.missing = s.buf[:0], 0, s.counted[:0], 0
+	s.buf, s.pending, s.counted, s.frames, s.missing = s.buf[:0], 0, s.counted[:0], s.frames[:0], 0
 }
 
 // taken reports whether a segment of that name was closed already.
@@ -202,8 +210,22 @@ func bare(err error) error {
 	return err
 }
 
+// layout is what the log writes of a version, under the names that the version has.
+func (b *Bound) layout(redact map[string]bool) layout {
+	l := layout{Serial: b.serial, Version: b.header[0], Classes: b.Classes}
+	for i := range b.in.Fields() {
+		if f := b.in.Field(i); written(f, redact) {
+			l.Columns = append(l.Columns, f)
+		}
+	}
+	for i := range b.out.Fields() {
+		l.Outputs = append(l.Outputs, b.out.Field(i))
+	}
+	return l
+}
+
 // adopt learns the columns of a version. A column whose type is another than that of an earlier version gets a name with its type.
-func (s *segment) adopt(b *Bound) error {
+func (s *segment) adopt(l layout) error {
 	before := len(s.fields.all)
 	add := func(f assay.Field) assay.Field {
 		if have, ok := s.fields.types[f.Name]; ok && have != f.Type {
@@ -218,14 +240,10 @@ func (s *segment) adopt(b *Bound) error {
 	for _, f := range LogFields() {
 		add(f) // a log that an earlier version of Assay began has fewer
 	}
-	l := layout{Serial: b.serial, Version: b.header[0], Classes: b.Classes}
-	for i := range b.in.Fields() {
-		if f := b.in.Field(i); written(f, s.redact) {
-			l.Columns = append(l.Columns, add(f))
+	for _, of := range [][]assay.Field{l.Columns, l.Outputs} {
+		for i := range of {
+			of[i] = add(of[i])
 		}
-	}
-	for i := range b.out.Fields() {
-		l.Outputs = append(l.Outputs, add(b.out.Field(i)))
 	}
 	if err := s.saveFields(len(s.fields.all) > before); err != nil {
 		return err
@@ -236,7 +254,7 @@ func (s *segment) adopt(b *Bound) error {
 	}
 	from := len(s.buf)
 	s.buf = seal(append(append(s.buf, 0, 0, 0, 0, 0, 0, 0, 0, recordLayout), doc...), from)
-	s.layouts[b.serial] = true
+	s.layouts[l.Serial] = true
 	return nil
 }
 
@@ -265,6 +283,9 @@ func (s *segment) saveFields(changed bool) error {
 func (s *segment) append(e *entry) {
 	s.buf = append(s.buf, e.buf...)
 	s.pending += e.rows
+	if e.frame > 0 {
+		s.frames = append(s.frames, e.frame)
+	}
 	if n := len(s.counted); n > 0 && s.counted[n-1].counters == e.bound.counters {
 		s.counted[n-1].rows += e.rows
 		return
@@ -330,8 +351,9 @@ func hourOf(path string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// recover closes segments that nobody holds, and finishes those that were closed and are not Parquet yet.
-func (l *Log) recover() error {
+// recover closes segments that nobody holds, and finishes those that were closed and are not Parquet yet; but not those of the processes of
+// later, whose calls must be found in them.
+func (l *Log) recover(later map[string]bool) error {
 	models, err := os.ReadDir(l.o.Dir)
 	if err != nil {
 		return assay.Errorf(assay.Unavailable, "the prediction log cannot be listed: %w", bare(err))
@@ -353,6 +375,9 @@ func (l *Log) recover() error {
 			return err
 		}
 		for _, path := range open {
+			if later[nonceOf(path)] {
+				continue
+			}
 			if openSegment(path) {
 				if path, err = adoptOrphan(path); err != nil {
 					return err
@@ -364,6 +389,16 @@ func (l *Log) recover() error {
 		}
 	}
 	return nil
+}
+
+// nonceOf is that of the process that wrote a segment.
+func nonceOf(path string) string {
+	name := stem(path)
+	if len(name) <= len(hourLayout)+1 {
+		return ""
+	}
+	name = name[len(hourLayout)+1:]
+	return name[:max(0, strings.LastIndexByte(name, '-'))]
 }
 
 // openSegment reports whether a file of that name is a segment that its writer has not closed.
