@@ -230,6 +230,7 @@ func linearScores(m *memory, t *Tensor, coef, intercept []float32, k int) (score
 func compileLinearRegressor(c *nodeContext) (kernel, error) {
 	coef, intercept := c.floats("coefficients"), c.floats("intercepts")
 	k := int(c.int("targets", 1))
+	c.cautionOne(k, c.string("post_transform", "NONE"))
 	transform, err := postTransform(c)
 	if err != nil {
 		return nil, err
@@ -294,6 +295,13 @@ func compileLinearClassifier(c *nodeContext) (kernel, error) {
 		transform(scores, k)
 		return m.list(label, m.floatTensor(scores, rows, k)), nil
 	}, nil
+}
+
+// cautionOne notes that ONNX Runtime leaves out most transforms of a single target.
+func (c *nodeContext) cautionOne(targets int, post string) {
+	if targets == 1 && post != "NONE" && post != "PROBIT" {
+		c.caution("post_transform %s of its one target is applied, as ONNX specifies; ONNX Runtime leaves it out", post)
+	}
 }
 
 // secondClass turns one score a row into the probabilities of two classes.

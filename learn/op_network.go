@@ -233,6 +233,12 @@ func compilePool(c *nodeContext, largest bool) (kernel, error) {
 		return nil, err
 	}
 	win.ceil = c.int("ceil_mode", 0) != 0
+	switch win.auto {
+	case "SAME_UPPER", "SAME_LOWER": // all that such a window has beyond the input is padding
+		win.after = [2]int{maxWindow, maxWindow}
+	case "VALID":
+		win.before, win.after = [2]int{}, [2]int{}
+	}
 	all := !largest && c.int("count_include_pad", 0) != 0
 	if largest && c.int("storage_order", 0) != 0 || len(c.node.outputs) > 1 && c.node.outputs[1] != "" {
 		return nil, fmt.Errorf("the indices of the largest elements are not supported")

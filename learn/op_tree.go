@@ -186,27 +186,39 @@ func (o *onnxTrees) mergeSets() {
 	}
 }
 
-// scores returns the sums of the leaves [rows, targets]: as floats, or as doubles where the features are.
-func (o *onnxTrees) scores(m *memory, t *Tensor) (out *Tensor, err error) {
-	rows, cols, err := t.matrix()
+// check returns the rows and columns of a tensor that the trees can walk.
+func (o *onnxTrees) check(t *Tensor) (rows, cols int, err error) {
+	rows, cols, err = t.matrix()
 	if err == nil && cols < o.features {
 		err = fmt.Errorf("%d features where the trees use %d", cols, o.features)
 	}
+	return rows, cols, err
+}
+
+// doubles returns the forest of double precision, which is made when it is first needed.
+func (o *onnxTrees) doubles() (*forest[float64, int64], error) {
+	o.once.Do(func() {
+		o.double = &forest[float64, int64]{nodes: o.nodes, roots: o.roots, weights: o.weights, sets: o.sets, targets: o.targets}
+		o.failed = prepare64(o.double)
+	})
+	return o.double, o.failed
+}
+
+// scores returns the sums of the leaves [rows, targets]: as floats, or as doubles where the features are.
+func (o *onnxTrees) scores(m *memory, t *Tensor) (out *Tensor, err error) {
+	rows, cols, err := o.check(t)
 	if err != nil {
 		return nil, err
 	}
 	if t.Type == Float64 {
-		o.once.Do(func() {
-			o.double = &forest[float64, int64]{nodes: o.nodes, roots: o.roots, weights: o.weights, sets: o.sets, targets: o.targets}
-			o.failed = prepare64(o.double)
-		})
-		if o.failed != nil {
-			return nil, o.failed
+		f, err := o.doubles()
+		if err != nil {
+			return nil, err
 		}
 		if out, err = m.tensor(Float64, rows, o.targets); err != nil {
 			return nil, err
 		}
-		return out, o.double.sum(m, t.Doubles, rows, cols, out.Doubles)
+		return out, f.sum(m, t.Doubles, rows, cols, out.Doubles)
 	}
 	x, err := t.float32s(m)
 	if err != nil {
@@ -218,20 +230,10 @@ func (o *onnxTrees) scores(m *memory, t *Tensor) (out *Tensor, err error) {
 	return out, o.single.sum(m, x, rows, cols, out.Floats)
 }
 
-// extremes takes the smallest or largest weight of each target over the trees, 0 for a target without any.
+// extremes takes the smallest or largest weight of each target over the trees, 0 for a target without any: as floats, or as doubles where
+// the features are.
 func (o *onnxTrees) extremes(m *memory, t *Tensor, largest bool) (*Tensor, error) {
-	x, err := cast(m, t, Float32)
-	if err != nil {
-		return nil, err
-	}
-	rows, cols, err := t.matrix()
-	if err == nil && cols < o.features {
-		err = fmt.Errorf("%d features where the trees use %d", cols, o.features)
-	}
-	if err != nil {
-		return nil, err
-	}
-	out, err := m.tensor(Float32, rows, o.targets)
+	rows, cols, err := o.check(t)
 	if err != nil {
 		return nil, err
 	}
@@ -239,18 +241,43 @@ func (o *onnxTrees) extremes(m *memory, t *Tensor, largest bool) (*Tensor, error
 	if err != nil {
 		return nil, err
 	}
-	for _, root := range o.roots {
-		for i := range rows {
-			leaf := &o.nodes[o.single.reach(root, x.Floats[i*cols:(i+1)*cols])]
-			for _, w := range o.weights[leaf.yes:leaf.no] {
-				at, v := i*o.targets+int(w.target), float32(w.value)
-				if seen.Ints[at] == 0 || largest && v > out.Floats[at] || !largest && v < out.Floats[at] {
-					out.Floats[at], seen.Ints[at] = v, 1
+	if t.Type == Float64 {
+		f, err := o.doubles()
+		if err != nil {
+			return nil, err
+		}
+		out, err := m.tensor(Float64, rows, o.targets)
+		if err != nil {
+			return nil, err
+		}
+		f.extremes(t.Doubles, cols, largest, out.Doubles, seen.Ints)
+		return out, nil
+	}
+	x, err := t.float32s(m)
+	if err != nil {
+		return nil, err
+	}
+	out, err := m.tensor(Float32, rows, o.targets)
+	if err != nil {
+		return nil, err
+	}
+	o.single.extremes(x, cols, largest, out.Floats, seen.Ints)
+	return out, nil
+}
+
+// extremes puts the smallest or largest weight of each target [rows, targets] into out, and a 1 into seen for each that has one.
+func (f *forest[T, K]) extremes(x []T, cols int, largest bool, out []T, seen []int64) {
+	for _, root := range f.roots {
+		for i := range len(out) / f.targets {
+			leaf := &f.nodes[f.reach(root, x[i*cols:(i+1)*cols])]
+			for _, w := range f.weights[leaf.yes:leaf.no] {
+				at, v := i*f.targets+int(w.target), T(w.value)
+				if seen[at] == 0 || largest && v > out[at] || !largest && v < out[at] {
+					out[at], seen[at] = v, 1
 				}
 			}
 		}
 	}
-	return out, nil
 }
 
 func compileTreeRegressor(c *nodeContext) (kernel, error) {
@@ -262,15 +289,17 @@ func compileTreeRegressor(c *nodeContext) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	transform, err := postTransform(c)
+	post := c.string("post_transform", "NONE")
+	c.cautionOne(o.targets, post)
+	return o.regressor(c.string("aggregate_function", "SUM"), doublesOf(c, "base_values"), post, Float32)
+}
+
+// regressor is the kernel that answers with values of the given type. A transform has the precision of floats, as in ONNX Runtime.
+func (o *onnxTrees) regressor(how string, base []float64, post string, typ ElementType) (kernel, error) {
+	transform, err := transformNamed(post)
 	if err != nil {
 		return nil, err
 	}
-	return o.regressor(c.string("aggregate_function", "SUM"), doublesOf(c, "base_values"), transform, Float32)
-}
-
-// regressor is the kernel that answers with values of the given type.
-func (o *onnxTrees) regressor(how string, base []float64, transform func([]float32, int), typ ElementType) (kernel, error) {
 	if len(base) != 0 && len(base) != o.targets {
 		return nil, fmt.Errorf("%d base values for %d targets", len(base), o.targets)
 	}
@@ -307,7 +336,7 @@ func (o *onnxTrees) regressor(how string, base []float64, transform func([]float
 				out.Doubles[i] += base[i%o.targets]
 			}
 		}
-		if out.Type == Float32 || typ == Float32 {
+		if post != "NONE" {
 			if out, err = cast(m, out, Float32); err != nil {
 				return nil, err
 			}
@@ -394,14 +423,18 @@ func compileTreeEnsemble(c *nodeContext) (kernel, error) {
 	if how < 0 || how > 3 || post < 0 || post >= int64(len(transforms)) {
 		return nil, fmt.Errorf("aggregate_function %d, post_transform %d", how, post)
 	}
-	transform, err := transformNamed(transforms[post])
+	switch transforms[post] {
+	case "SOFTMAX":
+		c.caution("post_transform 1 is a softmax, as ONNX specifies; to ONNX Runtime it is a logistic")
+	case "LOGISTIC":
+		c.caution("post_transform 2 is a logistic, as ONNX specifies; to ONNX Runtime it is a softmax")
+	}
+	c.cautionOne(o.targets, transforms[post])
+	o, err := o.finish()
 	if err != nil {
 		return nil, err
 	}
-	if o, err = o.finish(); err != nil {
-		return nil, err
-	}
-	return o.regressor([]string{"AVERAGE", "SUM", "MIN", "MAX"}[how], nil, transform, splits.Type)
+	return o.regressor([]string{"AVERAGE", "SUM", "MIN", "MAX"}[how], nil, transforms[post], splits.Type)
 }
 
 func compileTreeClassifier(c *nodeContext) (kernel, error) {
@@ -441,7 +474,18 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 	for i, v := range base {
 		start[i] = float32(v)
 	}
+	sparse := k > 2 && len(base) == 0 && o.sparse()
 	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
+		seen, err := m.scratch(k)
+		if err != nil {
+			return nil, err
+		}
+		var x []float32
+		if sparse && in[0].Type != Float64 {
+			if x, err = in[0].float32s(m); err != nil {
+				return nil, err
+			}
+		}
 		sums, err := o.scores(m, in[0])
 		if err != nil {
 			return nil, err
@@ -464,13 +508,52 @@ func compileTreeClassifier(c *nodeContext) (kernel, error) {
 			for j := range start {
 				row[j] += start[j]
 			}
-			label.copyElement(i, labels, argmax(row))
+			best := argmax(row)
+			if sparse && row[best] == 0 {
+				best = o.reached(in[0], x, i, row, seen)
+			}
+			label.copyElement(i, labels, best)
 		}
 		if !single || one.second {
 			transform(scores, k)
 		}
 		return m.list(label, result), nil
 	}, nil
+}
+
+// sparse reports whether some leaf does not weigh every target, so that a row may have a target without any weight.
+func (o *onnxTrees) sparse() bool {
+	for i := range o.nodes {
+		if n := &o.nodes[i]; n.mode == modeLeaf && int(n.no-n.yes) < o.targets {
+			return true
+		}
+	}
+	return false
+}
+
+// reached returns the class of the greatest score among those that some leaf of row i weighs, as ONNX Runtime does. The features are x, or
+// the doubles of t; seen is room for a number a class.
+func (o *onnxTrees) reached(t *Tensor, x []float32, i int, scores []float32, seen []float64) int {
+	clear(seen)
+	_, cols, _ := t.matrix()
+	for _, root := range o.roots {
+		var at int32
+		if t.Type == Float64 {
+			at = o.double.reach(root, t.Doubles[i*cols:(i+1)*cols])
+		} else {
+			at = o.single.reach(root, x[i*cols:(i+1)*cols])
+		}
+		for _, w := range o.weights[o.nodes[at].yes:o.nodes[at].no] {
+			seen[w.target] = 1
+		}
+	}
+	best := -1
+	for j, v := range scores {
+		if seen[j] != 0 && (best < 0 || v > scores[best]) {
+			best = j
+		}
+	}
+	return max(best, 0)
 }
 
 // A oneWeight handles two classes whose leaves weigh one of them only: the sum is a probability where no weight is negative, and a score

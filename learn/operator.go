@@ -55,6 +55,12 @@ type nodeContext struct {
 	constants []*Tensor // value of each input that is constant, nil otherwise
 	used      map[string]bool
 	errs      []string
+	cautions  []string // where the node is evaluated otherwise than by ONNX Runtime
+}
+
+// caution notes that ONNX Runtime evaluates the node otherwise than its specification says, which is what this evaluator follows.
+func (c *nodeContext) caution(format string, args ...any) {
+	c.cautions = append(c.cautions, fmt.Sprintf(format, args...))
 }
 
 func (c *nodeContext) compile(run *kernel) error {

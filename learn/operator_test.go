@@ -94,6 +94,43 @@ func TestDictVectorizer(t *testing.T) {
 	}
 }
 
+// TestCautions: where ONNX Runtime does not do what ONNX specifies, the node says so.
+func TestCautions(t *testing.T) {
+	for name, want := range map[string]string{
+		"op_tree5_exchanged_float32_1": `node "node" (ai.onnx.ml.TreeEnsemble): post_transform 1 is a softmax, as ONNX specifies; to ONNX Runtime it is a logistic`,
+		"op_tree5_exchanged_float64_2": `node "node" (ai.onnx.ml.TreeEnsemble): post_transform 2 is a logistic, as ONNX specifies; to ONNX Runtime it is a softmax`,
+		"op_tree5_float32_two_1_0":     "",
+	} {
+		p, err := Open(assaytest.Model(t, "oracle/onnx", name).Model, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(p.Cautions(), "\n"); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestOneTargetIsTransformed: the logistic of a single target, which ONNX Runtime leaves out, is applied and said.
+func TestOneTargetIsTransformed(t *testing.T) {
+	b := newGraphBuilder("one")
+	b.graph.inputs = []valueInfo{{name: "x", elem: Float32, hasShape: true, dims: []dim{{name: "rows"}, {size: 1}}}}
+	b.nodeTo("y", domainML, "LinearRegressor", []string{"x"}, floatsAttr("coefficients", []float32{1}), stringAttr("post_transform", "LOGISTIC"))
+	b.graph.nodes[0].name = ""
+	b.output("y", "y", Float32, dim{size: 1})
+	p, err := LoadONNX((&onnxModel{ir: irVersion, opsets: map[string]int64{"": opsetMain, domainML: opsetML}, graph: &b.graph}).encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Run(map[string]*Tensor{"x": {Type: Float32, Shape: []int{2, 1}, Floats: []float32{0, 1}}})
+	if err != nil || !slices.Equal(got["y"].Floats, []float32{0.5, logistic32(1)}) {
+		t.Error(got["y"], err)
+	}
+	if want := `the node of "y" (ai.onnx.ml.LinearRegressor): post_transform LOGISTIC of its one target is applied, as ONNX specifies; ONNX Runtime leaves it out`; strings.Join(p.Predictor().Cautions(), "") != want {
+		t.Error(p.Predictor().Cautions())
+	}
+}
+
 // TestCastToNoType: an input that declares no type gives CastLike none to cast to.
 func TestCastToNoType(t *testing.T) {
 	for _, from := range []ElementType{Float32, Float64, Int64, String} {

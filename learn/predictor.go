@@ -190,6 +190,14 @@ func (p *Predictor) Fields() []assay.Field {
 	return out
 }
 
+// Cautions tells where the evaluator follows the specification of ONNX and ONNX Runtime does not, node by node.
+func (p *Predictor) Cautions() []string {
+	if p.program == nil {
+		return nil
+	}
+	return slices.Clone(p.program.cautions)
+}
+
 // Close gives back what an Evaluator holds; no session may be in use. A model that this package evaluates holds nothing.
 func (p *Predictor) Close() error {
 	if c, ok := p.engine.(io.Closer); ok {

@@ -21,6 +21,7 @@ type Program struct {
 	about   about
 	limits  Limits
 
+	cautions  []string
 	predictor *Predictor // around this program
 }
 
@@ -107,6 +108,9 @@ func newProgram(m *onnxModel, limits Limits) (*Program, error) {
 		if err := c.compile(&s.run); err != nil {
 			problems.Add("%s: %v", n.describe(), err)
 		}
+		for _, text := range c.cautions {
+			p.cautions = append(p.cautions, n.describe()+": "+text)
+		}
 		p.steps = append(p.steps, s)
 	}
 	if err := problems.Err(assay.Unimplemented, "onnx model cannot run"); err != nil {
@@ -151,11 +155,14 @@ func (p *Predictor) labelsOnly() bool {
 	return false
 }
 
-// describe names a node the way its errors do.
+// describe names a node the way its errors do: one without a name by its first output.
 func (n *onnxNode) describe() string {
 	op := n.op
 	if n.domain != "" {
 		op = n.domain + "." + op
+	}
+	if n.name == "" && len(n.outputs) > 0 {
+		return fmt.Sprintf("the node of %q (%s)", n.outputs[0], op)
 	}
 	return fmt.Sprintf("node %q (%s)", n.name, op)
 }

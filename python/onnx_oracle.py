@@ -37,9 +37,10 @@ def encode(a):
     return out
 
 
-def write(directory, name, model, inputs, what, rel=1e-6, absolute=1e-7):
+def write(directory, name, model, inputs, what, rel=1e-6, absolute=1e-7, asked=None):
+    """Writes a model and what ONNX Runtime answers, or what it answers for the model asked."""
     data = model.SerializeToString()
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession((asked or model).SerializeToString(), providers=["CPUExecutionProvider"])
     outputs = session.run(None, inputs)
     document = {
         "header": {"generator": "python/onnx_oracle.py: " + what, "versions": VERSIONS, "seed": SEED, "tolerance": {"abs": absolute, "rel": rel}},
@@ -309,6 +310,27 @@ def operators(directory, only=()):
             add(f"tree_second_{sign}_{post.lower()}", "TreeEnsembleClassifier", [corners], one_class([1] * 4, weights, post), 2, domain=ml)
     for post in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"):
         add("linear_one_score_" + post.lower(), "LinearClassifier", [np.array([[-3], [-0.2], [0], [0.3], [2]], dtype=np.float32)], {"classlabels_ints": [3, 5], "coefficients": [1.0], "intercepts": [0.0], "post_transform": post}, 2, domain=ml)
+    # classes that no leaf of a row weighs take no part in the choice of its class
+    for name, ids, weights in (("negative", [0, 1, 1, 2], [-0.1, -0.2, -0.3, -0.4]), ("mixed", [0, 1, 1, 2], [0.1, 0.2, -0.3, 0.4]), ("one", [1, 1, 1, 2], [-0.1, -0.2, -0.3, -0.4])):
+        for post in ("NONE", "SOFTMAX"):
+            add(f"tree_unreached_{name}_{post.lower()}", "TreeEnsembleClassifier", [corners], {**one_class(ids, weights, post), "classlabels_int64s": [5, 7, 9]}, 2, domain=ml)
+    # thresholds and features between which and 0.1 only doubles tell; the transforms 1 and 2 are exchanged in ONNX Runtime, and checked elsewhere
+    tenth = float(np.float32(0.1))
+    near = np.array([[0.1, 0.1], [0.1, tenth], [tenth, 0.1], [1, 1], [np.nan, 0.1]])
+    for kind in (np.float32, np.float64):
+        for target, targets in (("one", [0] * 4), ("two", [0, 0, 1, 1]), ("apart", [0, 1, 0, 1])):
+            for how in (0, 1, 2, 3):
+                for post in (0, 3, 4):
+                    if (post and target == "one") or (post and how != 1):
+                        continue
+                    add(f"tree5_{np.dtype(kind).name}_{target}_{how}_{post}", "TreeEnsemble", [near.astype(kind)], {
+                        "nodes_splits": numpy_helper.from_array(np.array([0.1, 0.1], dtype=kind)), "nodes_modes": numpy_helper.from_array(np.array([0, 0], dtype=np.uint8)), "nodes_featureids": [0, 1],
+                        "nodes_truenodeids": [0, 2], "nodes_trueleafs": [1, 1], "nodes_falsenodeids": [1, 3], "nodes_falseleafs": [1, 1], "leaf_targetids": targets,
+                        "leaf_weights": numpy_helper.from_array(np.array([0.1, 0.7, 0.2, 0.25], dtype=kind)), "tree_roots": [0, 1], "n_targets": 1 if target == "one" else 2, "post_transform": post, "aggregate_function": how,
+                    }, domain=ml, ml=5, opset=21, rel=1e-5)
+    for auto in ("SAME_UPPER", "SAME_LOWER"):
+        for include in (0, 1):
+            add(f"averagepool_{auto.lower()}_{include}", "AveragePool", [f(1, 2, 7, 6)], {"kernel_shape": [4, 3], "strides": [2, 2], "auto_pad": auto, "count_include_pad": include})
     for name, op, inputs, attrs, outputs, opset, constant, domain, mlv, kw in cases:
         if only and not any(name.startswith(o) for o in only):
             continue
@@ -338,6 +360,21 @@ def conditions(directory):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     for c in (True, False):
         write(directory, f"op_if_{c}".lower(), model, {"c": np.array(c), "x": np.array([[1, 2], [-0.5, 4]], dtype=np.float32)}, "If")
+
+
+def exchanged(directory):
+    """TreeEnsemble with a softmax (1) and a logistic (2): ONNX Runtime takes each for the other, and is asked for the other."""
+    for kind in (np.float32, np.float64):
+        def model(post):
+            node = helper.make_node(
+                "TreeEnsemble", ["x"], ["y"], name="node", domain="ai.onnx.ml", n_targets=2, aggregate_function=1, post_transform=post, tree_roots=[0, 1], nodes_featureids=[0, 1], nodes_truenodeids=[0, 2],
+                nodes_trueleafs=[1, 1], nodes_falsenodeids=[1, 3], nodes_falseleafs=[1, 1], leaf_targetids=[0, 0, 1, 1], nodes_splits=numpy_helper.from_array(np.array([0.1, 0.1], dtype=kind)),
+                nodes_modes=numpy_helper.from_array(np.array([0, 0], dtype=np.uint8)), leaf_weights=numpy_helper.from_array(np.array([0.1, 0.7, 0.2, 0.25], dtype=kind)))
+            typ = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+            graph = helper.make_graph([node], "exchanged", [helper.make_tensor_value_info("x", typ, [None, 2])], [helper.make_tensor_value_info("y", typ, [None, 2])])
+            return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 5)], ir_version=9)
+        for post in (1, 2):
+            write(directory, f"op_tree5_exchanged_{np.dtype(kind).name}_{post}", model(post), {"x": np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=kind)}, "TreeEnsemble", asked=model(3 - post))
 
 
 def votes(directory):
@@ -378,5 +415,6 @@ if __name__ == "__main__":  # further arguments: single operators alone, by how 
         estimators(sys.argv[1])
         rounded(sys.argv[1])
         votes(sys.argv[1])
+        exchanged(sys.argv[1])
     operators(sys.argv[1], sys.argv[2:])
     conditions(sys.argv[1])

@@ -41,6 +41,9 @@ func (s *session) openNamed(m assay.Model, b []byte) (*learn.Predictor, error) {
 	p, err := s.openModel(b)
 	if err == nil && p.Format() == learn.FormatONNX {
 		p.SetClasses(m.Classes)
+		for _, text := range p.Cautions() {
+			s.say("%s", text)
+		}
 	}
 	return p, err
 }
