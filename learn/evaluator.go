@@ -26,6 +26,9 @@ func OpenWith(b []byte, limits Limits, start func(in, out []Port) (Evaluator, er
 	if sniff(b) != FormatONNX {
 		return Open(b, limits)
 	}
+	if _, err := Inline(b, limits, nil); err != nil { // else the evaluator would look for the file
+		return nil, err
+	}
 	m, err := outlineModel(b, limits)
 	if err != nil {
 		return nil, err

@@ -440,7 +440,7 @@ func (r *wireReader) tensor() (namedTensor, error) {
 			})
 		case 13, 14:
 			if f.num == 13 || f.value != 0 {
-				return refuse("tensor %s keeps its data in another file, which is not supported", out.name)
+				return elsewhere(out.name)
 			}
 		}
 		return nil

@@ -154,9 +154,12 @@ func (p *Predictor) Outputs() []Port { return slices.Clone(p.out) }
 // say.
 func (p *Predictor) Classes() []string { return slices.Clone(p.classes) }
 
-// SetClasses names the classes of a classifier, in the order of its probabilities, where the model does not say them. Nobody may be using
-// the Predictor yet.
+// SetClasses names the classes of a classifier, in the order of its probabilities, where the model does not say them; the only output of a
+// network, with one number a class, is its probabilities. Nobody may be using the Predictor yet.
 func (p *Predictor) SetClasses(classes []string) {
+	if len(p.out) == 1 && p.out[0].Role == RoleValue && len(p.out[0].Shape) == 2 && p.out[0].Shape[1] == len(classes) && len(classes) > 1 {
+		p.out[0].Role = RoleProbability
+	}
 	for i := range p.out {
 		if p.out[i].Role == RoleProbability && !p.out[i].Keys && len(p.classes) == 0 {
 			p.out[i].Classes, p.classes = slices.Clone(classes), slices.Clone(classes)

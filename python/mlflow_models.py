@@ -2,7 +2,8 @@
 
     python python/mlflow_models.py testdata/mlflow
 
-Writes onnx/, xgboost/, lightgbm/, sklearn/ (python_function only) and expected.json a directory: the input rows as records, and the predictions
+Writes onnx/, onnx_beside/ (the data of large tensors is in a file beside the model), xgboost/, lightgbm/, sklearn/ (python_function only) and
+expected.json a directory: the input rows as records, and the predictions
 of mlflow.pyfunc.load_model. The columns are those of the small project of the tests of the command line.
 """
 
@@ -19,6 +20,7 @@ import pandas as pd
 import sklearn
 import xgboost
 from mlflow.models import infer_signature
+from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
@@ -35,8 +37,8 @@ def save(name, saver, model, rows, signature, packages, **more):
     shutil.rmtree(to, ignore_errors=True)
     pins = [f"mlflow-skinny=={mlflow.__version__}"] + [f"{p}=={PINS[p]}" for p in packages]
     saver.save_model(model, to, signature=signature, pip_requirements=pins, **more)
-    if name == "onnx":  # its python_function cannot put outputs of several shapes into one table
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    if name.startswith("onnx"):  # its python_function cannot put outputs of several shapes into one table
+        session = onnxruntime.InferenceSession(model.SerializeToString() if name == "onnx" else str(to / "model.onnx"), providers=["CPUExecutionProvider"])
         answer = session.run(["probabilities"], {session.get_inputs()[0].name: rows.to_numpy()})[0]
     else:
         answer = mlflow.pyfunc.load_model(str(to)).predict(rows)
@@ -60,6 +62,13 @@ def main():
     linear = LogisticRegression(max_iter=2000).fit(x, people["churned"])
     graph = to_onnx(linear, x[:1], options={"zipmap": False}, target_opset=17)
     save("onnx", mlflow.onnx, graph, filled.head(20), infer_signature(filled, linear.predict_proba(x).astype("float32")), ["pandas", "numpy"])
+    rng = np.random.default_rng(7)
+    net = helper.make_graph(
+        [helper.make_node("MatMul", ["X", "W"], ["h"]), helper.make_node("Tanh", ["h"], ["t"]), helper.make_node("MatMul", ["t", "V"], ["s"]), helper.make_node("Softmax", ["s"], ["probabilities"])], "net",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["n", 3])], [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array((rng.normal(size=(3, 120)) * [[0.02], [1e-5], [0.02]]).astype(np.float32), "W"), numpy_helper.from_array((rng.normal(size=(120, 2)) * 0.2).astype(np.float32), "V")])
+    graph = helper.make_model(net, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    save("onnx_beside", mlflow.onnx, graph, filled.head(20), infer_signature(x, linear.predict_proba(x).astype("float32")), ["numpy"])
     mixed = people[["age", "income", "hours", "region"]].astype({"age": "int64", "hours": "int64"})
     pipe = make_pipeline(
         make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["region"]), remainder="passthrough"),

@@ -27,7 +27,11 @@ func (s *session) predictor(ctx context.Context, m assay.Model) (*learn.Predicto
 		if dir.Native == nil {
 			return nil, assay.Errorf(assay.Internal, "a python_function was opened as a file of a model")
 		}
-		return s.openNamed(m, dir.Files[dir.Native.File])
+		b, err := dir.NativeFile()
+		if err != nil {
+			return nil, err
+		}
+		return s.openNamed(m, b)
 	}
 	b, err := s.modelBytes(ctx, m.File)
 	if err != nil {
@@ -66,7 +70,8 @@ func (s *session) predictions(ctx context.Context, m assay.Model, x assay.Frame)
 		return learn.Prediction{}, err
 	}
 	defer p.Close()
-	if m.Format == "mlflow" && len(m.Inputs) > 0 { // the signature's columns in its order are the matrix
+	// A signature's columns in its order are the matrix; without names for them an ONNX model says itself what it takes.
+	if m.Format == "mlflow" && len(m.Inputs) > 0 && (m.Signed == "columns" || p.Format() != learn.FormatONNX) {
 		if x, err = signed(x, m.Inputs); err != nil {
 			return learn.Prediction{}, err
 		}

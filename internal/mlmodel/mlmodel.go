@@ -14,6 +14,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/manifest"
+	"github.com/assay-ml/assay/learn"
 )
 
 // FileName is the name of the file that makes a directory an MLflow model.
@@ -32,6 +33,15 @@ type Model struct {
 type Native struct {
 	Flavour string // onnx, xgboost, lightgbm
 	File    string // path within the directory
+}
+
+// NativeFile returns the file of the flavour that Assay evaluates itself, whole: what tensors of ONNX keep in files beside it, as MLflow
+// writes them, is in it. Errors are Invalid, and name the tensor and its file.
+func (m *Model) NativeFile() ([]byte, error) {
+	return learn.Inline(m.Files[m.Native.File], learn.Limits{FileBytes: MaxBytes}, func(name string) ([]byte, bool) {
+		b, ok := m.Files[path.Join(path.Dir(m.Native.File), name)]
+		return b, ok
+	})
 }
 
 // Python is the python_function flavour.

@@ -41,7 +41,11 @@ func TestNativeFlavours(t *testing.T) {
 		if m.Native == nil || m.Native.Flavour != c.name || m.Python == nil || m.Python.Requirements == "" {
 			t.Fatalf("%s: %+v %+v", c.name, m.Native, m.Python)
 		}
-		p, err := learn.Open(m.Files[m.Native.File], learn.Limits{})
+		file, err := m.NativeFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := learn.Open(file, learn.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -215,7 +215,9 @@ func describeModel(m *assay.Model, b []byte, open func([]byte) (*learn.Predictor
 			return nil
 		}
 		m.Flavour = dir.Native.Flavour
-		b = dir.Files[dir.Native.File]
+		if b, err = dir.NativeFile(); err != nil {
+			return err
+		}
 	}
 	p, err := open(b)
 	if err != nil {

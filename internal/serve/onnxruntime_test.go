@@ -2,9 +2,11 @@ package serve
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,14 +15,15 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/mlmodel"
 	"github.com/assay-ml/assay/internal/ort"
 	"github.com/assay-ml/assay/internal/schema"
 	"github.com/assay-ml/assay/learn"
 )
 
-// Versions that ONNX Runtime evaluates are swapped under load: every request is answered, as NumPy has it, and what a version held is
-// given back when its last request has ended.
-func TestONNXRuntimeVersionsSwap(t *testing.T) {
+// onnxRuntime loads the library, or skips the test.
+func onnxRuntime(t *testing.T) *ort.Library {
+	t.Helper()
 	path := os.Getenv("ASSAY_TEST_ONNXRUNTIME")
 	if path == "" {
 		t.Skip("set ASSAY_TEST_ONNXRUNTIME to the shared library of ONNX Runtime")
@@ -29,6 +32,13 @@ func TestONNXRuntimeVersionsSwap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return library
+}
+
+// Versions that ONNX Runtime evaluates are swapped under load: every request is answered, as NumPy has it, and what a version held is
+// given back when its last request has ended.
+func TestONNXRuntimeVersionsSwap(t *testing.T) {
+	library := onnxRuntime(t)
 	c := assaytest.Model(t, "onnxruntime", "columns")
 	classes := []string{"no", "yes"}
 	fields := []assay.Field{{Name: "age", Type: assay.TypeInteger}, {Name: "hours", Type: assay.TypeInteger}}
@@ -124,4 +134,61 @@ func TestONNXRuntimeVersionsSwap(t *testing.T) {
 		t.Errorf("%d models are open after the last version has gone", n)
 	}
 	t.Logf("%d requests", asked.Load())
+}
+
+// TestONNXRuntimeTakesDataBesideTheModel: both engines answer for a directory of MLflow, whose tensors are in a file of their own, as its python_function.
+func TestONNXRuntimeTakesDataBesideTheModel(t *testing.T) {
+	library := onnxRuntime(t)
+	archive, err := mlmodel.Pack(filepath.Join(assaytest.Root(), "testdata", "mlflow", "onnx_beside"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := mlmodel.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := dir.NativeFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		Input       []map[string]float64
+		Predictions [][]float64
+	}
+	if err := json.Unmarshal(dir.Files["expected.json"], &want); err != nil {
+		t.Fatal(err)
+	}
+	own, err := learn.Open(file, learn.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := library.Open(file, learn.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*learn.Predictor{own, other} {
+		p.SetClasses([]string{"no", "yes"})
+		var x assay.Frame
+		for _, name := range []string{"age", "income", "hours"} {
+			col := assay.Column{Name: name, Type: assay.TypeNumber}
+			for _, row := range want.Input {
+				col.Floats = append(col.Floats, row[name])
+			}
+			x = append(x, col)
+		}
+		got, err := p.Predict(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, row := range want.Predictions {
+			for j, v := range row {
+				if math.Abs(got.Proba[2*i+j]-v) > 1e-6 {
+					t.Errorf("row %d, class %d: %v, want %v", i, j, got.Proba[2*i+j], v)
+				}
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
