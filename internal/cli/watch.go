@@ -456,7 +456,7 @@ func loggedAnswers(ctx context.Context, log *table.Table, m assay.Model) (*table
 	case len(proba) > 0:
 		probability = "greatest(" + strings.Join(proba, ", ") + ")"
 	}
-	return log.Select(ctx, "SELECT *, "+probability+" AS "+monitor.ProbabilityColumn+" FROM "+log.Relation()+" WHERE _outcome IN ('answered', 'refused', 'failed')",
+	return log.Select(ctx, "SELECT *, "+probability+" AS "+monitor.ProbabilityColumn+" FROM "+log.Relation()+" WHERE "+monitor.JudgedRows,
 		append(fields, assay.Field{Name: monitor.ProbabilityColumn, Type: assay.TypeNumber}))
 }
 

@@ -248,8 +248,9 @@ type outcomes struct {
 	unclosed                                  int64 // segments whose process was killed
 }
 
-// judgedRows says which rows of a log are rows of a window: those that the model looked at, refused ones included.
-const judgedRows = "_outcome IN ('answered', 'refused', 'failed')"
+// JudgedRows says which rows of a log are rows of a window: those that the model looked at, refused ones included. Where the log has a share of the
+// answered requests and all others, it is the same share of both, chosen by the request's id.
+const JudgedRows = "(_outcome = 'answered' OR _outcome IN ('refused', 'failed') AND (coalesce(_sampled, 1) >= 1 OR md5_number_lower(coalesce(CAST(_request AS VARCHAR), '')) < _sampled * 18446744073709551615.0))"
 
 // outcomesOf counts a log by window.
 func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]outcomes, error) {
@@ -258,7 +259,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 		return out, nil
 	}
 	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE,"+
-		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0), count(*) FILTER ("+judgedRows+")"+
+		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0), count(*) FILTER ("+JudgedRows+")"+
 		" FROM (SELECT *, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
 	if err != nil {
 		return nil, err

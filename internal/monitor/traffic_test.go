@@ -148,3 +148,30 @@ func TestRulesFollowThePlan(t *testing.T) {
 		t.Errorf("a plan that says nothing of the traffic:\n%s", usual)
 	}
 }
+
+// TestJudgedRows: of a log with a share of what was answered and all that was refused, a window has the same share of both.
+func TestJudgedRows(t *testing.T) {
+	e := engine(t)
+	f := assay.Frame{{Name: "_request", Type: assay.TypeNumber}, {Name: "_sampled", Type: assay.TypeNumber}, {Name: "_outcome", Type: assay.TypeString, Levels: []string{"answered", "refused", "failed", "malformed", "lost"}}}
+	const n = 20_000
+	for i := range 5 * n {
+		f[0].Floats, f[1].Floats, f[2].Codes = append(f[0].Floats, float64(i)), append(f[1].Floats, 0.05), append(f[2].Codes, int32(i%5))
+	}
+	r, err := tableOf(t, e, f).Query(t.Context(), "SELECT count(*) FILTER (_outcome = 'answered'), count(*) FILTER (_outcome = 'refused'), count(*) FILTER (_outcome = 'failed'), count(*) FROM (SELECT * FROM ("+
+		"SELECT * FROM "+tableOf(t, e, f).Relation()+") WHERE "+JudgedRows+")")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var answered, refused, failed, all int64
+	if !r.Next() {
+		t.Fatal("no row")
+	}
+	if err := r.Scan(&answered, &refused, &failed, &all); err != nil {
+		t.Fatal(err)
+	}
+	// A share of 0.05 of 20,000 is 1,000, with a standard deviation of 31.
+	if answered != n || refused < 850 || refused > 1150 || failed < 850 || failed > 1150 || all != answered+refused+failed {
+		t.Errorf("%d answered, %d refused, %d failed of %d", answered, refused, failed, all)
+	}
+}
