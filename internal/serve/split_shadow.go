@@ -149,15 +149,15 @@ func (s *Server) shadow(x shadowed) {
 	mine := side{out: &c.Output, failed: failed || refused, spent: c.spent}
 	theirs := side{out: &out, failed: its.ended != Answered, spent: its.took}
 	scores := !mine.failed && !theirs.failed && !c.Fallback && !its.stand
+	// Rows that the other version refuses for want of columns that it alone reads say nothing.
+	if mine.failed != theirs.failed && !(its.ended == Refused && translated && lacks(c.bound.in, x.other.in)) {
+		s.again(x, rows, refused, limit, translated)
+	}
 	if c.bound == x.to.candidate {
 		x.to.pair(mine, theirs, rows.Rows(), scores)
 	} else {
 		x.to.pair(theirs, mine, rows.Rows(), scores)
 	}
-	if mine.failed == theirs.failed || its.ended == Refused && translated && lacks(c.bound.in, x.other.in) {
-		return // alike, or refused for columns that only the other version reads
-	}
-	s.again(x, rows, refused, limit, translated)
 	x.split.judge()
 }
 
