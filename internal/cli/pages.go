@@ -26,6 +26,7 @@ type pages struct {
 	s      *session
 	server *serve.Server
 	log    *serve.Log // nil: nothing is logged
+	hosts  hostNames
 	lock   sync.Mutex
 	due    map[assay.Digest]*dueScan // by plan
 	room   chan struct{}
@@ -62,6 +63,10 @@ func (p *pages) footer() web.Footer {
 // page answers with what is made, and with a page that says why not where it cannot be.
 func (p *pages) page(make func(context.Context, *http.Request) ([]byte, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.hosts.known(r.Host) {
+			p.hosts.foreign(w, r)
+			return
+		}
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")

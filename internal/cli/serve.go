@@ -39,6 +39,7 @@ type ServeConfig struct {
 	Keep        int             `yaml:"keep_versions,omitempty" json:"-" jsonschema:"description=how many versions that held the stage before still answer requests that name them,minimum=0,maximum=16"`
 	Listen      string          `yaml:"listen,omitempty" jsonschema:"description=address of the server,default=127.0.0.1:8400"`
 	GRPC        string          `yaml:"grpc_listen,omitempty" json:"-" jsonschema:"description=address of the Open Inference Protocol over gRPC; none: it is not answered; absent: the port after that of listen"`
+	Hosts       []string        `yaml:"hosts,omitempty" json:"-" jsonschema:"description=names under which browsers reach the server beside those of this machine; such as that of a proxy in front of it"`
 }
 
 // LogConfig says what of the predictions is kept.
@@ -72,6 +73,7 @@ func (c *ServeConfig) check(bad *assay.Problems) {
 		bad.Add("%v", err)
 	}
 	c.Upstream.check(bad)
+	hostNames(c.Hosts).check(bad)
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -326,7 +328,8 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 	mux.HandleFunc("POST /labels", labels.take)
 	mux.HandleFunc("POST /models/{name}/labels", labels.take)
 	mux.HandleFunc("GET /models/{name}/split", splitHandler(server))
-	(&pages{s: s, server: server, log: log}).routes(mux)
+	hosts := hostNames(s.p.Serve.Hosts)
+	(&pages{s: s, server: server, log: log, hosts: hosts}).routes(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -336,7 +339,7 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	return fromElsewhere(mux)
+	return hosts.guard(mux)
 }
 
 // fromElsewhere refuses what a page of another site makes a browser send, but to read: the browser says so in Sec-Fetch-Site or Origin. Clients
