@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,11 +55,18 @@ func (p *pages) routes(mux *http.ServeMux) {
 	mux.Handle("GET /monitors/{name}/{number}", p.page(p.monitor))
 	mux.Handle("GET /alerts", site(p.alerts))
 	mux.Handle("GET /alerts/{key}", site(p.alert))
+	mux.Handle("GET /evidence/{id}", site(p.evidence))
+	for _, path := range []string{"/models", "/models/{name}", "/traffic", "/monitors", "/monitors/{name}/{number}", "/alerts", "/alerts/{key}", "/evidence/{id}"} {
+		mux.Handle("GET "+path+"/{$}", p.page(func(context.Context, *http.Request) ([]byte, error) { return nil, errSlash }))
+	}
 }
 
 func (p *pages) footer() web.Footer {
 	return web.Footer{Version: Version, At: p.s.Now().UTC().Format(time.RFC3339)}
 }
+
+// errSlash says that a path ends in a slash too many: the page without it is meant.
+var errSlash = errors.New("a slash too many")
 
 // page answers with what is made, and with a page that says why not where it cannot be.
 func (p *pages) page(make func(context.Context, *http.Request) ([]byte, error)) http.Handler {
@@ -86,6 +94,11 @@ func (p *pages) page(make func(context.Context, *http.Request) ([]byte, error)) 
 		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 		defer cancel()
 		b, err := make(ctx, r)
+		if err == errSlash {
+			h.Set("Location", strings.TrimRight(r.URL.EscapedPath(), "/"))
+			w.WriteHeader(http.StatusMovedPermanently)
+			return
+		}
 		if err != nil {
 			var sorry bytes.Buffer
 			x := web.SitePage{Title: "This page cannot be shown", Lead: "Something is wrong with Assay itself.", Here: "Home"}
@@ -135,57 +148,3 @@ func monitorPath(name string, number int) string {
 }
 
 func number(n int64) web.SiteCell { return web.SiteCell{Text: assay.FormatCount(n)} }
-
-// home says what needs somebody, then which versions are where.
-func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error) {
-	x := web.SitePage{Title: "What needs me?", Here: "Home"}
-	all, err := p.s.watchedVersions(ctx)
-	if err != nil {
-		return x, err
-	}
-	todo := web.SiteSection{
-		ID: "needs", Title: "What needs somebody", Columns: []web.SiteColumn{{Name: "what"}, {Name: "verdict"}, {Name: "why"}, {Name: "next"}},
-		Empty: "Nothing: no alert fires, no window moved, no log row is missing.",
-	}
-	add := func(what, path, why, next string, v assay.Verdict) {
-		todo.Rows = append(todo.Rows, []web.SiteCell{{Text: what, Path: path}, {Verdict: v}, {Text: why}, {Text: next, Code: true}})
-	}
-	for _, w := range all {
-		for _, c := range w.cases {
-			if in := c.Incident; c.Open() && in.State != assay.AlertAcknowledged && in.State != assay.AlertMuted {
-				v, next := assay.Fail, "assay alert ack "+in.Key+" --by NAME --reason TEXT"
-				if in.State == assay.AlertPending { // nobody was told yet
-					v, next = assay.Undetermined, "assay alert show "+in.Key
-				}
-				add("alert "+in.Key, "/alerts/"+in.Key, in.State+": "+firstCause(in), next, v)
-			}
-		}
-		m, err := p.watch(ctx, w)
-		if err != nil {
-			return x, err
-		}
-		if m.newest != nil && m.newest.Verdict != assay.Pass {
-			add("monitor "+versionName(w.version), monitorPath(w.version.Name, w.version.Number), "window "+m.label+": "+m.why, "assay monitor report "+versionName(w.version), m.newest.Verdict)
-		}
-		if m.overdue != "" {
-			add("labels of "+versionName(w.version), monitorPath(w.version.Name, w.version.Number)+"#labels", "window "+m.overdue, "assay labels status", assay.Fail)
-		}
-	}
-	for _, t := range p.server.Tallies() {
-		if t.Lost > 0 {
-			add("log of "+t.Name+":"+t.Version, "/traffic", assay.FormatCount(t.Lost)+" rows were not logged", "assay log list", assay.Fail)
-		}
-	}
-	models, err := p.modelTable(ctx)
-	if err != nil {
-		return x, err
-	}
-	x.Lead = "Nothing does."
-	if n := len(todo.Rows); n == 1 {
-		x.Lead = "One thing does."
-	} else if n > 1 {
-		x.Lead = fmt.Sprintf("%d things do.", n)
-	}
-	x.Sections = []web.SiteSection{todo, models}
-	return x, nil
-}

@@ -68,7 +68,7 @@ func (p *pages) models(ctx context.Context, _ *http.Request) (web.SitePage, erro
 // model says which version is live, what proves it, and what would stop the next one.
 func (p *pages) model(ctx context.Context, r *http.Request) (web.SitePage, error) {
 	name := r.PathValue("name")
-	x := web.SitePage{Title: "Which version of " + name + " is live, and what proves it?", Here: "Models", Crumbs: []web.SiteLink{{Text: "Models", Path: "/models"}}}
+	x := web.SitePage{Title: "Which version of " + name + " is live, what proves it, and what would stop the next one?", Here: "Models", Crumbs: []web.SiteLink{{Text: "Models", Path: "/models"}, {Text: name}}}
 	all, err := p.s.st.Versions(ctx, name)
 	if err != nil {
 		return x, err
@@ -89,7 +89,6 @@ func (p *pages) model(ctx context.Context, r *http.Request) (web.SitePage, error
 		versions.Rows = append(versions.Rows, []web.SiteCell{{Text: strconv.Itoa(v.Number)}, {Text: stageOf(v)}, p.when(v.CreatedAt), {Text: v.Model.Short(), Code: true}, watched})
 	}
 	x.Lead = "None is in production."
-	next := all[:0:0]
 	if live != nil {
 		x.Lead = "Version " + strconv.Itoa(live.Number) + " is in production."
 		proof, err := p.proof(ctx, *live)
@@ -98,16 +97,27 @@ func (p *pages) model(ctx context.Context, r *http.Request) (web.SitePage, error
 		}
 		x.Sections = append(x.Sections, proof)
 	}
-	if len(all) > 0 && (live == nil || all[0].Number != live.Number) {
-		next = all[:1]
-	}
-	for _, v := range next {
+	for i, v := range all { // the newest one, and the one in production where the gate would not let it in now
+		isLive := live != nil && v.Number == live.Number
+		if i > 0 && !isLive {
+			continue
+		}
 		t, verdict, err := p.gate(ctx, v)
 		if err != nil {
 			return x, err
 		}
-		if verdict != "" {
+		if i > 0 && (verdict == assay.Pass || verdict == "") {
+			continue
+		}
+		switch {
+		case verdict == "":
+			x.Lead += " The gate has not judged version " + strconv.Itoa(v.Number) + ", the newest."
+		case i == 0:
 			x.Lead += " The gate says " + string(verdict) + " of version " + strconv.Itoa(v.Number) + ", the newest."
+		}
+		if isLive {
+			t.Title = "What the gate says of version " + strconv.Itoa(v.Number)
+			t.Text += " The next version has the same rules to pass."
 		}
 		x.Sections = append(x.Sections, t)
 	}
@@ -128,24 +138,31 @@ func (p *pages) proof(ctx context.Context, v store.Version) (web.SiteSection, er
 			return t, err
 		}
 		if r != nil {
-			t.Rows = append(t.Rows, []web.SiteCell{{Text: strings.ReplaceAll(string(k), "_", " ")}, p.when(r.Entry.At), {Text: r.Entry.Producer}, {Text: r.ID.Short(), Code: true}, {Text: "assay evidence show " + r.ID.Short(), Code: true}})
+			t.Rows = append(t.Rows, []web.SiteCell{{Text: kindName(k)}, p.when(r.Entry.At), {Text: r.Entry.Producer}, evidenceLink(r.ID), {Text: "assay evidence show " + r.ID.Short(), Code: true}})
 		}
 	}
 	return t, nil
 }
 
+// judged is the newest judgement of a version; nil: there is none.
+func (p *pages) judged(ctx context.Context, v store.Version) (*assay.Record, assay.Judgement, error) {
+	var j assay.Judgement
+	r, err := p.s.latest(ctx, assay.KindVerdict, v.Model)
+	if err != nil || r == nil {
+		return nil, j, err
+	}
+	j, err = assay.Decode[assay.Judgement](r.Evidence)
+	return r, j, err
+}
+
 // gate is what the newest judgement says of a version.
 func (p *pages) gate(ctx context.Context, v store.Version) (web.SiteSection, assay.Verdict, error) {
 	t := web.SiteSection{
-		ID: "gate", Title: "What would stop version " + strconv.Itoa(v.Number), Columns: []web.SiteColumn{{Name: "rule"}, {Name: "verdict"}, {Name: "why"}, {Name: "next"}},
+		ID: "gate-" + strconv.Itoa(v.Number), Title: "What would stop version " + strconv.Itoa(v.Number), Columns: []web.SiteColumn{{Name: "rule"}, {Name: "verdict"}, {Name: "why"}, {Name: "rests on"}, {Name: "next"}},
 		Empty: "The gate has not judged it yet.", Command: "assay done " + versionName(v),
 	}
-	r, err := p.s.latest(ctx, assay.KindVerdict, v.Model)
+	r, j, err := p.judged(ctx, v)
 	if err != nil || r == nil {
-		return t, "", err
-	}
-	j, err := assay.Decode[assay.Judgement](r.Evidence)
-	if err != nil {
 		return t, "", err
 	}
 	t.Text = "As judged for " + string(j.Stage) + " by policy " + policyName(j) + ", " + r.Entry.At.UTC().Format("2006-01-02 15:04 UTC") + "."
@@ -161,7 +178,13 @@ func (p *pages) gate(ctx context.Context, v store.Version) (web.SiteSection, ass
 		if x.Hint != "" && x.Verdict != assay.Pass {
 			hint = web.SiteCell{Text: x.Hint, Code: true}
 		}
-		t.Rows = append(t.Rows, []web.SiteCell{{Text: x.Title}, {Verdict: x.Verdict}, why, hint})
+		on := web.SiteCell{}
+		if n := len(x.Evidence); n > 0 {
+			if on = evidenceLink(x.Evidence[0]); n > 1 {
+				on.More = []string{"and " + strconv.Itoa(n-1) + " more"}
+			}
+		}
+		t.Rows = append(t.Rows, []web.SiteCell{{Text: x.Title}, {Verdict: x.Verdict}, why, on, hint})
 	}
 	return t, j.Verdict, nil
 }

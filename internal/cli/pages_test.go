@@ -21,9 +21,10 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	p, ops := heldProject(t, twoAlerts)
 	logDays(t, p.dir, "2025123112", map[string]string{"2025-12-28": "", "2025-12-29": "south", "2025-12-30": "south", "2025-12-31": "", "2026-01-01": "north"})
+	ops.status = http.StatusBadRequest // nobody is told
 	p.run(3, "monitor", "run")
-	p.run(0, "serve", "check")
 	p.run(0, "card")
+	p.run(0, "serve", "check") // after which the card is stale
 	p.run(3, "done")
 	s := p.session()
 	defer s.Close()
@@ -59,9 +60,9 @@ func TestPages(t *testing.T) {
 		return r.StatusCode, string(b), r.Header
 	}
 	want := map[string][]string{
-		"/":                  {"What needs me?", "alert drift-", "monitor people:1", "Models"},
+		"/":                  {"What needs me?", "alert drift-", "monitor people:1", "Models", "messages to ops", "reached nobody; the last one: it answered 400", "gate of people:1 for production", "card of people:1", "stale: it does not know serving"},
 		"/models":            {"1 registered; 1 answer here.", `href="/models/people"`},
-		"/models/people":     {"None is in production.", "What would stop version 1", "fail", "monitor", "register"},
+		"/models/people":     {"None is in production.", "what would stop the next one?", "What would stop version 1", "fail", "monitor", "register", `href="/evidence/`},
 		"/traffic":           {"3 requests; 0 were not answered", "people:1", "live"},
 		"/monitors":          {"In the newest window of 1 of 1 watched versions.", "5 of the last 5", "region"},
 		"/monitors/people/1": {"5 of 5 windows moved", "2026-01-01"},
@@ -113,7 +114,14 @@ func TestPages(t *testing.T) {
 	if len(seen) < 9 { // two incidents at least have pages of their own
 		t.Errorf("%d pages", len(seen))
 	}
-	for path, status := range map[string]int{"/models/nothing": 404, "/monitors/people/7": 404, "/monitors/people/x": 400, "/alerts/none": 404, "/elsewhere": 404} {
+	for from, to := range map[string]string{"/models/": "/models", "/models/people/": "/models/people", "/monitors/people/1/": "/monitors/people/1"} {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1"+from, nil)
+		w := httptest.NewRecorder()
+		if h.Config.Handler.ServeHTTP(w, r); w.Code != http.StatusMovedPermanently || w.Header().Get("Location") != to {
+			t.Errorf("%s: %d, to %q", from, w.Code, w.Header().Get("Location"))
+		}
+	}
+	for path, status := range map[string]int{"/evidence/ffffffff": 404, "/evidence/x": 400, "/models/nothing": 404, "/monitors/people/7": 404, "/monitors/people/x": 400, "/alerts/none": 404, "/elsewhere": 404} {
 		if got, body, _ := get(path); got != status || path != "/elsewhere" && !strings.Contains(body, "This page cannot be shown") {
 			t.Errorf("%s: status %d, want %d", path, got, status)
 		}

@@ -246,7 +246,7 @@ func (p *pages) alerts(ctx context.Context, _ *http.Request) (web.SitePage, erro
 
 // alert is the life of one incident.
 func (p *pages) alert(ctx context.Context, r *http.Request) (web.SitePage, error) {
-	x := web.SitePage{Title: "What happened, who knows, what next?", Here: "Alerts", Crumbs: []web.SiteLink{{Text: "Alerts", Path: "/alerts"}}}
+	x := web.SitePage{Title: "What happened, who knows, what next?", Here: "Alerts", Crumbs: []web.SiteLink{{Text: "Alerts", Path: "/alerts"}, {Text: r.PathValue("key")}}}
 	w, key, err := p.s.incident(ctx, r.PathValue("key"))
 	if err != nil {
 		return x, err
@@ -268,7 +268,7 @@ func (p *pages) alert(ctx context.Context, r *http.Request) (web.SitePage, error
 		} else if n := len(states.Rows); n > 0 && len(in.Deliveries) > 0 {
 			who = web.SiteCell{Text: "receivers answered"}
 		}
-		states.Rows = append(states.Rows, []web.SiteCell{p.when(c.At), {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, {Text: w.window(in, in.Last)}, who, {Text: c.ID.Short(), Code: true}})
+		states.Rows = append(states.Rows, []web.SiteCell{p.when(c.At), {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, {Text: w.window(in, in.Last)}, who, evidenceLink(c.ID)})
 		for _, d := range in.Deliveries {
 			if seen[d.Message] {
 				continue

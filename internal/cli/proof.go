@@ -295,21 +295,19 @@ func (s *session) facts(ctx context.Context, d *registry.Dossier, stage assay.St
 	return f, nil
 }
 
-// watched is the newest drift and the newest outcome of a plan.
+// watched is what is known of the newest window of a plan, and of the newest one with an outcome.
 func (s *session) watched(ctx context.Context, model, plan assay.Digest) ([]registry.Named, error) {
 	var out []registry.Named
-	drift, err := pick(ctx, s, assay.KindDrift, model, func(x assay.Drift) bool { return x.Monitor == plan }, nil)
-	if err != nil {
-		return nil, err
+	for _, k := range []assay.Kind{assay.KindDrift, assay.KindOutcome} {
+		rs, err := s.st.Find(ctx, store.Query{Kind: k, Subject: model, Parent: plan, Windows: true, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rs {
+			out = append(out, registry.Named{Name: string(k), ID: r.ID})
+		}
 	}
-	if drift != nil {
-		out = append(out, registry.Named{Name: "drift", ID: drift.ID})
-	}
-	outcome, err := pick(ctx, s, assay.KindOutcome, model, func(x assay.Outcome) bool { return x.Monitor == plan }, nil)
-	if err == nil && outcome != nil {
-		out = append(out, registry.Named{Name: "outcome", ID: outcome.ID})
-	}
-	return out, err
+	return out, nil
 }
 
 // card is the card of a version that counts: one that is not stale, else the newest; nil for none.

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/registry"
+	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/web"
+)
+
+// A todoList is what needs somebody, each with why and with what to do next.
+type todoList struct{ web.SiteSection }
+
+func (t *todoList) add(what, path, why, next string, v assay.Verdict) {
+	t.Rows = append(t.Rows, []web.SiteCell{{Text: what, Path: path}, {Verdict: v}, {Text: why}, {Text: next, Code: true}})
+}
+
+// home says what needs somebody, then which versions are where.
+func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error) {
+	x := web.SitePage{Title: "What needs me?", Here: "Home"}
+	todo := &todoList{web.SiteSection{
+		ID: "needs", Title: "What needs somebody", Columns: []web.SiteColumn{{Name: "what"}, {Name: "verdict"}, {Name: "why"}, {Name: "next"}},
+		Empty: "Nothing: no alert fires, no window moved, no label is overdue, every message found its receiver, no gate refuses, no card is stale, and no log row is missing.",
+	}}
+	for _, look := range []func(context.Context, *todoList) error{p.needsOfMonitors, p.needsOfMessages, p.needsOfModels} {
+		if err := look(ctx, todo); err != nil {
+			return x, err
+		}
+	}
+	for _, t := range p.server.Tallies() {
+		if t.Lost > 0 {
+			todo.add("log of "+t.Name+":"+t.Version, "/traffic", assay.FormatCount(t.Lost)+" rows were not logged", "assay log list", assay.Fail)
+		}
+	}
+	models, err := p.modelTable(ctx)
+	if err != nil {
+		return x, err
+	}
+	x.Lead = "Nothing does."
+	if n := len(todo.Rows); n == 1 {
+		x.Lead = "One thing does."
+	} else if n > 1 {
+		x.Lead = fmt.Sprintf("%d things do.", n)
+	}
+	x.Sections = []web.SiteSection{todo.SiteSection, models}
+	return x, nil
+}
+
+// needsOfMonitors are alerts that nobody has taken over, newest windows that moved and labels that are overdue.
+func (p *pages) needsOfMonitors(ctx context.Context, todo *todoList) error {
+	all, err := p.s.watchedVersions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range all {
+		for _, c := range w.cases {
+			if in := c.Incident; c.Open() && in.State != assay.AlertAcknowledged && in.State != assay.AlertMuted {
+				v, next := assay.Fail, "assay alert ack "+in.Key+" --by NAME --reason TEXT"
+				if in.State == assay.AlertPending { // nobody was told yet
+					v, next = assay.Undetermined, "assay alert show "+in.Key
+				}
+				todo.add("alert "+in.Key, "/alerts/"+in.Key, in.State+": "+firstCause(in), next, v)
+			}
+		}
+		m, err := p.watch(ctx, w)
+		if err != nil {
+			return err
+		}
+		name, path := versionName(w.version), monitorPath(w.version.Name, w.version.Number)
+		if m.newest != nil && m.newest.Verdict != assay.Pass {
+			todo.add("monitor "+name, path, "window "+m.label+": "+m.why, "assay monitor report "+name, m.newest.Verdict)
+		}
+		if m.overdue != "" {
+			todo.add("labels of "+name, path+"#labels", "window "+m.overdue, "assay labels status", assay.Fail)
+		}
+	}
+	return nil
+}
+
+// needsOfMessages are the messages that were given up, by channel, and those that cannot be read.
+func (p *pages) needsOfMessages(ctx context.Context, todo *todoList) error {
+	d, err := p.s.desk(ctx)
+	if err != nil {
+		return err
+	}
+	dead, broken, err := d.outbox.List("dead")
+	if err != nil {
+		return err
+	}
+	many := map[string]int{}
+	why := map[string]string{}
+	for _, m := range dead { // the oldest first
+		many[m.Channel]++
+		if why[m.Channel] = m.Last.Text; m.Last.Status != 0 {
+			why[m.Channel] = fmt.Sprintf("it answered %d", m.Last.Status)
+		}
+	}
+	for _, c := range sortedKeys(many) {
+		todo.add("messages to "+c, "/alerts", fmt.Sprintf("%d reached nobody; the last one: %s", many[c], why[c]), "assay monitor test-fire", assay.Fail)
+	}
+	if broken > 0 {
+		todo.add("messages", "/alerts", fmt.Sprintf("%d cannot be read, and reached nobody", broken), "assay alert list", assay.Fail)
+	}
+	return nil
+}
+
+// needsOfModels are gates that do not let a version through and cards that are stale, of each model's newest version and of those that hold a stage.
+func (p *pages) needsOfModels(ctx context.Context, todo *todoList) error {
+	models, err := p.s.st.Models(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range models {
+		seen := map[int]bool{}
+		newest, err := p.s.st.Version(ctx, m.Name, m.Latest)
+		if err != nil {
+			return err
+		}
+		versions := []store.Version{newest}
+		for _, stage := range []assay.Stage{assay.StageProduction, assay.StageStaging} {
+			v, err := p.s.st.Holder(ctx, m.Name, stage)
+			if assay.CodeOf(err) == assay.NotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			versions = append(versions, v)
+		}
+		for _, v := range versions {
+			if seen[v.Number] {
+				continue
+			}
+			seen[v.Number] = true
+			if err := p.needsOfVersion(ctx, v, todo); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pages) needsOfVersion(ctx context.Context, v store.Version, todo *todoList) error {
+	name := versionName(v)
+	r, j, err := p.judged(ctx, v)
+	if err != nil {
+		return err
+	}
+	if r != nil && j.Verdict != assay.Pass {
+		why, next, more := "", "assay done "+name, 0
+		for _, x := range j.Rules {
+			switch {
+			case !x.Required || x.Verdict == assay.Pass || x.Waived != "":
+			case why == "":
+				why = x.Title + ": " + x.Reason
+				if x.Hint != "" {
+					next = x.Hint
+				}
+			default:
+				more++
+			}
+		}
+		if more > 0 {
+			why += fmt.Sprintf("; and %d more", more)
+		}
+		todo.add("gate of "+name+" for "+string(j.Stage), modelPath(v.Name)+"#gate-"+fmt.Sprint(v.Number), why, next, j.Verdict)
+	}
+	d, err := p.s.dossier(ctx, v)
+	if err != nil {
+		return err
+	}
+	card, err := p.s.card(ctx, d)
+	if err != nil || card == nil {
+		return err
+	}
+	if stale := registry.Stale(card.Value, d); len(stale) > 0 {
+		todo.add("card of "+name, modelPath(v.Name), "stale: "+some(stale), "assay card "+name, assay.Fail)
+	}
+	return nil
+}
