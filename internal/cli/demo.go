@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,11 +88,14 @@ func demoSteps() []demoStep {
 		{why: "", args: []string{"log", "list"}, exit: 0},
 		{why: "", args: []string{"log", "query", "SELECT _violations AS refused_for, count(*) AS n FROM log WHERE _violations IS NOT NULL GROUP BY ALL ORDER BY n DESC LIMIT 5"}, exit: 0},
 		{why: "Did something move? The same three years, held against the plan year by year, as it was when no label had come.", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year", "--as-of", "2019-01-01"}, exit: 3},
+		{why: "Who was told? The replay brought the alerts up to what it saw: one alert for the version, with what moved in the order of its weight.", do: (*demoRun).told},
+		{why: "Nobody takes it over. Half an hour later, by the demo's clock, which is set forward, the next step is due: the lead is told too.", do: (*demoRun).half},
+		{why: "", args: []string{"alert", "send"}, exit: 0},
+		{why: "", do: (*demoRun).escalated},
+		{why: "The lead takes it over, and nobody else is told of it any more.", do: (*demoRun).acknowledge},
 		{why: "A year after each it is known who was at work. What did the change do to the model, and to what its errors cost?", args: []string{"monitor", "replay", "live_*.parquet", "--model", "employment:1", "--by", "year", "--delay", "1y"}, exit: 3},
 		{why: "The same as a page: estimates before the labels came, what they showed, and what was restated.", args: []string{"monitor", "report", "1", "-o", "monitor.html"}, exit: 0},
-		{why: "Who was told? The replay brought the alerts up to what it saw: one alert for the version, with what moved in the order of its weight. Nothing waits.", args: []string{"alert", "send"}, exit: 0},
-		{why: "", do: (*demoRun).told},
-		{why: "", args: []string{"alert", "list"}, exit: 0},
+		{why: "Where do the alerts stand? Nothing waits to be sent.", args: []string{"alert", "list"}, exit: 0},
 		{why: "At last: is everything that was acknowledged there and unaltered?", args: []string{"fsck"}, exit: 0},
 	}
 }
@@ -174,7 +178,8 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		answer.Steps = append(answer.Steps, told{"assay " + shellLine(st.args), st.why, st.exit})
 	}
 	return a.print("assay.demo/1", answer, func(w io.Writer) {
-		fmt.Fprintf(w, "\nThat was the whole life in %.0f seconds. Look at profile.html and at the reports in %s.\n", a.Now().Sub(started).Seconds(), a.shown(filepath.Join(dir, ".assay", "reports")))
+		fmt.Fprintf(w, "\nThat was the whole life in %.0f seconds. Look at profile.html and monitor.html in %s, and at the reports in %s.\n", a.Now().Sub(started).Seconds(), a.shown(dir), a.shown(filepath.Join(dir, ".assay", "reports")))
+		fmt.Fprintf(w, "To see its pages in a browser: cd %s && assay serve\n", a.shown(dir))
 	})
 }
 
@@ -193,6 +198,7 @@ func shellLine(args []string) string {
 func (d *demoRun) step(ctx context.Context, st demoStep) error {
 	w := d.World
 	w.Stdout, w.Env = d.out, d.environment
+	w.Now = func() time.Time { return d.Now().Add(d.ahead) }
 	if d.json {
 		w.Stderr = io.Discard // a step says nothing beside the document; its error is returned
 	}

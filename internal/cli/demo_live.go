@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,8 @@ type demoRun struct {
 	server   *demoServer
 	rows     assay.Frame // that live read
 	clients  *demoLoad
-	ended    time.Time // of the last command
+	ended    time.Time     // of the last command
+	ahead    time.Duration // of the clock of all commands
 }
 
 // Variables of the environment that the demo's assay.yaml names: where its alerts go, and the key that signs them.
@@ -113,6 +115,48 @@ func (d *demoRun) told(context.Context) error {
 	}
 	d.receiver.messages = nil
 	return nil
+}
+
+// half sets the clock forward by what the alert waits for somebody to take it over, and a minute.
+func (d *demoRun) half(context.Context) error {
+	d.ahead = 31 * time.Minute
+	return nil
+}
+
+// escalated prints what the receiver got, the lead among it.
+func (d *demoRun) escalated(ctx context.Context) error {
+	d.receiver.mu.Lock()
+	lead := slices.ContainsFunc(d.receiver.messages, func(m string) bool { return strings.HasPrefix(m, "lead:") })
+	d.receiver.mu.Unlock()
+	if !lead {
+		return assay.Errorf(assay.Internal, "the lead was not told")
+	}
+	return d.told(ctx)
+}
+
+// acknowledge takes over what fires.
+func (d *demoRun) acknowledge(ctx context.Context) error {
+	w := d.World
+	w.Dir, w.Env, w.Stdout, w.Stderr = d.dir, d.environment, io.Discard, io.Discard
+	s, err := (&app{World: w}).open(ctx, "demo")
+	if err != nil {
+		return err
+	}
+	all, err := s.watchedVersions(ctx)
+	s.Close()
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		for _, c := range v.cases {
+			if c.Open() && c.Incident.State == assay.AlertFiring {
+				st := demoStep{args: []string{"alert", "ack", c.Incident.Key, "--by", "lead", "--reason", "looking at what changed since 2015"}}
+				fmt.Fprintf(d.out, "$ assay %s\n", shellLine(st.args))
+				return d.step(ctx, st)
+			}
+		}
+	}
+	return assay.Errorf(assay.Internal, "nothing fires")
 }
 
 // A demoServer is assay serve on a port of this machine.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/assaytest"
+	"github.com/assay-ml/assay/internal/monitor"
 )
 
 // TestLabelsOfTheLog brings labels to the rows of requests that a log holds: what they say is judged window by window, and restated as more come.
@@ -114,16 +115,16 @@ func TestOutcomesAreOfThePlan(t *testing.T) {
 
 // TestOverdueLabelsAreANo: labels that should all have come and did not are a no, as they are an incident; those that may still come are none.
 func TestOverdueLabelsAreANo(t *testing.T) {
-	s := &session{app: &app{World: World{Now: assaytest.Clock()}}}
 	now := assaytest.Clock()()
 	p := assay.Monitor{Labels: &assay.LabelPlan{MinCoverage: 0.5, WithinSeconds: 86400}}
 	few := func(end time.Time) []outcomeWindow {
-		return []outcomeWindow{{Outcome: assay.Outcome{Window: assay.Window{End: assay.InstantOf(end)}, Verdict: assay.Undetermined, Labels: assay.LabelJoin{Coverage: assay.Estimate{Value: 0.289, N: 100}}}}}
+		o := assay.Outcome{Window: assay.Window{End: assay.InstantOf(end)}, Verdict: assay.Undetermined, Labels: assay.LabelJoin{Coverage: assay.Estimate{Value: 0.289, N: 100}}}
+		return []outcomeWindow{{Outcome: o, Overdue: monitor.LabelsOverdue(p, o, now)}}
 	}
-	if v := s.withOutcomes(assay.Pass, p, few(now.Add(-25*time.Hour))); v != assay.Fail {
+	if v := withOutcomes(assay.Pass, few(now.Add(-25*time.Hour))); v != assay.Fail {
 		t.Errorf("overdue: %s", v)
 	}
-	if v := s.withOutcomes(assay.Pass, p, few(now.Add(-23*time.Hour))); v != assay.Pass {
+	if v := withOutcomes(assay.Pass, few(now.Add(-23*time.Hour))); v != assay.Pass {
 		t.Errorf("not yet: %s", v)
 	}
 }

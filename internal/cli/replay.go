@@ -163,7 +163,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 		if outcomes, orphans, err = s.outcomes(ctx, v, m, id, w, x, seen, o, recorded); err != nil {
 			return err
 		}
-		verdict = s.withOutcomes(verdict, p, outcomes)
+		verdict = withOutcomes(verdict, outcomes)
 	} else if q.labels != "" {
 		return assay.Errorf(assay.Refused, "the plan of %s does not say how labels find their predictions", versionName(v)).Try("set monitor.labels in assay.yaml, then assay monitor plan %s", versionName(v))
 	}
@@ -234,9 +234,9 @@ func (s *session) replayLabels(ctx context.Context, v store.Version, q replayReq
 }
 
 // withOutcomes adds what the labels say to a verdict on the traffic. That labels have not come yet takes nothing from it, unless they are overdue.
-func (s *session) withOutcomes(v assay.Verdict, p assay.Monitor, outcomes []outcomeWindow) assay.Verdict {
+func withOutcomes(v assay.Verdict, outcomes []outcomeWindow) assay.Verdict {
 	for _, x := range outcomes {
-		if x.Outcome.Verdict == assay.Fail || monitor.LabelsMissing(p, x.Outcome, s.Now()) {
+		if x.verdict() == assay.Fail {
 			return assay.Fail
 		}
 	}

@@ -216,7 +216,7 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		if out.outcomes, out.orphans, err = s.outcomes(ctx, v, m, id, w, x, out.seen, o, true); err != nil {
 			return nil, err
 		}
-		out.verdict = s.withOutcomes(out.verdict, p, out.outcomes)
+		out.verdict = withOutcomes(out.verdict, out.outcomes)
 	}
 	return out, nil
 }

@@ -98,6 +98,14 @@ func short(v float64) string {
 type Bar struct {
 	Label string
 	Value float64
+	Text  string // what stands after it; empty: the value
+}
+
+func (b Bar) text() string {
+	if b.Text != "" {
+		return b.Text
+	}
+	return short(b.Value)
 }
 
 // Histogram draws counts over edges (one more than counts).
@@ -138,12 +146,16 @@ func Bars(label string, bars []Bar) template.HTML {
 	for _, b := range bars {
 		most = math.Max(most, b.Value)
 	}
-	x := scale{0, math.Max(most, 1e-300), left, w - 52}
+	beside := 48.0 // what stands after a bar, about 7 a letter
+	for _, b := range bars {
+		beside = math.Max(beside, 6.6*float64(len([]rune(b.text())))+4)
+	}
+	x := scale{0, math.Max(most, 1e-300), left, w - 4 - beside}
 	for i, b := range bars {
 		y := float64(i*row) + 2
 		s.text(left-6, y+13, "end", "t", clip(b.Label, 18))
 		s.f(`<rect x="%d" y="%s" width="%s" height="%d" fill="var(--bar)"/>`, left, px(y+2), px(math.Max(x.at(b.Value)-left, 0.5)), row-5)
-		s.text(x.at(b.Value)+4, y+13, "start", "", short(b.Value))
+		s.text(x.at(b.Value)+4, y+13, "start", "", b.text())
 	}
 	return s.done()
 }

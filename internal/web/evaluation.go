@@ -137,7 +137,7 @@ func (p *evaluationPage) slices() {
 	}
 	var refs []Bar
 	if p.Primary.Estimate.Defined() {
-		refs = append(refs, Bar{"all rows", p.Primary.Estimate.Value})
+		refs = append(refs, Bar{Label: "all rows", Value: p.Primary.Estimate.Value})
 	}
 	p.Forest = Forest(p.ForestTitle, rows, refs)
 }

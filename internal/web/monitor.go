@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/assay-ml/assay"
@@ -27,14 +26,17 @@ type MonitorWindow struct {
 
 // monitorLimits bound what a page shows one by one. What is beyond them is drawn and counted in groups.
 type monitorLimits struct {
-	columns int // those that matter most first
+	columns int // that are drawn, those that matter most first; more where more failed, up to failed
+	failed  int
+	listed  int // in the table of columns
+	name    int // letters of a name in that table
 	windows int // the newest, in tables of windows
 	rows    int // of the tables of all columns together
 	marks   int // windows times columns that are drawn one by one
 }
 
 // monitorDetail is how much a page shows, the most first: with names that are very long less of it fits.
-var monitorDetail = []monitorLimits{{60, 120, 1200, 1500}, {60, 60, 400, 0}, {20, 30, 200, 0}, {5, 10, 20, 0}}
+var monitorDetail = []monitorLimits{{60, 75, 4000, 200, 120, 1200, 1500}, {60, 60, 4000, 80, 60, 400, 0}, {20, 20, 3000, 60, 30, 200, 0}, {5, 5, 1000, 40, 10, 20, 0}}
 
 const (
 	monitorCells   = 40 // of one column at most
@@ -45,7 +47,8 @@ const (
 // monitorPage is what the template sees.
 type monitorPage struct {
 	Title, Sentence string
-	Losses          string // what the windows do not hold, in words
+	Crumbs          []SiteLink // on a server: where the page is
+	Losses          string     // what the windows do not hold, in words
 	Windows         []monitorRow
 	Left            int // windows that are not in tables one by one
 	Earlier         []monitorPeriod
@@ -53,8 +56,10 @@ type monitorPage struct {
 	Ranking         template.HTML
 	Ranked          []Bar
 	Columns         []monitorColumn
-	More            int // columns that are not shown
-	Cut             int // windows in the table of a column, where it has not all; else 0
+	Listed          []columnRow
+	Unlisted        string // what is not in that table, in words
+	More            int    // columns that are not drawn
+	Cut             int    // windows in the table of a column, where it has not all; else 0
 	Budget          assay.AlarmBudget
 	Plan            assay.WindowPlan
 	Length          string
@@ -128,6 +133,9 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 		if err := p.fill(plan, windows, seen, references); err != nil {
 			return err
 		}
+		if f.Here != "" {
+			p.Crumbs = []SiteLink{{"Monitors", "/monitors"}, {Text: name}}
+		}
 		b, err := rendered("monitor.html", p.Title, f, p)
 		if err != nil {
 			return err
@@ -149,12 +157,12 @@ func (p *monitorPage) fill(plan assay.Monitor, windows []MonitorWindow, seen map
 	}
 	p.summary(windows)
 	for n, v := range total {
-		p.Ranked = append(p.Ranked, Bar{n, v})
+		p.Ranked = append(p.Ranked, Bar{n, v, percents(v)})
 	}
 	slices.SortFunc(p.Ranked, func(a, b Bar) int { return cmp.Or(cmp.Compare(b.Value, a.Value), strings.Compare(a.Label, b.Label)) })
 	p.Ranked = p.Ranked[:min(len(p.Ranked), 20)]
 	p.Ranking = Bars("what moved, by mean contribution to a window", p.Ranked)
-	plans := p.shown(plan, seen, total)
+	plans := p.shown(plan, windows, seen, total)
 	few := max(8, p.limits.rows/max(len(plans), 1))
 	if few < len(windows) {
 		p.Cut = few
@@ -164,42 +172,12 @@ func (p *monitorPage) fill(plan assay.Monitor, windows []MonitorWindow, seen map
 		if err != nil {
 			return err
 		}
-		c.ID = "column-" + strconv.Itoa(i+1)
+		c.ID = columnID(i)
 		p.Columns = append(p.Columns, c)
 	}
 	p.traffic(plan, windows, seen)
 	p.outcomes(windows)
 	return nil
-}
-
-// shown are the first signals of the columns that are shown, those first that moved most.
-func (p *monitorPage) shown(plan assay.Monitor, seen map[signalKey][]seenSignal, total map[string]float64) []assay.SignalPlan {
-	var out []assay.SignalPlan
-	sizes := map[signalKey]float64{}
-	for _, s := range plan.Signals {
-		k := keyOf(s.Scope, s.Column, s.Test)
-		if _, again := sizes[k]; s.Kind != monitor.KindDistribution || again || s.Scope == monitor.ScopeLabel && len(seen[k]) == 0 {
-			continue // of labels that never came there is nothing to show
-		}
-		v := total[s.Column]
-		if s.Scope == monitor.ScopeJoint {
-			v = total[allColumns]
-		}
-		v *= 100
-		most := 0.0
-		for _, g := range seen[k] {
-			if g.Kind == monitor.KindDistribution && g.Effect.Defined() {
-				most = math.Max(most, g.Effect.Value)
-			}
-		}
-		sizes[k] = v + most
-		out = append(out, s)
-	}
-	slices.SortStableFunc(out, func(a, b assay.SignalPlan) int {
-		return cmp.Compare(sizes[keyOf(b.Scope, b.Column, b.Test)], sizes[keyOf(a.Scope, a.Column, a.Test)])
-	})
-	p.More = max(0, len(out)-p.limits.columns)
-	return out[:min(len(out), p.limits.columns)]
 }
 
 // summary says of all windows what came of them, the newest one by one and those before them by periods.

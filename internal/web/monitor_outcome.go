@@ -23,6 +23,8 @@ type monitorFigure struct {
 	Left                 int  // windows that are not in the table
 	Chart                template.HTML
 	ChartTitle           string
+	Change               template.HTML // drawn against the margin, which is what decides
+	ChangeTitle          string
 	Points               []figurePoint
 	Assumption           string
 }
@@ -103,28 +105,31 @@ func (p *monitorPage) outcomes(windows []MonitorWindow) {
 	p.Worse = p.Worse[p.MoreWorse:]
 	for i := range p.Figures {
 		f := &p.Figures[i]
-		f.ChartTitle = "Realised with its interval (filled), estimated without labels (outline); dashed: on held-out rows, and in red the margin below which it is an alarm"
-		if !f.Higher {
-			f.ChartTitle = strings.Replace(f.ChartTitle, "below", "above", 1)
+		changes := make([]figurePoint, len(f.Points))
+		for k, x := range f.Points {
+			changes[k] = figurePoint{Label: x.Label, Realised: x.Change, Proxy: assay.Undefined("", 0), Verdict: x.Verdict}
 		}
-		if len(p.Figures)*len(f.Points) <= p.limits.marks/2 {
-			f.Chart = figureChart(f.Name+": "+f.ChartTitle, f.Points, f.Reference.Value, f.worst())
-		} else {
+		f.ChartTitle = "Realised with its interval (filled), estimated without labels (outline); dashed: on held-out rows, shaded its interval"
+		f.ChangeTitle = "Change from held-out rows with its interval, worse below 0; dashed in red the margin. An alarm is a change that is certainly beyond it, by p in the table"
+		draw := figureChart
+		if len(p.Figures)*len(f.Points) > p.limits.marks/2 {
+			draw = figureTrend
 			f.ChartTitle = "Realised (blue) and estimated without labels (orange)" + grouped(len(f.Points)) + "; dashed" + strings.SplitN(f.ChartTitle, "dashed", 2)[1]
-			f.Chart = figureTrend(f.Name+": "+f.ChartTitle, f.Points, f.Reference.Value, f.worst())
+			f.ChangeTitle = "Change from held-out rows" + grouped(len(f.Points)) + strings.TrimPrefix(f.ChangeTitle, "Change from held-out rows with its interval")
 		}
+		f.Chart = draw(f.Name+": "+f.ChartTitle, f.Points, figureLines{reference: f.Reference, worst: math.NaN(), names: [2]string{"realised", "estimated"}})
+		f.Change = draw(f.Name+": "+f.ChangeTitle, changes, figureLines{worst: -f.Margin, names: [2]string{"change"}})
 		few := min(p.limits.windows, max(8, p.limits.rows/2/len(p.Figures)))
 		f.Left = max(0, len(f.Points)-few)
 		f.Points = f.Points[f.Left:]
 	}
 }
 
-// worst is the value beyond which a figure is worse than its margin allows.
-func (f *monitorFigure) worst() float64 {
-	if f.Higher {
-		return f.Reference.Value - f.Margin
-	}
-	return f.Reference.Value + f.Margin
+// figureLines are the lines that a chart of a figure has: a reference, with its interval where it has one, and a margin where there is one; and what is drawn.
+type figureLines struct {
+	reference assay.Estimate
+	worst     float64
+	names     [2]string
 }
 
 func outcomeMetrics(o assay.Outcome) []assay.RealisedMetric {
@@ -165,7 +170,7 @@ func spell(seconds float64) string {
 }
 
 // figureFrame is the axes of a chart of a figure, with the line of the reference and that of the margin.
-func figureFrame(label string, points []figurePoint, reference, worst float64) (s *svg, x, y scale, ok bool) {
+func figureFrame(label string, points []figurePoint, l figureLines) (s *svg, x, y scale, ok bool) {
 	const w, h, left, right, top, bottom = 340, 170, 56, 12, 8, 22
 	lo, hi := math.Inf(1), math.Inf(-1)
 	see := func(v float64) {
@@ -173,8 +178,12 @@ func figureFrame(label string, points []figurePoint, reference, worst float64) (
 			lo, hi = math.Min(lo, v), math.Max(hi, v)
 		}
 	}
-	see(reference)
-	see(worst)
+	see(l.reference.Value)
+	see(l.worst)
+	if l.reference.HasInterval() {
+		see(l.reference.Lo)
+		see(l.reference.Hi)
+	}
 	for _, p := range points {
 		for _, e := range []assay.Estimate{p.Realised, p.Proxy} {
 			if e.Defined() {
@@ -198,12 +207,15 @@ func figureFrame(label string, points []figurePoint, reference, worst float64) (
 		s.line(left, y.at(t), w-right, y.at(t), "axis", "")
 		s.text(left-5, y.at(t)+4, "end", "", short(t))
 	}
-	for _, l := range []struct {
+	if r := l.reference; r.HasInterval() {
+		s.f(`<rect x="%s" y="%s" width="%s" height="%s" style="fill:var(--ref);fill-opacity:.15"/>`, px(left), px(y.at(r.Hi)), px(w-right-left), px(y.at(r.Lo)-y.at(r.Hi)))
+	}
+	for _, x := range []struct {
 		at     float64
 		colour string
-	}{{reference, "ref"}, {worst, "fail"}} {
-		if !math.IsNaN(l.at) {
-			s.line(left, y.at(l.at), w-right, y.at(l.at), "", "stroke:var(--"+l.colour+");stroke-dasharray:4 3")
+	}{{l.reference.Value, "ref"}, {l.worst, "fail"}} {
+		if !math.IsNaN(x.at) {
+			s.line(left, y.at(x.at), w-right, y.at(x.at), "", "stroke:var(--"+x.colour+");stroke-dasharray:4 3")
 		}
 	}
 	labels := make([]string, len(points))
@@ -215,8 +227,8 @@ func figureFrame(label string, points []figurePoint, reference, worst float64) (
 }
 
 // figureTrend draws realised and estimated values where there are too many to draw one by one.
-func figureTrend(label string, points []figurePoint, reference, worst float64) template.HTML {
-	s, x, y, ok := figureFrame(label, points, reference, worst)
+func figureTrend(label string, points []figurePoint, l figureLines) template.HTML {
+	s, x, y, ok := figureFrame(label, points, l)
 	if !ok {
 		return ""
 	}
@@ -231,8 +243,8 @@ func figureTrend(label string, points []figurePoint, reference, worst float64) t
 }
 
 // figureChart draws realised and estimated values by window over the lines of the reference and of the margin.
-func figureChart(label string, points []figurePoint, reference, worst float64) template.HTML {
-	s, x, y, ok := figureFrame(label, points, reference, worst)
+func figureChart(label string, points []figurePoint, l figureLines) template.HTML {
+	s, x, y, ok := figureFrame(label, points, l)
 	if !ok {
 		return ""
 	}
@@ -241,11 +253,11 @@ func figureChart(label string, points []figurePoint, reference, worst float64) t
 			if !e.Defined() {
 				continue
 			}
-			px0, py, color, what := x.at(float64(i))-3+6*float64(k), y.at(e.Value), "var(--s1)", "realised"
+			px0, py, color := x.at(float64(i))-3+6*float64(k), y.at(e.Value), "var(--s1)"
 			if k == 1 {
-				color, what = "var(--s2)", "estimated"
+				color = "var(--s2)"
 			}
-			s.f(`<g><title>%s: %s %s</title>`, template.HTMLEscapeString(p.Label), what, e)
+			s.f(`<g><title>%s: %s %s</title>`, template.HTMLEscapeString(p.Label), l.names[k], e)
 			if e.HasInterval() {
 				s.line(px0, y.at(e.Lo), px0, y.at(e.Hi), "", "stroke:"+color)
 			}

@@ -126,7 +126,7 @@ func TestGoldenMonitorReport(t *testing.T) {
 	for _, want := range []string{
 		"2 of 4 windows moved, the first of them 2026-01-03. 1 could not be judged.", "age 0 changed", "was restated as labels came", "taken for granted: age", "Slices that are certainly worse",
 		"In all windows: 6 rows refused, 8 rows failed, 60 rows lost (1.0 %), 50.0 % of the answered rows were to be logged.", "Never moved: missing.", "age 0: Other effects in Cohen&#39;s w by window; dashed the floor",
-		"lost: share of rows by window; dashed what is tolerated, 2 %", "outcome: Effect in Cohen&#39;s w by window", "in red the margin below which it is an alarm", "p, adjusted", `stroke:var(--fail);stroke-dasharray`,
+		"lost: share of rows by window; dashed what is tolerated, 2 %", "outcome: Effect in Cohen&#39;s w by window", "roc_auc_score age: Change from held-out rows with its interval, worse below 0; dashed in red the margin. An alarm is a change that is certainly beyond it", "p, adjusted", `stroke:var(--fail);stroke-dasharray`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)

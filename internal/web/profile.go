@@ -290,7 +290,7 @@ func topBars(top []table.Frequency) []Bar {
 		if label == "" {
 			label = "(empty)"
 		}
-		bars = append(bars, Bar{label, float64(f.Count)})
+		bars = append(bars, Bar{Label: label, Value: float64(f.Count)})
 	}
 	return bars
 }
@@ -316,7 +316,7 @@ func relationBars(r *dataset.ProfileReport) template.HTML {
 	var bars []Bar
 	for _, v := range r.Variables {
 		if v.Relation != nil && !math.IsNaN(float64(v.Relation.Strength)) {
-			bars = append(bars, Bar{v.Name, float64(v.Relation.Strength)})
+			bars = append(bars, Bar{Label: v.Name, Value: float64(v.Relation.Strength)})
 		}
 	}
 	sort.SliceStable(bars, func(i, j int) bool { return bars[i].Value > bars[j].Value })

@@ -91,12 +91,12 @@ func functions() template.FuncMap {
 		"verdict": func(v assay.Verdict) template.HTML {
 			return template.HTML(fmt.Sprintf(`<span class="verdict %s">%s %s</span>`, template.HTMLEscapeString(string(v)), v.Glyph(), template.HTMLEscapeString(string(v))))
 		},
-		"estimate": func(e assay.Estimate) template.HTML {
-			title := e.Method
-			if e.HasInterval() {
-				title = fmt.Sprintf("%s, level %s, n = %s", e.Method, strconv.FormatFloat(e.Level, 'g', 4, 64), assay.FormatCount(e.N))
+		"estimate": estimate,
+		"known": func(e assay.Estimate) template.HTML { // in tables, where many are not
+			if !e.Defined() {
+				return template.HTML(fmt.Sprintf(`<span class="soft" title="%s">–</span>`, template.HTMLEscapeString(e.Method)))
 			}
-			return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
+			return estimate(e)
 		},
 		"share": func(e assay.Estimate) template.HTML {
 			if !e.Defined() {
@@ -139,6 +139,15 @@ func functions() template.FuncMap {
 		"hundred":    func(f float64) float64 { return 100 * f },
 		"inc":        func(i int) int { return i + 1 },
 	}
+}
+
+// estimate is a figure with how it was made.
+func estimate(e assay.Estimate) template.HTML {
+	title := e.Method
+	if e.HasInterval() {
+		title = fmt.Sprintf("%s, level %s, n = %s", e.Method, strconv.FormatFloat(e.Level, 'g', 4, 64), assay.FormatCount(e.N))
+	}
+	return template.HTML(fmt.Sprintf(`<span title="%s">%s</span>`, template.HTMLEscapeString(title), template.HTMLEscapeString(e.String())))
 }
 
 // float is a number of either of the types that payloads use.
