@@ -194,6 +194,7 @@ func jsonDocuments() []jsonDocument {
 			Outcomes []outcomeWindow  `json:"outcomes"` // what the labels say, by window
 			Orphans  int64            `json:"orphans"`  // labels that are of no prediction here
 			Untimed  int64            `json:"untimed"`  // rows without a time, which are in no window
+			Strays   []monitor.Stray  `json:"strays"`   // rows whose time lies far from that of nearly all rows: in no window
 			Absent   []string         `json:"absent"`   // columns that are watched or that the model takes, and the data does not have: missing in every row
 			Verdict  assay.Verdict    `json:"verdict"`  // fail: a window moved; undetermined: one could not be judged
 		}{}},

@@ -175,7 +175,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			return err
 		}
 	}
-	out := map[string]any{"monitor": id, "windows": windows, "outcomes": outcomes, "orphans": orphans, "untimed": seen.Untimed, "absent": seen.Absent, "verdict": verdict}
+	out := map[string]any{"monitor": id, "windows": windows, "outcomes": outcomes, "orphans": orphans, "untimed": seen.Untimed, "strays": seen.Strays, "absent": seen.Absent, "verdict": verdict}
 	if err := s.print("assay.monitor.replay/1", out, func(w io.Writer) {
 		printReplay(w, v, seen, windows, outcomes, unrecorded, verdict)
 		printOutcomes(w, p.Labels, outcomes, orphans)
@@ -312,6 +312,13 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 	}
 	if seen.Refused > 0 {
 		fmt.Fprintf(w, "◐ %s rows were not predicted, for a value is of another type or missing where the model needs one%s\n", assay.FormatCount(seen.Refused), mistyped(windows))
+	}
+	for _, x := range seen.Strays {
+		when := x.First
+		if x.Last != x.First {
+			when += " to " + x.Last
+		}
+		fmt.Fprintf(w, "◐ time out of place: %s rows of %s lie far from all others and are in no window\n", assay.FormatCount(x.Rows), when)
 	}
 	if len(seen.Absent) > 0 {
 		fmt.Fprintf(w, "◐ columns that the data does not have, missing in every row: %s\n", some(seen.Absent))

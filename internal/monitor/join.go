@@ -104,7 +104,7 @@ func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, keys []int64, 
 	if err != nil {
 		return nil, err
 	}
-	if x.By != "" && cut.timed {
+	if x.By != "" && cut.moment != "" {
 		asked = cut.moment
 	}
 	answered := ""
@@ -115,8 +115,8 @@ func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, keys []int64, 
 	if a := x.accepted; a != nil && a.refused != "" {
 		predictedRows = " WHERE NOT " + a.refused
 	}
-	rows, err := x.Table.Answer(ctx, fmt.Sprintf("SELECT _row AS %s, %s AS %s, %s AS %s, %s AS %s FROM %s%s",
-		joinedRow, cut.expr, windowColumn, key, joinedKey, asked, joinedAsked, x.Table.Relation(), predictedRows))
+	rows, err := x.Table.Answer(ctx, fmt.Sprintf("SELECT _row AS %s, %s, %s AS %s, %s AS %s FROM (SELECT *, %s AS %s FROM %s)%s",
+		joinedRow, windowColumn, key, joinedKey, asked, joinedAsked, cut.expr, windowColumn, x.Table.Relation(), predictedRows))
 	if err != nil {
 		return nil, err
 	}

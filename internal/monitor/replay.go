@@ -48,6 +48,7 @@ type Judged struct {
 type Replay struct {
 	Windows []Judged
 	Untimed int64    // rows without a time: in no window
+	Strays  []Stray  // rows whose time is out of place: in no window
 	Refused int64    // rows with a value that is none of its column's type: counted, and not predicted
 	Absent  []string // watched columns that the table does not have
 
@@ -72,7 +73,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if d := w.sides[ScopePrediction]; d != nil && !x.InputsOnly {
 		outputs = d.Features
 	}
-	out := &Replay{Absent: []string{}}
+	out := &Replay{Absent: []string{}, Strays: []Stray{}}
 	for _, f := range inputs {
 		if _, ok := x.Table.Field(f.Name); !ok {
 			out.Absent = append(out.Absent, f.Name)
@@ -105,6 +106,11 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	for _, t := range seen {
 		keys = append(keys, t.key)
 		out.Untimed -= t.rows
+	}
+	if x.Log == nil { // a log has the times of a server
+		var strays []Stray
+		keys, strays = cut.strays(seen, w.plan.Windows.MinRows)
+		out.Strays = append(out.Strays, strays...)
 	}
 	if len(x.Since) > 0 {
 		if !cut.timed || cut.plan.By == ByCount {
@@ -174,7 +180,9 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		}
 		d.Window.Refused += refused[k]
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
-		d.Window.Partial = cut.plan.By == ByCount && x.By == "" && in.rows < cut.plan.Rows
+		if d.Window.Partial = cut.counts && in.rows < cut.plan.Rows; d.Window.Partial {
+			j.Label = cut.rowsLabel(k, in.rows)
+		}
 		d.Window.Content = contents[i]
 		d.Skew = skews[k]
 		h := held{rows: in.rows, counts: map[string]Counts{}, joint: columns.test(k), events: events.test(k), skew: skews[k], inputsOnly: x.InputsOnly}

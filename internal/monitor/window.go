@@ -104,7 +104,9 @@ func FormatWindow(w assay.WindowPlan) string {
 type cutter struct {
 	expr   string // SQL for the number of a row's window, BIGINT; NULL for a row without a time
 	timed  bool   // numbers without rows in between are windows without traffic
-	moment string // with timed: SQL for when a row came, TIMESTAMP
+	moment string // SQL for when a row came, TIMESTAMP; "" where nothing says
+	column string // that says it
+	counts bool   // windows are of so many rows each
 	plan   assay.WindowPlan
 	first  int64 // what is added to the number of a window, so that the numbers of a plan are positive and stay
 	bound  func(key int64) (start, end assay.Instant, label string)
@@ -117,15 +119,12 @@ const partBits = 20
 // newCutter makes the cutter of a table. Column is the column that says when a row came, "" for windows by count. A date or a timestamp is cut
 // by the plan's length; a column of whole numbers from 1000 to 9999 holds years; any other column has a window for each of its values.
 func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column string) (*cutter, error) {
-	c := &cutter{plan: w}
+	c := &cutter{plan: w, column: column}
 	if column == "" {
 		if w.By != ByCount {
 			return nil, assay.Errorf(assay.Invalid, "windows of %s need a column that says when a row came", FormatWindow(w)).Try("set monitor.time, or use --by COLUMN")
 		}
-		c.expr = fmt.Sprintf("CAST(_row // %d AS BIGINT)", w.Rows)
-		c.bound = func(k int64) (assay.Instant, assay.Instant, string) {
-			return "", "", fmt.Sprintf("rows %s to %s", assay.FormatCount(k*w.Rows+1), assay.FormatCount((k+1)*w.Rows))
-		}
+		c.byCount("_row")
 		return c, nil
 	}
 	f, ok := t.Field(column)
@@ -135,7 +134,13 @@ func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column s
 	id := table.Ident(column)
 	switch f.Type {
 	case assay.TypeDate, assay.TypeTimestamp:
-		c.byTime("CAST(" + id + " AS TIMESTAMP)")
+		ts := "CAST(" + id + " AS TIMESTAMP)"
+		if w.By == ByCount {
+			c.moment = ts
+			c.byCount("CASE WHEN " + id + " IS NOT NULL THEN row_number() OVER (ORDER BY " + id + " NULLS LAST, _row) - 1 END")
+			return c, nil
+		}
+		c.byTime(ts)
 		return c, nil
 	case assay.TypeInteger:
 		var low, high *int64
@@ -158,6 +163,18 @@ func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column s
 		}
 	}
 	return c, c.byValue(ctx, t, id)
+}
+
+// byCount makes windows of so many rows; number is SQL for the place of a row in their order, from 0.
+func (c *cutter) byCount(number string) {
+	c.counts = true
+	c.expr = fmt.Sprintf("CAST((%s) // %d AS BIGINT)", number, c.plan.Rows)
+	c.bound = func(k int64) (assay.Instant, assay.Instant, string) { return "", "", c.rowsLabel(k, c.plan.Rows) }
+}
+
+// rowsLabel names a window of n rows by their places.
+func (c *cutter) rowsLabel(k, n int64) string {
+	return fmt.Sprintf("rows %s to %s", assay.FormatCount(k*c.plan.Rows+1), assay.FormatCount(k*c.plan.Rows+n))
 }
 
 // startLabel names a stretch of time of so many seconds by its beginning.
@@ -255,7 +272,7 @@ func (c *cutter) byTime(ts string) {
 func (c *cutter) byMonths(ts, since string) {
 	c.timed, c.moment = true, ts
 	length := c.plan.LengthSeconds
-	if length == 0 { // a plan by count over a column of times: years
+	if length == 0 { // a plan by count over a column of years
 		length = yearly
 	}
 	var start func(k int64) time.Time
@@ -265,7 +282,7 @@ func (c *cutter) byMonths(ts, since string) {
 		start = func(k int64) time.Time { return time.Date(0, time.Month(1+k*months), 1, 0, 0, 0, 0, time.UTC) }
 	} else {
 		c.expr = fmt.Sprintf("CAST(floor((epoch_us(%s) - %d) / %d) AS BIGINT)", ts, weekStart.UnixMicro(), length*1e6)
-		start = func(k int64) time.Time { return weekStart.Add(time.Duration(k*length) * time.Second) }
+		start = func(k int64) time.Time { return time.Unix(weekStart.Unix()+k*length, 0).UTC() }
 	}
 	label := func(s time.Time) string { return startLabel(s, length) }
 	c.first = 1
@@ -277,7 +294,9 @@ func (c *cutter) byMonths(ts, since string) {
 	}
 	if c.plan.By == ByTimeOrCount {
 		inner := c.bound
-		c.expr = fmt.Sprintf("CAST(%s * %d + (row_number() OVER (PARTITION BY %s ORDER BY _row) - 1) // %d AS BIGINT)", c.expr, 1<<partBits, c.expr, c.plan.Rows)
+		// The rows of a stretch of time are cut into as many pieces of about the same size as have that many rows: a rest would be too few to judge.
+		c.expr = fmt.Sprintf("CAST(%[1]s * %[2]d + (row_number() OVER (PARTITION BY %[1]s ORDER BY %[3]s, _row) - 1) * greatest(1, count(*) OVER (PARTITION BY %[1]s) // %[4]d) // count(*) OVER (PARTITION BY %[1]s) AS BIGINT)",
+			c.expr, 1<<partBits, ts, c.plan.Rows)
 		c.bound = func(k int64) (assay.Instant, assay.Instant, string) {
 			a, b, s := inner(k >> partBits)
 			return a, b, fmt.Sprintf("%s (%d)", s, k&(1<<partBits-1)+1)
@@ -352,10 +371,66 @@ func (c *cutter) fill(keys []int64, until time.Time) ([]int64, error) {
 			}
 		}
 		if out = append(out, k); len(out) > maxWindows {
-			return nil, assay.Errorf(assay.Rejected, "windows of %s make more than %s of them", FormatWindow(c.plan), assay.FormatCount(maxWindows)).Try("use longer windows")
+			_, _, from := c.bound(keys[0])
+			_, _, to := c.bound(keys[len(keys)-1])
+			return nil, assay.Errorf(assay.Rejected, "windows of %s from %s to %s, the first and the last time in column %q, are more than %s", FormatWindow(c.plan), from, to, c.column, assay.FormatCount(maxWindows)).
+				Try("use longer windows, or look whether the first and the last time are right")
 		}
 	}
 	return out, nil
+}
+
+// A Stray is rows whose time lies far from that of nearly all rows: a clock or a spelling is wrong, and the time between was not without traffic.
+type Stray struct {
+	First string `json:"first"` // label of the first window that has some
+	Last  string `json:"last"`
+	Rows  int64  `json:"rows"`
+}
+
+// Rows are out of place in time where they are fewer than a thousandth of all, or one, and than a twentieth of what a window has otherwise, and more windows than these
+// lie between them and the others.
+const (
+	strayShare = 1000
+	strayPart  = 20
+	strayGap   = 10
+)
+
+// strays sets windows aside whose rows are out of place in time. tallies are those of windows with rows, in order.
+func (c *cutter) strays(tallies []tally, minRows int64) (keys []int64, out []Stray) {
+	type cluster struct {
+		keys []int64
+		rows int64
+	}
+	shift := 0
+	if c.plan.By == ByTimeOrCount {
+		shift = partBits
+	}
+	var all []cluster
+	var rows int64
+	most := 0
+	for i, t := range tallies {
+		if i == 0 || !c.timed || t.key>>shift-tallies[i-1].key>>shift > strayGap {
+			if i == 0 || c.timed {
+				all = append(all, cluster{})
+			}
+		}
+		x := &all[len(all)-1]
+		x.keys, x.rows = append(x.keys, t.key), x.rows+t.rows
+		if rows += t.rows; x.rows > all[most].rows {
+			most = len(all) - 1
+		}
+	}
+	for i, x := range all {
+		bulk := all[most]
+		if i == most || x.rows > max(1, rows/strayShare) || x.rows >= minRows || x.rows*strayPart > bulk.rows/int64(len(bulk.keys)) {
+			keys = append(keys, x.keys...)
+			continue
+		}
+		_, _, first := c.bound(x.keys[0])
+		_, _, last := c.bound(x.keys[len(x.keys)-1])
+		out = append(out, Stray{first, last, x.rows})
+	}
+	return keys, out
 }
 
 // perYear is how many windows of a plan come in a year; perDay is the traffic in rows, for windows by count.
