@@ -116,9 +116,17 @@ type MetricPlan struct {
 	Name       string   `json:"name"`
 	Definition string   `json:"definition"`
 	Higher     bool     `json:"higher_is_better"`
-	Reference  Estimate `json:"reference"`       // on the held-out part
-	Margin     float64  `json:"margin"`          // how much worse still counts as not worse, in the metric's unit
-	Proxy      string   `json:"proxy,omitempty"` // what estimates it before labels come: cbpe, dle
+	Reference  Estimate `json:"reference"`         // on the held-out part
+	Margin     float64  `json:"margin"`            // how much worse still counts as not worse, in the metric's unit
+	Proxy      string   `json:"proxy,omitempty"`   // what estimates it before labels come: cbpe, dle
+	Between    *Between `json:"between,omitempty"` // by how much it differs between windows beyond chance; absent: it is not known, and rows are taken for independent
+}
+
+// Between says by how much a figure differs between stretches of held-out rows of a window's length, beyond what the chance in their rows does.
+type Between struct {
+	SD        Number `json:"sd"`        // standard deviation
+	Error     Number `json:"error"`     // standard error of its square
+	Stretches int    `json:"stretches"` // that it was learned of
 }
 
 // LabelPlan says how labels that come later find their predictions.

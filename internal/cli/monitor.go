@@ -225,6 +225,11 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	if err := s.p.Monitor.people(s.p, &p); err != nil {
 		return rec, none, left, err
 	}
+	if p.Labels != nil {
+		if err := monitor.Between(ctx, x, &p, m.Classes, s.labelScorerOf(p, m, 1)); err != nil {
+			return rec, none, left, err
+		}
+	}
 	if p.Channels, err = s.planChannels(ctx); err != nil {
 		return rec, none, left, err
 	}

@@ -209,8 +209,16 @@ func (s *session) sliceReferences(ctx context.Context, plan assay.Digest) (map[s
 
 // labelScorer computes the figures of a plan as an evaluation does: the same definitions, intervals, slices and business metric.
 func (s *session) labelScorer(p assay.Monitor, m assay.Model) monitor.Scorer {
+	return s.labelScorerOf(p, m, 0)
+}
+
+// labelScorerOf computes them with so many replicates of the bootstrap; 0: as many as the settings say.
+func (s *session) labelScorerOf(p assay.Monitor, m assay.Model, replicates int) monitor.Scorer {
 	return func(ctx context.Context, answers learn.Prediction, label []int32, value []float64, columns assay.Frame) (assay.Evaluation, error) {
 		o := s.plannedOptions(p)
+		if replicates > 0 {
+			o.Replicates = replicates
+		}
 		for _, x := range p.Performance {
 			o.Metrics = append(o.Metrics, x.Name)
 		}

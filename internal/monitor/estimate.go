@@ -43,16 +43,17 @@ const (
 //
 // Of a classification it holds calibrations of the probability (of the positive class; with more than two classes of the predicted one, as to
 // whether it is right): the first is of the rows themselves, the others are of bootstrap replicates, so that intervals hold the
-// uncertainty of the calibration. Rows that came together are alike, so stretches of traffic differ by more than chance does; by how much is
-// measured on stretches of the held-out rows and is in the intervals too. Of a regression it holds a gradient boosting model of each loss, with the variance that is left of it
+// uncertainty of the calibration. Rows that came together are alike, so windows differ by more than chance does; by how much is
+// measured on stretches of the held-out rows, of the length of a window where they have a time, and is in the intervals too. Of a regression it holds a gradient boosting model of each loss, with the variance that is left of it
 // over rows which the model had not seen.
 type Estimator struct {
 	Format   string           `json:"format"`
 	Rows     int64            `json:"rows"`
 	Positive string           `json:"positive,omitempty"` // empty: the predicted class
 	Versions []learn.Isotonic `json:"versions,omitempty"`
-	Shift    float64          `json:"shift,omitempty"`  // how far stretches of the held-out rows lie from the calibration beyond chance: standard deviation in log odds
-	Inputs   []string         `json:"inputs,omitempty"` // of the loss models, beside the prediction
+	Windows  int              `json:"windows,omitempty"` // stretches of a window's length that shifts were measured on; 0: there was no time, or too little, and consecutive rows were taken
+	Shift    float64          `json:"shift,omitempty"`   // how far stretches of the held-out rows lie from the calibration beyond chance: standard deviation in log odds
+	Inputs   []string         `json:"inputs,omitempty"`  // of the loss models, beside the prediction
 	Losses   []LossModel      `json:"losses,omitempty"`
 }
 
@@ -104,25 +105,31 @@ func readEstimator(b []byte) (*Estimator, error) {
 }
 
 // freezeEstimator makes the estimator of a version; nil where its task has none or the held-out rows are too few.
-func freezeEstimator(ctx context.Context, x Subject, seed uint64) (document []byte, rows int64, err error) {
+func freezeEstimator(ctx context.Context, x Subject, stretch string, seed uint64) (document []byte, rows int64, err error) {
 	step := max(1, (x.Held.Rows()+estimatorRows-1)/estimatorRows)
-	v, err := x.Held.Select(ctx, "SELECT *, "+text(x.Held, x.Target)+" AS "+joinedLabel+", _row AS "+joinedRow+" FROM "+x.Held.Relation(),
-		append(x.Held.Fields(), assay.Field{Name: joinedLabel, Type: assay.TypeString}, assay.Field{Name: joinedRow, Type: assay.TypeInteger}))
+	if stretch == "" {
+		stretch = "NULL::BIGINT"
+	}
+	v, err := x.Held.Select(ctx, "SELECT *, "+text(x.Held, x.Target)+" AS "+joinedLabel+", _row AS "+joinedRow+", "+stretch+" AS "+windowColumn+" FROM "+x.Held.Relation(),
+		append(x.Held.Fields(), assay.Field{Name: joinedLabel, Type: assay.TypeString}, assay.Field{Name: joinedRow, Type: assay.TypeInteger}, assay.Field{Name: windowColumn, Type: assay.TypeInteger}))
 	if err != nil {
 		return nil, 0, err
 	}
 	inputs := slices.Clone(x.Model.Inputs)
-	f, err := v.Frame(ctx, append(slices.Clone(inputs), joinedLabel, joinedRow), fmt.Sprintf("_row %% %d = 0 AND %s IS NOT NULL", step, joinedLabel))
+	f, err := v.Frame(ctx, append(slices.Clone(inputs), joinedLabel, joinedRow, windowColumn), fmt.Sprintf("_row %% %d = 0 AND %s IS NOT NULL", step, joinedLabel))
 	if err != nil || f.Rows() < minEstimatorRows {
 		return nil, 0, err
 	}
-	label, numbers := f[len(inputs)], f[len(inputs)+1].Floats
+	label, numbers, groups := f[len(inputs)], f[len(inputs)+1].Floats, groupsOf(f[len(inputs)+2].Floats)
 	f = f[:len(inputs)]
 	p, err := x.answers(ctx, func() (assay.Frame, error) { return f, nil }, numbers)
 	if err != nil {
 		return nil, 0, err
 	}
-	e := Estimator{Format: estimatorFormat, Rows: int64(f.Rows())}
+	e := Estimator{Format: estimatorFormat, Rows: int64(f.Rows()), Windows: len(groups)}
+	if groups == nil {
+		groups = consecutive(f.Rows())
+	}
 	switch {
 	case x.Model.Task == assay.Binary || x.Model.Task == assay.Multiclass:
 		if len(p.Proba) == 0 {
@@ -141,7 +148,7 @@ func freezeEstimator(ctx context.Context, x Subject, seed uint64) (document []by
 		if e.Versions, err = calibrations(score, right, seed); err != nil {
 			return nil, 0, err
 		}
-		e.Shift = e.shift(score, right)
+		e.Shift = e.shift(score, right, groups)
 	case x.Model.Task == assay.Regression:
 		truth := make([]float64, f.Rows())
 		for i, c := range label.Codes {
@@ -150,7 +157,7 @@ func freezeEstimator(ctx context.Context, x Subject, seed uint64) (document []by
 			}
 		}
 		e.Inputs = inputs
-		if e.Losses, err = lossModels(ctx, f, p.Values, truth, x.Categorical, seed); err != nil {
+		if e.Losses, err = lossModels(ctx, f, p.Values, truth, x.Categorical, groups, seed); err != nil {
 			return nil, 0, err
 		}
 	default:
@@ -204,12 +211,12 @@ func calibrations(score, right []float64, seed uint64) ([]learn.Isotonic, error)
 	return out, nil
 }
 
-// shift estimates how far the log odds of stretches of consecutive rows differ from the calibration, beyond what chance does.
-func (e *Estimator) shift(score, right []float64) float64 {
+// shift estimates how far the log odds of stretches differ from the calibration, beyond what chance does.
+func (e *Estimator) shift(score, right []float64, groups [][]int) float64 {
 	var at, variance []float64
-	for b := range stretches {
+	for _, group := range groups {
 		var off, information float64
-		for i := b * len(score) / stretches; i < (b+1)*len(score)/stretches; i++ {
+		for _, i := range group {
 			p := e.Versions[0].At(score[i])
 			off, information = off+right[i]-p, information+p*(1-p)
 		}
@@ -217,24 +224,8 @@ func (e *Estimator) shift(score, right []float64) float64 {
 			at, variance = append(at, off/information), append(variance, 1/information)
 		}
 	}
-	return between(at, variance)
-}
-
-// between is the standard deviation of means beyond their own variances (DerSimonian and Laird, 1986).
-func between(at, variance []float64) float64 {
-	var w, w2, sum float64
-	for i, x := range at {
-		v := 1 / variance[i]
-		w, w2, sum = w+v, w2+v*v, sum+v*x
-	}
-	q := 0.0
-	for i, x := range at {
-		q += (x - sum/w) * (x - sum/w) / variance[i]
-	}
-	if c := w - w2/w; c > 0 {
-		return math.Sqrt(math.Max(0, (q-float64(len(at)-1))/c))
-	}
-	return 0
+	sd, _ := between(at, variance)
+	return sd * math.Sqrt(1+1/float64(max(1, len(at)))) // of a window from the mean of so many
 }
 
 // moved is a probability whose log odds are moved by d.
@@ -246,7 +237,7 @@ func moved(p, d float64) float64 {
 }
 
 // lossModels fits a model of each loss.
-func lossModels(ctx context.Context, f assay.Frame, predicted, truth []float64, categorical []string, seed uint64) ([]LossModel, error) {
+func lossModels(ctx context.Context, f assay.Frame, predicted, truth []float64, categorical []string, groups [][]int, seed uint64) ([]LossModel, error) {
 	f = append(slices.Clone(f), assay.Column{Name: lossPrediction, Type: assay.TypeNumber, Floats: predicted})
 	categorical = slices.DeleteFunc(slices.Clone(categorical), func(c string) bool { return f.Column(c) == nil || f.Column(c).Codes != nil })
 	n := f.Rows()
@@ -312,17 +303,17 @@ func lossModels(ctx context.Context, f assay.Frame, predicted, truth []float64, 
 			l.Variance += (v - l.Bias) * (v - l.Bias) / float64(n-1)
 		}
 		var at, variance []float64
-		for b := range stretches {
-			piece := left[b*n/stretches : (b+1)*n/stretches]
+		for _, group := range groups {
 			mean := 0.0
-			for _, v := range piece {
-				mean += v / float64(len(piece))
+			for _, i := range group {
+				mean += left[i] / float64(len(group))
 			}
 			if l.Variance > 0 {
-				at, variance = append(at, mean), append(variance, l.Variance/float64(len(piece)))
+				at, variance = append(at, mean), append(variance, l.Variance/float64(len(group)))
 			}
 		}
-		l.Shift = between(at, variance)
+		sd, _ := between(at, variance)
+		l.Shift = sd * math.Sqrt(1+1/float64(max(1, len(at))))
 		out = append(out, l)
 	}
 	return out, nil

@@ -41,7 +41,7 @@ func TestLossesAreEstimatedDirectly(t *testing.T) {
 	}
 	f, y = noisy(6000, 0, 2, 2)
 	held := tableOf(t, e, append(f, assay.Column{Name: "y", Type: assay.TypeNumber, Floats: y}))
-	doc, rows, err := freezeEstimator(ctx, Subject{Held: held, Target: "y", Model: Model{Predictor: p, Inputs: []string{"x"}, Task: assay.Regression}}, 3)
+	doc, rows, err := freezeEstimator(ctx, Subject{Held: held, Target: "y", Model: Model{Predictor: p, Inputs: []string{"x"}, Task: assay.Regression}}, "", 3)
 	if err != nil || rows != 6000 {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
@@ -109,7 +109,7 @@ func TestShiftBetweenStretches(t *testing.T) {
 			}
 			score, right = append(score, p), append(right, y)
 		}
-		if got := e.shift(score, right); got < c.low || got > c.high {
+		if got := e.shift(score, right, consecutive(rows)); got < c.low || got > c.high {
 			t.Errorf("a shift of %v is measured as %v", c.shift, got)
 		}
 	}

@@ -446,7 +446,7 @@ func find(metrics []assay.Metric, name string) assay.Estimate {
 }
 
 // realised is one figure of a plan as labels show it. Its change to the reference has the interval of a difference of two independent figures from
-// theirs (MOVER; Zou and Donner, 2008), and the p-value is that of no more than the margin. rarer is how many rows the rarer of two classes has.
+// theirs (MOVER; Zou and Donner, 2008), widened by how much windows differ of themselves, and the p-value is that of no more than the margin. rarer is how many rows the rarer of two classes has.
 func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy, rarer int64) assay.RealisedMetric {
 	m := assay.RealisedMetric{
 		Name: p.Name, Definition: p.Definition, Higher: p.Higher, Realised: e, Proxy: estimated.value, Assumption: estimated.assumption, Reference: p.Reference, Margin: p.Margin,
@@ -466,8 +466,8 @@ func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy, rarer int64
 	if !p.Higher {
 		a, b = b, a
 	}
-	d := a.Value - b.Value
-	m.Change = assay.Estimate{Value: d, Lo: d - math.Hypot(a.Value-a.Lo, b.Hi-b.Value), Hi: d + math.Hypot(a.Hi-a.Value, b.Value-b.Lo), Level: e.Level, Method: "mover", N: e.N}
+	d, own := a.Value-b.Value, stat.NormalQuantile((1+e.Level)/2)*math.Sqrt(spread(p.Between))
+	m.Change = assay.Estimate{Value: d, Lo: d - math.Hypot(math.Hypot(a.Value-a.Lo, b.Hi-b.Value), own), Hi: d + math.Hypot(math.Hypot(a.Hi-a.Value, b.Value-b.Lo), own), Level: e.Level, Method: "mover", N: e.N}
 	return m
 }
 

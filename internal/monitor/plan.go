@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math"
@@ -163,7 +164,7 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		{Name: ReferenceLabels, Part: assay.Valid, Rows: labels.Rows},
 	}
 	if o.Labels {
-		estimator, rows, err := freezeEstimator(ctx, x, o.Seed)
+		estimator, rows, err := freezeEstimator(ctx, x, x.stretchOf(o.Windows, perYear(o.Windows, cmp.Or(o.RowsPerDay, span))), o.Seed)
 		if err != nil {
 			return nil, err
 		}
