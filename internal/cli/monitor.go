@@ -405,6 +405,9 @@ func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, le
 	if p.Business != nil {
 		fmt.Fprintf(w, "  business: %s, %s on held-out rows\n", p.Business.Name, p.Business.Reference)
 	}
+	if len(p.Performance) > 0 && p.Labels != nil && !slices.ContainsFunc(p.Performance, func(m assay.MetricPlan) bool { return m.Between != nil }) {
+		fmt.Fprintln(w, "  ◐ how windows differ of themselves is not known: held-out rows have no time, or too little of it. Where days differ, figures fail more often than planned")
+	}
 	for _, x := range p.Alerts {
 		var steps []string
 		for _, e := range x.Steps {

@@ -383,8 +383,8 @@ func (c *cutter) fill(keys []int64, until time.Time) ([]int64, error) {
 // A Stray is rows whose time lies far from that of nearly all rows: a clock or a spelling is wrong, and the time between was not without traffic.
 type Stray struct {
 	First string `json:"first"` // label of the first window that has some
-	Last  string `json:"last"`
-	Rows  int64  `json:"rows"`
+	Last  string `json:"last"`  // and of the last one
+	Rows  int64  `json:"rows"`  // in them
 }
 
 // Rows are out of place in time where they are fewer than a thousandth of all, or one, and than a twentieth of what a window has otherwise, and more windows than these
