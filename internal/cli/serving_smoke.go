@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -185,6 +186,19 @@ func breakages(in *schema.Schema, good map[string]any, cast bool) []breakage {
 
 // send posts rows as dataframe_records and returns the status and the body.
 func (k *smoker) send(ctx context.Context, rows []map[string]any) (status int, body, request []byte) {
+	rows = slices.Clone(rows)
+	for i, row := range rows {
+		rows[i] = maps.Clone(row)
+		for name, v := range row {
+			if x, ok := v.(float64); ok && math.Abs(x) >= 1<<53 { // the digits of a float say more than it holds
+				text := strconv.FormatFloat(x, 'e', -1, 64)
+				if c := k.in.Column(name); c != nil && c.Type == assay.TypeInteger && math.Abs(x) < 1<<63 {
+					text = strconv.FormatFloat(x, 'f', 0, 64)
+				}
+				rows[i][name] = json.Number(text)
+			}
+		}
+	}
 	request, err := json.Marshal(map[string]any{"dataframe_records": rows})
 	if err != nil {
 		return 0, nil, nil

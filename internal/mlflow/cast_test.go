@@ -339,3 +339,40 @@ func FuzzCasts(f *testing.F) {
 		}
 	})
 }
+
+// TestCoercedDigits counts casts that lose digits of numbers which are written with a fraction or exponent, and none that lose nothing.
+func TestCoercedDigits(t *testing.T) {
+	for _, c := range []struct{ kind, text, want, rule string }{
+		{"long", "9007199254740993.0", "9007199254740992", "precision"},
+		{"long", "9007199254740993.5", "9007199254740994", "fraction"},
+		{"long", "9007199254740992.0", "9007199254740992", ""},
+		{"long", "7.0", "7", ""},
+		{"long", "-9007199254740993.0", "-9007199254740992", "precision"},
+		{"double", "9007199254740993.0", "float 9.007199254740992e+15", "precision"},
+		{"double", "9007199254740992.0", "float 9.007199254740992e+15", ""},
+		{"double", "1.152921504606847e18", "float 1.152921504606847e+18", ""},
+		{"double", "0.1", "float 0.1", ""},
+		{"float", "9007199254740993.0", "float 9.007199254740992e+15", "precision"},
+	} {
+		for _, form := range []string{`{"dataframe_records": [{"c": %s}]}`, `{"dataframe_split": {"columns": ["c"], "data": [[%s]]}}`, `{"inputs": {"c": [%s]}}`} {
+			e := &echo{}
+			_, h := casting(t, c.kind, e)
+			body := fmt.Sprintf(form, c.text)
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/invocations", strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if told := w.Header().Get("X-Assay-Coerced"); w.Code != 200 || len(e.seen) != 1 || e.seen[0] != c.want || (told != "") != (c.rule != "") {
+				t.Errorf("%s %s: %d %v, X-Assay-Coerced %q, want %s %s", c.kind, body, w.Code, e.seen, told, c.want, c.rule)
+			}
+		}
+	}
+	e := &echo{}
+	_, h := casting(t, "double", e)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/invocations", strings.NewReader("c\n9007199254740993\n1\n"))
+	r.Header.Set("Content-Type", "text/csv")
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != 200 || w.Header().Get("X-Assay-Coerced") != "0" || e.seen[0] != "float 9.007199254740992e+15" {
+		t.Errorf("CSV: %d %s %v %q", w.Code, w.Body, e.seen, w.Header().Get("X-Assay-Coerced"))
+	}
+}

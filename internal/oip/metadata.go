@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/serve"
+	"github.com/assay-ml/assay/learn"
 )
 
 const serverName = "assay"
@@ -46,7 +47,7 @@ func describe(b *serve.Bound, all []*serve.Bound) modelMetadata {
 	in := b.Inputs()
 	for i := range in.Fields() {
 		f := in.Field(i)
-		typ, content := columnType(f.Type)
+		typ, content := inputType(b, i)
 		m.Inputs = append(m.Inputs, port{f.Name, typ.String(), []int64{-1}, map[string]string{"content_type": content}})
 	}
 	typ := predictionType(b)
@@ -59,6 +60,22 @@ func describe(b *serve.Bound, all []*serve.Bound) modelMetadata {
 		})
 	}
 	return m
+}
+
+// inputType is columnType of a field, but that whole numbers have the width that the model takes.
+func inputType(b *serve.Bound, i int) (datatype, string) {
+	typ, content := columnType(b.Inputs().Field(i).Type)
+	if typ == typeInt64 {
+		if t, ok := b.Element(i); ok && wholeTypes[t] != noType {
+			typ = wholeTypes[t]
+		}
+	}
+	return typ, content
+}
+
+var wholeTypes = map[learn.ElementType]datatype{
+	learn.Int8: typeInt8, learn.Int16: typeInt16, learn.Int32: typeInt32,
+	learn.Uint8: typeUint8, learn.Uint16: typeUint16, learn.Uint32: typeUint32, learn.Uint64: typeUint64,
 }
 
 // columnType is the datatype in which a column is best sent, and the codec by which MLServer's clients write it.

@@ -217,7 +217,7 @@ func (s *Inference) example(ctx context.Context, b *serve.Bound) (ex examples) {
 	record, list, inputs := doc{}, []json.RawMessage{}, []doc{}
 	for i, x := range row {
 		f := in.Field(i)
-		typ, content := columnType(f.Type)
+		typ, content := inputType(b, i)
 		record[f.Name] = x
 		list = append(list, x)
 		inputs = append(inputs, doc{"name": f.Name, "shape": []int{1}, "datatype": typ.String(), "parameters": doc{"content_type": content}, "data": []json.RawMessage{x}})

@@ -135,7 +135,7 @@ func (q *request) readJSON(c *serve.Call, head int) error {
 			t.fillRaw(c)
 			continue
 		}
-		if t.simple && !t.key {
+		if t.simple && !t.key && !slices.ContainsFunc(t.fields, c.Rows.Validator().Nested) {
 			if err := t.fillNumbers(c, q.numbers[t.from:t.to]); err != nil {
 				return err
 			}
@@ -314,11 +314,14 @@ func (q *request) readInput(r *schema.Reader) error {
 			}
 			t.data = r.Pos()
 			from := len(q.numbers)
-			if t.typ == typeFP64 || t.typ == typeFP32 { // a simple number is within the range of both
-				if q.numbers, t.simple = r.Numbers(q.numbers, maxSimple-from); t.simple {
+			if t.typ == typeFP64 || t.typ == typeFP32 {
+				at := r.Pos()
+				if q.numbers, t.simple = r.Numbers(q.numbers, maxSimple-from); t.simple && t.round(q.numbers[from:]) {
 					t.from, t.to = from, len(q.numbers)
 					break
 				}
+				t.simple = false
+				r.Seek(at)
 			}
 			q.numbers = q.numbers[:from]
 			r.Skip()

@@ -329,6 +329,16 @@ func (t *tensor) fillJSON(c *serve.Call, r *schema.Reader) error {
 	return nil
 }
 
+// round makes numbers those of the type, and reports whether it could.
+func (t *tensor) round(xs []float64) (ok bool) {
+	for i, x := range xs {
+		if xs[i], ok = t.typ.simple(x); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // fillNumbers puts the numbers of a flat array into the rows.
 func (t *tensor) fillNumbers(c *serve.Call, xs []float64) error {
 	switch {
@@ -391,10 +401,16 @@ func (t *tensor) element(c *serve.Call, r *schema.Reader, at int) error {
 		return nil
 	}
 	row, f := at/len(t.fields), t.fields[at%len(t.fields)]
-	if t.typ == typeFP64 || t.typ == typeFP32 {
-		if x, ok := r.Simple(); ok { // within the range of both
-			c.Rows.SetFloat(row, f, x)
-			return nil
+	float := t.typ == typeFP64 || t.typ == typeFP32
+	raw := c.Rows.Validator().Nested(f) // which keeps what the request says
+	if float && !raw {
+		from := r.Pos()
+		if x, ok := r.Simple(); ok {
+			if x, ok = t.typ.simple(x); ok {
+				c.Rows.SetFloat(row, f, x)
+				return nil
+			}
+			r.Seek(from)
 		}
 	}
 	kind := r.Kind()
@@ -420,9 +436,22 @@ func (t *tensor) element(c *serve.Call, r *schema.Reader, at int) error {
 		if !ok {
 			return nil
 		}
-		if t.typ.holds(s) {
+		switch {
+		case !t.typ.holds(s):
+		case raw:
 			r.Seek(from)
 			c.Rows.JSON(r, row, f)
+			return nil
+		case float:
+			c.Rows.SetFloat(row, f, t.typ.float(s))
+			return nil
+		default:
+			x, negative, _ := schema.Whole(s)
+			if negative {
+				c.Rows.SetInt(row, f, -int64(x))
+			} else {
+				c.Rows.SetUint(row, f, x)
+			}
 			return nil
 		}
 	default:
@@ -432,31 +461,42 @@ func (t *tensor) element(c *serve.Call, r *schema.Reader, at int) error {
 	return nil
 }
 
-// holds reports whether a JSON number is one of the type. A whole number may be written with a fraction or exponent.
+// holds reports whether a JSON number is one of the type. A whole number may be written with a fraction or exponent where the type is one of
+// integers; a float rounds what is written so, and must hold what is written without both.
 func (d datatype) holds(s []byte) bool {
-	if len(s) <= 2 && d != typeUint8 && d != typeUint16 && d != typeUint32 && d != typeUint64 {
-		return true // a digit or two, or a sign and a digit
-	}
-	if w, ok := d.signed(); ok {
-		if _, err := strconv.ParseInt(string(s), 10, w); err == nil {
-			return true
-		}
+	if d == typeFP64 || d == typeFP32 {
 		x, err := strconv.ParseFloat(string(s), 64)
-		limit := math.Ldexp(1, w-1)
-		return err == nil && !digits(s) && x == math.Trunc(x) && x >= -limit && x < limit
+		y := d.float(s)
+		return err == nil && !math.IsInf(y, 0) && !(digits(s) && (x != y || !schema.Exactly(s, x)))
 	}
-	if w, ok := d.unsigned(); ok {
-		if _, err := strconv.ParseUint(string(s), 10, w); err == nil {
-			return true
+	x, negative, ok := schema.Whole(s)
+	if w, signed := d.signed(); signed {
+		if negative {
+			return ok && x <= 1<<(w-1)
 		}
-		x, err := strconv.ParseFloat(string(s), 64)
-		return err == nil && !digits(s) && x == math.Trunc(x) && x >= 0 && x < math.Ldexp(1, w)
+		return ok && x < 1<<(w-1)
 	}
+	w, _ := d.unsigned()
+	return ok && !negative && x <= math.MaxUint64>>(64-w)
+}
+
+// float is a JSON number rounded to the type.
+func (d datatype) float(s []byte) float64 {
+	x, _ := strconv.ParseFloat(string(s), 64)
+	if d == typeFP32 {
+		return float64(float32(x))
+	}
+	return x
+}
+
+// simple is a number that float64 holds as it stands, rounded to the type; ok is false where it may be a whole number that the type does not hold,
+// which only its text tells.
+func (d datatype) simple(x float64) (y float64, ok bool) {
 	if d == typeFP64 {
-		return true // the column's own reading finds what is beyond it
+		return x, true
 	}
-	_, err := strconv.ParseFloat(string(s), 32)
-	return err == nil
+	y = float64(float32(x))
+	return y, y == x || x > -1<<24 && x < 1<<24
 }
 
 // digits reports whether a number has neither a fraction nor an exponent.

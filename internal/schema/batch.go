@@ -71,6 +71,9 @@ func (v *Validator) Field(i int) assay.Field {
 	return assay.Field{Name: v.fields[i].name, Type: v.fields[i].kind}
 }
 
+// Nested reports whether field i takes any value: its type is json, or it has none.
+func (v *Validator) Nested(i int) bool { return v.fields[i].nested }
+
 // Index returns the number of the field of that name.
 func (v *Validator) Index(name []byte) (int, bool) {
 	i, ok := v.index[string(name)]
@@ -317,8 +320,10 @@ func (b *Batch) SetField(row, i int, s []byte) {
 		}
 	case f.kind == assay.TypeInteger, f.kind == assay.TypeNumber:
 		t := tokenizer{b: s}
-		if n, _ := numberLen(s); n == len(s) {
-			f.decode(&t, c, 0)
+		if n, whole := numberLen(s); n == len(s) {
+			if f.decode(&t, c, 0); c.kind == cellWrong && whole && f.number && b.casts != nil && b.casts.kinds[i] != castNone {
+				c.kind, c.s = rawInt, s
+			}
 		} else if f.kind == assay.TypeNumber && (string(s) == "NaN" || string(s) == "nan") {
 			c.kind = cellNull
 		}

@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -251,4 +252,45 @@ func FuzzReadColumn(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWholeNumbersOfFloats: a column of numbers takes a whole number without fraction and exponent only where float64 holds it, in JSON, in CSV
+// and typed; one with a fraction or exponent is rounded.
+func TestWholeNumbersOfFloats(t *testing.T) {
+	b := compiled(t, batchSchema()).NewBatch()
+	defer b.Release()
+	for i, c := range []struct {
+		text string
+		want string // null: refused
+	}{
+		{"9007199254740992", "9.007199254740992e+15"},
+		{"9007199254740993", "null"},
+		{"-9007199254740993", "null"},
+		{"9007199254740994", "9.007199254740994e+15"},
+		{"18446744073709551615", "null"},
+		{"18446744073709551616", "1.8446744073709552e+19"},
+		{"10000000000000000000000", "1e+22"},
+		{"100000000000000000000000", "null"},
+		{"9007199254740993.0", "9.007199254740992e+15"},
+		{"9007199254740993e0", "9.007199254740992e+15"},
+		{"1e23", "1e+23"},
+		{"0.1", "0.1"},
+		{"-0", "-0"},
+	} {
+		b.Add(2)
+		var r schema.Reader
+		r.Reset([]byte(c.text), 0)
+		b.JSON(&r, 2*i, 1)
+		b.SetField(2*i+1, 1, []byte(c.text))
+		for row := 2 * i; row < 2*i+2; row++ {
+			if got := string(b.AppendJSON(nil, row, 1)); got != c.want {
+				t.Errorf("%s is %s, want %s", c.text, got, c.want)
+			}
+		}
+	}
+	for text, want := range map[string]string{"7": "7 false true", "-7.0": "7 true true", "7e1": "70 false true", "1e-400": "0 false false", "9007199254740993.0": "9007199254740993 false true", "-0": "0 false true", "18446744073709551616": "0 false false", "1.5": "0 false false"} {
+		if x, negative, ok := schema.Whole([]byte(text)); ok && fmt.Sprint(x, negative, ok) != want || fmt.Sprint(ok) != want[strings.LastIndex(want, " ")+1:] {
+			t.Errorf("%s: %v %v %v, want %s", text, x, negative, ok, want)
+		}
+	}
 }

@@ -157,8 +157,8 @@ func (b *Batch) Cast(how Construction, out []RowViolation) []RowViolation {
 			continue
 		}
 		if how == FromCSV {
-			if k == castFloat32 {
-				b.round(i)
+			if k == castFloat32 || k == castFloat64 {
+				b.round(i, k)
 			}
 			continue
 		}
@@ -181,13 +181,23 @@ func (b *Batch) Cast(how Construction, out []RowViolation) []RowViolation {
 	return out
 }
 
-// round makes the numbers of field i those that 32 bits hold.
-func (b *Batch) round(i int) {
+// round makes the numbers of field i those that its type holds.
+func (b *Batch) round(i int, k castKind) {
 	for row, at := 0, i; row < b.rows; row, at = row+1, at+len(b.v.fields) {
-		if c := &b.cells[at]; c.kind == cellFloat {
-			if rule := c.single(c.f); rule != "" {
-				b.coerced = append(b.coerced, Coercion{row, i, rule})
+		c, rule := &b.cells[at], ""
+		if c.kind == rawInt { // beyond what 64 bits hold exactly
+			if *c, rule = (cell{kind: cellFloat, f: floatOf(c.s)}), CastPrecision; math.IsInf(c.f, 0) {
+				*c = cell{kind: cellWrong}
+				continue
 			}
+		}
+		if k == castFloat32 && c.kind == cellFloat {
+			if r := c.single(c.f); rule == "" || r == CastOverflow {
+				rule = r
+			}
+		}
+		if rule != "" {
+			b.coerced = append(b.coerced, Coercion{row, i, rule})
 		}
 	}
 }

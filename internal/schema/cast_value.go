@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 )
@@ -70,8 +71,8 @@ func (x *caster) toInt(c *cell) (rule, why string) {
 		if !(raw.f >= -(1<<63) && raw.f < 1<<63) {
 			return "", tooLarge
 		}
-		if rule, why = x.whole(c, int64(raw.f)); rule == "" && raw.f != math.Trunc(raw.f) {
-			rule = CastFraction
+		if rule, why = x.whole(c, int64(raw.f)); rule == "" {
+			rule = changed(&raw)
 		}
 		return rule, why
 	case rawText:
@@ -89,7 +90,7 @@ func (x *caster) toInt(c *cell) (rule, why string) {
 func (x *caster) truncated(c, raw *cell) (rule, why string) {
 	f := raw.f
 	if raw.kind == rawInt {
-		if f = floatOf(raw.s); !sameWhole(raw.s, f) {
+		if f = floatOf(raw.s); !Exactly(raw.s, f) {
 			rule = CastPrecision
 		}
 	}
@@ -106,13 +107,38 @@ func (x *caster) truncated(c, raw *cell) (rule, why string) {
 	case t < lo || t >= hi: // what x86-64 answers for a float beyond a whole number
 		c.i = int64(lo)
 		return CastOverflow, ""
-	case t != f:
-		c.i = int64(t)
-		return CastFraction, ""
 	default:
-		c.i = int64(t)
+		if c.i = int64(t); raw.kind == rawFloat {
+			rule = changed(raw)
+		}
 	}
 	return rule, ""
+}
+
+// changed says what is lost of a number with a fraction or exponent when it becomes the whole number that its float is.
+func changed(raw *cell) string {
+	switch {
+	case raw.f != math.Trunc(raw.f):
+		return CastFraction
+	case math.Abs(raw.f) < maxSafe:
+		return ""
+	}
+	switch d, whole := decimal(raw.s); {
+	case !whole:
+		return CastFraction
+	case !Exactly(d, raw.f):
+		return CastPrecision
+	}
+	return ""
+}
+
+// lost reports whether the text of a number is a whole one with zeros for a fraction, and not the float that it was read as.
+func lost(raw *cell) bool {
+	if math.Abs(raw.f) < maxSafe {
+		return false
+	}
+	digits, zeros, ok := bytes.Cut(raw.s, []byte("."))
+	return ok && len(bytes.Trim(zeros, "0")) == 0 && !Exactly(digits, raw.f)
 }
 
 // whole makes the cell the integer n as it is in the bits of the type: wrapped round where pandas found the type of the column, and refused
@@ -141,7 +167,7 @@ func (x *caster) toFloat(c *cell) (rule, why string) {
 		if f = floatOf(raw.s); math.IsInf(f, 0) {
 			return "", notNumber // Python's integers are not made infinite
 		}
-		if !sameWhole(raw.s, f) {
+		if !Exactly(raw.s, f) {
 			rule = CastPrecision
 		}
 		if x.kind == castFloat32 && (x.dtype == intType || x.dtype == uintType) {
@@ -157,8 +183,11 @@ func (x *caster) toFloat(c *cell) (rule, why string) {
 			c.kind = cellNull
 			return "", ""
 		}
-		if math.IsInf(f, 0) {
+		switch {
+		case math.IsInf(f, 0):
 			rule = CastOverflow
+		case lost(&raw):
+			rule = CastPrecision
 		}
 	case rawText:
 		ok := false
@@ -331,11 +360,6 @@ func parseNaive(s []byte) (int64, bool) {
 func floatOf(s []byte) float64 {
 	f, _ := strconv.ParseFloat(string(s), 64)
 	return f
-}
-
-// sameWhole reports whether a float is the whole number that the digits say.
-func sameWhole(s []byte, f float64) bool {
-	return math.Abs(f) < maxSafe || string(s) == strconv.FormatFloat(f, 'f', 0, 64)
 }
 
 // emptyJSON reports whether a list or object holds nothing.

@@ -63,7 +63,7 @@ func TestJSONSchemaRefuses(t *testing.T) {
 
 // TestJSONSchemaAgreement exports generated schemas and holds what another validator accepts against what a payload check accepts.
 func TestJSONSchemaAgreement(t *testing.T) {
-	odd := []string{"null", "true", "1", "1.0", "1e2", "-0", "0.5", `"a"`, `""`, `"2000-02-30"`, `"1970-01-01"`, `"1970-01-01T00:00:00+01:00"`, "{}", "[]", "9007199254740993"}
+	odd := []string{"null", "true", "1", "1.0", "1e2", "-0", "0.5", `"a"`, `""`, `"2000-02-30"`, `"1970-01-01"`, `"1970-01-01T00:00:00+01:00"`, "{}", "[]", "9007199254740994"}
 	accepted, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		s := New("generated")

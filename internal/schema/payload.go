@@ -265,7 +265,7 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 			*c = wholeCell(d)
 		}
 	case assay.TypeNumber:
-		if x, err := strconv.ParseFloat(string(s), 64); err == nil {
+		if x, err := strconv.ParseFloat(string(s), 64); err == nil && (!whole || Exactly(s, x)) {
 			c.kind, c.f = cellFloat, x
 		}
 	}

@@ -295,3 +295,28 @@ func decimal(b []byte) ([]byte, bool) {
 	}
 	return []byte(d), true
 }
+
+// Exactly reports whether a float is the whole number that the digits of a JSON number without fraction and exponent say.
+func Exactly(digits []byte, f float64) bool {
+	if math.Abs(f) < maxSafe {
+		return true
+	}
+	var room [400]byte
+	return string(digits) == string(strconv.AppendFloat(room[:0], f, 'f', 0, 64))
+}
+
+// Whole returns the integer that a JSON number is, as its size and sign; 7.0 and 7e1 are integers. ok is false where it is none, or one of
+// more than 64 bits.
+func Whole(s []byte) (x uint64, negative, ok bool) {
+	if len(s) > 0 && s[0] == '-' {
+		s, negative = s[1:], true
+	}
+	x, err := strconv.ParseUint(string(s), 10, 64)
+	if err != nil {
+		d, whole := decimal(s)
+		if x, err = strconv.ParseUint(string(d), 10, 64); !whole {
+			return 0, false, false
+		}
+	}
+	return x, negative && x > 0, err == nil
+}

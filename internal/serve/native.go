@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/assay-ml/assay"
@@ -28,7 +29,10 @@ type nativePort struct {
 	fields     []int
 	categories []*learn.Categories // of each field; nil: the value itself is what the model takes
 	typ        learn.ElementType
-	flat       bool // a vector, not a matrix
+	least      int64 // of whole numbers
+	most       int64
+	holds      string // in words
+	flat       bool   // a vector, not a matrix
 }
 
 // Native makes an engine of a model that was opened, for rows that have the given fields in this order. A model with an input for each
@@ -79,6 +83,7 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 		default:
 			use(&p, in.Name, nil)
 		}
+		p.least, p.most, p.holds = wholeNumbers(p.typ)
 		n.ports = append(n.ports, p)
 	}
 	for i, out := range m.Outputs() {
@@ -235,6 +240,9 @@ func (p *nativePort) fill(s *learn.Session, i int, rows *schema.Batch, count int
 				t.Strings[to] = string(b)
 			default:
 				x, ok := rows.Int(row, f)
+				if ok && (x < p.least || x > p.most) || !ok && !rows.Missing(row, f) {
+					return assay.Errorf(assay.Rejected, "row %d: %s is beyond what the model can hold (%s)", row, rows.Validator().Field(f).Name, p.holds)
+				}
 				if !ok {
 					return assay.Errorf(assay.Rejected, "row %d: %s is missing, and the model takes whole numbers only", row, rows.Validator().Field(f).Name)
 				}
@@ -261,6 +269,46 @@ func category(c *learn.Categories, rows *schema.Batch, row, f int) (float64, err
 		return code, assay.Errorf(assay.Rejected, "row %d: %s is no category of the model, which refuses it", row, rows.Validator().Field(f).Name)
 	}
 	return code, nil
+}
+
+// wholeNumbers are the least and the most of a type of whole numbers, and it in words. Sessions hold them in 64 bits.
+func wholeNumbers(t learn.ElementType) (least, most int64, holds string) {
+	switch t {
+	case learn.Bool:
+		return 0, 1, "truth values"
+	case learn.Int8:
+		return math.MinInt8, math.MaxInt8, "8-bit integers"
+	case learn.Int16:
+		return math.MinInt16, math.MaxInt16, "16-bit integers"
+	case learn.Int32:
+		return math.MinInt32, math.MaxInt32, "32-bit integers"
+	case learn.Uint8:
+		return 0, math.MaxUint8, "8-bit integers without a sign"
+	case learn.Uint16:
+		return 0, math.MaxUint16, "16-bit integers without a sign"
+	case learn.Uint32:
+		return 0, math.MaxUint32, "32-bit integers without a sign"
+	case learn.Uint64:
+		return 0, math.MaxInt64, "63-bit integers without a sign"
+	}
+	return math.MinInt64, math.MaxInt64, "64-bit integers"
+}
+
+// Element returns the type in which the version's model takes a field; false where that is not known, or it takes it in several.
+func (b *Bound) Element(field int) (t learn.ElementType, ok bool) {
+	n, native := b.Engine.(*native)
+	if !native {
+		return 0, false
+	}
+	for _, p := range n.ports {
+		if slices.Contains(p.fields, field) {
+			if ok && t != p.typ {
+				return 0, false
+			}
+			t, ok = p.typ, true
+		}
+	}
+	return t, ok
 }
 
 // fillFloats copies the fields into a matrix of 32-bit floats, a column after the other.
