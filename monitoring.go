@@ -79,11 +79,12 @@ type WindowPlan struct {
 // AlarmBudget is how many false alarms a year the plan allows, and what that makes of one window.
 type AlarmBudget struct {
 	FalseAlarmsPerYear float64 `json:"false_alarms_per_year"`
-	WindowsPerYear     float64 `json:"windows_per_year"` // expected
-	Level              float64 `json:"level"`            // error probability of one window, over all of its signals; the figures that need labels have as much again
-	Correction         string  `json:"correction"`       // over the signals of a window: benjamini_hochberg, holm, …
-	Null               string  `json:"null"`             // how thresholds were calibrated without drift: block_bootstrap, permutation, …
-	BlockSeconds       int64   `json:"block_seconds"`    // rows closer than that stay together; 0: rows are independent
+	WindowsPerYear     float64 `json:"windows_per_year"`     // expected
+	Level              float64 `json:"level"`                // error probability of one window, over all of its signals; the figures that need labels have as much again
+	Correction         string  `json:"correction"`           // over the signals of a window: benjamini_hochberg, holm, …
+	Null               string  `json:"null"`                 // how thresholds were calibrated without drift: stretches_of_time, dirichlet_multinomial; block_bootstrap in plans that knew no stretches of predictions
+	BlockSeconds       int64   `json:"block_seconds"`        // rows closer than that stay together; 0: rows are independent
+	Dependence         float64 `json:"dependence,omitempty"` // correlation of a window with the one that follows, as the training data had it; persistence is worth less by that
 	Replicates         int     `json:"replicates"`
 	Seed               uint64  `json:"seed"`
 }

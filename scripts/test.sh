@@ -30,7 +30,7 @@ ASSAY_TEST_MEMORY=1 go test -run LargerThanMemory ./internal/table
 go test -run ManyLargeBodies ./internal/cli
 
 step "windows without drift, many of them, without the race detector"
-go test -run 'Joint|Events' ./internal/monitor
+go test -run 'Joint|Events|Worlds' ./internal/monitor
 
 step "the demo, twice from nothing, with the same evidence"
 scripts/demo_twice.sh

@@ -97,6 +97,7 @@ type AlarmBudget struct {
 	Columns     int           // tests a window
 	Correction  Correction    // "": each column on its own; Bonferroni, Holm, BH or BY: over the columns of a window
 	Persistence Persistence
+	Dependence  float64 // correlation of the evidence of one window with that of the next, 0 to 1; used with a correction
 }
 
 // Levels are what a budget comes to.
@@ -117,7 +118,8 @@ type Levels struct {
 // rejection with probability at most Window under any dependence between columns, BH under independence or positive dependence. So
 // alarms begin at most W·OnsetRate(Window) times a year, and Window is where that is PerYear.
 //
-// Both assume that windows are independent given the reference; PerYear then bounds the mean over references. It refuses a budget
+// Both assume that windows are independent given the reference; PerYear then bounds the mean over references. With Dependence they need not be: the same column
+// exceeds again as often as one of two normal variables of that correlation does after the other, both at the hardest step's level and in both directions. It refuses a budget
 // without tests, windows or alarms, and corrections that have no such guarantee.
 func (b AlarmBudget) Levels() (Levels, error) {
 	var p assay.Problems
@@ -135,6 +137,9 @@ func (b AlarmBudget) Levels() (Levels, error) {
 	default:
 		p.Add("correction %q", string(b.Correction))
 	}
+	if !(b.Dependence >= 0 && b.Dependence <= 1) {
+		p.Add("a dependence of %v", b.Dependence)
+	}
 	if err := b.Persistence.Check(); err != nil {
 		p.Add("%v", err)
 	}
@@ -150,6 +155,19 @@ func (b AlarmBudget) Levels() (Levels, error) {
 		return l, nil
 	}
 	l.Window = b.Persistence.Level(rate)
+	if k := b.Persistence.orOne(); b.Dependence > 0 && k.K > 1 {
+		ways := math.Exp(logFactorial(float64(k.M-1)) - logFactorial(float64(k.K-1)) - logFactorial(float64(k.M-k.K)))
+		lo, hi := 0.0, l.Window
+		for range 200 {
+			mid := lo + (hi-lo)/2
+			if again := math.Max(mid, exceedsAgain(mid/columns, b.Dependence)); mid*math.Min(1, ways*math.Pow(again, float64(k.K-1))) <= rate {
+				lo = mid
+			} else {
+				hi = mid
+			}
+		}
+		l.Window = lo
+	}
 	l.Test = l.Window / columns
 	if b.Correction == BY {
 		var h float64
@@ -159,4 +177,34 @@ func (b AlarmBudget) Levels() (Levels, error) {
 		l.Test /= h
 	}
 	return l, nil
+}
+
+// exceedsAgain is the chance that a standard normal variable lies beyond the two-sided threshold of a level, given that another one does which has such a
+// correlation with it.
+func exceedsAgain(level, correlation float64) float64 {
+	if !(level > 0) {
+		return 0
+	}
+	if level >= 1 || correlation >= 1 {
+		return 1
+	}
+	z := -NormalQuantile(level / 2)
+	rest := math.Sqrt(1 - correlation*correlation)
+	// Simpson's rule over the density of the first beyond z, of which nothing to speak of lies beyond z + 8.
+	const steps, reach = 400, 8
+	var sum, whole float64
+	for i := range steps + 1 {
+		x := z + reach*float64(i)/steps
+		w := math.Exp(-x * x / 2)
+		switch {
+		case i == 0 || i == steps:
+		case i%2 == 1:
+			w *= 4
+		default:
+			w *= 2
+		}
+		whole += w
+		sum += w * (NormalCDF((correlation*x-z)/rest) + NormalCDF((-correlation*x-z)/rest))
+	}
+	return sum / whole
 }

@@ -1,6 +1,7 @@
 package stat
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"runtime"
@@ -17,24 +18,25 @@ const DefaultNullDraws = 1000
 // nullTail is the share of draws beyond which a p-value is read off a fitted tail.
 const nullTail = 0.05
 
-// A NullSpec says what a window without drift looks like. Exactly one of Reference and Blocks is given.
+// A NullSpec says what a window without drift looks like.
 //
-// With Reference, rows are exchangeable: the true shares of the cells are uncertain as a Dirichlet distribution of the reference counts
-// and a window is multinomial, which for Edges at order statistics of a continuous column is exact, noise of the reference included. A
-// cell that the reference does not have counts Empty rows, so that a first value beyond the reference is as surprising as it should be
-// and no more.
+// Rows are exchangeable: the true shares of the cells are uncertain as a Dirichlet distribution of the reference counts and a window is
+// multinomial, which for Edges at order statistics of a continuous column is exact, noise of the reference included. A cell that the
+// reference does not have counts Empty rows, so that a first value beyond the reference is as surprising as it should be and no more.
+// With Window, the shares are those of these counts instead: a reference never holds a value that it never had, and windows do.
 //
-// With Blocks, rows of a block (a day, an hour) belong together: a window is a random block, or as many as it takes, the last one
-// thinned at random to fit, and is compared with the blocks that were not drawn. That keeps what rows of one block have in common,
-// which makes windows differ more than independent rows would. There are as many different windows as blocks, about; what is rarer
-// than one in that many rests on the fitted tail.
+// With Stretches, rows that came together belong together: the shares also differ by what stretches of time add. Which stretch that is,
+// is drawn; the number of rows of a stretch does not matter. There are as many different stretches as the reference has, about; what is
+// rarer than one in that many rests on the fitted tail.
 type NullSpec struct {
-	Reference []float64   // counts by cell
-	Blocks    [][]float64 // counts by cell of each whole block
-	Rows      int64       // rows of the window
-	Edges     *Edges      // for the scores that need it
+	Reference []float64  // counts by cell
+	Window    []float64  // counts by cell of what windows are drawn from; nil: the reference
+	Stretches *Stretches // nil: rows are independent
+	Parts     []float64  // of how many stretches a window is made, by their weights; nil: one
+	Rows      int64      // rows of the window
+	Edges     *Edges     // for the scores that need it
 	Scores    []DriftScore
-	Empty     float64 // rows that a cell without reference rows counts as; 0 means 1. For Categories, max(1, Once) is Good's estimate
+	Empty     float64 // rows that a cell without reference rows counts as; 0 means 1. Not with Window
 	Seed      uint64
 	Stream    []uint64 // names the column and the purpose, so that columns draw independently
 	Draws     int      // 0 means DefaultNullDraws
@@ -60,11 +62,10 @@ type Null struct {
 }
 
 // NewNulls draws windows without drift and returns the null distribution of each score. The result is a function of the spec but for
-// Threads. It refuses unusable counts, Rows below 1, scores that need other edges, fewer than 100 draws, and blocks of which more than
-// half would go into one window. It stops when ctx is done.
+// Threads. It refuses unusable counts, Rows below 1, scores that need other edges, fewer than 100 draws, stretches of other cells and
+// weights that do not sum to 1. It stops when ctx is done.
 func NewNulls(ctx context.Context, s NullSpec) ([]*Null, error) {
-	reference, err := s.check()
-	if err != nil {
+	if err := s.check(); err != nil {
 		return nil, err
 	}
 	draws, threads := s.Draws, s.Threads
@@ -80,7 +81,7 @@ func NewNulls(ctx context.Context, s NullSpec) ([]*Null, error) {
 	const batch = 32
 	for range min(threads, (draws+batch-1)/batch) {
 		wait.Go(func() {
-			draw := s.drawer(reference)
+			draw := s.drawer()
 			for ctx.Err() == nil {
 				from := int(next.Add(batch)) - batch
 				if from >= draws {
@@ -99,12 +100,12 @@ func NewNulls(ctx context.Context, s NullSpec) ([]*Null, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, assay.Errorf(assay.Unavailable, "calibration stopped: %w", err)
 	}
-	n, _, _ := totals(reference, reference)
+	n, _, _ := totals(s.Reference, s.Reference)
 	out := make([]*Null, len(s.Scores))
 	for i, score := range s.Scores {
 		out[i] = &Null{Score: score, Reference: int64(n), Rows: s.Rows, Method: "dirichlet-multinomial", draws: flat[i*draws : (i+1)*draws : (i+1)*draws]}
-		if s.Blocks != nil {
-			out[i].Method = "blocks"
+		if s.Stretches != nil {
+			out[i].Method = "stretches"
 		}
 		if hasNaN(out[i].draws) {
 			return nil, assay.Errorf(assay.Invalid, "cannot calibrate %s: it is undefined on these cells", score)
@@ -114,45 +115,21 @@ func NewNulls(ctx context.Context, s NullSpec) ([]*Null, error) {
 	return out, nil
 }
 
-func (s NullSpec) check() (reference []float64, err error) {
+func (s NullSpec) check() error {
 	var p assay.Problems
-	reference = s.Reference
-	if (s.Reference == nil) == (s.Blocks == nil) {
-		p.Add("either the counts of the reference or its blocks are needed")
+	if _, _, ok := totals(s.Reference, s.Reference); !ok {
+		p.Add("the reference is empty or has unusable counts")
 	}
-	if s.Blocks != nil {
-		var most, rows []float64
-		for b, counts := range s.Blocks {
-			if reference == nil {
-				reference = make([]float64, len(counts))
-			}
-			n, _, ok := totals(counts, counts)
-			if !ok || len(counts) != len(reference) {
-				p.Add("block %d is empty, of another length, or has unusable counts", b)
-				break
-			}
-			for i, c := range counts {
-				if c != math.Trunc(c) {
-					p.Add("count %v of block %d is not whole", c, b)
-				}
-				reference[i] += c
-			}
-			rows = append(rows, n)
-		}
-		most = slices.Clone(rows)
-		slices.Sort(most)
-		var half float64
-		for _, n := range most[:len(most)/2] {
-			half += n
-		}
-		if float64(s.Rows) > half {
-			p.Add("a window of %d rows may need more than half of %d blocks", s.Rows, len(s.Blocks))
+	if s.Window != nil {
+		if _, _, ok := totals(s.Window, s.Reference); !ok {
+			p.Add("what windows are drawn from is empty, of other cells, or has unusable counts")
 		}
 	}
-	if len(p) == 0 {
-		if _, _, ok := totals(reference, reference); !ok {
-			p.Add("the reference is empty or has unusable counts")
-		}
+	if s.Stretches != nil && len(s.Stretches.shares) != len(s.Reference) {
+		p.Add("stretches of %d cells", len(s.Stretches.shares))
+	}
+	if sum := pairwiseSum(s.Parts); s.Parts != nil && !(math.Abs(sum-1) < 1e-9) {
+		p.Add("a window of parts that sum to %v", sum)
 	}
 	if s.Rows < 1 || s.Rows > 1<<50 {
 		p.Add("a window of %d rows", s.Rows)
@@ -166,62 +143,48 @@ func (s NullSpec) check() (reference []float64, err error) {
 	for _, score := range s.Scores {
 		if !slices.Contains(DriftScores(), score) {
 			p.Add("unknown score %q", string(score))
-		} else if score.Metric() && (s.Edges == nil || s.Edges.Cells() != len(reference)) {
-			p.Add("%s needs the edges of the %d cells", score, len(reference))
+		} else if score.Metric() && (s.Edges == nil || s.Edges.Cells() != len(s.Reference)) {
+			p.Add("%s needs the edges of the %d cells", score, len(s.Reference))
 		}
 	}
-	return reference, p.Err(assay.Invalid, "cannot calibrate")
+	return p.Err(assay.Invalid, "cannot calibrate")
 }
 
-// drawer returns a function that draws a reference and a window without drift into memory of its own.
-func (s NullSpec) drawer(reference []float64) func(Rand) (r, w []float64) {
-	window := make([]float64, len(reference))
-	if s.Blocks == nil {
-		empty := s.Empty
-		if empty == 0 {
-			empty = 1
-		}
-		shares := make([]float64, len(reference))
-		return func(g Rand) ([]float64, []float64) {
-			for i, c := range reference {
-				if c == 0 {
-					c = empty
-				}
-				shares[i] = g.Gamma(c)
+// drawer returns a function that draws a window without drift into memory of its own, and returns the reference with it.
+func (s NullSpec) drawer() func(Rand) (r, w []float64) {
+	shapes, parts := slices.Clone(s.Window), s.Parts
+	if shapes == nil {
+		shapes = slices.Clone(s.Reference)
+		for i, c := range shapes {
+			if c == 0 {
+				shapes[i] = cmp.Or(s.Empty, 1)
 			}
-			g.Multinomial(s.Rows, shares, window)
-			return reference, window
 		}
 	}
-	rest, part := make([]float64, len(reference)), make([]float64, len(reference))
-	order := make([]int, len(s.Blocks))
+	if parts == nil {
+		parts = []float64{1}
+	}
+	window, shares := make([]float64, len(shapes)), make([]float64, len(shapes))
 	return func(g Rand) ([]float64, []float64) {
-		copy(rest, reference)
-		clear(window)
-		for i := range order {
-			order[i] = i
+		var sum float64
+		for i, c := range shapes {
+			shares[i] = 0
+			if c > 0 {
+				shares[i] = g.Gamma(c)
+			}
+			sum += shares[i]
 		}
-		left := s.Rows
-		for k := 0; left > 0; k++ {
-			j := k + g.Intn(len(order)-k)
-			order[k], order[j] = order[j], order[k]
-			block := s.Blocks[order[k]]
-			var rows int64
-			for i, c := range block {
-				rows += int64(c)
-				rest[i] -= c
+		if s.Stretches != nil && s.Stretches.Vary() {
+			for i := range shares {
+				shares[i] /= sum
 			}
-			taken := block
-			if rows > left {
-				g.Subsample(left, block, part)
-				taken, rows = part, left
+			s.Stretches.draw(&g, parts, shares)
+			for i, x := range shares {
+				shares[i] = math.Max(0, x)
 			}
-			for i, c := range taken {
-				window[i] += c
-			}
-			left -= rows
 		}
-		return rest, window
+		g.Multinomial(s.Rows, shares, window)
+		return s.Reference, window
 	}
 }
 

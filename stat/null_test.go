@@ -26,11 +26,11 @@ func TestNullIsAFunctionOfItsSeed(t *testing.T) {
 	e := freeze(t, x, stat.EdgeOptions{})
 	blocks := make([][]float64, 30)
 	for b := range blocks {
-		blocks[b] = e.Count(x[b*100 : (b+1)*100])
+		blocks[b] = e.Count(normals(100, 0.3*float64(b%5), uint64(b)))
 	}
 	for name, spec := range map[string]stat.NullSpec{
-		"rows":   {Reference: e.Count(x), Rows: 400, Edges: e, Scores: stat.DriftScores(), Seed: 4, Stream: []uint64{7}, Draws: 300},
-		"blocks": {Blocks: blocks, Rows: 250, Edges: e, Scores: stat.DriftScores(), Seed: 4, Draws: 300},
+		"rows":      {Reference: e.Count(x), Rows: 400, Edges: e, Scores: stat.DriftScores(), Seed: 4, Stream: []uint64{7}, Draws: 300},
+		"stretches": {Reference: e.Count(x), Stretches: stretches(t, blocks, 30), Rows: 250, Edges: e, Scores: stat.DriftScores(), Seed: 4, Draws: 300},
 	} {
 		one, many, other := spec, spec, spec
 		one.Threads, many.Threads, other.Seed = 1, 5, 5
@@ -87,16 +87,16 @@ func TestNullProperties(t *testing.T) {
 func TestNullRefuses(t *testing.T) {
 	ok := stat.NullSpec{Reference: []float64{5, 5}, Rows: 10, Scores: []stat.DriftScore{stat.DriftJS}}
 	for name, change := range map[string]func(*stat.NullSpec){
-		"nothing":    func(s *stat.NullSpec) { s.Reference = nil },
-		"both":       func(s *stat.NullSpec) { s.Blocks = [][]float64{{1, 2}} },
-		"no rows":    func(s *stat.NullSpec) { s.Rows = 0 },
-		"empty":      func(s *stat.NullSpec) { s.Reference = []float64{0, 0} },
-		"few draws":  func(s *stat.NullSpec) { s.Draws = 50 },
-		"unknown":    func(s *stat.NullSpec) { s.Scores = []stat.DriftScore{"x"} },
-		"no edges":   func(s *stat.NullSpec) { s.Scores = []stat.DriftScore{stat.DriftW1} },
-		"negative":   func(s *stat.NullSpec) { s.Empty = -1 },
-		"few blocks": func(s *stat.NullSpec) { s.Reference, s.Blocks = nil, [][]float64{{5, 5}, {5, 6}, {4, 5}} },
-		"half rows":  func(s *stat.NullSpec) { s.Reference, s.Blocks = nil, [][]float64{{50, 5}, {50, 6.5}, {40, 5}, {9, 9}} },
+		"nothing":   func(s *stat.NullSpec) { s.Reference = nil },
+		"window":    func(s *stat.NullSpec) { s.Window = []float64{1, 2, 3} },
+		"stretches": func(s *stat.NullSpec) { s.Stretches = stretches(t, [][]float64{{1, 2, 3}, {4, 5, 6}}, 2) },
+		"parts":     func(s *stat.NullSpec) { s.Parts = []float64{0.5, 0.4} },
+		"no rows":   func(s *stat.NullSpec) { s.Rows = 0 },
+		"empty":     func(s *stat.NullSpec) { s.Reference = []float64{0, 0} },
+		"few draws": func(s *stat.NullSpec) { s.Draws = 50 },
+		"unknown":   func(s *stat.NullSpec) { s.Scores = []stat.DriftScore{"x"} },
+		"no edges":  func(s *stat.NullSpec) { s.Scores = []stat.DriftScore{stat.DriftW1} },
+		"negative":  func(s *stat.NullSpec) { s.Empty = -1 },
 	} {
 		s := ok
 		change(&s)
@@ -175,51 +175,6 @@ func TestNullLevels(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// Rows of a day go together: independent rows make the line too low, whole blocks do not.
-func TestNullOfBlocks(t *testing.T) {
-	const days, perDay = 60, 200
-	// The mean of a day is N(0, 0.3²).
-	day := func(stream ...uint64) []float64 {
-		r := stat.NewRand(3, stream...)
-		return normals(perDay, 0.3*r.Normal(), stream...)
-	}
-	realised := func(rows bool) float64 {
-		var over, n float64
-		for ref := range uint64(20) {
-			var all []float64
-			days_ := make([][]float64, days)
-			for d := range days_ {
-				days_[d] = day(ref, uint64(d))
-				all = append(all, days_[d]...)
-			}
-			e := freeze(t, all, stat.EdgeOptions{Cells: 10})
-			spec := stat.NullSpec{Rows: perDay, Edges: e, Scores: []stat.DriftScore{stat.DriftKS}, Seed: 2}
-			if rows {
-				spec.Reference = e.Count(all)
-			} else {
-				for _, d := range days_ {
-					spec.Blocks = append(spec.Blocks, e.Count(d))
-				}
-			}
-			line := nulls(t, spec)[0].Threshold(0.05)
-			counts := e.Count(all)
-			for w := range uint64(100) {
-				n++
-				if stat.DriftKS.Of(counts, e.Count(day(ref, 1000+w)), e) >= line {
-					over++
-				}
-			}
-		}
-		return over / n
-	}
-	if r := realised(true); r < 0.3 {
-		t.Errorf("independent rows alarm on %.3f of the windows: the population is no example", r)
-	}
-	if r := realised(false); r < 0.02 || r > 0.09 {
-		t.Errorf("blocks alarm on %.3f of the windows, want about 0.05", r)
 	}
 }
 

@@ -60,9 +60,10 @@ them (probability_CLASS, probability, prediction), or --predictions names a file
 With --inputs-only no model is asked and only the columns are held against the plan, which is quick: nothing is recorded, and no digest of the
 rows is made. --out writes the windows as a page, whether they are recorded or not.
 
-The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, when a window could not be judged, or
-when all labels of a window should have come and too few did. Where a tenth of the predictions, or of the sealed rows, are sealed test rows, their
-labels are a read that the ledger enters; it needs --reason where they were read before.`,
+The exit status is 3 when something moved in as many windows in a row as the plan asks for, when a figure is certainly worse than on held-out
+rows, when a window could not be judged, or when all labels of a window should have come and too few did. What moved in fewer windows is shown
+and is no alarm yet: the exit status is 0. Where a tenth of the predictions, or of the sealed rows, are sealed test rows, their labels are a
+read that the ledger enters; it needs --reason where they were read before.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("monitor replay", func(ctx context.Context, s *session, args []string) error {
 			q.data = args[0]
@@ -102,8 +103,9 @@ labels are a read that the ledger enters; it needs --reason where they were read
 window that was judged before and has not changed is the same evidence. Run it as often as windows end. A window in which nothing was logged
 is an alarm; where nothing was ever logged, every whole window by time since the plan was made is one (the newest 64).
 
-The exit status is 3 when something moved, when a figure is certainly worse than on held-out rows, when a window could not be judged, or when
-all labels of a window should have come and too few did.`,
+The exit status is 3 when something moved in as many windows in a row as the plan asks for, when a figure is certainly worse than on held-out
+rows, when a window could not be judged, or when all labels of a window should have come and too few did. What moved in fewer windows is shown
+and is no alarm yet: the exit status is 0.`,
 		Args: cobra.NoArgs,
 		RunE: a.with("monitor run", func(ctx context.Context, s *session, _ []string) error { return s.monitorRun(ctx, model, why) }),
 	}
@@ -137,7 +139,7 @@ all labels of a window should have come and too few did.`,
 }
 
 // unwatched are the columns that a plan does not watch, and those of nested values, inside which it does not look.
-type unwatched struct{ excluded, nested, redacted []string }
+type unwatched struct{ excluded, nested, redacted, cautions []string }
 
 // monitorPlan writes the plan of a version.
 func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Record, assay.Monitor, unwatched, error) {
@@ -175,6 +177,9 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	hidden := func(c string) bool { return slices.Contains(o.Redacted, c) } // the log lacks it, and what a window lacks counts as missing
 	left.redacted = append(left.redacted, slices.DeleteFunc(slices.Clone(x.Columns), func(c string) bool { return !hidden(c) })...)
 	x.Columns = slices.DeleteFunc(slices.Clone(x.Columns), hidden)
+	if x.Rows, err = s.splitRows(ctx, m.Split); err != nil {
+		return rec, none, left, err
+	}
 	if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
 		return rec, none, left, err
 	}
@@ -240,7 +245,7 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	}
 	slices.Sort(parents)
 	r, err := s.write(ctx, assay.KindMonitor, v.Model, slices.Compact(parents), p)
-	return r, p, unwatched{append(left.excluded, made.Excluded...), append(left.nested, made.Nested...), left.redacted}, err
+	return r, p, unwatched{append(left.excluded, made.Excluded...), append(left.nested, made.Nested...), left.redacted, made.Cautions}, err
 }
 
 // watchable leaves out of columns those of which the log has no value that could be held against a table's: bytes, and nested values that the table has
@@ -396,6 +401,9 @@ func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, le
 		}
 	}
 	fmt.Fprintf(w, "  an alarm needs an effect of at least %v (Cohen's w), %s rows, and %d windows in a row\n", floor, assay.FormatCount(p.Windows.MinRows), persist)
+	for _, c := range left.cautions {
+		fmt.Fprintf(w, "  ◐ %s\n", c)
+	}
 	for _, x := range p.References {
 		fmt.Fprintf(w, "  reference of the %s: %s rows of the %s part\n", x.Name, assay.FormatCount(x.Rows), x.Part)
 	}

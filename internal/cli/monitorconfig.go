@@ -16,7 +16,7 @@ type MonitorConfig struct {
 	Drift       DriftConfig              `yaml:"drift,omitempty" jsonschema:"description=what counts as drift"`
 	Traffic     TrafficConfig            `yaml:"traffic,omitempty" jsonschema:"description=shares of the traffic that are tolerated; more of it is an alarm"`
 	Skew        *SkewConfig              `yaml:"skew,omitempty" json:",omitempty" jsonschema:"description=compares training rows that come back with what the model learned from"`
-	MinRows     int64                    `yaml:"min_rows,omitempty" jsonschema:"description=with fewer rows a window is undetermined; without it as many as it takes to find a change of twice the floor,minimum=1"`
+	MinRows     int64                    `yaml:"min_rows,omitempty" jsonschema:"description=with fewer rows a window is undetermined; without it as many as it takes to find a change of twice the floor in one share of the rows,minimum=1"`
 	Persistence int                      `yaml:"persistence,omitempty" jsonschema:"description=windows in a row that make an alarm; without it 2 for more than 52 windows a year and 1 for fewer,minimum=1,maximum=1000"`
 	RowsPerDay  float64                  `yaml:"rows_per_day,omitempty" jsonschema:"description=expected traffic; for windows by rows where the training data has no time,exclusiveMinimum=0"`
 	Labels      *LabelsConfig            `yaml:"labels,omitempty" jsonschema:"description=how labels that come later find their predictions"`

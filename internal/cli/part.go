@@ -97,6 +97,20 @@ func partOf(split assay.Split, name string) (assay.Part, error) {
 	return assay.Part{}, assay.Errorf(assay.NotFound, "the split has no part %q", name)
 }
 
+// splitRows is how many rows the parts of a split have together.
+func (s *session) splitRows(ctx context.Context, split assay.Digest) (int64, error) {
+	r, err := s.st.Get(ctx, split)
+	if err != nil {
+		return 0, err
+	}
+	rec, err := assay.Decode[assay.Split](r.Evidence)
+	n := int64(0)
+	for _, p := range rec.Parts {
+		n += p.Rows
+	}
+	return n, err
+}
+
 // part reads one of the part files of a split, and refuses one that does not hold what the split recorded.
 func (s *session) part(ctx context.Context, split assay.Digest, name string) (*table.Table, error) {
 	r, err := s.st.Get(ctx, split)

@@ -47,6 +47,9 @@ func (s *session) monitorOf(ctx context.Context, v store.Version, m assay.Model)
 	if p.Value.Settings != settings {
 		s.say("the plan of %s is of other settings than monitor in assay.yaml has now. Try: assay monitor plan %s", versionName(v), versionName(v))
 	}
+	if p.Value.Budget.Null == "block_bootstrap" {
+		s.say("the plan of %s was made before stretches of time were compared for predictions and shares of rows too: what days have in common may be an alarm. Try: assay monitor plan %s", versionName(v), versionName(v))
+	}
 	return p.ID, p.Value, nil
 }
 
@@ -82,8 +85,12 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 		if o.Windows, err = monitor.ParseWindow(q.window); err != nil {
 			return err
 		}
+		planned := p
 		if p, err = o.Rewindow(p); err != nil {
 			return err
+		}
+		if n := planned.Budget.BlockSeconds; n > p.Windows.LengthSeconds && p.Windows.LengthSeconds > 0 {
+			s.say("the plan knows how stretches of %s differ and no shorter ones: windows of %s are held against those. A plan with monitor.window: %s has its own.", monitor.FormatSpan(n), q.window, q.window)
 		}
 	}
 	recorded := unrecorded == ""
@@ -270,6 +277,7 @@ func (s *session) recordWindows(ctx context.Context, v store.Version, plan assay
 const shownCauses = 5
 
 func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []replayedWindow, outcomes []outcomeWindow, unrecorded string, verdict assay.Verdict) {
+	pending := 0
 	for _, x := range windows {
 		d := x.Drift
 		fmt.Fprintf(w, "%s %s: %s rows", d.Verdict.Glyph(), x.Label, assay.FormatCount(d.Window.Rows))
@@ -282,6 +290,10 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		switch {
 		case len(d.Ranking) > 0:
 			fmt.Fprintf(w, ", %d of %d signals moved", len(d.Ranking), len(d.Signals))
+			if d.Verdict != assay.Fail {
+				pending++
+				fmt.Fprintf(w, ", not yet for %d windows in a row", seen.Persist)
+			}
 		case d.Verdict == assay.Pass:
 			fmt.Fprint(w, ", nothing moved")
 		default:
@@ -330,6 +342,9 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		}
 	}
 	fmt.Fprintf(w, "%s %s: %d of %d windows moved%s", verdict.Glyph(), versionName(v), moved, len(windows), outcomeSums(outcomes))
+	if pending > 0 {
+		fmt.Fprintf(w, "; in %d more something moved that had not for %d in a row", pending, seen.Persist)
+	}
 	if unrecorded != "" {
 		fmt.Fprintf(w, "; not recorded, %s", unrecorded)
 	}

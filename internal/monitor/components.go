@@ -31,7 +31,7 @@ func (c *comparison) components() (*components, error) {
 	}
 	g := stat.NewRand(c.seed, 0x706361)
 	var fitted []int
-	if c.blocks >= minBlocks {
+	if c.blocks >= minStretches {
 		a, b := split(upTo(c.blocks), &g)
 		in := map[int]bool{}
 		for _, x := range a {
@@ -118,7 +118,7 @@ func (c *comparison) reconstruction(_ context.Context, rows int64, x assay.Signa
 		x.Verdict, x.Message = assay.Undetermined, "the principal components hold all of the columns: nothing is left to compare"
 		return x, nil
 	}
-	like, taken := c.blocksOfWindow(rows), c.n
+	like, taken := c.blocksOfWindow(), c.n
 	if like > 0 {
 		taken = like * (c.rows / c.blocks)
 	}

@@ -37,7 +37,7 @@ type together struct {
 	rows     int
 	block    []int // of each row; nil: rows are independent
 	blocks   int
-	per      float64 // rows of a block of the reference on average
+	like     int // of how many blocks a window is made, by its length
 	seed     uint64
 	level    float64 // of one test
 	nulls    map[nullOf]blockNull
@@ -62,7 +62,10 @@ func openSample(b []byte, features *Document, p assay.Monitor, level float64) (*
 	if err != nil {
 		return nil, err
 	}
-	j := &together{rows: s.Rows, seed: p.Budget.Seed, level: level, nulls: map[nullOf]blockNull{}, parts: map[string]*components{}, per: s.BlockRows}
+	j := &together{rows: s.Rows, seed: p.Budget.Seed, level: level, nulls: map[nullOf]blockNull{}, parts: map[string]*components{}, like: 1}
+	if b := float64(p.Budget.BlockSeconds); b > 0 {
+		j.like = int(math.Max(1, math.Round(length(p)/b)))
+	}
 	for _, c := range s.Columns {
 		i := slices.IndexFunc(features.Features, func(f Feature) bool { return f.Name == c.Name })
 		if i < 0 {
@@ -182,16 +185,13 @@ func (j *together) judge(ctx context.Context, s assay.SignalPlan, live [][]byte,
 	return run(ctx, rows, x)
 }
 
-// blocksOfWindow is how many blocks of the reference a window of so many rows is like; 0 where rows are independent, or the sample has too few blocks for it.
-func (j *together) blocksOfWindow(rows int64) int {
-	if j.blocks < minBlocks {
+// blocksOfWindow is how many blocks of the reference a window is like, however many rows it has; 0 where rows are independent, or the sample has too few blocks
+// for it.
+func (j *together) blocksOfWindow() int {
+	if j.blocks < minStretches || j.like > j.blocks/4 { // a quarter for the window, and as much beside it on each side of the principal components
 		return 0
 	}
-	c := int(math.Max(1, math.Round(float64(rows)/j.per)))
-	if c > j.blocks/4 { // a quarter for the window, and as much beside it on each side of the principal components
-		return 0
-	}
-	return c
+	return j.like
 }
 
 // thin takes at most so many rows of a window, evenly.
@@ -251,7 +251,7 @@ func (c *comparison) domain(ctx context.Context, rows int64, x assay.Signal) (as
 		}
 		return flags, scores, gain, nil
 	}
-	like := c.blocksOfWindow(rows)
+	like := c.blocksOfWindow()
 	taken := c.n
 	if like > 0 {
 		taken = like * (c.rows / c.blocks)

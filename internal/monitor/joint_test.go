@@ -43,7 +43,7 @@ func jointWatch(t testing.TB, x *table.Table, at string, o Settings) (*Watch, *P
 		t.Fatal(err)
 	}
 	subject := Subject{Train: x, Time: at}
-	if _, err := blocksOf(ctx, subject, &o, d); err != nil {
+	if err := o.stretches(ctx, d, x, at, "", day, day); err != nil {
 		t.Fatal(err)
 	}
 	p, err := PlanOf(d, o)

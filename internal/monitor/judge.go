@@ -22,6 +22,8 @@ type Watch struct {
 	levels   stat.Levels
 	nulls    map[nullKey]map[stat.DriftScore]*stat.Null
 	features map[string]*Feature // by scope and column
+	spans    map[string]*spans   // by scope: stretches of time of the reference; nil: rows are independent
+	varies   map[string]*variation
 
 	joint     *together  // nil: no test looks at all columns together
 	estimator *Estimator // nil: performance is not estimated before labels come
@@ -34,7 +36,10 @@ type nullKey struct {
 
 // Open makes a watch of a plan; document returns the bytes of a reference.
 func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Watch, error) {
-	w := &Watch{plan: plan, sides: map[string]*Document{}, nulls: map[nullKey]map[stat.DriftScore]*stat.Null{}, features: map[string]*Feature{}}
+	w := &Watch{
+		plan: plan, sides: map[string]*Document{}, nulls: map[nullKey]map[stat.DriftScore]*stat.Null{}, features: map[string]*Feature{},
+		spans: map[string]*spans{}, varies: map[string]*variation{},
+	}
 	scopes := map[string]string{ReferenceFeatures: ScopeInput, ReferencePredictions: ScopePrediction, ReferenceLabels: ScopeLabel}
 	var sample []byte
 	for _, r := range plan.References {
@@ -57,7 +62,8 @@ func Open(plan assay.Monitor, document func(assay.Digest) ([]byte, error)) (*Wat
 			return nil, err
 		}
 		scope := scopes[r.Name]
-		w.sides[scope] = d
+		d.before(plan.Budget.BlockSeconds)
+		w.sides[scope], w.spans[scope] = d, d.spans(length(plan))
 		for i := range d.Features {
 			w.features[scope+"/"+d.Features[i].Name] = &d.Features[i]
 		}
@@ -113,8 +119,9 @@ type held struct {
 // streaks remember how many windows in a row each signal of a plan moved.
 type streaks []int
 
-// judge holds a window against the references: all signals of the plan in its order but those of labels, what moved by contribution, and the verdict.
-func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []assay.Signal, ranking []assay.Cause, verdict assay.Verdict, err error) {
+// judge holds a window against the references: all signals of the plan in its order but those of labels, what moved by contribution, and the verdict. unjudged are
+// how many windows in a row each signal could not be judged: one is passed over, and more end a streak, for what lies so far apart is not in a row.
+func (w *Watch) judge(ctx context.Context, h held, before streaks, unjudged []int) (signals []assay.Signal, ranking []assay.Cause, verdict assay.Verdict, err error) {
 	var p []float64
 	var at []int
 	for i, s := range w.plan.Signals {
@@ -147,6 +154,11 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks) (signals []as
 			if (x.Scope == ScopeTraffic || (x.Scope == ScopeJoint || x.Kind == KindChange || x.Kind == KindSkew) && x.Message != small) && x.Verdict == assay.Pass {
 				x.Message = "" // it says what would be an alarm
 			}
+		}
+		if x.Verdict != assay.Undetermined {
+			unjudged[at[i]] = 0
+		} else if unjudged[at[i]]++; unjudged[at[i]] > 1 {
+			before[at[i]] = 0
 		}
 		switch x.Verdict {
 		case assay.Fail:
@@ -238,7 +250,7 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 	if s.Kind == KindDistribution {
 		return w.distribution(ctx, s, f, c, x)
 	}
-	return w.share(s, f, c, x), nil
+	return w.share(s, f, c, x)
 }
 
 func few(x assay.Signal, s assay.SignalPlan) assay.Signal {
@@ -291,16 +303,20 @@ func (w *Watch) null(ctx context.Context, s assay.SignalPlan, f *Feature, rows i
 	name := fnv.New64a()
 	fmt.Fprintf(name, "%s/%s/%s", s.Scope, s.Kind, s.Column)
 	spec := stat.NullSpec{
-		Rows: rows, Edges: f.Edges, Scores: []stat.DriftScore{stat.DriftJS},
-		Empty: float64(max(1, f.once())), Seed: b.Seed, Stream: []uint64{name.Sum64()}, Draws: b.Replicates,
+		Reference: floats(f.Counts.Cells), Rows: rows, Edges: f.Edges, Scores: []stat.DriftScore{stat.DriftJS},
+		Seed: b.Seed, Stream: []uint64{name.Sum64()}, Draws: b.Replicates,
 	}
 	for _, o := range w.plan.Signals {
 		if o.Scope == s.Scope && o.Column == s.Column && o.Kind == KindDistribution && !slices.Contains(spec.Scores, scoreOf(o)) {
 			spec.Scores = append(spec.Scores, scoreOf(o))
 		}
 	}
-	if !f.blocks(&spec) {
-		spec.Reference = floats(f.Counts.Cells)
+	v, err := w.variation(s.Scope, f)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Window = f.withUnseen(f.onceShare()); v != nil {
+		spec.Stretches, spec.Parts, spec.Window = v.cells, v.spans.parts, v.window
 	}
 	drawn, err := stat.NewNulls(ctx, spec)
 	if err != nil {
@@ -314,57 +330,57 @@ func (w *Watch) null(ctx context.Context, s assay.SignalPlan, f *Feature, rows i
 	return out, nil
 }
 
-// blocks lets a null draw whole blocks of the reference where it has enough of them for a window of that size.
-func (f *Feature) blocks(spec *stat.NullSpec) bool {
-	if len(f.Blocks) < minBlocks {
-		return false
-	}
-	var rows []int64
-	for _, b := range f.Blocks {
-		var n int64
-		for _, x := range b {
-			n += x
+// variation is by how much a column of a reference differs between stretches of time; nil where rows are independent.
+func (w *Watch) variation(scope string, f *Feature) (*variation, error) {
+	name := scope + "/" + f.Name
+	v, ok := w.varies[name]
+	if !ok {
+		var err error
+		if v, err = f.variation(w.spans[scope]); err != nil {
+			return nil, err
 		}
-		if n > 0 {
-			rows = append(rows, n)
-			spec.Blocks = append(spec.Blocks, floats(b))
-		}
+		w.varies[name] = v
 	}
-	slices.Sort(rows)
-	var half int64
-	for _, n := range rows[:len(rows)/2] {
-		half += n
-	}
-	if spec.Rows > half || len(rows) < minBlocks {
-		spec.Blocks = nil
-		return false
-	}
-	return true
+	return v, nil
 }
 
-// minBlocks is the least number of blocks whose difference says something.
-const minBlocks = 20
-
-// share compares how many rows have a property: chance is exact, as the beta-binomial distribution given the reference, or by Fisher's test. With the former one
-// row more counts against each reference, so that a first such row is as surprising as it should be and no more.
-func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) assay.Signal {
+// share compares how many rows have a property: chance is exact where rows are independent, as the beta-binomial distribution given the reference, or by
+// Fisher's test. With the former one row more counts against each reference, so that a first such row is as surprising as it should be and no more. Where
+// stretches of time differ, the rows of the reference count as the fewer that would let the share differ as much: with the former the share of a window has a
+// beta distribution of that variance.
+func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) (assay.Signal, error) {
 	with, n := property(s.Kind, f, c)
 	refWith, refN := property(s.Kind, f, f.Counts)
+	v, err := w.variation(s.Scope, f)
+	if err != nil {
+		return x, err
+	}
 	if s.Kind == KindUnseen {
-		refWith = f.once()
-		refN += refWith
+		window := f.withUnseen(f.onceShare())
+		if v != nil {
+			window = v.window
+		}
+		if window != nil {
+			refWith = int64(math.Round(window[f.Categories.Unseen()]))
+		}
 	}
 	x.N, x.Reference = n, refN
 	if n < s.MinRows || n == 0 {
-		return few(x, s)
+		return few(x, s), nil
 	}
-	a, b := float64(refWith), float64(refN-refWith)
+	scale := 1.0
+	if v != nil {
+		scale = v.scale(s.Kind, f)
+	}
+	a, b := float64(refWith)*scale, float64(refN-refWith)*scale
 	var p float64
 	switch both := s.Kind == KindMissing; { // fewer is a change too
-	case s.Test == TestFisher && both:
-		p = stat.Fisher(with, n-with, refWith, refN-refWith, stat.TwoSided).P
 	case s.Test == TestFisher:
-		p = stat.Fisher(with, n-with, refWith, refN-refWith, stat.Greater).P
+		side := stat.Greater
+		if both {
+			side = stat.TwoSided
+		}
+		p = fisher(float64(with), float64(n-with), a, b, scale, side)
 	default:
 		p = stat.BetaBinomialTail(with, n, a+1, math.Max(b, 0.5))
 		if both {
@@ -372,9 +388,18 @@ func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) 
 		}
 	}
 	x.Statistic, x.PValue = assay.Number(float64(with)/float64(n)), assay.Number(p)
-	mean, sd := chance(2, float64(refN), float64(n))
+	mean, sd := chance(2, a+b, float64(n))
 	x.Effect = effect([]float64{b, a}, []float64{float64(n - with), float64(with)}, mean, sd)
-	return x
+	return x, nil
+}
+
+// fisher is Fisher's test of a window against a reference whose rows count as fewer; a window of stretches that differ counts as no more rows than those.
+func fisher(with, without, a, b, scale float64, side stat.Alternative) float64 {
+	if part := (a + b) / (with + without); scale < 1 && part < 1 {
+		with, without = with*part, without*part
+	}
+	whole := func(v float64) int64 { return int64(math.Round(v)) }
+	return stat.Fisher(whole(with), whole(without), whole(a), whole(b), side).P
 }
 
 // property counts the rows that have what a kind of signal looks for, and those that could.
@@ -476,6 +501,7 @@ func chanceOf(p float64) string {
 // Forget drops the calibrations that windows share, as a new watch of the plan would have none.
 func (w *Watch) Forget() {
 	clear(w.nulls)
+	clear(w.varies)
 	if w.joint != nil {
 		clear(w.joint.nulls)
 		clear(w.joint.parts)

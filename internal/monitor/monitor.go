@@ -65,8 +65,12 @@ type Feature struct {
 	Edges      *stat.Edges      `json:"edges,omitempty"`      // of a numeric column
 	Categories *stat.Categories `json:"categories,omitempty"` // of any other
 	Counts     Counts           `json:"counts"`
-	Blocks     [][]int64        `json:"blocks,omitempty"` // counts by cell of each block of rows that belong together
+	Stretches  [][]int64        `json:"stretches,omitempty"` // in each unit of time: counts by cell, then missing, NaN, positive and negative infinities, of another type; what came in one stretch alone counts as unseen
+	Blocks     [][]int64        `json:"blocks,omitempty"`    // of a plan that was made before there were those: counts by cell
 }
+
+// presences is how many counts follow the cells in a unit of time.
+const presences = 5
 
 // Counts are the rows of a column by what they held.
 type Counts struct {
@@ -93,9 +97,11 @@ func (c Counts) Rows() int64 {
 
 // A Document is a frozen reference.
 type Document struct {
-	Format   string    `json:"format"`
-	Rows     int64     `json:"rows"`
-	Features []Feature `json:"features"`
+	Format      string    `json:"format"`
+	Rows        int64     `json:"rows"`
+	UnitSeconds int64     `json:"unit_seconds,omitempty"` // of time, by which stretches are counted; 0: there are none
+	Units       []int64   `json:"units,omitempty"`        // their numbers, from Monday, 1970-01-05 on, ascending
+	Features    []Feature `json:"features"`
 }
 
 // A WindowDocument is what a window held, in the order of the references' features.
@@ -128,14 +134,49 @@ func ReadDocument(b []byte) (*Document, error) {
 		if !f.fits(f.Counts) {
 			bad.Add("feature %q has counts that do not fit its %d cells", f.Name, f.Cells())
 		}
-		for _, b := range f.Blocks {
-			if !f.fits(Counts{Cells: b}) {
-				bad.Add("a block of feature %q has counts that do not fit its %d cells", f.Name, f.Cells())
+		if n := len(f.Stretches); n > 0 && n != len(d.Units) {
+			bad.Add("feature %q has counts of %d units of time, not %d", f.Name, n, len(d.Units))
+		}
+		for _, b := range slices.Concat(f.Stretches, f.Blocks) {
+			if n := len(b) - f.Cells(); n != 0 && n != presences || slices.Min(b) < 0 {
+				bad.Add("feature %q has counts of a unit of time that do not fit its %d cells", f.Name, f.Cells())
 				break
 			}
 		}
 	}
+	for i, u := range d.Units {
+		if i > 0 && u <= d.Units[i-1] {
+			bad.Add("its units of time do not ascend")
+			break
+		}
+	}
 	return &d, bad.Err(assay.Invalid, "the reference cannot be used")
+}
+
+// before reads the stretches of a plan that was made when only their cells were counted, one after the other.
+func (d *Document) before(seconds int64) {
+	most := 0
+	for _, f := range d.Features {
+		most = max(most, len(f.Blocks))
+	}
+	if most == 0 || len(d.Units) > 0 {
+		return
+	}
+	d.UnitSeconds, d.Units = seconds, make([]int64, most)
+	for i := range d.Units {
+		d.Units[i] = int64(i)
+	}
+	for i := range d.Features {
+		f := &d.Features[i]
+		for k := range most {
+			unit := make([]int64, f.Cells()+presences)
+			if k < len(f.Blocks) {
+				copy(unit, f.Blocks[k])
+			}
+			f.Stretches = append(f.Stretches, unit)
+		}
+		f.Blocks = nil
+	}
 }
 
 // ReadWindow reads the counts of a window. Whether they fit a reference is for the one who compares them.
@@ -176,14 +217,6 @@ func (f *Feature) fits(c Counts) bool {
 		least = min(least, n)
 	}
 	return least == 0 && len(c.Cells) == f.Cells()
-}
-
-// once is how many values the reference had once: a measure of the values that it did not have (Good, 1953).
-func (f *Feature) once() int64 {
-	if f.Categories != nil {
-		return f.Categories.Once
-	}
-	return 0
 }
 
 func floats(n []int64) []float64 {

@@ -110,7 +110,7 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 		return nil, err
 	}
 	out := &Answered{Orphans: j.all}
-	before := w.streaksAfter(len(o.Since), func(i int) []assay.Signal { return o.Since[i].Drift })
+	before, _ := w.streaksAfter(len(o.Since), func(i int) []assay.Signal { return o.Since[i].Drift })
 	for i, k := range seen.keys {
 		one := JudgedOutcome{Label: seen.Windows[i].Label, Outcome: assay.Outcome{Window: seen.Windows[i].Drift.Window, Look: 1}}
 		if err := w.outcome(ctx, x, j, k, seen.answers[k], o, absent, before, &one); err != nil {

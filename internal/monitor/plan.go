@@ -46,7 +46,8 @@ type Settings struct {
 	Redacted           []string  // columns that no sample may hold
 	Tolerated          Tolerated // shares of the traffic
 
-	blockSeconds int64 // of the reference's blocks; 0: none
+	blockSeconds int64   // of the stretches of the features' reference that a window is made of; 0: none
+	dependence   float64 // of windows that follow each other
 }
 
 // A Subject is the version that a plan is made for, and the rows that it rests on.
@@ -56,7 +57,8 @@ type Subject struct {
 	Columns     []string     // to watch
 	Categorical []string     // of them: numbers that are codes
 	Target      string
-	Time        string // column of Train; "" when there is none
+	Time        string // column of Train and Held; "" when there is none
+	Rows        int64  // of all parts, for the traffic that there was; 0: those of Train
 	Model       Model
 	Answers     *learn.Prediction // to the rows of Held, in their order, of a model that cannot be asked; nil: Model.Predictor answers
 }
@@ -84,6 +86,7 @@ type Plan struct {
 	Monitor   assay.Monitor
 	Documents [][]byte // in the order of Monitor.References
 	Excluded  []string
+	Cautions  []string // what chance takes for granted beyond what the plan says
 	Nested    []string // of which only is watched whether there is a value, and of what kind of JSON
 }
 
@@ -108,7 +111,23 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	predicted, err := x.Held.Engine().FromFrame(ctx, x.Model.Frame(held))
+	rowsPerDay, err := x.rowsPerDay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	window, err := o.length(rowsPerDay)
+	if err != nil {
+		return nil, err
+	}
+	unit, answered := unitOf(o.Windows, window), x.Model.Frame(held)
+	if timed(x.Held, x.Time) {
+		c, err := unitsOf(ctx, x.Held, unit, x.Time)
+		if err != nil {
+			return nil, err
+		}
+		answered = append(answered, c)
+	}
+	predicted, err := x.Held.Engine().FromFrame(ctx, answered)
 	if err != nil {
 		return nil, err
 	}
@@ -125,9 +144,23 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	span, err := blocksOf(ctx, x, &o, features)
-	if err != nil {
-		return nil, err
+	for _, side := range []struct {
+		name string
+		of   *Document
+		in   *table.Table
+		by   string
+	}{{ReferenceFeatures, features, x.Train, ""}, {ReferencePredictions, outputs, predicted, "CAST(" + windowColumn + " AS BIGINT)"}, {ReferenceLabels, labels, x.Held, ""}} {
+		if err := o.stretches(ctx, side.of, side.in, x.Time, side.by, unit, window); err != nil {
+			return nil, err
+		}
+		if c := caution(side.of.spans(window), timed(x.Train, x.Time), window); c != "" {
+			i := slices.IndexFunc(p.Cautions, func(other string) bool { return strings.HasSuffix(other, c) })
+			if i < 0 {
+				p.Cautions = append(p.Cautions, "chance in the "+side.name+" "+c)
+			} else {
+				p.Cautions[i] = strings.TrimSuffix(p.Cautions[i], " "+c) + ", " + side.name + " " + c
+			}
+		}
 	}
 	weights, err := x.weights(ctx, o.Seed)
 	if err != nil {
@@ -164,7 +197,7 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		{Name: ReferenceLabels, Part: assay.Valid, Rows: labels.Rows},
 	}
 	if o.Labels {
-		estimator, rows, err := freezeEstimator(ctx, x, x.stretchOf(o.Windows, perYear(o.Windows, cmp.Or(o.RowsPerDay, span))), o.Seed)
+		estimator, rows, err := freezeEstimator(ctx, x, x.stretchOf(o.Windows, perYear(o.Windows, cmp.Or(o.RowsPerDay, rowsPerDay))), o.Seed)
 		if err != nil {
 			return nil, err
 		}
@@ -182,7 +215,7 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 	}
 	m.Signals = append(m.Signals, o.Tolerated.signals()...)
 	sortSignals(m.Signals)
-	return p, o.budget(m, span)
+	return p, o.budget(m, rowsPerDay)
 }
 
 func (o *Settings) check() error {
@@ -313,15 +346,43 @@ func (o *Settings) signals(scope string, f Feature, weights map[string]float64) 
 	return out
 }
 
-// budget turns the false alarms that are allowed into a level, and the level into the rows that it takes.
-func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
+// length is how long a window is in seconds, where that much traffic comes in a day.
+func (o *Settings) length(rowsPerDay float64) (float64, error) {
 	if o.RowsPerDay > 0 {
 		rowsPerDay = o.RowsPerDay
 	}
 	windows := perYear(o.Windows, rowsPerDay)
 	if !(windows > 0) {
-		return assay.Errorf(assay.Invalid, "how many windows of %s come in a year is not known", FormatWindow(o.Windows)).Try("set monitor.rows_per_day in assay.yaml")
+		return 0, assay.Errorf(assay.Invalid, "how many windows of %s come in a year is not known", FormatWindow(o.Windows)).Try("set monitor.rows_per_day in assay.yaml")
 	}
+	return yearly / windows, nil
+}
+
+// stretches counts a reference by stretches of time, where its rows have one: by a column, or by SQL for the number of a row's unit.
+func (o *Settings) stretches(ctx context.Context, d *Document, t *table.Table, at, by string, unit int64, window float64) error {
+	if by == "" && timed(t, at) {
+		by = unitSQL(unit, at)
+	} else if _, ok := t.Field(windowColumn); !ok {
+		return nil
+	}
+	if err := d.stretches(ctx, t, by, unit, window); err != nil {
+		return err
+	}
+	if s := d.spans(window); s != nil && o.blockSeconds == 0 {
+		o.blockSeconds = int64(s.seconds)
+	}
+	dependence, err := d.dependence(window)
+	o.dependence = max(o.dependence, dependence)
+	return err
+}
+
+// budget turns the false alarms that are allowed into a level, and the level into the rows that it takes.
+func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
+	window, err := o.length(rowsPerDay)
+	if err != nil {
+		return err
+	}
+	windows := yearly / window
 	if o.Persistence == 0 {
 		o.Persistence = 1
 		if windows > 52.5 {
@@ -335,16 +396,16 @@ func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
 	}
 	levels, err := stat.AlarmBudget{
 		PerYear: allowed, Window: time.Duration(float64(yearly) / windows * float64(time.Second)), Columns: n,
-		Correction: stat.Correction(corrections[o.Correction]), Persistence: stat.Persistence{K: o.Persistence, M: o.Persistence},
+		Correction: stat.Correction(corrections[o.Correction]), Persistence: stat.Persistence{K: o.Persistence, M: o.Persistence}, Dependence: o.dependence,
 	}.Levels()
 	if err != nil {
 		return err
 	}
 	m.Budget.FalseAlarmsPerYear, m.Budget.WindowsPerYear, m.Budget.Level = o.FalseAlarmsPerYear, windows, math.Min(levels.Window, maxLevel)
 	m.Budget.Correction, m.Budget.Replicates, m.Budget.Seed = o.Correction, o.Replicates, o.Seed
-	m.Budget.Null, m.Budget.BlockSeconds = "dirichlet_multinomial", o.blockSeconds
+	m.Budget.Null, m.Budget.BlockSeconds, m.Budget.Dependence = "dirichlet_multinomial", o.blockSeconds, o.dependence
 	if o.blockSeconds > 0 {
-		m.Budget.Null = "block_bootstrap"
+		m.Budget.Null = "stretches_of_time"
 	}
 	if o.MinRows == 0 {
 		o.MinRows = enough(m.Budget.Level/float64(n), *o.EffectFloor)
@@ -378,7 +439,7 @@ func (o Settings) Rewindow(p assay.Monitor) (assay.Monitor, error) {
 	}
 	p.Windows = o.Windows
 	p.Signals = slices.Clone(p.Signals)
-	o.Seed, o.blockSeconds = p.Budget.Seed, p.Budget.BlockSeconds
+	o.Seed, o.blockSeconds, o.dependence = p.Budget.Seed, p.Budget.BlockSeconds, p.Budget.Dependence
 	rowsPerDay := 0.0
 	if o.Windows.By == ByCount && o.RowsPerDay == 0 {
 		rowsPerDay = float64(o.Windows.Rows) // as if each were a day

@@ -51,6 +51,7 @@ type Replay struct {
 	Strays  []Stray  // rows whose time is out of place: in no window
 	Refused int64    // rows with a value that is none of its column's type: counted, and not predicted
 	Absent  []string // watched columns that the table does not have
+	Persist int      // windows in a row in which something must move to be an alarm
 
 	cut      *cutter
 	keys     []int64                     // of the windows
@@ -73,7 +74,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if d := w.sides[ScopePrediction]; d != nil && !x.InputsOnly {
 		outputs = d.Features
 	}
-	out := &Replay{Absent: []string{}, Strays: []Stray{}}
+	out := &Replay{Absent: []string{}, Strays: []Stray{}, Persist: w.persist()}
 	for _, f := range inputs {
 		if _, ok := x.Table.Field(f.Name); !ok {
 			out.Absent = append(out.Absent, f.Name)
@@ -166,7 +167,12 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		return nil, err
 	}
 	columns := w.jointTraffic(x.Table, cut.expr, seen)
-	before := w.streaksAfter(len(x.Since), func(i int) []assay.Signal { return x.Since[i].Signals })
+	before, unjudged := w.streaksAfter(len(x.Since), func(i int) []assay.Signal { return x.Since[i].Signals })
+	for i, n := range unjudged {
+		if n > 1 {
+			before[i] = 0
+		}
+	}
 	for i, k := range keys {
 		in, pred := by(seen, k, inputs), by(answers, k, outputs)
 		j := Judged{}
@@ -197,7 +203,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		for c, f := range outputs {
 			h.counts[ScopePrediction+"/"+f.Name] = pred.columns[c]
 		}
-		if d.Signals, d.Ranking, d.Verdict, err = w.judge(ctx, h, before); err != nil {
+		if d.Signals, d.Ranking, d.Verdict, err = w.judge(ctx, h, before, unjudged); err != nil {
 			return nil, err
 		}
 		if j.Document, err = json.Marshal(WindowDocument{Format: windowFormat, Features: in.columns, Predictions: pred.columns}); err != nil {
@@ -227,9 +233,21 @@ func NewestWindows(records []assay.Record) ([]assay.Drift, error) {
 	return out, nil
 }
 
-// streaksAfter are the streaks of all signals after n windows, the newest first, with those signals: one that a window could not judge goes on from the window before.
-func (w *Watch) streaksAfter(n int, of func(i int) []assay.Signal) streaks {
-	out := make(streaks, len(w.plan.Signals))
+// persist is in how many windows in a row a column must have moved to be an alarm.
+func (w *Watch) persist() int {
+	most := 1
+	for _, s := range w.plan.Signals {
+		if s.Scope != ScopeTraffic {
+			most = max(most, s.Persist)
+		}
+	}
+	return most
+}
+
+// streaksAfter are the streaks of all signals after n windows, the newest first, with those signals: one that a window could not judge goes on from the window
+// before, and how many such windows came last is counted.
+func (w *Watch) streaksAfter(n int, of func(i int) []assay.Signal) (streaks, []int) {
+	out, unjudged := make(streaks, len(w.plan.Signals)), make([]int, len(w.plan.Signals))
 	type name struct{ scope, kind, column, test string }
 	at := map[name]int{}
 	for i, s := range w.plan.Signals {
@@ -239,12 +257,16 @@ func (w *Watch) streaksAfter(n int, of func(i int) []assay.Signal) streaks {
 	for k := range n {
 		for _, x := range of(k) {
 			i, ok := at[name{x.Scope, x.Kind, x.Column, x.Test}]
-			if ok && !known[i] && x.Verdict != assay.Undetermined {
+			switch {
+			case !ok || known[i]:
+			case x.Verdict == assay.Undetermined:
+				unjudged[i]++
+			default:
 				known[i], out[i] = true, x.Streak
 			}
 		}
 	}
-	return out
+	return out, unjudged
 }
 
 // outcomes are what became of the rows of a window beside those that were answered.

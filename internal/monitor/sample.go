@@ -104,14 +104,13 @@ func (o *Settings) freezeSample(ctx context.Context, x Subject, d *Document, wei
 	group := "0::BIGINT"
 	chosen := []pick{{0, places(x.Train.Rows(), sampleRows, &g)}}
 	if o.blockSeconds > 0 {
-		c := &cutter{plan: assay.WindowPlan{By: ByTime, LengthSeconds: o.blockSeconds}}
-		c.byTime("CAST(" + table.Ident(x.Time) + " AS TIMESTAMP)")
-		blocks, err := groups(ctx, x.Train, c.expr)
+		block := unitSQL(o.blockSeconds, x.Time)
+		blocks, err := groups(ctx, x.Train, block)
 		if err != nil {
 			return nil, 0, err
 		}
-		if len(blocks) >= minBlocks {
-			group = c.expr
+		if len(blocks) >= minStretches {
+			group = block
 			chosen = s.blocks(blocks, &g)
 		}
 	}
@@ -278,7 +277,7 @@ func (f *Feature) cells(c *assay.Column) []byte {
 	}
 	of := make([]byte, len(c.Levels))
 	for i, s := range c.Levels {
-		of[i] = byte(f.Categories.Cell(s))
+		of[i] = byte(min(f.Categories.Cell(s), f.Categories.Other())) // rows of the reference never have a value that it never had, and rows of a window do
 	}
 	for i, code := range c.Codes {
 		out[i] = noCell

@@ -32,7 +32,11 @@ func TestShareTests(t *testing.T) {
 			if s.Test != name {
 				t.Errorf("%s: the plan has %q", name, s.Test)
 			}
-			p[name+" "+s.Kind] = (&Watch{}).share(s, &f, c, assay.Signal{}).PValue
+			x, err := (&Watch{varies: map[string]*variation{}}).share(s, &f, c, assay.Signal{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p[name+" "+s.Kind] = x.PValue
 		}
 	}
 	if want := stat.Fisher(9, 97, 8, 195, stat.TwoSided).P; math.Abs(float64(p["fisher_exact missing"])-want) > 1e-12 || !(want > 0.05 && want < 0.2) || p["fisher_exact missing"] == p["beta_binomial missing"] {

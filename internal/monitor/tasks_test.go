@@ -101,7 +101,7 @@ func TestMonitorTasks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.Monitor.Budget.Null != "block_bootstrap" || p.Monitor.Budget.BlockSeconds != 86400 {
+		if p.Monitor.Budget.Null != "stretches_of_time" || p.Monitor.Budget.BlockSeconds != 4*86400 {
 			t.Errorf("%s: chance is by %s in blocks of %d s", c.task, p.Monitor.Budget.Null, p.Monitor.Budget.BlockSeconds)
 		}
 		w, err := monitor.Open(p.Monitor, func(d assay.Digest) ([]byte, error) {
