@@ -329,3 +329,24 @@ func TestXGBoostStartsFromProbabilities(t *testing.T) {
 		}
 	}
 }
+
+// TestLightGBMNumbersCloseToZeroAreZero: a threshold decides as LightGBM's does after it has put numbers close to 0 at 0.
+func TestLightGBMNumbersCloseToZeroAreZero(t *testing.T) {
+	var near []float64
+	for _, v := range []float64{0, zeroWidth / 2, zeroWidth, 2 * zeroWidth, 1} {
+		for _, w := range []float64{v, math.Nextafter(v, 9), math.Nextafter(v, -9)} {
+			near = append(near, w, -w)
+		}
+	}
+	for _, threshold := range near {
+		for _, x := range near {
+			rounded := x
+			if math.Abs(x) <= zeroWidth {
+				rounded = 0
+			}
+			if got, want := x <= zeroSplit(threshold), rounded <= threshold; got != want {
+				t.Errorf("%g at %g: %v, want %v", x, threshold, got, want)
+			}
+		}
+	}
+}

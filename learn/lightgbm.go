@@ -326,7 +326,7 @@ func (l *lightgbm) splits(part map[string]string, n int, start int32) error {
 	}
 	for i := range n {
 		kind := uint8(int8(kinds[i]))
-		node := forestNode{feature: int32(features[i]), value: thresholds[i], mode: modeLEQ, yes: child(sides[0][i]), no: child(sides[1][i]), missing: kind&2 != 0}
+		node := forestNode{feature: int32(features[i]), value: zeroSplit(thresholds[i]), mode: modeLEQ, yes: child(sides[0][i]), no: child(sides[1][i]), missing: kind&2 != 0}
 		switch kind >> 2 & 3 {
 		case 0:
 			node.kind = missingNone
@@ -347,6 +347,18 @@ func (l *lightgbm) splits(part map[string]string, n int, start int32) error {
 		l.forest.nodes = append(l.forest.nodes, node)
 	}
 	return nil
+}
+
+// zeroSplit returns the threshold that tells a feature as it is as the given one tells it where numbers close to 0 are 0, as they are to
+// LightGBM before it looks at a tree.
+func zeroSplit(threshold float64) float64 {
+	switch {
+	case threshold >= -zeroWidth && threshold < 0:
+		return math.Nextafter(-zeroWidth, math.Inf(-1))
+	case threshold >= 0 && threshold < zeroWidth:
+		return zeroWidth
+	}
+	return threshold
 }
 
 // categorySets reads bitsets, one after the other, and adds them to the forest.

@@ -75,7 +75,7 @@ func (a Answer) compile(out *Answer) error {
 func wrong(format string, args ...any) error { return assay.Errorf(assay.Invalid, format, args...) }
 
 // Predictions reads {"predictions": […]}: a row's element is a value, a list of one value, a list of probabilities, or an object with
-// "prediction" and "probability_CLASS". MLflow, KServe's V1 and SageMaker's containers answer so.
+// "prediction" and "probability_CLASS", or with the probability of every class by its name. MLflow, KServe's V1 and SageMaker's containers answer so.
 func (a *Answer) Predictions(body []byte, rows int, out *serve.Output) error {
 	reset(out)
 	var r schema.Reader
@@ -143,9 +143,33 @@ func (a *Answer) list(r *schema.Reader, rows int, out *serve.Output) error {
 	return r.Err()
 }
 
-// record reads {"prediction": …, "probability_CLASS": …}. Other fields are left out.
+// byClass reports whether the fields of a record are the classes and nothing else: a row of a table of probabilities, as MLflow answers a
+// DataFrame. The reader stays where it is.
+func (a *Answer) byClass(r *schema.Reader) bool {
+	at, n, all := r.Pos(), 0, true
+	for more := r.Enter(); more; more = r.More() {
+		key, ok := r.Key()
+		if !ok {
+			return false
+		}
+		_, class := a.text[string(key)]
+		all = all && class
+		n++
+		r.Skip()
+	}
+	if r.Err() != nil {
+		return false
+	}
+	r.Seek(at)
+	return all && n == len(a.Classes) && n > 1
+}
+
+// record reads {"prediction": …, "probability_CLASS": …}, whose other fields are left out, or {"CLASS": …} of every class.
 func (a *Answer) record(r *schema.Reader, row int, out *serve.Output) error {
-	k := len(a.Classes)
+	k, classOf := len(a.Classes), a.keys
+	if a.byClass(r) {
+		classOf = a.text
+	}
 	from := len(out.Proba)
 	given, label := 0, false
 	for more := r.Enter(); more; more = r.More() {
@@ -153,7 +177,7 @@ func (a *Answer) record(r *schema.Reader, row int, out *serve.Output) error {
 		if !ok {
 			return nil
 		}
-		class, proba := a.keys[string(key)]
+		class, proba := classOf[string(key)]
 		switch {
 		case proba:
 			x, ok := numberOf(r)
@@ -186,7 +210,7 @@ func (a *Answer) record(r *schema.Reader, row int, out *serve.Output) error {
 		return wrong("row %d: %d probabilities for %d classes", row, given, k)
 	}
 	if r.Err() == nil && !label && (k == 0 || given == 0) {
-		return wrong("row %d: an object without %q", row, serve.PredictionField)
+		return wrong("row %d: an object without %q, and its fields are not the classes", row, serve.PredictionField)
 	}
 	return nil
 }
