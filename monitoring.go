@@ -265,7 +265,7 @@ type Cause struct {
 	Scope        string  `json:"scope"`
 	Kind         string  `json:"kind"`
 	Column       string  `json:"column,omitempty"`
-	Contribution float64 `json:"contribution"` // 0–1; the causes of one window sum to 1
+	Contribution float64 `json:"contribution"` // 0–1; all causes of one window sum to 1
 	Message      string  `json:"message"`
 }
 
@@ -339,23 +339,24 @@ const (
 // Incident is the payload of KindAlert: one alert of one version in one state. The subject is the model's digest. A change of state is
 // new evidence that names the state before; so the chain is the history, and the journal says when.
 type Incident struct {
-	Monitor    Digest     `json:"monitor" names:"evidence"` // the plan
-	Key        string     `json:"key"`                      // the same for every state of one incident, and for no other
-	Alert      string     `json:"alert"`                    // of the plan
-	Severity   string     `json:"severity"`
-	State      string     `json:"state"`                               // pending, firing, acknowledged, muted, resolved
-	Previous   Digest     `json:"previous,omitempty" names:"evidence"` // the state before; empty for the first
-	Since      Window     `json:"since"`                               // the window that began it
-	Last       Window     `json:"last"`                                // the newest window that it holds for, or that resolved it
-	Evidence   []Digest   `json:"evidence" names:"evidence"`           // drift and outcomes that it stands on
-	Causes     []Cause    `json:"causes"`                              // the greatest; their shares are of all
-	Step       int        `json:"step"`                                // of the escalation that was reached; 0 before the first
-	Deliveries []Delivery `json:"deliveries"`                          // in this state
-	By         string     `json:"by,omitempty"`                        // who acknowledged, muted or resolved it
-	Reason     string     `json:"reason,omitempty"`                    // required with By
-	Until      Instant    `json:"until,omitempty"`                     // when the mute expires
-	Actions    []string   `json:"actions"`                             // what was done: abort_canary, rollback, stale_card
-	Undone     []Undone   `json:"undone,omitempty"`                    // what the alert asks for and what was not done
+	Monitor     Digest     `json:"monitor" names:"evidence"` // the plan
+	Key         string     `json:"key"`                      // the same for every state of one incident, and for no other
+	Alert       string     `json:"alert"`                    // of the plan
+	Severity    string     `json:"severity"`
+	State       string     `json:"state"`                               // pending, firing, acknowledged, muted, resolved
+	Previous    Digest     `json:"previous,omitempty" names:"evidence"` // the state before; empty for the first
+	Since       Window     `json:"since"`                               // the window that began it
+	Last        Window     `json:"last"`                                // the newest window that it holds for, or that resolved it
+	Evidence    []Digest   `json:"evidence" names:"evidence"`           // drift and outcomes that it stands on
+	Causes      []Cause    `json:"causes"`                              // the greatest
+	CausesTotal int        `json:"causes_total,omitempty"`              // how many there are; what those of causes contribute is of all of them
+	Step        int        `json:"step"`                                // of the escalation that was reached; 0 before the first
+	Deliveries  []Delivery `json:"deliveries"`                          // in this state
+	By          string     `json:"by,omitempty"`                        // who acknowledged, muted or resolved it
+	Reason      string     `json:"reason,omitempty"`                    // required with By
+	Until       Instant    `json:"until,omitempty"`                     // when the mute expires
+	Actions     []string   `json:"actions"`                             // what was done: abort_canary, rollback, stale_card
+	Undone      []Undone   `json:"undone,omitempty"`                    // what the alert asks for and what was not done
 }
 
 // Undone is an action that an alert asks for and that was not done.

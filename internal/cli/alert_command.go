@@ -193,6 +193,9 @@ func (s *session) printIncident(w *watchedVersion, key string) error {
 		for _, c := range in.Causes {
 			fmt.Fprintf(out, "  %3.0f %% %s\n", 100*c.Contribution, c.Message)
 		}
+		if more := in.CausesTotal - len(in.Causes); more > 0 {
+			fmt.Fprintf(out, "        and %d more\n", more)
+		}
 		for i, x := range life {
 			in := x.Incident
 			line := fmt.Sprintf("%s %s", x.At.UTC().Format(time.RFC3339), stateText(in))

@@ -295,8 +295,8 @@ func (d *desk) tell(w *watchedVersion) error {
 		if quiet[i] || d.Now().Sub(c.At) > retold {
 			continue
 		}
-		_, alert := w.alert(&c.Case)
-		for _, n := range monitor.Notices(alert, w.changes, i, w.version.Model, versionName(w.version)) {
+		plan, alert := w.alert(&c.Case)
+		for _, n := range monitor.Notices(plan, alert, w.changes, i, w.version.Model, versionName(w.version)) {
 			if _, err := d.outbox.Put(n, c.Seq); err != nil {
 				return err
 			}
@@ -327,9 +327,6 @@ func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Mess
 		for _, c := range w.cases {
 			plan, alert := w.alert(&c)
 			for _, n := range monitor.AliveNotices(plan, alert, c, w.version.Model, versionName(w.version)) {
-				if c.Incident.State == assay.AlertMuted && !monitor.Reached(w.changes, c.Incident.Key, n.Channel) {
-					continue // it must not hear of it first now
-				}
 				due, err := d.outbox.Alive(n.ID, monitor.KeepAliveEvery-time.Second)
 				if err != nil {
 					return tried, err
@@ -351,8 +348,8 @@ func (d *desk) withdraw(w *watchedVersion) error {
 	var ids []string
 	for i, quiet := range monitor.Quieted(w.changes) {
 		if c := w.changes[i]; quiet {
-			_, alert := w.alert(&c.Case)
-			for _, n := range monitor.Notices(alert, w.changes, i, w.version.Model, versionName(w.version)) {
+			plan, alert := w.alert(&c.Case)
+			for _, n := range monitor.Notices(plan, alert, w.changes, i, w.version.Model, versionName(w.version)) {
 				ids = append(ids, n.ID)
 			}
 		}
@@ -378,7 +375,7 @@ func (d *desk) settle(ctx context.Context, w *watchedVersion) error {
 			for _, v := range x.Incident.Deliveries {
 				known[v.Message] = true
 			}
-			notices = append(notices, monitor.Notices(alert, w.changes, i, w.version.Model, versionName(w.version))...)
+			notices = append(notices, monitor.Notices(plan, alert, w.changes, i, w.version.Model, versionName(w.version))...)
 		}
 		for _, n := range notices {
 			m, sub, err := d.outbox.Find(n.ID)

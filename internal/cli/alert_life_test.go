@@ -370,6 +370,80 @@ func TestMuteWithdraws(t *testing.T) {
 	}
 }
 
+// TestMuteEndsThere: receivers that go on telling people of an alert hear that it is over when it is muted, and of it again when the mute is; others hear nothing.
+func TestMuteEndsThere(t *testing.T) {
+	t.Parallel()
+	ops, duty, am := newHook(t, 200, ""), newHook(t, 202, `{"status":"success"}`), newHook(t, 200, "")
+	alert := escalating
+	alert.Steps = []assay.Escalation{{To: []string{"am", "duty", "ops"}}}
+	p := watchProject(t, twoChannels+"    am: {type: alertmanager, address: \"env:AM\"}\n", map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY": duty.URL, "DUTY_KEY": "routing-key-0001", "AM": am.URL}, alert)
+	pages := func() string {
+		t.Helper()
+		duty.lock.Lock()
+		defer duty.lock.Unlock()
+		var out []string
+		for _, b := range duty.bodies {
+			var x struct {
+				Action string `json:"event_action"`
+			}
+			if err := json.Unmarshal(b, &x); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, x.Action)
+		}
+		duty.bodies = nil
+		return strings.Join(out, ",")
+	}
+	lives := func() string {
+		t.Helper()
+		am.lock.Lock()
+		defer am.lock.Unlock()
+		var out []string
+		for _, b := range am.bodies {
+			var x []struct {
+				EndsAt      assay.Instant
+				Annotations map[string]string
+			}
+			if err := json.Unmarshal(b, &x); err != nil {
+				t.Fatal(err)
+			}
+			end, err := x[0].EndsAt.Time()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, x[0].Annotations["state"]+map[bool]string{true: " lives", false: " is over"}[end.After(p.now)])
+		}
+		am.bodies = nil
+		return strings.Join(out, ",")
+	}
+	expect := func(when, o, d, a string) {
+		t.Helper()
+		if x, y, z := strings.Join(ops.told(t), ","), pages(), lives(); x != o || y != d || z != a {
+			t.Errorf("%s: the webhook was told %q, PagerDuty %q, Alertmanager %q", when, x, y, z)
+		}
+	}
+	p.window(1, assay.Fail)
+	p.run(0, "alert", "send")
+	key, _, _ := strings.Cut(strings.Split(p.run(0, "alert", "list"), "\n")[1], " ")
+	am.lock.Lock()
+	am.bodies = am.bodies[:1] // it is kept alive at once
+	am.lock.Unlock()
+	expect("firing", "trigger firing 1", "trigger", "firing lives")
+	p.run(0, "alert", "mute", key, "--for", "1h", "--by", "Ada Lovelace", "--reason", "it is known, and mended")
+	expect("muted", "", "resolve", "muted is over")
+	for range 5 {
+		p.forward(10 * time.Minute)
+		p.run(0, "alert", "send")
+	}
+	expect("while it is muted", "", "", "")
+	p.forward(time.Hour)
+	p.run(0, "alert", "send")
+	am.lock.Lock()
+	am.bodies = am.bodies[:1]
+	am.lock.Unlock()
+	expect("after the mute", "trigger firing 1", "trigger", "firing lives")
+}
+
 // TestAlertKilledBetween: a process that was killed after it wrote the incident and before it stored the message loses no message: the next one stores it.
 func TestAlertKilledBetween(t *testing.T) {
 	ops := newHook(t, 200, "")

@@ -188,6 +188,26 @@ func TestAlertmanager(t *testing.T) {
 	if last := seen("assay_drift", "resolved"); last.Alerts[0].Fingerprint != first.Alerts[0].Fingerprint {
 		t.Error("the end is that of another alert")
 	}
+	p.window(4, assay.Fail)
+	p.run(0, "alert", "send")
+	if ends() == "" {
+		t.Error("another incident is not there")
+	}
+	key, _, _ := strings.Cut(strings.Split(p.run(0, "alert", "list"), "\n")[1], " ")
+	p.run(0, "alert", "mute", key, "--for", "1h", "--by", "Ada Lovelace", "--reason", "it is known, and mended")
+	eventually(t, "a muted incident is over there", func() bool { return ends() == "" })
+	for range 3 {
+		p.forward(61 * time.Second)
+		p.run(0, "alert", "send")
+		if at := ends(); at != "" {
+			t.Errorf("a muted incident is kept alive until %s", at)
+		}
+	}
+	p.forward(time.Hour)
+	p.run(0, "alert", "send")
+	if ends() == "" {
+		t.Error("the mute is over, and the incident is not there")
+	}
 }
 
 // TestOneAlertOverTwoPaths: an alert that Assay sends to an Alertmanager and a rule of a real Prometheus too is one alert there.

@@ -69,7 +69,7 @@ func TestActAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first := Notices(s.alert, changes, 0, id("model"), "people:1")
+		first := Notices(assay.Monitor{}, s.alert, changes, 0, id("model"), "people:1")
 		if lines := strings.Join(first[0].actionLines(), "\n"); lines != "stale_card: done\nrollback: not done yet, and tried again until 2026-03-01T12:15:00Z: the store is down" {
 			t.Errorf("%s: the first message says %s", x.name, lines)
 		}

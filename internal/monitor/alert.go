@@ -18,7 +18,7 @@ const (
 	AboutLabels      = "labels"
 )
 
-// MostCauses is how many causes an incident names; the least ones beyond are left out.
+// MostCauses is how many causes an incident names; the least ones beyond are counted.
 const MostCauses = 20
 
 // A Finding is the evidence about one window, as alerts see it: either drift or an outcome.
@@ -45,6 +45,7 @@ type Condition struct {
 	Last     assay.Window   // the newest window that decides
 	Evidence []assay.Digest // the windows that it is so in, oldest first; else the window that ended it, and the newest finding by then
 	Causes   []assay.Cause  // of the newest window, the most important first
+	Total    int            // how many causes there are
 }
 
 // Judge says whether an alert holds. Findings may come in any order; of two about one window the later one counts, so that a restated window
@@ -52,7 +53,8 @@ type Condition struct {
 // up to the journal entry after do not count towards a streak: they were dealt with when an incident was resolved.
 func Judge(plan assay.Monitor, alert assay.AlertPlan, findings []Finding, after int64, now time.Time) Condition {
 	c := weigh(plan, alert, findings, after, now)
-	c.Causes = ranked(c.Causes) // only here, so that those of drift and of outcomes keep their sizes beside each other
+	c.Total = len(c.Causes)
+	c.Causes = ranked(c.Causes, 0) // only here, so that those of drift and of outcomes keep their sizes beside each other
 	return c
 }
 
@@ -288,25 +290,25 @@ func weight(plan assay.Monitor, s assay.Signal) float64 {
 	return 1e-6
 }
 
-// ranked sorts causes, the most important first, keeps the first MostCauses and makes their contributions sum to 1.
-func ranked(causes []assay.Cause) []assay.Cause {
+// ranked sorts causes, the most important first, keeps the first MostCauses and makes contributions shares of whole, which is the sum of all where it is 0.
+func ranked(causes []assay.Cause, whole float64) []assay.Cause {
 	out := slices.Clone(causes)
 	slices.SortStableFunc(out, func(a, b assay.Cause) int {
 		return cmp.Or(cmp.Compare(b.Contribution, a.Contribution), cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Kind, b.Kind))
 	})
-	out = out[:min(len(out), MostCauses)]
-	var sum float64
-	for _, c := range out {
-		sum += c.Contribution
+	if whole == 0 {
+		for _, c := range out {
+			whole += c.Contribution
+		}
 	}
 	for i := range out {
-		if sum > 0 {
-			out[i].Contribution /= sum
+		if whole > 0 {
+			out[i].Contribution /= whole
 		} else {
 			out[i].Contribution = 1 / float64(len(out))
 		}
 	}
-	return out
+	return out[:min(len(out), MostCauses)]
 }
 
 // A Case is an incident as it is on record.

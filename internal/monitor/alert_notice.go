@@ -45,7 +45,8 @@ type Notice struct {
 	Fired     assay.Instant `json:"fired,omitempty"`
 	Window    *assay.Window `json:"window,omitempty"` // the newest that it holds for, or that resolved it
 	Summary   string        `json:"summary"`
-	Causes    []assay.Cause `json:"causes"`
+	Causes    []assay.Cause `json:"causes"`                 // the greatest
+	Total     int           `json:"causes_total,omitempty"` // how many there are
 	By        string        `json:"by,omitempty"`
 	Reason    string        `json:"reason,omitempty"`
 	Actions   []Action      `json:"actions,omitempty"`   // what the alert asks for when it fires, and what came of it
@@ -76,6 +77,9 @@ func (n Notice) each() []Told {
 func (n Notice) told() Told {
 	return Told{n.ID, n.Key, n.Alert, n.Severity, n.Step, n.Evidence, n.Summary, n.Actions}
 }
+
+// total is how many causes there are.
+func (n Notice) total() int { return max(n.Total, len(n.Causes)) }
 
 // actionLines say what came of the actions of the alerts that a notice tells of, with the alert's name where there are several.
 func (n Notice) actionLines() []string {
@@ -108,17 +112,25 @@ func Merge(ns []Notice) Notice {
 	out := ns[0]
 	var ids, summaries []string
 	var causes []assay.Cause
+	var whole float64 // each of them with causes has a sum of 1, of those that it does not name too
+	out.Total = 0
 	for _, n := range ns {
+		if out.Total += n.total(); len(n.Causes) > 0 {
+			whole++
+		}
 		ids, summaries = append(ids, n.ID), append(summaries, n.Summary)
 		out.Alerts = append(out.Alerts, n.told())
 		for _, c := range n.Causes {
 			if !slices.ContainsFunc(causes, func(o assay.Cause) bool { return o.Scope == c.Scope && o.Kind == c.Kind && o.Column == c.Column }) {
 				causes = append(causes, c)
+			} else {
+				whole -= c.Contribution
+				out.Total--
 			}
 		}
 	}
 	slices.Sort(ids)
-	out.ID, out.Causes = noticeID(ids...), ranked(causes)
+	out.ID, out.Causes = noticeID(ids...), ranked(causes, whole)
 	out.Summary = fmt.Sprintf("%d alerts: %s", len(ns), strings.Join(summaries, " | "))
 	return out
 }
@@ -127,10 +139,17 @@ func Merge(ns []Notice) Notice {
 // PagerDuty are told of each alert by itself, for there each has a life of its own; they group on their side.
 func Together(plan assay.Monitor, n Notice) string {
 	i := slices.IndexFunc(plan.Channels, func(c assay.Channel) bool { return c.Name == n.Channel })
-	if i < 0 || n.Window == nil || n.Event == EventTest || plan.Channels[i].Type == TypeAlertmanager || plan.Channels[i].Type == TypePagerDuty {
+	if i < 0 || n.Window == nil || n.Event == EventTest || remembers(plan, n.Channel) {
 		return ""
 	}
 	return fmt.Sprintf("%s\n%s\n%s\n%s\n%d", n.Monitor, n.Model, n.Channel, n.Event, n.Window.Number)
+}
+
+// remembers reports whether what a channel leads to keeps alerts, and goes on telling people of one until it hears of its end.
+func remembers(plan assay.Monitor, channel string) bool {
+	return slices.ContainsFunc(plan.Channels, func(c assay.Channel) bool {
+		return c.Name == channel && (c.Type == TypeAlertmanager || c.Type == TypePagerDuty)
+	})
 }
 
 // Digest is that of the notice as it is sent to a webhook.
@@ -152,8 +171,8 @@ func (n Notice) lane() string {
 
 // Notices are what must be told when an incident goes from the state before (nil for none) to that of c: a new firing to every channel of the steps
 // that it reached, a further step to the channels of that step, an acknowledgement and a resolution to every channel that was told of the incident, and to
-// them too what came of an action of which they heard that it is tried again. A channel is told once of one change. version names the model's version, as people do.
-func Notices(alert assay.AlertPlan, changes []Change, i int, model assay.Digest, version string) []Notice {
+// them too what came of an action of which they heard that it is tried again. Of a mute only those hear that would go on telling people: for them the alert ends. A channel is told once of one change. version names the model's version, as people do.
+func Notices(plan assay.Monitor, alert assay.AlertPlan, changes []Change, i int, model assay.Digest, version string) []Notice {
 	c, before := changes[i].Case, changes[i].Before
 	in, from, event := c.Incident, 0, EventTrigger
 	actions, late := Actions(in), []Action(nil)
@@ -173,7 +192,7 @@ func Notices(alert assay.AlertPlan, changes []Change, i int, model assay.Digest,
 		actions = Actions(acted(alert, changes, i))
 	case in.State == assay.AlertAcknowledged && was != in.State:
 		event = EventAcknowledge
-	case in.State == assay.AlertResolved && was != in.State:
+	case in.State == assay.AlertResolved && was != in.State, in.State == assay.AlertMuted && was != in.State:
 		event = EventResolve
 	default:
 		return nil
@@ -182,7 +201,7 @@ func Notices(alert assay.AlertPlan, changes []Change, i int, model assay.Digest,
 	told := map[string]bool{}
 	for i := from; i < min(in.Step, len(alert.Steps)); i++ {
 		for _, to := range alert.Steps[i].To {
-			if told[to] {
+			if told[to] || in.State == assay.AlertMuted && !remembers(plan, to) {
 				continue
 			}
 			told[to] = true
@@ -190,10 +209,13 @@ func Notices(alert assay.AlertPlan, changes []Change, i int, model assay.Digest,
 			n := Notice{
 				Schema: NoticeSchema, ID: noticeID(string(c.ID), to), Event: event, At: assay.InstantOf(c.At), Version: version, Model: model, Monitor: in.Monitor, Evidence: c.ID,
 				Key: in.Key, Alert: in.Alert, Severity: in.Severity, State: in.State, Step: i + 1, Channel: to, Fired: assay.InstantOf(c.Fired), Window: &w,
-				Causes: append([]assay.Cause{}, in.Causes...), By: in.By, Reason: in.Reason, Actions: actions,
+				Causes: append([]assay.Cause{}, in.Causes...), Total: in.CausesTotal, By: in.By, Reason: in.Reason, Actions: actions,
 			}
 			if n.Summary = n.summary(); len(late) > 0 {
 				n.Summary = fmt.Sprintf("[%s] %s: %s in %s: %s", n.Severity, n.Version, n.Alert, windowName(n.Window), strings.Join(actionLines(late), "; "))
+			}
+			if in.State == assay.AlertMuted {
+				n.Summary = fmt.Sprintf("[muted until %s] %s: %s, by %s: %s", in.Until, n.Version, n.Alert, n.By, n.Reason)
 			}
 			out = append(out, n)
 		}
@@ -201,15 +223,15 @@ func Notices(alert assay.AlertPlan, changes []Change, i int, model assay.Digest,
 	return out
 }
 
-// AliveNotices are what Alertmanagers must hear again and again of an incident that is not resolved, so that they do not take it for ended: one for every such
-// channel that was told of it.
+// AliveNotices are what Alertmanagers must hear again and again of an incident that is neither resolved nor muted, so that they do not take it for ended: one for
+// every such channel that was told of it.
 func AliveNotices(plan assay.Monitor, alert assay.AlertPlan, c Case, model assay.Digest, version string) []Notice {
-	if !c.Open() || c.Incident.Step == 0 {
+	if !c.Open() || c.Incident.Step == 0 || c.Incident.State == assay.AlertMuted {
 		return nil
 	}
 	told := c
 	told.Incident.State = assay.AlertFiring
-	out := Notices(alert, []Change{{Case: told}}, 0, model, version)
+	out := Notices(plan, alert, []Change{{Case: told}}, 0, model, version)
 	for i := range out {
 		out[i].State = c.Incident.State
 	}
@@ -261,7 +283,7 @@ func (n *Notice) summary() string {
 	}
 	for i, c := range n.Causes {
 		if i == 3 {
-			s += fmt.Sprintf("; and %d more", len(n.Causes)-i)
+			s += fmt.Sprintf("; and %d more", n.total()-i)
 			break
 		}
 		s += map[bool]string{true: ": ", false: "; "}[i == 0] + c.Message

@@ -77,6 +77,50 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestManyCauses: an incident of more causes than it names says how many there are, and its shares are of all, in a message of its own and in one of two alerts.
+func TestManyCauses(t *testing.T) {
+	const moved = 184
+	f := driftOf(1, 1, assay.Fail)
+	f.Drift.Signals, f.Drift.Ranking = nil, nil
+	sum := 0.0
+	for i := range moved {
+		f.Drift.Signals = append(f.Drift.Signals, assay.Signal{Scope: "input", Kind: "distribution", Column: fmt.Sprintf("c%03d", i), Verdict: assay.Fail, Streak: 1, Message: fmt.Sprintf("c%03d moved", i)})
+		c := assay.Cause{Scope: "input", Kind: "distribution", Column: fmt.Sprintf("c%03d", i), Message: fmt.Sprintf("c%03d moved", i), Contribution: 1 / float64(i+3)}
+		f.Drift.Ranking = append(f.Drift.Ranking, c)
+		sum += c.Contribution
+	}
+	alert := driftAlert
+	alert.Persist = 1
+	s := &story{alert: alert, now: start}
+	s.advance(t, []Finding{f})
+	in := s.newest(t).Incident
+	if len(in.Causes) != MostCauses || in.CausesTotal != moved || math.Abs(in.Causes[0].Contribution-1/(3*sum)) > 1e-12 {
+		t.Errorf("%d causes of %d, the first %v, want %v", len(in.Causes), in.CausesTotal, in.Causes[0].Contribution, 1/(3*sum))
+	}
+	n := s.notices[0]
+	if !strings.HasSuffix(n.Summary, "c002 moved; and 181 more") {
+		t.Errorf("%s", n.Summary)
+	}
+	lines := causeList(n)
+	if len(lines) != shownCauses+1 || lines[shownCauses] != "and 176 more" {
+		t.Errorf("%q", lines)
+	}
+	few := n
+	few.ID, few.Alert, few.Causes, few.Total = noticeID("few"), "few", []assay.Cause{{Scope: "performance", Kind: "log_loss", Contribution: 0.75, Message: "worse"}, {Scope: "performance", Kind: "accuracy", Contribution: 0.25, Message: "worse too"}}, 2
+	both := Merge([]Notice{n, few})
+	if both.Total != moved+2 || len(both.Causes) != MostCauses || both.Causes[0].Contribution != 0.375 || both.Causes[1].Contribution != 0.125 || math.Abs(both.Causes[2].Contribution-n.Causes[0].Contribution/2) > 1e-12 {
+		t.Errorf("%d causes of %d: %+v", len(both.Causes), both.Total, both.Causes[:3])
+	}
+	same := Merge([]Notice{n, func() Notice { x := n; x.ID, x.Alert = noticeID("same"), "same"; return x }()})
+	named := 0.0
+	for _, c := range n.Causes {
+		named += c.Contribution
+	}
+	if same.Total != 2*moved-MostCauses || math.Abs(same.Causes[0].Contribution-n.Causes[0].Contribution/(2-named)) > 1e-12 {
+		t.Errorf("%d, %v", same.Total, same.Causes[0])
+	}
+}
+
 // TestJudgeOutcome: performance, business figures and labels that do not come.
 func TestJudgeOutcome(t *testing.T) {
 	labels := assay.Monitor{Labels: &assay.LabelPlan{MinCoverage: 0.5, WithinSeconds: 86400}}
@@ -148,7 +192,7 @@ func (s *story) put(t rapid.TB, in assay.Incident) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.notices = append(s.notices, Notices(s.alert, changes, len(changes)-1, id("model"), "people:1")...)
+	s.notices = append(s.notices, Notices(assay.Monitor{}, s.alert, changes, len(changes)-1, id("model"), "people:1")...)
 }
 
 func (s *story) advance(t rapid.TB, findings []Finding) {

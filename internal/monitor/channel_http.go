@@ -179,9 +179,12 @@ func causeList(n Notice) []string {
 	var out []string
 	for i, c := range n.Causes {
 		if i == shownCauses {
-			return append(out, fmt.Sprintf("and %d more", len(n.Causes)-i))
+			break
 		}
 		out = append(out, fmt.Sprintf("%.0f %% %s", 100*c.Contribution, c.Message))
+	}
+	if more := n.total() - len(out); more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
 	}
 	return out
 }

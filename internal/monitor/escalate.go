@@ -45,7 +45,7 @@ func (in *change) move(state string) {
 }
 
 func (in *change) take(c Condition) {
-	in.Last, in.Evidence, in.Causes = c.Last, c.Evidence, c.Causes
+	in.Last, in.Evidence, in.Causes, in.CausesTotal = c.Last, c.Evidence, c.Causes, c.Total
 }
 
 func (in *change) fire(alert assay.AlertPlan, fired, now time.Time) {
@@ -135,13 +135,6 @@ func Quieted(changes []Change) []bool {
 		muted[c.Incident.Key] = muted[c.Incident.Key] || c.Incident.State == assay.AlertMuted
 	}
 	return out
-}
-
-// Reached reports whether a message about the incident of that key was accepted by a channel.
-func Reached(changes []Change, key, channel string) bool {
-	return slices.ContainsFunc(changes, func(c Change) bool {
-		return c.Incident.Key == key && slices.ContainsFunc(c.Incident.Deliveries, func(d assay.Delivery) bool { return d.Channel == channel && d.Accepted })
-	})
 }
 
 func (c *Case) may(n Note, what string) error {
