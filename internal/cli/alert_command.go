@@ -115,7 +115,11 @@ func (s *session) alertList(ctx context.Context, all bool) error {
 			}
 		}
 	}
-	return s.print("assay.alerts/1", map[string]any{"alerts": out, "outbox": tally}, func(w io.Writer) {
+	damaged, err := d.outbox.Damaged()
+	if err != nil {
+		return err
+	}
+	return s.print("assay.alerts/1", map[string]any{"alerts": out, "outbox": tally, "damaged": damaged}, func(w io.Writer) {
 		if len(out) == 0 {
 			fmt.Fprintln(w, "no incident is open")
 		} else {
@@ -127,7 +131,18 @@ func (s *session) alertList(ctx context.Context, all bool) error {
 			})
 		}
 		printTally(w, tally)
+		for _, x := range damaged {
+			fmt.Fprintln(w, damageLine(x))
+		}
 	})
+}
+
+// damageLine says what became of a file of the outbox that holds no message.
+func damageLine(x monitor.Damage) string {
+	if x.Rebuilt {
+		return fmt.Sprintf("◐ outbox/%s held no message: it was written anew", x.File)
+	}
+	return fmt.Sprintf("✕ outbox/%s holds no message", x.File)
 }
 
 func firstCause(in assay.Incident) string {
@@ -146,9 +161,6 @@ func stateText(in assay.Incident) string {
 
 func printTally(w io.Writer, t monitor.Tally) {
 	fmt.Fprintf(w, "outbox: %d waiting, %d sent, %d given up in the last 30 days\n", t.Waiting, t.Sent, t.Dead)
-	if t.Broken > 0 {
-		fmt.Fprintf(w, "✕ %d files of the outbox hold no message\n", t.Broken)
-	}
 }
 
 // incident finds an incident by its key or the beginning of it.
@@ -310,7 +322,7 @@ func (s *session) alertSend(ctx context.Context) error {
 		sent = append(sent, x)
 	}
 	changed, acted := append([]string{}, look.changed...), append([]actedOn{}, look.acted...)
-	if err := s.print("assay.alert.send/1", map[string]any{"changed": changed, "actions": acted, "messages": sent, "outbox": tally}, func(w io.Writer) {
+	if err := s.print("assay.alert.send/1", map[string]any{"changed": changed, "actions": acted, "messages": sent, "outbox": tally, "damaged": append([]monitor.Damage{}, look.damaged...)}, func(w io.Writer) {
 		for _, a := range acted {
 			fmt.Fprintln(w, a.line())
 		}
@@ -325,8 +337,16 @@ func (s *session) alertSend(ctx context.Context) error {
 			fmt.Fprintf(w, "%s %s %s, step %d, %s: %s%s\n", mark, x.Event, x.Incident, x.Delivery.Step, x.Delivery.Channel, receiverSaid(x.Delivery), again)
 		}
 		printTally(w, tally)
+		for _, x := range look.damaged {
+			fmt.Fprintln(w, damageLine(x))
+		}
 	}); err != nil {
 		return err
+	}
+	for _, x := range look.damaged {
+		if !x.Rebuilt {
+			return assay.Errorf(assay.Unavailable, "outbox/%s holds no message, and nothing on record says what it was", x.File).Try("look at it and remove it; assay alert list --all names all incidents")
+		}
 	}
 	return answer(verdict)
 }
@@ -350,6 +370,9 @@ func (s *session) alertWatch(ctx context.Context) error {
 		}
 		for _, a := range look.acted {
 			s.say("%s", a.line())
+		}
+		for _, x := range look.damaged {
+			s.say("%s", damageLine(x))
 		}
 		for _, m := range look.tried {
 			s.say("%s to %s: accepted %v", m.Notice.Summary, m.Channel, m.Last.Accepted)

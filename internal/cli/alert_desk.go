@@ -115,6 +115,34 @@ func (s *session) desk(ctx context.Context) (*desk, error) {
 	return &desk{session: s, outbox: o, courier: &monitor.Courier{Clock: s.Now}, channels: s.p.Monitor.Channels, key: key}, nil
 }
 
+// checkOutbox adds to what fsck found the files of the outbox that hold no message.
+func (s *session) checkOutbox(report *store.Report) error {
+	dir := filepath.Join(s.p.Path(s.p.Store), "outbox")
+	if _, err := os.Stat(dir); err != nil {
+		return nil // nothing was ever told
+	}
+	o, err := monitor.OpenOutbox(dir, s.Now)
+	if err != nil {
+		return err
+	}
+	damaged, err := o.Damaged()
+	for _, x := range damaged {
+		p := store.Problem{Code: "unreadable", What: "message", Detail: "outbox/" + x.File + " holds no message"}
+		switch {
+		case x.Rebuilt:
+			p.Detail += ": it was written anew, and this file may be removed"
+			report.Orphans = append(report.Orphans, p)
+			continue
+		case strings.HasPrefix(x.File, "queue/"):
+			p.Detail += ": assay alert send sets it aside, and writes it anew if what it told is on record"
+		default:
+			p.Detail += ": look at it, and remove it"
+		}
+		report.Problems = append(report.Problems, p)
+	}
+	return err
+}
+
 // send makes one attempt to deliver a notice to the channel as the project has it now. A channel that leads elsewhere than the plan says is not told.
 func (d *desk) send(ctx context.Context, n monitor.Notice, plan assay.Monitor) monitor.Answer {
 	c, ok := d.channels[n.Channel]
@@ -305,7 +333,8 @@ func (d *desk) tell(w *watchedVersion) error {
 	return nil
 }
 
-// drain sends what is due, keeps alive what Alertmanagers must hear again, and returns the messages that were tried.
+// drain sends what is due, keeps alive what Alertmanagers must hear again, and returns the messages that were tried. What goes wrong with one of them keeps
+// nobody else from being told.
 func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Message, error) {
 	plans := map[assay.Digest]assay.Monitor{}
 	for _, w := range all {
@@ -313,34 +342,37 @@ func (d *desk) drain(ctx context.Context, all []*watchedVersion) ([]monitor.Mess
 			plans[id] = p
 		}
 	}
+	var errs []error
 	for _, w := range all {
-		if err := d.withdraw(w); err != nil {
-			return nil, err
-		}
+		errs = append(errs, d.withdraw(w))
 	}
 	together := func(n monitor.Notice) string { return monitor.Together(plans[n.Monitor], n) }
 	tried, err := d.outbox.Drain(ctx, together, func(ctx context.Context, n monitor.Notice) monitor.Answer { return d.send(ctx, n, plans[n.Monitor]) })
-	if err != nil {
-		return tried, err
-	}
+	errs = append(errs, err)
 	for _, w := range all {
-		for _, c := range w.cases {
-			plan, alert := w.alert(&c)
-			for _, n := range monitor.AliveNotices(plan, alert, c, w.version.Model, versionName(w.version)) {
-				due, err := d.outbox.Alive(n.ID, monitor.KeepAliveEvery-time.Second)
-				if err != nil {
-					return tried, err
-				}
-				if due {
-					d.send(ctx, n, plan) // again in a minute, whatever the answer is
-				}
+		if ctx.Err() != nil {
+			break
+		}
+		errs = append(errs, d.keepAlive(ctx, w), d.settle(ctx, w))
+	}
+	return tried, errors.Join(append(errs, d.outbox.Prune())...)
+}
+
+// keepAlive tells Alertmanagers again of what lasts.
+func (d *desk) keepAlive(ctx context.Context, w *watchedVersion) error {
+	for _, c := range w.cases {
+		plan, alert := w.alert(&c)
+		for _, n := range monitor.AliveNotices(plan, alert, c, w.version.Model, versionName(w.version)) {
+			due, err := d.outbox.Alive(n.ID, monitor.KeepAliveEvery-time.Second)
+			if err != nil {
+				return err
+			}
+			if due {
+				d.send(ctx, n, plan) // again in a minute, whatever the answer is
 			}
 		}
-		if err := d.settle(ctx, w); err != nil {
-			return tried, err
-		}
 	}
-	return tried, d.outbox.Prune()
+	return nil
 }
 
 // withdraw takes back what waits to be told of incidents that were muted since.
@@ -382,8 +414,8 @@ func (d *desk) settle(ctx context.Context, w *watchedVersion) error {
 			if err != nil {
 				return err
 			}
-			if sub != "sent" && sub != "dead" || known[m.Notice.Digest()] {
-				continue
+			if sub != "sent" && sub != "dead" || m.ID == "" || known[m.Notice.Digest()] {
+				continue // what came of a message whose file is damaged cannot be said
 			}
 			out = append(out, delivery(plan, m.Notice, m.Attempts, m.Last))
 		}
@@ -445,6 +477,9 @@ func (s *session) tellOf(ctx context.Context) {
 	for _, a := range look.acted {
 		s.say("%s", a.line())
 	}
+	for _, x := range look.damaged {
+		s.say("%s", damageLine(x))
+	}
 	waiting := 0
 	for _, m := range look.tried {
 		if !m.Last.Accepted {
@@ -464,6 +499,7 @@ type alertLook struct {
 	changed []string          // keys of the incidents that did
 	acted   []actedOn         // what was done or could not be
 	tried   []monitor.Message // to be delivered
+	damaged []monitor.Damage  // files of the outbox that were found so and set aside
 }
 
 // alertTick brings every alert up to date and sends what is due. What goes wrong with one version keeps no other from being told.
@@ -476,7 +512,8 @@ func (s *session) alertTick(ctx context.Context) (look alertLook, err error) {
 	if err != nil {
 		return look, err
 	}
-	var errs []error
+	aside, err := d.outbox.SetAside()
+	errs := []error{err}
 	for _, w := range all {
 		var err error
 		for range advanceTries { // another process may bring the same alerts up to date at the same time
@@ -491,6 +528,11 @@ func (s *session) alertTick(ctx context.Context) (look alertLook, err error) {
 	}
 	look.tried, err = d.drain(ctx, all)
 	look.acted = d.acted
+	if len(aside) > 0 {
+		found, e := d.outbox.Damaged()
+		look.damaged = slices.DeleteFunc(found, func(x monitor.Damage) bool { return !slices.Contains(aside, x.File) })
+		err = errors.Join(err, e)
+	}
 	return look, errors.Join(append(errs, err)...)
 }
 

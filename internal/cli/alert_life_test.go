@@ -444,6 +444,95 @@ func TestMuteEndsThere(t *testing.T) {
 	expect("after the mute", "trigger firing 1", "trigger", "firing lives")
 }
 
+// TestDamagedOutbox: a file of the outbox that holds no message keeps no other from being sent. It is set aside and named, and what it told is written anew from what is
+// on record; where nothing says what it was, that is an error, once.
+func TestDamagedOutbox(t *testing.T) {
+	t.Parallel()
+	ops, duty := newHook(t, 503, "down"), newHook(t, 200, "")
+	alert := escalating
+	alert.Steps = []assay.Escalation{{To: []string{"am", "ops"}}}
+	p := watchProject(t, twoChannels+"    am: {type: alertmanager, address: \"env:AM\"}\n", map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY": duty.URL, "DUTY_KEY": "routing-key-0001", "AM": duty.URL}, alert)
+	p.window(1, assay.Fail)
+	p.run(3, "alert", "send")
+	queue := filepath.Join(p.dir, ".assay", "outbox", "queue")
+	overwrite := func(folder, text string) string {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%v, %v", files, err)
+		}
+		if err := os.WriteFile(files[0], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Base(files[0])
+	}
+	name := overwrite(queue, "trunc")
+	if got := p.run(3, "fsck"); !strings.Contains(got, "✕ unreadable message: outbox/queue/"+name+" holds no message: assay alert send sets it aside") {
+		t.Errorf("%s", got)
+	}
+	ops.set(200, "")
+	p.forward(2 * time.Minute)
+	alive := len(duty.bodies)
+	if got := p.run(0, "alert", "send"); !strings.Contains(got, "◐ outbox/damaged/"+name+" held no message: it was written anew\n") || !strings.Contains(got, "0 waiting, 2 sent") {
+		t.Errorf("%s", got)
+	}
+	if got := strings.Join(ops.told(t), ","); got != "trigger firing 1" || len(duty.bodies) != alive+1 {
+		t.Errorf("the webhook was told %q, Alertmanager %d times", got, len(duty.bodies)-alive)
+	}
+	if got := p.run(0, "fsck"); !strings.Contains(got, "◐ unreadable message: outbox/damaged/"+name+" holds no message: it was written anew, and this file may be removed") {
+		t.Errorf("%s", got)
+	}
+	for _, x := range []string{"garbage", "0123.json"} {
+		if err := os.WriteFile(filepath.Join(queue, x), []byte("trunc"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(queue, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.window(2, assay.Pass)
+	if got := p.run(1, "alert", "send"); !strings.Contains(got, "outbox/damaged/0123.json holds no message, and nothing on record says what it was") {
+		t.Errorf("%s", got)
+	}
+	if got := strings.Join(ops.told(t), ","); got != "resolve resolved 1" {
+		t.Errorf("the webhook was told %q", got)
+	}
+	p.run(0, "alert", "send")
+	list := p.run(0, "alert", "list")
+	for _, x := range []string{"✕ outbox/damaged/garbage holds", "✕ outbox/damaged/0123.json holds", "✕ outbox/damaged/folder holds", "◐ outbox/damaged/" + name} {
+		if !strings.Contains(list, x) {
+			t.Errorf("%q is not in\n%s", x, list)
+		}
+	}
+	p.holds("assay.alerts/1", p.run(0, "--json", "alert", "list"))
+	p.holds("assay.alert.send/1", p.run(0, "--json", "alert", "send"))
+	s := p.session()
+	defer s.Close()
+	d, err := s.desk(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tally, err := d.outbox.Tally(); err != nil || tally.Broken != 3 {
+		t.Errorf("%+v, %v", tally, err)
+	}
+	p.run(3, "fsck")
+	// What was delivered is not told again, whatever becomes of its file.
+	sent := filepath.Join(p.dir, ".assay", "outbox", "sent")
+	files, err := filepath.Glob(filepath.Join(sent, "*.json"))
+	if err != nil || len(files) != 4 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if err := os.WriteFile(f, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.run(0, "alert", "send")
+	if got := ops.told(t); len(got) != 0 {
+		t.Errorf("the webhook was told again: %v", got)
+	}
+}
+
 // TestAlertKilledBetween: a process that was killed after it wrote the incident and before it stored the message loses no message: the next one stores it.
 func TestAlertKilledBetween(t *testing.T) {
 	ops := newHook(t, 200, "")

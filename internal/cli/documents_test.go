@@ -199,8 +199,9 @@ func jsonDocuments() []jsonDocument {
 			Verdict  assay.Verdict    `json:"verdict"`  // fail: a window moved; undetermined: one could not be judged
 		}{}},
 		{"assay.alerts/1", "alert list", struct {
-			Alerts []alertAnswer `json:"alerts"` // open ones, or all
-			Outbox monitor.Tally `json:"outbox"`
+			Alerts  []alertAnswer    `json:"alerts"` // open ones, or all
+			Outbox  monitor.Tally    `json:"outbox"`
+			Damaged []monitor.Damage `json:"damaged"` // files of the outbox
 		}{}},
 		{"assay.alert/1", "alert show, alert ack, alert mute, alert resolve", struct {
 			Key     string        `json:"key"`     // of the incident
@@ -208,10 +209,11 @@ func jsonDocuments() []jsonDocument {
 			States  []alertAnswer `json:"states"`  // oldest first
 		}{}},
 		{"assay.alert.send/1", "alert send", struct {
-			Changed  []string      `json:"changed"`  // keys of incidents
-			Actions  []actedOn     `json:"actions"`  // that were done, or could not be
-			Messages []sentMessage `json:"messages"` // that were tried
-			Outbox   monitor.Tally `json:"outbox"`
+			Changed  []string         `json:"changed"`  // keys of incidents
+			Actions  []actedOn        `json:"actions"`  // that were done, or could not be
+			Messages []sentMessage    `json:"messages"` // that were tried
+			Outbox   monitor.Tally    `json:"outbox"`
+			Damaged  []monitor.Damage `json:"damaged"` // files of the outbox that were set aside now
 		}{}},
 		{"assay.monitor.test_fire/1", "monitor test-fire", struct {
 			Evidence assay.Digest   `json:"evidence"` // id of the test

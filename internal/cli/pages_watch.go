@@ -284,9 +284,15 @@ func (p *pages) alert(ctx context.Context, r *http.Request) (web.SitePage, error
 	for _, c := range last.Causes {
 		causes.Rows = append(causes.Rows, []web.SiteCell{{Text: c.Message}, {Text: fmt.Sprintf("%.0f %%", 100*c.Contribution)}})
 	}
+	if more := last.CausesTotal - len(last.Causes); more > 0 {
+		causes.Rows = append(causes.Rows, []web.SiteCell{{Text: fmt.Sprintf("and %d more", more)}, {}})
+	}
 	x.Lead = fmt.Sprintf("Alert %s of %s, %s, is %s.", last.Alert, versionName(w.version), last.Severity, stateText(last))
 	if len(last.Actions) > 0 {
 		x.Lead += " Done: " + strings.ReplaceAll(strings.Join(last.Actions, ", "), "_", " ") + "."
+	}
+	for _, u := range last.Undone {
+		x.Lead += fmt.Sprintf(" Not done: %s, for %s.", strings.ReplaceAll(u.Action, "_", " "), u.Why)
 	}
 	next := web.SiteSection{ID: "next", Title: "What next", Columns: []web.SiteColumn{{Name: "to"}, {Name: "command"}}, Empty: "Nothing: it is over."}
 	if last.State != assay.AlertResolved {

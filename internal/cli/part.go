@@ -252,7 +252,7 @@ func (s *session) checkFiles(ctx context.Context, report *store.Report) error {
 		}
 		report.Orphans = append(report.Orphans, p)
 	}
-	return nil
+	return s.checkOutbox(report)
 }
 
 // sealingLock is held, shared, by every split that writes; who removes what was left holds it alone.

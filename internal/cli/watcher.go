@@ -236,6 +236,9 @@ func (w *watcher) alerts(ctx context.Context, s *session) error {
 	for _, a := range look.acted {
 		w.say("%s", a.line())
 	}
+	for _, x := range look.damaged {
+		w.say("%s", damageLine(x))
+	}
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ type Message struct {
 }
 
 // An Outbox keeps messages in a directory until a receiver accepted them: queue holds what is to be sent, busy what a process has in hand, sent
-// and dead what is settled. A message is a file that moves between them by renaming, so that of several processes one has it, and a process
+// and dead what is settled; damaged keeps files that hold no message, see SetAside. A message is a file that moves between them by renaming, so that of several processes one has it, and a process
 // that is killed loses none: what it had in hand is sent again after two minutes, under the same id. Its methods may be called from several
 // goroutines and processes.
 type Outbox struct {
@@ -59,7 +59,7 @@ type Outbox struct {
 	trace func(step string) // tests stop the process there
 }
 
-var outboxFolders = []string{"queue", "busy", "sent", "dead", "tmp", "alive"}
+var outboxFolders = []string{"queue", "busy", "sent", "dead", "tmp", "alive", damagedFolder}
 
 // OpenOutbox opens the outbox in dir and makes it if needed. It returns Unavailable when the directory cannot be made.
 func OpenOutbox(dir string, clock func() time.Time) (*Outbox, error) {
@@ -174,7 +174,8 @@ func ReadMessage(b []byte) (Message, error) {
 	return m, nil
 }
 
-// Find returns a message and the folder that it is in: queue, busy, sent or dead; "" for none.
+// Find returns a message and the folder that it is in: queue, busy, sent or dead; "" for none. What is settled stays so when its file is damaged: then the message
+// is empty. A damaged file that was to be sent is no message.
 func (o *Outbox) Find(id string) (Message, string, error) {
 	for _, sub := range []string{"sent", "dead", "queue"} {
 		b, err := os.ReadFile(o.path(sub, id))
@@ -185,7 +186,10 @@ func (o *Outbox) Find(id string) (Message, string, error) {
 			return Message{}, "", o.fault("cannot be read", err)
 		}
 		m, err := ReadMessage(b)
-		return m, sub, err
+		if err != nil && sub == "queue" {
+			continue
+		}
+		return m, sub, nil
 	}
 	held, err := filepath.Glob(filepath.Join(o.dir, "busy", id+".*"))
 	if err != nil || len(held) == 0 {
@@ -196,7 +200,10 @@ func (o *Outbox) Find(id string) (Message, string, error) {
 		return Message{ID: id}, "busy", nil
 	}
 	m, err := ReadMessage(b)
-	return m, "busy", err
+	if err != nil {
+		return Message{}, "", nil
+	}
+	return m, "busy", nil
 }
 
 // List returns the messages of a folder, oldest first, and how many of its files hold none.
@@ -210,11 +217,11 @@ func (o *Outbox) List(sub string) (ms []Message, broken int, err error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has moved since
 		}
-		if err != nil {
-			return nil, 0, o.fault("cannot be read", err)
+		var m Message
+		if err == nil {
+			m, err = ReadMessage(b)
 		}
-		m, err := ReadMessage(b)
-		if err != nil {
+		if err != nil { // one of them stops no other
 			broken++
 			continue
 		}
@@ -234,7 +241,7 @@ type Tally struct {
 	Waiting int `json:"waiting"` // to be sent, those in hand included
 	Sent    int `json:"sent"`    // accepted, in the last 30 days
 	Dead    int `json:"dead"`    // given up, in the last 30 days
-	Broken  int `json:"broken"`  // files that hold no message
+	Broken  int `json:"broken"`  // files that hold no message, and for which none was written anew
 }
 
 // Tally counts.
@@ -248,7 +255,13 @@ func (o *Outbox) Tally() (Tally, error) {
 		*n += len(ms)
 		t.Broken += broken
 	}
-	return t, nil
+	aside, err := o.aside()
+	for _, d := range aside {
+		if !d.Rebuilt {
+			t.Broken++
+		}
+	}
+	return t, err
 }
 
 // recover takes up again what a process that was killed had in hand.
@@ -336,7 +349,7 @@ func (o *Outbox) Prune() error {
 			}
 		}
 	}
-	for _, sub := range []string{"tmp", "alive"} {
+	for _, sub := range []string{"tmp", "alive", damagedFolder} {
 		entries, err := os.ReadDir(filepath.Join(o.dir, sub))
 		if err != nil {
 			return o.fault("cannot be read", err)

@@ -32,7 +32,7 @@ type Report struct {
 // A Problem is one thing that is not as it should be.
 type Problem struct {
 	Code   string       `json:"code"` // missing, altered, dangling, unreadable, orphan, temporary, foreign, undetermined
-	What   string       `json:"what"` // database, journal, checkpoint, evidence, blob, model, version, stage, alias, tag, history, seal, ledger, part, labels
+	What   string       `json:"what"` // database, journal, checkpoint, evidence, blob, model, version, stage, alias, tag, history, seal, ledger, part, labels, message
 	ID     assay.Digest `json:"id,omitempty"`
 	Detail string       `json:"detail"`
 }
