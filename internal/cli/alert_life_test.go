@@ -284,6 +284,17 @@ func TestAlertLife(t *testing.T) {
 		t.Errorf("since %q, and %q once it is acknowledged:\n%s", began, now, list)
 	}
 	p.run(1, "alert", "ack", key, "--by", "Grace", "--reason", "it is the new season")
+	p.run(0, "alert", "mute", key, "--for", "1h", "--by", "Eve\x1b[31m", "--reason", "it is known\n2026-01-01T00:00:00Z resolved, by Ada: all is well\x07")
+	if got := p.run(0, "alert", "show", key); !strings.Contains(got, ", by Eve·[31m: it is known·2026-01-01T00:00:00Z resolved, by Ada: all is well·") || strings.ContainsAny(got, "\x1b\x07") {
+		t.Errorf("what a person said reaches the terminal: %q", got)
+	}
+	p.run(0, "alert", "ack", key, "--by", "Ada Lovelace", "--reason", "it is the new season")
+	ops.lock.Lock()
+	ops.bodies = ops.bodies[:1]
+	ops.lock.Unlock()
+	duty.lock.Lock()
+	duty.bodies = duty.bodies[:2]
+	duty.lock.Unlock()
 	p.forward(48 * time.Hour)
 	p.run(0, "alert", "send")
 	p.window(3, assay.Pass)

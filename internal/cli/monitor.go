@@ -48,7 +48,7 @@ it: they are listed, and everybody who was told of them hears that they are reso
 		Use: "replay DATA", Short: "Hold a table against the plan of a version, window by window",
 		Long: `Cut a table into windows by its time, predict it with the version's model, and hold every window against the plan. Each window becomes
 evidence. --by names the column that says when a row came: a date or a timestamp is cut by the plan's windows, a column of years too, and
-of any other column each value is a window. With --window other windows are tried, and nothing is recorded. DATA may be several files of one kind as
+of any other column each value is a window. Nothing is recorded of such values, and of other windows, which --window tries. DATA may be several files of one kind as
 a pattern in quotes, such as 'live_*.parquet': together they are the table.
 
 With monitor.labels the labels that have come are joined to the predictions: how many, how late, and what they say of the model. --labels

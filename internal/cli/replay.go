@@ -93,7 +93,6 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			s.say("the plan knows how stretches of %s differ and no shorter ones: windows of %s are held against those. A plan with monitor.window: %s has its own.", monitor.FormatSpan(n), q.window, q.window)
 		}
 	}
-	recorded := unrecorded == ""
 	w, err := s.watch(ctx, p)
 	if err != nil {
 		return err
@@ -152,6 +151,10 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 	if err = t.ReadError(ctx, err); err != nil {
 		return err
 	}
+	if q.by != "" && q.by != s.p.Monitor.Time && q.by != s.p.Data.Time && !seen.Planned() && unrecorded == "" {
+		unrecorded = "for these are not the plan's windows"
+	}
+	recorded := unrecorded == ""
 	windows, verdict, err := s.recordWindows(ctx, v, id, seen, func(assay.Window) string { return engine }, recorded)
 	if err != nil {
 		return err

@@ -31,7 +31,8 @@ const (
 
 // Limits of one delivery.
 const (
-	SendTimeout    = 10 * time.Second // from the first byte to the end of the answer
+	SendTimeout    = 10 * time.Second // from the first byte to the end of the answer; for mail, of each step of the dialogue
+	MailTimeout    = time.Minute      // for the whole dialogue with a mail server
 	maxAnswerBytes = 64 << 10         // that are read of an answer
 	maxAnswerText  = 200              // that are kept of it
 	maxAddress     = 2048
@@ -119,6 +120,8 @@ type Answer struct {
 type Courier struct {
 	Clock func() time.Time // required
 	TLS   *tls.Config      // nil: the system's roots; certificates are always verified
+
+	step, whole time.Duration // of a mail; 0: SendTimeout and MailTimeout
 }
 
 // Alive is how long an Alertmanager believes a firing alert that it hears no more of: four times the interval in which it is sent again, as Prometheus
@@ -136,12 +139,12 @@ func (c *Courier) Send(ctx context.Context, e Endpoint, n Notice) Answer {
 	if err := e.Check(); err != nil {
 		return Answer{Text: err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, SendTimeout)
-	defer cancel()
 	var a Answer
 	if e.Type == TypeEmail {
 		a = c.mail(ctx, e, n)
 	} else {
+		ctx, cancel := context.WithTimeout(ctx, SendTimeout)
+		defer cancel()
 		a = c.post(ctx, e, n)
 	}
 	a.Text = oneText(e.redact(a.Text), maxAnswerText)

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/smtp"
 	"net/textproto"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -75,21 +77,30 @@ func (c *Courier) mail(ctx context.Context, e Endpoint, n Notice) Answer {
 	if err != nil {
 		return Answer{Text: err.Error()}
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(m.host, m.port))
+	step, whole := cmp.Or(c.step, SendTimeout), cmp.Or(c.whole, MailTimeout)
+	ctx, cancel := context.WithTimeout(ctx, whole)
+	defer cancel()
+	d := net.Dialer{Timeout: step}
+	plain, err := d.DialContext(ctx, "tcp", net.JoinHostPort(m.host, m.port))
 	if err != nil {
 		return Answer{Text: why(err)}
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // whatever waits for the server then gives up
+	defer plain.Close()
+	stop := context.AfterFunc(ctx, func() { _ = plain.SetDeadline(longAgo) })
 	defer stop()
+	var conn net.Conn = patient{plain, step}
 	if m.implicit {
 		conn = tls.Client(conn, c.tlsConfig(m.host))
 	}
 	text, err := c.converse(conn, m, e.Secret, n)
 	if err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return Answer{Text: "the server took longer than " + whole.String()}
+		case ctx.Err() != nil:
 			err = ctx.Err()
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return Answer{Text: "no answer within " + step.String()}
 		}
 		var reply *textproto.Error
 		if errors.As(err, &reply) {
@@ -101,6 +112,24 @@ func (c *Courier) mail(ctx context.Context, e Endpoint, n Notice) Answer {
 	}
 	return Answer{Status: 250, Text: text, Accepted: true}
 }
+
+// longAgo is a deadline that has passed: whatever waits for the server gives up.
+var longAgo = time.Unix(1, 0)
+
+// patient is a connection on which nothing is waited for longer than step.
+type patient struct {
+	net.Conn
+	step time.Duration
+}
+
+func (p patient) within(do func([]byte) (int, error), b []byte) (int, error) {
+	t := time.AfterFunc(p.step, func() { _ = p.SetDeadline(longAgo) })
+	defer t.Stop()
+	return do(b)
+}
+
+func (p patient) Read(b []byte) (int, error)  { return p.within(p.Conn.Read, b) }
+func (p patient) Write(b []byte) (int, error) { return p.within(p.Conn.Write, b) }
 
 func (c *Courier) converse(conn net.Conn, m mailbox, secret string, n Notice) (string, error) {
 	client, err := smtp.NewClient(conn, m.host)
@@ -151,6 +180,17 @@ func (c *Courier) converse(conn net.Conn, m mailbox, secret string, n Notice) (s
 	return fmt.Sprintf("accepted for %d recipients", len(m.to)), nil
 }
 
+// subject is a summary as a header has it: one encoded word a line, so that no line with one is longer than 76 characters (RFC 2047, section 2). Of the text nothing
+// can look like the end of a word, for there ? is encoded.
+func subject(summary string) string {
+	plain := cut(oneText(summary, 400), 200)
+	s := mime.QEncoding.Encode("utf-8", plain)
+	if s == plain {
+		return s
+	}
+	return "\r\n " + strings.ReplaceAll(s, "?= =?", "?=\r\n =?")
+}
+
 // letter is a notice as a mail. What comes from names and causes is encoded, so that it can add no header.
 func letter(m mailbox, n Notice, at time.Time) []byte {
 	var b bytes.Buffer
@@ -161,7 +201,7 @@ func letter(m mailbox, n Notice, at time.Time) []byte {
 	}
 	header("From", m.from.String())
 	header("To", strings.Join(to, ",\r\n "))
-	header("Subject", mime.QEncoding.Encode("utf-8", cut(oneText(n.Summary, 400), 200)))
+	header("Subject", subject(n.Summary))
 	header("Date", at.UTC().Format(time.RFC1123Z))
 	header("Message-ID", "<"+n.ID+"@assay.localhost>")
 	header("References", "<"+assay.DigestOf([]byte(n.Version+"/"+n.Key)).Hex()+"@assay.localhost>")

@@ -152,8 +152,12 @@ type slackText struct {
 
 func slack(n Notice) slackMessage {
 	plain := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	head := fmt.Sprintf("%s: %s %s", n.Version, n.Alert, n.State)
+	if n.Event == EventTest {
+		head = "[test] " + n.Version + ": " + n.Alert
+	}
 	m := slackMessage{Text: cut(plain.Replace(n.Summary), maxSlackText), Blocks: []slackBlock{
-		{Type: "header", Text: &slackText{"plain_text", cut(fmt.Sprintf("%s: %s %s", n.Version, n.Alert, n.State), maxSlackHeader)}},
+		{Type: "header", Text: &slackText{"plain_text", cut(head, maxSlackHeader)}},
 		{Type: "section", Text: &slackText{"mrkdwn", cut(plain.Replace(n.Summary), maxSlackText)}},
 	}}
 	if len(n.Causes) > 0 {

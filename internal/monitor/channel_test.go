@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"io"
 	"log"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -285,6 +287,100 @@ func TestLetter(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestSubject: whatever a summary holds, a mail server and a reader of mail get it back, and no line with an encoded word is longer than 76 characters.
+func TestSubject(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.Just(strings.Repeat("Überwachung der Kündigungen ", 12)), rapid.StringN(60, 300, -1), rapid.Just("?= =?")).Draw(t, "summary")
+		s := subject(text)
+		for i, line := range strings.Split("Subject: "+s, "\r\n") {
+			if strings.Contains(line, "=?utf-8?q?") && len(line) > 76 || i > 0 && !strings.HasPrefix(line, " ") {
+				t.Fatalf("%d characters: %q", len(line), line)
+			}
+		}
+		m, err := mail.ReadMessage(strings.NewReader("Subject: " + s + "\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+		if want := cut(oneText(text, 400), 200); err != nil || got != want && !strings.Contains(want, "=?") && strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
+			t.Fatalf("%q, want %q: %v", got, want, err)
+		}
+	})
+}
+
+// TestSlackTest: a test is one from its first line on.
+func TestSlackTest(t *testing.T) {
+	n := alarming()
+	n.Event, n.Challenge, n.State = EventTest, "c0ffee", assay.AlertFiring
+	if got := slack(n).Blocks[0].Text.Text; got != "[test] people:1: drift" {
+		t.Error(got)
+	}
+}
+
+// TestSlowMailServer: a server that takes its time with every answer gets its mail; one that says nothing, or takes its time for too long in all, is given up.
+func TestSlowMailServer(t *testing.T) {
+	serve := func(pause func(n int) time.Duration) string {
+		t.Helper()
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ln.Close() })
+		go func() {
+			for {
+				conn, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer conn.Close()
+					lines := bufio.NewScanner(conn)
+					answers := 0
+					say := func(s string) {
+						time.Sleep(pause(answers))
+						answers++
+						_, _ = io.WriteString(conn, s+"\r\n")
+					}
+					say("220 slow")
+					for data := false; lines.Scan(); {
+						switch line := lines.Text(); {
+						case data && line != ".":
+						case data:
+							data = false
+							say("250 kept")
+						case line == "DATA":
+							data = true
+							say("354 go on")
+						case line == "QUIT":
+							say("221 bye")
+							return
+						default:
+							say("250 slow")
+						}
+					}
+				}()
+			}
+		}()
+		return "smtp://" + ln.Addr().String() + "?from=a@example.test&to=b@example.test,c@example.test"
+	}
+	for _, x := range []struct {
+		name  string
+		pause func(int) time.Duration
+		whole time.Duration
+		want  string
+	}{
+		{"each answer after a while", func(int) time.Duration { return 100 * time.Millisecond }, time.Minute, "accepted for 2 recipients"},
+		{"no answer", func(n int) time.Duration { return time.Duration(n) * 10 * time.Second }, time.Minute, "no answer within 500ms"},
+		{"too long in all", func(int) time.Duration { return 100 * time.Millisecond }, 250 * time.Millisecond, "the server took longer than 250ms"},
+	} {
+		c := courier()
+		c.step, c.whole = 500*time.Millisecond, x.whole
+		if a := c.Send(t.Context(), Endpoint{Name: "m", Type: TypeEmail, Address: serve(x.pause)}, alarming()); a.Text != x.want || a.Accepted != (x.want[0] == 'a') || a.Permanent {
+			t.Errorf("%s: %+v", x.name, a)
+		}
+	}
 }
 
 // TestEndpoints: what cannot be used is refused without saying the address.

@@ -83,7 +83,7 @@ func Acknowledge(c *Case, n Note) (assay.Incident, error) {
 		return assay.Incident{}, err
 	}
 	if c.Incident.State == assay.AlertAcknowledged {
-		return assay.Incident{}, assay.Errorf(assay.Exists, "incident %s was acknowledged by %s", c.Incident.Key, c.Incident.By).Try("assay alert show %s", c.Incident.Key)
+		return assay.Incident{}, assay.Errorf(assay.Exists, "incident %s was acknowledged by %s", c.Incident.Key, oneText(c.Incident.By, maxAnswerText)).Try("assay alert show %s", c.Incident.Key)
 	}
 	if c.Incident.State == assay.AlertPending {
 		return assay.Incident{}, assay.Errorf(assay.Refused, "incident %s does not fire yet: nobody was told", c.Incident.Key).Try("assay alert mute %s --for 1d --by NAME --reason TEXT", c.Incident.Key)

@@ -60,6 +60,11 @@ type Replay struct {
 	kept     int                         // numbers in answers
 }
 
+// Planned reports whether the windows are cut as the plan has them: they are no values of a column, and no stretches of time where the plan counts rows.
+func (r *Replay) Planned() bool {
+	return r.cut == nil || len(r.cut.names) == 0 && (!r.cut.timed || r.cut.plan.By != ByCount)
+}
+
 // Run cuts a traffic into windows and judges each. Features are counted in one aggregate over all windows; rows come into memory block by
 // block only to be predicted.
 func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
