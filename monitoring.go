@@ -357,6 +357,7 @@ type Incident struct {
 	Until       Instant    `json:"until,omitempty"`                     // when the mute expires
 	Actions     []string   `json:"actions"`                             // what was done: abort_canary, rollback, stale_card
 	Undone      []Undone   `json:"undone,omitempty"`                    // what the alert asks for and what was not done
+	Past        int        `json:"past,omitempty"`                      // one that was over when it was found, of the alert's in one look the first, second and so on; absent for others
 }
 
 // Undone is an action that an alert asks for and that was not done.

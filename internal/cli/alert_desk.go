@@ -296,12 +296,17 @@ func (d *desk) advance(ctx context.Context, w *watchedVersion) ([]string, error)
 	plan := w.plans[w.planID]
 	for _, alert := range plan.Alerts {
 		last, _ := monitor.Newest(w.cases, w.planID, alert.Name)
+		fired, past := map[string]bool{}, 0
 		for _, n := range monitor.Moments(plan, alert, found, last, d.Now()) {
 			for { // one state after the other; the rules settle
 				last, ended := monitor.Newest(w.cases, w.planID, alert.Name)
 				in, moved := monitor.Advance(w.planID, alert, last, monitor.Judge(plan, alert, found[:n], monitor.Dealt(ended, found), d.Now()), d.Now())
 				if !moved {
 					break
+				}
+				if fired[in.Key] = fired[in.Key] || in.State == assay.AlertFiring && (!last.Open() || last.Fired.IsZero()); in.State == assay.AlertResolved && fired[in.Key] {
+					past++
+					in.Past = past
 				}
 				if err := d.record(ctx, w, in); err != nil {
 					return changed, err
@@ -318,19 +323,49 @@ func (d *desk) advance(ctx context.Context, w *watchedVersion) ([]string, error)
 
 // tell puts into the outbox what the changes of the last days ask for and is not there yet.
 func (d *desk) tell(w *watchedVersion) error {
-	quiet := monitor.Quieted(w.changes)
+	quiet, past := monitor.Quieted(w.changes), monitor.Past(w.changes)
 	for i, c := range w.changes {
 		if quiet[i] || d.Now().Sub(c.At) > retold {
 			continue
 		}
+		changes := w.changes
+		if past[i] || c.Incident.Past > 0 {
+			told, err := d.toldOf(w, c.Incident.Key)
+			if err != nil {
+				return err
+			}
+			if past[i] && !told {
+				continue
+			}
+			if told { // another process told of its firing before it was known to be over: everybody hears of its end
+				changes = slices.Clone(changes)
+				changes[i].Incident.Past = 0
+			}
+		}
 		plan, alert := w.alert(&c.Case)
-		for _, n := range monitor.Notices(plan, alert, w.changes, i, w.version.Model, versionName(w.version)) {
+		for _, n := range monitor.Notices(plan, alert, changes, i, w.version.Model, versionName(w.version)) {
 			if _, err := d.outbox.Put(n, c.Seq); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// toldOf reports whether the outbox knows of a firing of an incident.
+func (d *desk) toldOf(w *watchedVersion, key string) (bool, error) {
+	for i, c := range w.changes {
+		if c.Incident.Key != key || c.Incident.State != assay.AlertFiring {
+			continue
+		}
+		plan, alert := w.alert(&c.Case)
+		for _, n := range monitor.Notices(plan, alert, w.changes, i, w.version.Model, versionName(w.version)) {
+			if _, sub, err := d.outbox.Find(n.ID); err != nil || sub != "" {
+				return sub != "", err
+			}
+		}
+	}
+	return false, nil
 }
 
 // drain sends what is due, keeps alive what Alertmanagers must hear again, and returns the messages that were tried. What goes wrong with one of them keeps

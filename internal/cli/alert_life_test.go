@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -541,6 +542,62 @@ func TestDamagedOutbox(t *testing.T) {
 	p.run(0, "alert", "send")
 	if got := ops.told(t); len(got) != 0 {
 		t.Errorf("the webhook was told again: %v", got)
+	}
+}
+
+// TestPastIsToldOnce: days of the past that alternate, judged in one look, make one message a channel, which calls nobody; what holds at their end is told as ever.
+func TestPastIsToldOnce(t *testing.T) {
+	t.Parallel()
+	ops, duty := newHook(t, 200, ""), newHook(t, 202, `{"status":"success"}`)
+	first, second := escalating, escalating
+	first.Steps, first.Actions = []assay.Escalation{{To: []string{"duty", "ops"}}}, []string{"stale_card"}
+	second.Name, second.Steps = "second", first.Steps
+	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY": duty.URL, "DUTY_KEY": "routing-key-0001"}, first, second)
+	told := func() (out []monitor.Notice) {
+		t.Helper()
+		ops.lock.Lock()
+		defer ops.lock.Unlock()
+		for _, b := range ops.bodies {
+			var n monitor.Notice
+			if err := json.Unmarshal(b, &n); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, n)
+		}
+		ops.bodies = nil
+		return out
+	}
+	for i := range 24 {
+		p.window(int64(i+1), map[bool]assay.Verdict{true: assay.Fail, false: assay.Pass}[i%2 == 0])
+	}
+	for range 3 {
+		p.run(0, "alert", "send")
+		p.forward(time.Minute)
+	}
+	got := told()
+	if len(got) != 1 || len(got[0].Alerts) != 2 || got[0].Event != monitor.EventResolve || got[0].Past != 12 || !strings.Contains(got[0].Summary, "it was over when it was found, as were 11 before it") || len(duty.bodies) != 0 {
+		t.Errorf("%d calls, and %d messages: %+v", len(duty.bodies), len(got), got)
+	}
+	if list := p.run(0, "alert", "list", "--all"); strings.Count(list, "drift-2026-") != 12 || strings.Count(list, "second-2026-") != 12 {
+		t.Errorf("%s", list)
+	}
+	p.window(25, assay.Fail)
+	p.window(26, assay.Pass)
+	p.window(27, assay.Fail)
+	p.run(0, "alert", "send")
+	p.run(0, "alert", "send")
+	var events []string
+	for _, n := range told() {
+		events = append(events, n.Event)
+	}
+	slices.Sort(events)
+	if strings.Join(events, ",") != "resolve,trigger" || len(duty.bodies) != 2 {
+		t.Errorf("the webhook was told %v, and PagerDuty %d times", events, len(duty.bodies))
+	}
+	p.window(28, assay.Pass) // what was told is over for everybody
+	p.run(0, "alert", "send")
+	if got := told(); len(got) != 1 || got[0].Past != 0 || got[0].Event != monitor.EventResolve || len(duty.bodies) != 4 {
+		t.Errorf("PagerDuty was told %d times, and the webhook %+v", len(duty.bodies), got)
 	}
 }
 

@@ -345,7 +345,7 @@ func TestDocuments(t *testing.T) {
 		{0, "log ingest --format sagemaker capture.jsonl"},
 		{0, "log list"},
 		{0, "monitor plan"},
-		{3, "monitor replay people.csv --by region"},
+		{3, "monitor replay days.csv --by day"},
 		{0, "monitor report"},
 		{0, "labels add people.csv"},
 		{0, "labels status"},

@@ -227,7 +227,7 @@ func TestExitStatus(t *testing.T) {
 		{1, "alert mute nothing --by Ada --reason a-long-enough-reason --for 1h"},
 		{1, "alert resolve nothing --by Ada --reason a-long-enough-reason"},
 		{1, "monitor report"},
-		{3, "monitor replay people.csv --by region"},
+		{3, "monitor replay days.csv --by day"},
 		{1, "monitor replay nowhere.csv"},
 		{2, "monitor replay people.csv --window soon"},
 		{0, "monitor report"},

@@ -50,6 +50,7 @@ type Notice struct {
 	By        string        `json:"by,omitempty"`
 	Reason    string        `json:"reason,omitempty"`
 	Actions   []Action      `json:"actions,omitempty"`   // what the alert asks for when it fires, and what came of it
+	Past      int           `json:"past,omitempty"`      // so many incidents of the alert were over when they were found, of which this is the last
 	Challenge string        `json:"challenge,omitempty"` // of a test
 	Alerts    []Told        `json:"alerts,omitempty"`    // where one message tells of several alerts: each of them, the gravest first; the fields above are of that one
 }
@@ -135,12 +136,16 @@ func Merge(ns []Notice) Notice {
 	return out
 }
 
-// Together names the notices that go to a receiver as one message: those to one channel about one event in one window of one version. Alertmanager and
+// Together names the notices that go to a receiver as one message: those to one channel about one event in one window of one version, and those about incidents
+// that were over when they were found, whatever their windows. Alertmanager and
 // PagerDuty are told of each alert by itself, for there each has a life of its own; they group on their side.
 func Together(plan assay.Monitor, n Notice) string {
 	i := slices.IndexFunc(plan.Channels, func(c assay.Channel) bool { return c.Name == n.Channel })
 	if i < 0 || n.Window == nil || n.Event == EventTest || remembers(plan, n.Channel) {
 		return ""
+	}
+	if n.Past > 0 {
+		return fmt.Sprintf("%s\n%s\n%s\n%s\npast", n.Monitor, n.Model, n.Channel, n.Event)
 	}
 	return fmt.Sprintf("%s\n%s\n%s\n%s\n%d", n.Monitor, n.Model, n.Channel, n.Event, n.Window.Number)
 }
@@ -201,15 +206,15 @@ func Notices(plan assay.Monitor, alert assay.AlertPlan, changes []Change, i int,
 	told := map[string]bool{}
 	for i := from; i < min(in.Step, len(alert.Steps)); i++ {
 		for _, to := range alert.Steps[i].To {
-			if told[to] || in.State == assay.AlertMuted && !remembers(plan, to) {
-				continue
+			if told[to] || in.State == assay.AlertMuted && !remembers(plan, to) || in.Past > 0 && remembers(plan, to) {
+				continue // what keeps alerts need not hear of one that is over and that it never heard of
 			}
 			told[to] = true
 			w := in.Last
 			n := Notice{
 				Schema: NoticeSchema, ID: noticeID(string(c.ID), to), Event: event, At: assay.InstantOf(c.At), Version: version, Model: model, Monitor: in.Monitor, Evidence: c.ID,
 				Key: in.Key, Alert: in.Alert, Severity: in.Severity, State: in.State, Step: i + 1, Channel: to, Fired: assay.InstantOf(c.Fired), Window: &w,
-				Causes: append([]assay.Cause{}, in.Causes...), Total: in.CausesTotal, By: in.By, Reason: in.Reason, Actions: actions,
+				Causes: append([]assay.Cause{}, in.Causes...), Total: in.CausesTotal, Past: in.Past, By: in.By, Reason: in.Reason, Actions: actions,
 			}
 			if n.Summary = n.summary(); len(late) > 0 {
 				n.Summary = fmt.Sprintf("[%s] %s: %s in %s: %s", n.Severity, n.Version, n.Alert, windowName(n.Window), strings.Join(actionLines(late), "; "))
@@ -275,7 +280,14 @@ func (n *Notice) summary() string {
 		if n.By != "" {
 			return fmt.Sprintf("[resolved] %s: %s, by %s: %s", n.Version, n.Alert, n.By, n.Reason)
 		}
-		return fmt.Sprintf("[resolved] %s: %s no longer holds in %s", n.Version, n.Alert, windowName(n.Window))
+		s := fmt.Sprintf("[resolved] %s: %s no longer holds in %s", n.Version, n.Alert, windowName(n.Window))
+		if n.Past > 0 {
+			s += "; it was over when it was found"
+		}
+		if n.Past > 1 {
+			s += fmt.Sprintf(", as were %d before it: assay alert list --all", n.Past-1)
+		}
+		return s
 	}
 	s := fmt.Sprintf("[%s] %s: %s in %s", n.Severity, n.Version, n.Alert, windowName(n.Window))
 	if n.Step > 1 {

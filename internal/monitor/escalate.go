@@ -137,6 +137,26 @@ func Quieted(changes []Change) []bool {
 	return out
 }
 
+// Past reports of each change whether it is told no more, since its incident was over when it was found: of those that one look found, the end of the last one
+// tells of all, see Incident.Past.
+func Past(changes []Change) []bool {
+	out := make([]bool, len(changes))
+	over, next := map[string]bool{}, map[string]int{}
+	for i, c := range slices.Backward(changes) {
+		in := c.Incident
+		alert := string(in.Monitor) + "\n" + in.Alert
+		switch {
+		case over[in.Key]:
+			out[i] = true
+		case in.State == assay.AlertResolved && in.Past > 0 && !(c.Before != nil && c.Before.State == in.State): // what follows it in its state tells nothing
+			over[in.Key] = true
+			out[i] = next[alert] == in.Past+1
+			next[alert] = in.Past
+		}
+	}
+	return out
+}
+
 func (c *Case) may(n Note, what string) error {
 	var bad assay.Problems
 	n.check(&bad)
