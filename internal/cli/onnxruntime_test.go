@@ -72,7 +72,7 @@ func TestServeONNXRuntime(t *testing.T) {
 		t.Errorf("checked by %q, evaluated by %q", checked, evaluated)
 	}
 	run(0, "monitor", "plan", "people:2")
-	if out, errs, exit := command(m, dir, "monitor", "replay", "--model", "people:2", "--by", "region", "people.csv"); exit == 1 || exit == 2 {
+	if out, errs, exit := command(m, dir, "monitor", "replay", "--model", "people:2", "--by", "day", "days.csv"); exit == 1 || exit == 2 {
 		t.Fatalf("%d %s%s", exit, out, errs)
 	}
 	if watched := engine("drift"); watched != evaluated {
