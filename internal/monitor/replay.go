@@ -60,10 +60,8 @@ type Replay struct {
 	kept     int                         // numbers in answers
 }
 
-// Planned reports whether the windows are cut as the plan has them: they are no values of a column, and no stretches of time where the plan counts rows.
-func (r *Replay) Planned() bool {
-	return r.cut == nil || len(r.cut.names) == 0 && (!r.cut.timed || r.cut.plan.By != ByCount)
-}
+// Planned reports whether the windows are cut as the plan has them, and are not the values of a column.
+func (r *Replay) Planned() bool { return r.cut == nil || len(r.cut.names) == 0 }
 
 // Run cuts a traffic into windows and judges each. Features are counted in one aggregate over all windows; rows come into memory block by
 // block only to be predicted.
