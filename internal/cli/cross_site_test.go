@@ -13,8 +13,8 @@ import (
 // TestCrossSite: what a page of another site makes a browser send changes nothing; clients without a browser's headers, and pages of the server
 // itself, are let through, and everybody may read.
 func TestCrossSite(t *testing.T) {
-	reached := false
-	h := hostNames{}.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	reached, refused, want := false, 0, 0
+	h := hostNames{}.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), func() { refused++ })
 	for _, x := range []struct {
 		method string
 		header [2]string
@@ -35,7 +35,10 @@ func TestCrossSite(t *testing.T) {
 		r.Header.Set("Content-Type", "text/plain")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		if reached != x.want || !x.want && w.Code != http.StatusForbidden {
+		if !x.want {
+			want++
+		}
+		if reached != x.want || refused != want || !x.want && w.Code != http.StatusForbidden {
 			t.Errorf("%s with %v: %d, reached %v", x.method, x.header, w.Code, reached)
 		}
 	}
@@ -46,7 +49,7 @@ func TestCrossSite(t *testing.T) {
 func TestRebinding(t *testing.T) {
 	reached := false
 	hosts := hostNames{"models.example.com"}
-	h := hosts.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	h := hosts.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), func() {})
 	const unload = "/v2/repository/models/m/unload"
 	browser := map[string]string{"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}
 	with := func(pairs ...string) map[string]string {

@@ -68,10 +68,11 @@ func (n hostNames) foreign(w http.ResponseWriter, r *http.Request) {
 
 // guard refuses what a page of another site makes a browser send: under a name of the server that is not its own, and, but to read, from elsewhere. Clients that are
 // no browsers are let through under any name.
-func (n hostNames) guard(h http.Handler) http.Handler {
-	h = fromElsewhere(h)
+func (n hostNames) guard(h http.Handler, refused func()) http.Handler {
+	h = fromElsewhere(h, refused)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if browsed(r) && !n.known(r.Host) {
+			refused()
 			n.foreign(w, r)
 			return
 		}

@@ -241,6 +241,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	events := &collect.Events{Recorder: &collect.Recorder{Server: server, Edge: "cloudevents"}, Clock: s.Now}
 	hs := &http.Server{
 		Handler: s.handler(server, inference, log, labels, events), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ConnContext: onConnection,
 	}
 	done := make(chan error, 2)
 	stopGRPC := func(context.Context) {}
@@ -260,7 +261,7 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 			g.GracefulStop()
 		}
 	}
-	go func() { done <- hs.Serve(ln) }()
+	go func() { done <- hs.Serve(framed{ln}) }()
 	server.SetReady(true)
 	for _, name := range server.Models() {
 		s.say("serving %s on %s", f.served[name], where)
@@ -339,14 +340,15 @@ func (s *session) handler(server *serve.Server, inference *oip.Inference, log *s
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	return hosts.guard(mux)
+	return oneFraming(hosts.guard(mux, server.TurnAway))
 }
 
 // fromElsewhere refuses what a page of another site makes a browser send, but to read: the browser says so in Sec-Fetch-Site or Origin. Clients
-// that are no browsers send neither, and are let through.
-func fromElsewhere(h http.Handler) http.Handler {
+// that are no browsers send neither, and are let through. refused is called for each.
+func fromElsewhere(h http.Handler, refused func()) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refused()
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, `{"error":"a page of another site may not ask this server for anything"}`+"\n")

@@ -67,7 +67,7 @@ func (s *V1) call(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.End()
 	c.Traced(r.Header.Get(serve.TraceHeader), r.Header.Values(serve.TraceStateHeader))
-	if err = c.ReadBody(r); err == nil {
+	if err = c.ReadBody(w, r); err == nil {
 		if err = read(c); err != nil {
 			err = c.Malform(err)
 		} else {

@@ -64,7 +64,7 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := reply{}
-	if err = c.ReadBody(r); err == nil {
+	if err = c.ReadBody(w, r); err == nil {
 		if casts := c.Version().Casts(); casts != nil {
 			c.Rows.BeginCast(casts)
 		}

@@ -98,7 +98,7 @@ func (s *Inference) infer(w http.ResponseWriter, r *http.Request) {
 	c.Traced(r.Header.Get(serve.TraceHeader), r.Header.Values(serve.TraceStateHeader))
 	q := s.request()
 	defer s.requests.Put(q)
-	if err = c.ReadBody(r); err == nil {
+	if err = c.ReadBody(w, r); err == nil {
 		head := len(c.Body)
 		if h := r.Header[headLength]; len(h) > 0 {
 			head, err = headOf(h[0], head)

@@ -70,9 +70,9 @@ func (s *Inference) receive(ctx context.Context, h *held, into any) error {
 		return nil
 	}
 	h.part.GiveBack()
+	s.Server.TurnAway()
 	switch {
 	case serve.Busy(err):
-		s.Server.TurnAway()
 		return statusError(ctx, err)
 	case ctx.Err() != nil && !late.Stop():
 		return status.Errorf(codes.DeadlineExceeded, "the message was not there after %v", s.Server.Timeout())
@@ -102,11 +102,11 @@ func (s *Inference) read(stream incoming, h *held, into proto.Message) error {
 	case head[0] == compressed:
 		c := encoding.GetCompressor(stream.RecvCompress())
 		if c == nil {
-			return status.Errorf(codes.Internal, "the message is compressed, and its encoding %q is none", clip([]byte(stream.RecvCompress())))
+			return status.Errorf(codes.Unimplemented, "the message is compressed, and its encoding %q is none", clip([]byte(stream.RecvCompress())))
 		}
 		z, err := c.Decompress(src)
 		if err != nil {
-			return from.because(status.Errorf(codes.Internal, "the message cannot be decompressed: %v", err))
+			return from.because(status.Error(codes.InvalidArgument, "the message cannot be decompressed"))
 		}
 		src, expected = z, -1
 	case head[0] != 0:
@@ -129,7 +129,7 @@ func (s *Inference) read(stream incoming, h *held, into proto.Message) error {
 	case serve.Busy(err):
 		return err
 	case err != nil:
-		return from.because(status.Errorf(codes.Internal, "the message cannot be read: %v", err))
+		return from.because(status.Error(codes.InvalidArgument, "the message cannot be decompressed"))
 	}
 	h.size = decodedBytes(*body, into.ProtoReflect().Descriptor())
 	if err := h.part.Grow(int64(len(*body)) + h.size); err != nil {
@@ -139,7 +139,7 @@ func (s *Inference) read(stream incoming, h *held, into proto.Message) error {
 		return status.Errorf(codes.ResourceExhausted, "%v. Try: fewer rows in a request, or raw_input_contents", err)
 	}
 	if err := proto.Unmarshal(*body, into); err != nil {
-		return status.Errorf(codes.Internal, "the message cannot be decoded: %v", err)
+		return status.Errorf(codes.InvalidArgument, "the message cannot be decoded: %v", err)
 	}
 	h.part.Shrink(h.size)
 	return nil

@@ -267,6 +267,24 @@ func (c *slowClient) status(stream uint32) (code, text string) {
 	}
 }
 
+// unread is how many requests were refused before it was known what they are for.
+func unread(t *testing.T, s *serve.Server) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(s)
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if m.GetName() == "assay_unread_requests_total" {
+			return m.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("nothing is counted")
+	return 0
+}
+
 // TestGRPCDecoded: a message that takes a hundred times its own length when it is decoded is refused, and one that is bad in any other way
 // is an error of its call alone.
 func TestGRPCDecoded(t *testing.T) {
@@ -285,7 +303,7 @@ func TestGRPCDecoded(t *testing.T) {
 		{"parameters", method, bytes.Repeat([]byte{0x22, 0}, limit/2), codes.ResourceExhausted, "bytes when it is decoded, more than the"},
 		{"another method", "/inference.GRPCInferenceService/RepositoryIndex", make([]byte, limit+1), codes.ResourceExhausted, "larger than max"},
 		{"too large", method, make([]byte, limit+1), codes.ResourceExhausted, "larger than max"},
-		{"no message of protobuf", method, bytes.Repeat([]byte{0xff}, 4000), codes.Internal, "the message cannot be decoded"},
+		{"no message of protobuf", method, bytes.Repeat([]byte{0xff}, 4000), codes.InvalidArgument, "the message cannot be decoded"},
 	} {
 		for _, packed := range []bool{false, true} {
 			options := []grpc.CallOption{grpc.ForceCodecV2(asIs{})}
@@ -296,6 +314,9 @@ func TestGRPCDecoded(t *testing.T) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
+	}
+	if n := unread(t, s); n != 10 {
+		t.Errorf("%v are counted", n)
 	}
 	call, end := begin(t, conn, rawText(10))
 	defer end()

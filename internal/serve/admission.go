@@ -63,6 +63,7 @@ func (a *admission) leave() { <-a.slots }
 var (
 	errBusy = assay.Errorf(assay.Unavailable, "the server is busy: too many requests wait, or it waited too long").Try("send the request again after a second")
 	errFull = assay.Errorf(assay.Unavailable, "the server is busy: the requests that it reads take all the memory that they may").Try("send the request again after a second, or fewer large ones at once")
+	errGone = assay.Errorf(assay.Unavailable, "the client went away before it was answered")
 	errLate = assay.Errorf(assay.Unavailable, "the request took longer than it may")
 )
 

@@ -177,7 +177,8 @@ func (c *Call) Predict(ctx context.Context) error {
 	case assay.Unavailable:
 		c.Outcome = Shed
 		if errors.Is(ctx.Err(), context.Canceled) {
-			c.Outcome = Cancelled
+			c.Outcome, c.Err = Cancelled, errGone
+			return errGone
 		}
 	default:
 		c.Outcome = Failed
@@ -260,12 +261,18 @@ func (c *Call) predict(caller context.Context) error {
 
 // deadline is the context of a caller with the time that the request has.
 func (c *Call) deadline(caller context.Context) *deadline {
-	limit := c.server.o.Timeout
-	if c.Limit > 0 {
-		limit = min(limit, c.Limit)
-	}
-	return &deadline{caller: caller, clock: c.server.o.Clock, began: c.At, limit: limit}
+	return &deadline{caller: caller, clock: c.server.o.Clock, began: c.At, limit: c.limit()}
 }
+
+// limit is how long the request may take, left what is left of that.
+func (c *Call) limit() time.Duration {
+	if c.Limit > 0 {
+		return min(c.server.o.Timeout, c.Limit)
+	}
+	return c.server.o.Timeout
+}
+
+func (c *Call) left() time.Duration { return c.limit() - c.server.o.Clock().Sub(c.At) }
 
 // evaluate asks the engine and ends the turn, whatever the engine does.
 func (c *Call) evaluate(ctx context.Context) error {

@@ -39,7 +39,7 @@ type counters struct {
 	lock     sync.RWMutex
 	versions map[string]*versionCounters
 	unrouted atomic.Int64 // requests for a model or version that is not served
-	unread   atomic.Int64 // requests that found no room before it was known what they are for
+	unread   atomic.Int64 // requests that were refused before it was known what they are for
 }
 
 func (c *counters) init() { c.versions = map[string]*versionCounters{} }
@@ -145,7 +145,7 @@ var (
 	descLost     = prometheus.NewDesc("assay_log_lost_rows_total", "Rows that the prediction log had no room for or could not write.", []string{"model", "version"}, nil)
 	descLatency  = prometheus.NewDesc("assay_request_duration_seconds", "Time from the first byte of a request's handling to the end of its answer.", []string{"model", "version"}, nil)
 	descUnrouted = prometheus.NewDesc("assay_unrouted_requests_total", "Requests for a model or version that is not served.", nil, nil)
-	descUnread   = prometheus.NewDesc("assay_unread_requests_total", "gRPC calls that were turned away before their message was read, and with it the name of the model.", nil, nil)
+	descUnread   = prometheus.NewDesc("assay_unread_requests_total", "Requests that were refused before it was known which model they are for: gRPC calls whose message was not read, and what pages of other sites send.", nil, nil)
 	descWaiting  = prometheus.NewDesc("assay_waiting_requests", "Requests that wait for their turn.", nil, nil)
 	descBodies   = prometheus.NewDesc("assay_body_bytes", "Memory that the bodies of requests take, but for the first 32 KiB of each.", nil, nil)
 	descHealthy  = prometheus.NewDesc("assay_engine_healthy", "1 while the engine of a version works, as far as the last requests tell.", []string{"model", "version"}, nil)

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,9 +19,29 @@ import (
 )
 
 // ReadBody reads the body of a request into Body, within the server's limit after decompression (Content-Encoding gzip, deflate or identity)
-// and within the memory for all bodies, and waits for the request's turn. Errors are Invalid, TooLarge telling whether the limit was the
-// reason, and Unavailable.
-func (c *Call) ReadBody(r *http.Request) error {
+// and within the memory for all bodies, and waits for the request's turn. Where the caller waits for so long only, so
+// does the reading, as far as w is of a connection. Errors are Invalid, TooLarge telling whether the limit was the reason, and Unavailable.
+func (c *Call) ReadBody(w http.ResponseWriter, r *http.Request) error {
+	if c.Limit <= 0 || r.ContentLength == 0 {
+		return c.readBody(r)
+	}
+	late := time.AfterFunc(c.left(), func() {
+		_ = http.NewResponseController(w).SetReadDeadline(longAgo) // fails where there is no connection
+	})
+	err := c.readBody(r)
+	if late.Stop() {
+		return err
+	}
+	w.Header().Set("Connection", "close") // of which nothing can be read any more
+	c.leave()
+	c.Outcome, c.Err = Shed, errLate
+	return errLate
+}
+
+// longAgo ends a reading at once.
+var longAgo = time.Unix(1, 0)
+
+func (c *Call) readBody(r *http.Request) error {
 	limit := c.server.o.MaxBodyBytes
 	if r.ContentLength > limit {
 		return c.tooLarge()
@@ -62,7 +84,16 @@ func (c *Call) ReadBody(r *http.Request) error {
 	if wire != nil {
 		lost = wire.err
 	}
-	return c.cutOff(r, lost, assay.Errorf(assay.Invalid, "the body ends before it should: %w", err))
+	return c.cutOff(r, lost, assay.Errorf(assay.Invalid, "the body ends before it should: %w", bareNet(err)))
+}
+
+// bareNet takes the addresses off an error of a connection.
+func bareNet(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }
 
 // fromWire notes why the bytes of a request came to an end, which what unpacks them does not tell.
@@ -80,13 +111,17 @@ func (f *fromWire) Read(p []byte) (int, error) {
 }
 
 // cutOff is Malform for a body that could not be read, where lost is the error of the connection, if it had one: a client that went away
-// while it sent is no malformed request.
+// while it sent is no malformed request, nor is one that took all the time that the server has for it.
 func (c *Call) cutOff(r *http.Request, lost, err error) error {
-	_ = c.Malform(err)
-	if r.Context().Err() != nil || errors.Is(lost, io.ErrUnexpectedEOF) || errors.Is(lost, syscall.ECONNRESET) {
-		c.Outcome = Cancelled
+	switch {
+	case errors.Is(lost, os.ErrDeadlineExceeded):
+		c.Outcome, c.Err = Shed, errLate
+	case r.Context().Err() != nil || errors.Is(lost, io.ErrUnexpectedEOF) || errors.Is(lost, syscall.ECONNRESET):
+		c.Outcome, c.Err = Cancelled, errGone
+	default:
+		return c.Malform(err)
 	}
-	return err
+	return c.Err
 }
 
 func (c *Call) tooLarge() error {
@@ -116,11 +151,16 @@ func GatewayTimeout(format string, args ...any) error {
 	return assay.Errorf(assay.Unavailable, format+"%w", append(args, error(gateway(http.StatusGatewayTimeout)))...)
 }
 
+// statusGone is what the log says of a client that went away before it was answered; it is no status of HTTP, and nobody reads it.
+const statusGone = 499
+
 // Status is the HTTP status of an error of a call: 400 for all that is wrong with the request, rows that do not fit included.
 func Status(err error) int {
 	info := assay.CodeOf(err).Info()
 	var g gateway
 	switch {
+	case err == error(errGone):
+		return statusGone
 	case errors.As(err, &g):
 		return int(g)
 	case TooLarge(err):

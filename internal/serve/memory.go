@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -141,8 +142,10 @@ func (s *Server) ReadAll(src io.Reader, expected, limit int64) (body []byte, don
 	case err == nil, Busy(err):
 	case Oversize(err):
 		err = assay.Errorf(assay.Invalid, "the body has more than the %d bytes that are allowed%w", limit, error(errEmpty{}))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = errLate
 	default:
-		err = assay.Errorf(assay.Invalid, "the body ends before it should: %w", err)
+		err = assay.Errorf(assay.Invalid, "the body ends before it should: %w", bareNet(err))
 	}
 	return body, part.GiveBack, err
 }
@@ -157,7 +160,7 @@ func (c *Call) Keep(part *Share, size int64) {
 	part.taken = 0
 }
 
-// TurnAway counts a request that found no room before it was known which version it is for.
+// TurnAway counts a request that was refused before it was known which version it is for.
 func (s *Server) TurnAway() { s.counted.unread.Add(1) }
 
 // Enter waits for the turn of a request whose bytes are there: rows are made of them only then, because a few bytes can be many rows. The
@@ -196,9 +199,9 @@ func (c *Call) Enter(caller context.Context) error {
 func (c *Call) shed(caller context.Context, err error) error {
 	c.Outcome, c.Err = Shed, err
 	if errors.Is(caller.Err(), context.Canceled) {
-		c.Outcome = Cancelled
+		c.Outcome, c.Err = Cancelled, errGone
 	}
-	return err
+	return c.Err
 }
 
 // leave ends the turn of the call, if it has one.
