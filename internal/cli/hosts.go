@@ -67,7 +67,7 @@ func (n hostNames) foreign(w http.ResponseWriter, r *http.Request) {
 }
 
 // guard refuses what a page of another site makes a browser send: under a name of the server that is not its own, and, but to read, from elsewhere. Clients that are
-// no browsers are let through under any name.
+// no browsers are let through under any name. refused is called for each that is not.
 func (n hostNames) guard(h http.Handler, refused func()) http.Handler {
 	h = fromElsewhere(h, refused)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -170,7 +170,7 @@ func (a *app) logCommand() *cobra.Command {
 	query := &cobra.Command{
 		Use: "query SQL", Short: "Ask the log of a model in SQL; the table is called log",
 		Long: `Ask the log of a model in SQL. The table is called log: a row of a request is a row of it, with _at, _request, _index, _key, _version, _edge,
-_outcome, _violations, _coerced, _params, _score, _micros, _sampled, _lost, the input columns under their names, prediction and probability_CLASS.
+_outcome, _status, _reason, _violations, _coerced, _params, _incident, _fault, _score, _micros, _sampled, _lost, the input columns under their names, prediction and probability_CLASS.
 The first 1,000 rows of the answer are printed ("truncated" in JSON when there are more); --out writes all of them.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.with("log query", func(ctx context.Context, s *session, args []string) error {

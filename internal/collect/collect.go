@@ -70,6 +70,7 @@ func (r *Recorder) Record(x *Exchange) (rows int, err error) {
 	}
 	rows = c.Rows.Rows()
 	outcome := outcomeOf(x.Status)
+	c.Status = x.Status
 	if outcome == serve.Answered {
 		if err = readAnswer(answer, x.Response, rows, &c.Output); err != nil {
 			outcome, err = serve.Failed, assay.Errorf(assay.Invalid, "the answer: %v", err)

@@ -118,7 +118,7 @@ func TestCapture(t *testing.T) {
 		`sagemaker e-3 10:00:02 answered [32 "d" no [0.75 0.25]]`,
 		`sagemaker e-4 10:00:03 malformed`,
 		`sagemaker e-5 10:00:04 failed [30 "a"]`,
-		`sagemaker e-6 10:00:05 failed [30 "a"]`,
+		`sagemaker e-6 10:00:05 failed [30 "a" probabilities:sum]`,
 	)
 	check(t, wrong,
 		"4: the request: not CSV: line 2: wrong number of fields",

@@ -56,7 +56,7 @@ func (s *Scoring) invocations(w http.ResponseWriter, r *http.Request) {
 	c.Traced(r.Header.Get(serve.TraceHeader), r.Header.Values(serve.TraceStateHeader))
 	csv, bad := contentType(r.Header.Get("Content-Type"))
 	if bad != "" {
-		_ = c.Malform(assay.Errorf(assay.Invalid, "%s", bad))
+		_ = c.Malform(serve.WrongType(bad))
 		c.WriteHeaders(w.Header())
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusUnsupportedMediaType)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -54,7 +55,8 @@ type Call struct {
 	Reply    []byte    // for the edge to write its answer into
 
 	Outcome  Outcome
-	Incident string // of an internal error: what the caller was told and the log says
+	Incident string // of a model that failed or answered what it must not: what the caller was told and the log says
+	Status   int    // of a call that another server answered, its HTTP status; 0: it does not say
 	Err      error
 	At       time.Time // when it began
 	Took     time.Duration
@@ -66,6 +68,8 @@ type Call struct {
 	draw     draw          // by which it did
 	late     bool          // the first row chooses
 	observed bool          // another server answered
+	why      string        // it ended so, where the error does not say it
+	fault    string        // of the model, for the log
 	failed   bool          // the version was asked and had no answer, or none that may be passed on
 	spent    time.Duration // in the model
 	share    Share         // of the memory for bodies
@@ -182,9 +186,10 @@ func (c *Call) Predict(ctx context.Context) error {
 		}
 	default:
 		c.Outcome = Failed
-		c.Incident = c.server.id()
-		c.Err = err
-		if g := gateway(0); errors.As(err, &g) {
+		if c.Incident == "" {
+			c.noteFault(becauseEngine, err)
+		}
+		if g := answerStatus(0); errors.As(err, &g) {
 			return BadGateway("the server that has the model gave no answer that may be passed on; incident %s", c.Incident)
 		}
 		return assay.Errorf(assay.Internal, "the model gave no answer that may be passed on; incident %s", c.Incident)
@@ -196,7 +201,7 @@ func (c *Call) predict(caller context.Context) error {
 	n := c.Rows.Rows()
 	switch {
 	case n == 0:
-		return assay.Errorf(assay.Invalid, "the request has no rows")
+		return assay.Errorf(assay.Invalid, "the request has no rows%w", error(errRows{}))
 	case n > c.server.o.MaxRows:
 		return c.Malform(tooMany(n, c.server.o.MaxRows))
 	}
@@ -207,6 +212,10 @@ func (c *Call) predict(caller context.Context) error {
 	b := c.bound
 	c.Found = c.Rows.Check(c.Found)
 	if refuses(c.Found) {
+		if err := c.twice(); err != nil {
+			return err
+		}
+		c.why = becauseInvalid
 		if b.Policy.OnInvalid == "fallback" {
 			return c.fallBack()
 		}
@@ -234,7 +243,7 @@ func (c *Call) predict(caller context.Context) error {
 	c.spent = now.Sub(at)
 	if ctx.over(now) {
 		c.failed = caller.Err() != nil || c.spent > ctx.limit/2 // the model took the time, or the caller's patience, not the queue
-		if g := gateway(0); errors.As(err, &g) {
+		if g := answerStatus(0); errors.As(err, &g) {
 			return err
 		}
 		return errLate
@@ -243,18 +252,22 @@ func (c *Call) predict(caller context.Context) error {
 		code := assay.CodeOf(err)
 		c.failed = code != assay.Rejected && code != assay.Invalid
 		if b.Policy.Fallback != nil && code == assay.Internal {
+			c.noteFault(becauseEngine, err)
 			b.counters.badOutput.Add(1)
 			return c.fallBack()
 		}
 		return err
 	}
-	if wrong := b.check(&c.Output, n); wrong != "" {
+	var wrong string
+	if wrong, c.Found = b.check(&c.Output, n, c.Found); wrong != "" {
 		c.failed = true
+		err := assay.Errorf(assay.Internal, "%s %s", b, wrong)
+		c.noteFault(becauseOutput, err)
 		if b.Policy.Fallback != nil {
 			b.counters.badOutput.Add(1)
 			return c.fallBack()
 		}
-		return assay.Errorf(assay.Internal, "%s %s", b, wrong)
+		return err
 	}
 	return nil
 }
@@ -288,24 +301,26 @@ func (c *Call) clipped() []int {
 	return c.Output.Clipped
 }
 
-func refuses(found []schema.RowViolation) bool {
-	for i := range found {
-		if found[i].Severity == schema.Error && !found[i].Tolerated {
-			return true
-		}
-	}
-	return false
-}
+func refuses(found []schema.RowViolation) bool { return slices.ContainsFunc(found, refusing) }
+
+func refusing(v schema.RowViolation) bool { return v.Severity == schema.Error && !v.Tolerated }
+
+func notTwice(v schema.RowViolation) bool { return v.Rule != schema.RuleDuplicate }
 
 // maxTold is how many violations an answer lists.
 const maxTold = 20
 
 // rejection is the error that names rows, fields and rules, and never a value.
 func rejection(found []schema.RowViolation) error {
+	return assay.Errorf(assay.Rejected, "the rows do not fit the input schema: %s", told(found))
+}
+
+// told lists violations, as far as an answer does.
+func told(found []schema.RowViolation) string {
 	var s strings.Builder
 	told, all := 0, 0
 	for _, v := range found {
-		if v.Severity != schema.Error || v.Tolerated {
+		if !refusing(v) {
 			continue
 		}
 		if all++; told < maxTold {
@@ -319,7 +334,7 @@ func rejection(found []schema.RowViolation) error {
 	if all > told {
 		fmt.Fprintf(&s, "; and %d more", all-told)
 	}
-	return assay.Errorf(assay.Rejected, "the rows do not fit the input schema: %s", s.String())
+	return s.String()
 }
 
 // lookForOutliers scores the rows and does what the policy says of unusual ones.
@@ -343,8 +358,10 @@ func (c *Call) lookForOutliers() error {
 	b.counters.outliers.Add(int64(count))
 	switch b.Policy.OnOutlier {
 	case "reject":
+		c.why = becauseOutlier
 		return assay.Errorf(assay.Rejected, "%d of %d rows are unlike what the model learned from, the first is row %d", count, len(c.Scores), first)
 	case "fallback":
+		c.why = becauseOutlier
 		return c.fallBack()
 	}
 	return nil

@@ -62,7 +62,7 @@ func (b *Bound) checkPolicy() error {
 	if p == nil {
 		var o Output
 		b.answerFallback(nil, 1, &o)
-		if wrong := b.check(&o, 1); wrong != "" {
+		if wrong := b.wrong(&o, 1); wrong != "" {
 			p.Add("the fallback: %s", wrong)
 		}
 	}

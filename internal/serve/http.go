@@ -56,17 +56,18 @@ func (c *Call) readBody(r *http.Request) error {
 		wire = &fromWire{from: r.Body}
 		z, err := gzip.NewReader(wire)
 		if err != nil {
-			return c.cutOff(r, wire.err, assay.Errorf(assay.Invalid, "the body is not gzip, as Content-Encoding says"))
+			return c.cutOff(r, becauseEncoding, wire.err, assay.Errorf(assay.Invalid, "the body is not gzip, as Content-Encoding says"))
 		}
 		src = z
 	case "deflate": // as HTTP means it: zlib
 		wire = &fromWire{from: r.Body}
 		z, err := zlib.NewReader(wire)
 		if err != nil {
-			return c.cutOff(r, wire.err, assay.Errorf(assay.Invalid, "the body is not deflate, as Content-Encoding says"))
+			return c.cutOff(r, becauseEncoding, wire.err, assay.Errorf(assay.Invalid, "the body is not deflate, as Content-Encoding says"))
 		}
 		src = z
 	default:
+		c.why = becauseEncoding
 		return c.Malform(assay.Errorf(assay.Invalid, "Content-Encoding %q is none of gzip, deflate and identity", clip(enc)))
 	}
 	c.share = c.server.NewShare()
@@ -80,11 +81,13 @@ func (c *Call) readBody(r *http.Request) error {
 	case Oversize(err):
 		return c.tooLarge()
 	}
-	lost := err
+	lost, why := err, becauseBody
 	if wire != nil {
-		lost = wire.err
+		if lost = wire.err; lost == nil {
+			why = becauseEncoding
+		}
 	}
-	return c.cutOff(r, lost, assay.Errorf(assay.Invalid, "the body ends before it should: %w", bareNet(err)))
+	return c.cutOff(r, why, lost, assay.Errorf(assay.Invalid, "the body ends before it should: %w", bareNet(err)))
 }
 
 // bareNet takes the addresses off an error of a connection.
@@ -110,15 +113,16 @@ func (f *fromWire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cutOff is Malform for a body that could not be read, where lost is the error of the connection, if it had one: a client that went away
+// cutOff is Malform for a body that could not be read, for the reason why, where lost is the error of the connection, if it had one: a client that went away
 // while it sent is no malformed request, nor is one that took all the time that the server has for it.
-func (c *Call) cutOff(r *http.Request, lost, err error) error {
+func (c *Call) cutOff(r *http.Request, why string, lost, err error) error {
 	switch {
 	case errors.Is(lost, os.ErrDeadlineExceeded):
 		c.Outcome, c.Err = Shed, errLate
 	case r.Context().Err() != nil || errors.Is(lost, io.ErrUnexpectedEOF) || errors.Is(lost, syscall.ECONNRESET):
 		c.Outcome, c.Err = Cancelled, errGone
 	default:
+		c.why = why
 		return c.Malform(err)
 	}
 	return c.Err
@@ -136,19 +140,19 @@ func (errEmpty) Error() string { return "" }
 // TooLarge reports whether err is about the size of a body: the edge answers 413.
 func TooLarge(err error) bool { return errors.As(err, &errEmpty{}) }
 
-// gateway marks an error of an engine that asks another server with the status that the caller gets.
-type gateway int
+// answerStatus marks an error with the status that the caller gets, where its code does not say it.
+type answerStatus int
 
-func (gateway) Error() string { return "" }
+func (answerStatus) Error() string { return "" }
 
 // BadGateway is the error of an engine whose server answered wrongly: the edge answers 502.
 func BadGateway(format string, args ...any) error {
-	return assay.Errorf(assay.Internal, format+"%w", append(args, error(gateway(http.StatusBadGateway)))...)
+	return assay.Errorf(assay.Internal, format+"%w", append(args, error(answerStatus(http.StatusBadGateway)))...)
 }
 
 // GatewayTimeout is the error of an engine whose server took too long: the edge answers 504.
 func GatewayTimeout(format string, args ...any) error {
-	return assay.Errorf(assay.Unavailable, format+"%w", append(args, error(gateway(http.StatusGatewayTimeout)))...)
+	return assay.Errorf(assay.Unavailable, format+"%w", append(args, error(answerStatus(http.StatusGatewayTimeout)))...)
 }
 
 // statusGone is what the log says of a client that went away before it was answered; it is no status of HTTP, and nobody reads it.
@@ -157,7 +161,7 @@ const statusGone = 499
 // Status is the HTTP status of an error of a call: 400 for all that is wrong with the request, rows that do not fit included.
 func Status(err error) int {
 	info := assay.CodeOf(err).Info()
-	var g gateway
+	var g answerStatus
 	switch {
 	case err == error(errGone):
 		return statusGone

@@ -291,7 +291,7 @@ func readJournal(b []byte) (out journalled, ok bool) {
 	for _, h := range order {
 		eachFrame(b[halvesFrom+h*halfBytes:][:halfBytes], gens[h], func(record []byte) {
 			c := cursor{b: record}
-			if c.byte() != recordCall {
+			if !c.call() {
 				return
 			}
 			if model, known := out.models[c.uint()]; known && !c.bad {

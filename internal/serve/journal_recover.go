@@ -153,7 +153,8 @@ func (l *Log) leave(model string, x journalled, left map[string]bool, loss []byt
 		if !left[string(record)] {
 			continue
 		}
-		c := cursor{b: record[1:]}
+		c := cursor{b: record}
+		c.call()
 		serial := c.uint()
 		s.hour = time.UnixMicro(c.int()).UTC().Truncate(time.Hour)
 		if !s.layouts[serial] {

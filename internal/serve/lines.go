@@ -294,8 +294,20 @@ func (d *lineWriter) record(rec []byte) bool {
 		at, lost := d.int(), d.uint()
 		d.out = appendLost(d.out, at, lost, d.b)
 	case recordCall:
-		l := d.layouts[d.uint()]
-		if l == nil || !d.call(l) {
+		if !d.call(nil) {
+			return false
+		}
+	case recordEnded:
+		var ended []byte
+		if status := d.uint(); status > 0 {
+			ended = strconv.AppendUint(append(ended, `,"_status":`...), min(status, math.MaxInt64), 10)
+		}
+		for _, key := range []string{`,"_reason":`, `,"_fault":`} {
+			if text := d.text(); len(text) > 0 {
+				ended = schema.AppendJSONString(append(ended, key...), text)
+			}
+		}
+		if !d.call(ended) {
 			return false
 		}
 	}
@@ -317,8 +329,26 @@ func appendAt(b []byte, micros int64) []byte {
 	return append(b, '"')
 }
 
-// call appends a line for each row.
-func (d *lineWriter) call(l *layout) bool {
+// call takes what stands before the serial of a version's layout off a record, and reports whether the record is of a call.
+func (c *cursor) call() bool {
+	switch c.byte() {
+	case recordCall:
+		return true
+	case recordEnded:
+		c.uint()
+		c.text()
+		c.text()
+		return !c.bad
+	}
+	return false
+}
+
+// call appends a line for each row, with what is known of the end.
+func (d *lineWriter) call(ended []byte) bool {
+	l := d.layouts[d.uint()]
+	if l == nil {
+		return false
+	}
 	head := appendAt(nil, d.int())
 	head = append(head, `,"_request":`...)
 	head = schema.AppendJSONString(head, d.text())
@@ -332,7 +362,7 @@ func (d *lineWriter) call(l *layout) bool {
 	tail = schema.AppendJSONString(tail, edge)
 	tail = append(tail, `,"_outcome":"`...)
 	tail = append(tail, outcomeNames[outcome]...)
-	tail = append(tail, `","_micros":`...)
+	tail = append(append(append(tail, '"'), ended...), `,"_micros":`...)
 	tail = strconv.AppendUint(tail, min(d.uint(), math.MaxInt64), 10)
 	if s := d.take(8); s != nil {
 		tail = appendNumber(tail, `,"_sampled":`, float(s, 0))

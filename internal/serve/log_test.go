@@ -23,6 +23,11 @@ import (
 // logged starts a server with a log in dir.
 func logged(t testing.TB, o serve.LogOptions, e serve.Engine) (*serve.Server, *serve.Log) {
 	t.Helper()
+	return loggedWith(t, o, serve.Options{}, e)
+}
+
+func loggedWith(t testing.TB, o serve.LogOptions, so serve.Options, e serve.Engine) (*serve.Server, *serve.Log) {
+	t.Helper()
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -33,7 +38,8 @@ func logged(t testing.TB, o serve.LogOptions, e serve.Engine) (*serve.Server, *s
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server(serve.Options{Log: l})
+	so.Log = l
+	s := server(so)
 	b := bind(t, s, binding(1, e))
 	s.Set("m", b, b)
 	return s, l
@@ -109,11 +115,11 @@ func TestLogLines(t *testing.T) {
 		t.Fatalf("%d lines: %v", len(got), got)
 	}
 	for i, want := range []string{
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:0 _key:anna _micros:0 _outcome:answered _request:r1 _sampled:1 _trace:4bf92f3577b34da6a3ce929d0e0e4736 _version:1 age:30 prediction:no probability_no:0.25 probability_yes:0.75]`,
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:1 _key:b"ob _micros:0 _outcome:answered _request:r1 _sampled:1 _trace:4bf92f3577b34da6a3ce929d0e0e4736 _version:1 age:31 prediction:no probability_no:0.25 probability_yes:0.75]`,
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:0 _micros:0 _outcome:refused _request:test-1 _sampled:1 _version:1 age:20]`,
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:1 _micros:0 _outcome:refused _request:test-1 _sampled:1 _version:1 _violations:age range age:500]`,
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:-1 _micros:0 _outcome:malformed _request:r3 _sampled:1 _version:1]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:0 _key:anna _micros:0 _outcome:answered _request:r1 _sampled:1 _status:200 _trace:4bf92f3577b34da6a3ce929d0e0e4736 _version:1 age:30 prediction:no probability_no:0.25 probability_yes:0.75]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:1 _key:b"ob _micros:0 _outcome:answered _request:r1 _sampled:1 _status:200 _trace:4bf92f3577b34da6a3ce929d0e0e4736 _version:1 age:31 prediction:no probability_no:0.25 probability_yes:0.75]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:0 _micros:0 _outcome:refused _reason:invalid _request:test-1 _sampled:1 _status:400 _version:1 age:20]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:1 _micros:0 _outcome:refused _reason:invalid _request:test-1 _sampled:1 _status:400 _version:1 _violations:age range age:500]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _index:-1 _micros:0 _outcome:malformed _reason:protocol _request:r3 _sampled:1 _status:400 _version:1]`,
 	} {
 		if s := fmt.Sprint(got[i]); s != want {
 			t.Errorf("line %d is %s", i, s)

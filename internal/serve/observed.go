@@ -52,9 +52,10 @@ func (c *Call) Observed(outcome Outcome, took time.Duration) {
 	if len(c.bound.Classes) > 0 && len(c.Output.Proba) == 0 && len(c.Output.Labels) == n {
 		return
 	}
-	if wrong := c.bound.check(&c.Output, n); wrong != "" {
-		c.Outcome, c.Incident = Failed, c.server.id()
-		c.Err = assay.Errorf(assay.Internal, "%s %s", c.bound, wrong)
+	var wrong string
+	if wrong, c.Found = c.bound.check(&c.Output, n, c.Found); wrong != "" {
+		c.Outcome, c.Err = Failed, assay.Errorf(assay.Internal, "%s %s", c.bound, wrong)
+		c.noteFault(becauseOutput, c.Err)
 		c.Output.reset()
 	}
 }

@@ -253,7 +253,7 @@ func nextRecord(b []byte, damaged int) int {
 	}
 	for i := damaged + 1; i+frameHead < len(b); i++ {
 		n := binary.LittleEndian.Uint32(b[i:])
-		if kind := b[i+frameHead]; n == 0 || n > maxBatch || kind < recordLayout || kind > recordLoss {
+		if kind := b[i+frameHead]; n == 0 || n > maxBatch || kind < recordLayout || kind > recordEnded {
 			continue
 		}
 		if recordAt(b, i) > 0 {

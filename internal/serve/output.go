@@ -2,6 +2,7 @@ package serve
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/assay-ml/assay"
@@ -55,51 +56,79 @@ func OutputSchema(name string, classes []string, probabilities bool) *schema.Sch
 // sumTolerance is how far the probabilities of a row may be from 1 in all: models give them in float32.
 const sumTolerance = 1e-4
 
-// check holds what the engine answered against the output schema, and returns what is wrong with it in words, or "".
-func (b *Bound) check(o *Output, rows int) string {
+// ruleSum and ruleCount are what the log says of answers that break no rule of the schema: the probabilities of a row do not sum to 1, and there are
+// not as many as rows.
+const (
+	ruleSum   = "sum"
+	ruleCount = "count"
+)
+
+// check holds what the engine answered against the output schema. It returns what is wrong with it first in words, or "", and appends to out which
+// rule each output of each row breaks.
+func (b *Bound) check(o *Output, rows int, out []schema.RowViolation) (string, []schema.RowViolation) {
 	k := len(b.Classes)
+	count := func(n int, what, of string) (string, []schema.RowViolation) {
+		out = append(out, broken(0, PredictionField, ruleCount, ""))
+		return "answered " + strconv.Itoa(n) + " " + what + " for " + strconv.Itoa(rows) + " rows" + of, out
+	}
 	switch {
 	case k == 0 && len(o.Values) != rows:
-		return "answered " + strconv.Itoa(len(o.Values)) + " values for " + strconv.Itoa(rows) + " rows"
+		return count(len(o.Values), "values", "")
 	case k > 0 && len(o.Labels) != rows:
-		return "answered " + strconv.Itoa(len(o.Labels)) + " labels for " + strconv.Itoa(rows) + " rows"
+		return count(len(o.Labels), "labels", "")
 	case k > 0 && len(o.Proba) != 0 && len(o.Proba) != rows*k:
-		return "answered " + strconv.Itoa(len(o.Proba)) + " probabilities for " + strconv.Itoa(rows) + " rows of " + strconv.Itoa(k) + " classes"
+		return count(len(o.Proba), "probabilities", " of "+strconv.Itoa(k)+" classes")
 	}
 	if b.plain.takes(o, k) {
-		return ""
+		return "", out
 	}
-	out := b.out.NewBatch()
-	defer out.Release()
-	out.Add(rows)
+	from := len(out)
+	answers := b.out.NewBatch()
+	defer answers.Release()
+	answers.Add(rows)
 	for row := range rows {
 		if k == 0 {
-			out.SetFloat(row, 0, o.Values[row])
+			answers.SetFloat(row, 0, o.Values[row])
 			continue
 		}
-		label := o.Labels[row]
-		if label < 0 || int(label) >= k {
-			return "row " + strconv.Itoa(row) + ": answered a class that is none of the model's"
+		if label := o.Labels[row]; label >= 0 && int(label) < k {
+			answers.SetText(row, 0, b.classBytes[label])
+		} else {
+			_ = answers.Refuse(row, 0, "", nil)
+			out = append(out, broken(row, PredictionField, schema.RuleSet, "is none of the model's classes"))
 		}
-		out.SetText(row, 0, b.classBytes[label])
 		if len(o.Proba) == 0 || b.out.Fields() == 1 {
 			continue
 		}
 		sum := 0.0
 		for j, p := range o.Proba[row*k : (row+1)*k] {
-			out.SetFloat(row, 1+j, p)
+			answers.SetFloat(row, 1+j, p)
 			sum += p
 		}
 		if !(math.Abs(sum-1) <= sumTolerance) {
-			return "row " + strconv.Itoa(row) + ": the probabilities do not sum to 1"
+			out = append(out, broken(row, "probabilities", ruleSum, ""))
 		}
 	}
-	for _, v := range out.Check(nil) {
-		if v.Severity == schema.Error && !v.Tolerated {
-			return "row " + strconv.Itoa(v.Row) + ": " + v.Field + " " + v.Detail
-		}
+	out = answers.Check(out)
+	out = append(out[:from], slices.DeleteFunc(out[from:], func(v schema.RowViolation) bool { return !refusing(v) })...)
+	if len(out) == from {
+		return "", out
 	}
-	return ""
+	v := out[from]
+	if v.Rule == ruleSum {
+		return "row " + strconv.Itoa(v.Row) + ": the probabilities do not sum to 1", out
+	}
+	return "row " + strconv.Itoa(v.Row) + ": " + v.Field + " " + v.Detail, out
+}
+
+// wrong is check where nobody asks for the rules.
+func (b *Bound) wrong(o *Output, rows int) string {
+	text, _ := b.check(o, rows, nil)
+	return text
+}
+
+func broken(row int, output, rule, detail string) schema.RowViolation {
+	return schema.RowViolation{Row: row, FieldViolation: schema.FieldViolation{Field: output, Rule: rule, Detail: detail, Severity: schema.Error}}
 }
 
 // A plainOutput is what an output schema asks of answers, where it is simple enough to be looked at without putting them into a batch:

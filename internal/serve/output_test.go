@@ -74,7 +74,7 @@ func TestPlainOutput(t *testing.T) {
 		}
 		plain := b.plain.takes(&o, k)
 		b.plain = nil
-		if wrong := b.check(&o, rows); plain && wrong != "" {
+		if wrong := b.wrong(&o, rows); plain && wrong != "" {
 			t.Fatalf("taken, and the schema says: %s", wrong)
 		}
 		taken[plain]++

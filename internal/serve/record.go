@@ -23,6 +23,7 @@ const (
 	recordLayout byte = 1 // JSON of a layout: which columns the calls of a version have
 	recordCall   byte = 2
 	recordLoss   byte = 3 // rows that are missing
+	recordEnded  byte = 4 // how a call ended, and then the rest of a record of a call, which is one of an earlier version alone
 
 	// maxRecord and maxRecordRows bound what a reader takes for one record.
 	maxRecord     = 128 << 20
@@ -154,7 +155,10 @@ func appendFloats(b []byte, xs []float64) []byte {
 // room.
 func appendCall(dst []byte, c *Call, plan *logPlan, sample float64) []byte {
 	from, rows := len(dst), c.Rows.Rows()
-	b := append(dst, 0, 0, 0, 0, 0, 0, 0, 0, recordCall)
+	b := append(dst, 0, 0, 0, 0, 0, 0, 0, 0, recordEnded)
+	b = binary.AppendUvarint(b, uint64(c.status()))
+	b = appendText(b, c.reason())
+	b = appendText(b, c.fault)
 	b = binary.AppendUvarint(b, c.bound.serial)
 	b = binary.AppendVarint(b, c.At.UnixMicro())
 	b = appendText(b, c.ID)

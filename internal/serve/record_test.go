@@ -100,10 +100,10 @@ func TestLinesOfEveryType(t *testing.T) {
 	c.End()
 	text := closedLines(t, l)
 	rest := []string{
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:0 _key:k0 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:0.5 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:no probability_"yes":0 probability_no:1]`,
-		`map[_at:2026-01-02T03:04:05.000000 _coerced:c1 integer unheld _edge:test _fallback:true _incident:i-1 _index:1 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _trace:0af7651916cd43dd8448eb211c80319c _version:3 _violations:c5 time type prediction:"yes" probability_"yes":0.75 probability_no:0.25]`,
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:2 _key: _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:1 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:"yes" probability_"yes":1 probability_no:0]`,
-		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:3 _key:k"3 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:0 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:no probability_"yes":0.5 probability_no:0.5]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:0 _key:k0 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:0.5 _status:200 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:no probability_"yes":0 probability_no:1]`,
+		`map[_at:2026-01-02T03:04:05.000000 _coerced:c1 integer unheld _edge:test _fallback:true _incident:i-1 _index:1 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _status:200 _trace:0af7651916cd43dd8448eb211c80319c _version:3 _violations:c5 time type prediction:"yes" probability_"yes":0.75 probability_no:0.25]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:2 _key: _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:1 _status:200 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:"yes" probability_"yes":1 probability_no:0]`,
+		`map[_at:2026-01-02T03:04:05.000000 _edge:test _fallback:true _incident:i-1 _index:3 _key:k"3 _micros:1e+06 _outcome:answered _request:r` + "\n" + `1 _sampled:1 _score:0 _status:200 _trace:0af7651916cd43dd8448eb211c80319c _version:3 prediction:no probability_"yes":0.5 probability_no:0.5]`,
 	}
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	if len(lines) != 4 {
@@ -386,5 +386,54 @@ func TestHiddenParameters(t *testing.T) {
 		if err := Lines(open[0], &lines); err != nil || strings.Contains(lines.String(), "_params") != (c.want != "") {
 			t.Errorf("%v: %v %s", c.redact, err, lines.String())
 		}
+	}
+}
+
+// TestEarlierRecords: a record of a call as earlier versions wrote it, without how the call ended, gives the same lines without that.
+func TestEarlierRecords(t *testing.T) {
+	s, _, l := everyType(t, LogOptions{})
+	c := call(t, s, everyRow)
+	c.Outcome, c.Err, c.fault, c.why = Failed, errLate, "a fault", becauseEngine
+	c.End()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, open, err := Segments(LogDir(l.o.Dir, "m"))
+	if err != nil || len(open) != 1 {
+		t.Fatal(open, err)
+	}
+	f, err := os.Open(open[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := newRecordReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var now, before lineWriter
+	now.layouts, before.layouts = map[uint64]*layout{}, map[uint64]*layout{}
+	for {
+		rec, err := r.next()
+		if err != nil {
+			break
+		}
+		if !now.record(rec) {
+			t.Fatal("a record cannot be read")
+		}
+		if rec[0] == recordEnded {
+			rest := cursor{b: rec[1:]}
+			rest.uint()
+			rest.text()
+			rest.text()
+			rec = append([]byte{recordCall}, rest.b...)
+		}
+		if !before.record(rec) {
+			t.Fatal("a record of an earlier version cannot be read")
+		}
+	}
+	const ended = `,"_status":503,"_reason":"engine","_fault":"a fault"`
+	if text := string(now.out); strings.Count(text, ended) != 4 || strings.ReplaceAll(text, ended, "") != string(before.out) {
+		t.Errorf("%s\n%s", now.out, before.out)
 	}
 }

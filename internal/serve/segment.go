@@ -37,11 +37,14 @@ func LogFields() []assay.Field {
 		{Name: "_version", Type: assay.TypeInteger},
 		{Name: "_edge", Type: assay.TypeString},
 		{Name: "_outcome", Type: assay.TypeString},
+		{Name: "_status", Type: assay.TypeInteger}, // HTTP's, or its like where the wire is another one
+		{Name: "_reason", Type: assay.TypeString},  // why the outcome is what it is, and why a fallback was answered: one of Reasons
 		{Name: "_fallback", Type: assay.TypeBoolean},
 		{Name: "_violations", Type: assay.TypeString}, // "AGEP range; SEX set": what is wrong with this row
 		{Name: "_coerced", Type: assay.TypeString},    // "AGEP overflow; probability_yes clipped": which values of this row were changed, and how
 		{Name: paramsField, Type: assay.TypeString},   // of the prediction, a JSON object
 		{Name: "_incident", Type: assay.TypeString},
+		{Name: "_fault", Type: assay.TypeString}, // of the incident: what was wrong with the model, nothing of the rows
 		{Name: "_score", Type: assay.TypeNumber}, // how unusual the row is, 0–1
 		{Name: "_micros", Type: assay.TypeInteger},
 		{Name: "_trace", Type: assay.TypeString},

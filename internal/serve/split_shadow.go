@@ -237,7 +237,7 @@ func (s *Server) attempt(b *Bound, rows *schema.Batch, params []byte, limit time
 	err := b.evaluate(ctx, rows, params, out)
 	a := attempt{ended: Answered, took: s.o.Clock().Sub(at)}
 	switch code := assay.CodeOf(err); {
-	case err == nil && ctx.Err() == nil && b.check(out, rows.Rows()) == "":
+	case err == nil && ctx.Err() == nil && b.wrong(out, rows.Rows()) == "":
 	case err != nil && (code == assay.Rejected || code == assay.Invalid):
 		a.ended = Refused
 	default:

@@ -47,7 +47,7 @@ func (b *Bound) WarmUp(ctx context.Context) error {
 		if err := b.evaluate(ctx, rows, nil, &out); err != nil {
 			return assay.Errorf(assay.Refused, "%s does not answer a typical row: %w", b, err)
 		}
-		if wrong := b.check(&out, 1); wrong != "" {
+		if wrong := b.wrong(&out, 1); wrong != "" {
 			return assay.Errorf(assay.Refused, "%s does not answer a typical row as it must: it %s", b, wrong)
 		}
 		if round == 0 {
