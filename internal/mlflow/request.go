@@ -72,7 +72,7 @@ func readJSON(c *serve.Call) (reply, error) {
 			}
 			err = readForm(c, r, name, count == 1)
 		}
-		if err != nil && r.Err() == nil {
+		if err != nil && (r.Err() == nil || r.Mismatched()) {
 			return out, err
 		}
 	}
@@ -221,7 +221,7 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 	}
 	var l serve.Layout
 	columns, data, end := false, -1, -1
-	read := false
+	read, index := false, -1 // how many rows index names
 	for more := r.Enter(); more; more = r.More() {
 		key, ok := r.Key()
 		if !ok {
@@ -253,8 +253,25 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 			}
 			data = r.Pos()
 			r.Skip()
+		case "index":
+			switch kind := r.Kind(); {
+			case index >= 0:
+				return assay.Errorf(assay.Invalid, "%s: index is there twice", notSplit)
+			case kind == schema.JSONNull:
+				r.Null()
+			case kind != schema.JSONArray:
+				r.Skip()
+				return assay.Errorf(assay.Invalid, "%s: index must be a list", notSplit)
+			default:
+				index = 0
+				for more := r.Enter(); more; more = r.More() {
+					r.Skip()
+					index++
+				}
+			}
 		default:
 			r.Skip()
+			return assay.Errorf(assay.Invalid, "%s: %q is none of columns, index and data", notSplit, string(key[:min(len(key), 100)]))
 		}
 	}
 	if r.Err() != nil {
@@ -274,6 +291,9 @@ func readSplit(c *serve.Call, r *schema.Reader) error {
 	}
 	if !read {
 		return assay.Errorf(assay.Invalid, "%s: it has no data", notSplit)
+	}
+	if index >= 0 && index != c.Rows.Rows() && r.Err() == nil {
+		return assay.Errorf(assay.Invalid, "%s: index has %d rows, data %d", notSplit, index, c.Rows.Rows())
 	}
 	return nil
 }

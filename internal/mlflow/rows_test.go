@@ -91,3 +91,41 @@ func TestCSVAsTheTablesHaveIt(t *testing.T) {
 		t.Errorf("a text that may be missing: %d %s", status, answer)
 	}
 }
+
+// agesSeen notes what the log would have of the first column of each row.
+type agesSeen struct{ ages []string }
+
+func (a *agesSeen) Offer(c *serve.Call) bool {
+	a.ages = nil
+	for row := range c.Rows.Rows() {
+		a.ages = append(a.ages, string(c.Rows.AppendJSON(nil, row, 0)))
+	}
+	return false
+}
+
+// TestNumbersThatAreNone: what is no number of JSON is none in the log either, not the digits that it begins with.
+func TestNumbersThatAreNone(t *testing.T) {
+	var log agesSeen
+	h := scoringWith(t, &log)
+	for _, age := range []string{"049", "0x31", "1_000", "5e", "7.", "-", "1true", "12\"a\"", "true1"} {
+		status, body, _ := post(t, h, "/invocations", "application/json", `{"instances": [[1, 0, "north"], [`+age+`, 0, "north"]]}`)
+		if status != http.StatusBadRequest || !strings.Contains(body, "It is not JSON") || strings.Join(log.ages, " ") != "1 null" {
+			t.Errorf("%s: %d %s, the log has %v", age, status, body, log.ages)
+		}
+	}
+}
+
+// TestEncodings: a body that says twice how it is packed is not read as if it were packed once.
+func TestEncodings(t *testing.T) {
+	h := scoring(t)
+	for _, encodings := range [][]string{{"gzip", "gzip"}, {"gzip, gzip"}, {"identity", "gzip"}} {
+		r := httptest.NewRequest(http.MethodPost, "/invocations", strings.NewReader("x"))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header["Content-Encoding"] = encodings
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "is none of gzip, deflate and identity") {
+			t.Errorf("%v: %d %s", encodings, w.Code, w.Body)
+		}
+	}
+}

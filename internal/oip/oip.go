@@ -65,6 +65,34 @@ func (l Listed) state() string {
 
 // Routes adds the protocol's paths to mux.
 func (s *Inference) Routes(mux *http.ServeMux) {
+	own := http.NewServeMux()
+	s.routes(own)
+	s.routes(mux)
+	other := func(w http.ResponseWriter, r *http.Request) {
+		if allowed := methodsOf(own, r); allowed != "" {
+			w.Header().Set("Allow", allowed)
+			writeJSON(w, http.StatusMethodNotAllowed, append(schema.AppendJSONString([]byte(`{"error":`), []byte(clip([]byte(r.Method))+" is not a method of this path; "+allowed+" is")), '}'))
+			return
+		}
+		writeError(w, assay.Errorf(assay.NotFound, "%s %s is not a path of the Open Inference Protocol", r.Method, clip([]byte(r.URL.Path))))
+	}
+	mux.HandleFunc("/v2", other)
+	mux.HandleFunc("/v2/", other)
+}
+
+// methodsOf lists the methods by which a path can be asked; "" where it is none.
+func methodsOf(mux *http.ServeMux, r *http.Request) string {
+	for method, allowed := range map[string]string{http.MethodGet: "GET, HEAD", http.MethodPost: "POST"} { // no path has both
+		as := *r
+		as.Method = method
+		if _, pattern := mux.Handler(&as); pattern != "" {
+			return allowed
+		}
+	}
+	return ""
+}
+
+func (s *Inference) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v2", s.serverMetadata)
 	mux.HandleFunc("GET /v2/{$}", s.serverMetadata)
 	mux.HandleFunc("GET /v2/health/live", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, []byte(`{"live":true}`)) })
@@ -79,9 +107,6 @@ func (s *Inference) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v2/repository/index", s.index)
 	mux.HandleFunc("POST /v2/repository/models/{name}/load", s.load)
 	mux.HandleFunc("POST /v2/repository/models/{name}/unload", s.unload)
-	mux.HandleFunc("/v2/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, assay.Errorf(assay.NotFound, "%s %s is not a path of the Open Inference Protocol", r.Method, clip([]byte(r.URL.Path))))
-	})
 }
 
 // headLength is the header that says how many bytes of a body are JSON, where tensors follow.
@@ -101,7 +126,7 @@ func (s *Inference) infer(w http.ResponseWriter, r *http.Request) {
 	if err = c.ReadBody(w, r); err == nil {
 		head := len(c.Body)
 		if h := r.Header[headLength]; len(h) > 0 {
-			head, err = headOf(h[0], head)
+			head, err = headOf(h, head)
 		}
 		if err == nil {
 			err = q.readJSON(c, head)
@@ -139,8 +164,13 @@ func (s *Inference) request() *request {
 	return q
 }
 
-func headOf(h string, body int) (int, error) {
-	n, err := strconv.Atoi(h)
+func headOf(h []string, body int) (int, error) {
+	for _, other := range h[1:] {
+		if other != h[0] {
+			return 0, assay.Errorf(assay.Invalid, "%s is there %d times, and not the same each time", headLength, len(h))
+		}
+	}
+	n, err := strconv.Atoi(h[0])
 	if err != nil || n < 0 || n > body {
 		return 0, assay.Errorf(assay.Invalid, "%s is not the length of a part of the body, which has %d bytes", headLength, body)
 	}

@@ -199,11 +199,17 @@ func TestMetadata(t *testing.T) {
 		{"GET", "/v2/models/m/versions/x", 404, `{"error":"version x of model \"m\" is not served"}`},
 		{"POST", "/v2/repository/index", 200, `[{"name":"flowers","version":"2","state":"READY","reason":""},{"name":"m","version":"2","state":"READY","reason":""},{"name":"price","version":"2","state":"READY","reason":""}]`},
 		{"POST", "/v2/repository/models/m/load", 501, `{"error":"this server has no repository: what it serves is fixed"}`},
-		{"GET", "/v2/models/m/infer", 404, `{"error":"GET /v2/models/m/infer is not a path of the Open Inference Protocol"}`},
+		{"GET", "/v2/models/m/infer", 405, `{"error":"GET is not a method of this path; POST is"}`},
+		{"DELETE", "/v2/models/m", 405, `{"error":"DELETE is not a method of this path; GET, HEAD is"}`},
+		{"POST", "/v2", 405, `{"error":"POST is not a method of this path; GET, HEAD is"}`},
+		{"GET", "/v2/models/m/nothing", 404, `{"error":"GET /v2/models/m/nothing is not a path of the Open Inference Protocol"}`},
 	} {
 		w := send(t, h, c.method, c.path, nil)
 		if w.Code != c.status || w.Body.String() != c.body {
 			t.Errorf("%s %s: %d %s", c.method, c.path, w.Code, w.Body)
+		}
+		if allow := w.Header().Get("Allow"); (c.status == 405) != (allow != "") {
+			t.Errorf("%s %s: Allow %q", c.method, c.path, allow)
 		}
 	}
 }

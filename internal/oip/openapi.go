@@ -1,6 +1,7 @@
 package oip
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -38,7 +39,9 @@ func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
 		return nil, err
 	}
 	row := doc{}
-	if err := json.Unmarshal(in, &row); err != nil {
+	digits := json.NewDecoder(bytes.NewReader(in))
+	digits.UseNumber() // a limit of 64 bits is no float
+	if err := digits.Decode(&row); err != nil {
 		return nil, err
 	}
 	delete(row, "$schema")
@@ -51,28 +54,45 @@ func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
 		decided = " A row is " + b.Positive + " from a probability of " + strconv.FormatFloat(b.Threshold, 'g', -1, 64) + " on."
 	}
 	paths := doc{}
-	post := func(path, summary string, request, answer string, body, reply any) {
-		paths[path] = doc{"post": doc{
+	post := func(path, summary string, request, answer, fault string, body, reply any) (operation doc) {
+		operation = doc{
 			"summary":     summary,
 			"requestBody": doc{"required": true, "content": doc{"application/json": media(request, body)}},
-			"responses":   answers(answer, reply),
-		}}
+			"responses":   answers(answer, fault, reply),
+		}
+		paths[path] = doc{"post": operation}
+		return operation
+	}
+	get := func(path, summary, ok, unready string) {
+		responses := doc{"200": doc{"description": ok}, "404": failure("not served", plainFault)}
+		if unready != "" {
+			responses["503"] = failure(unready, plainFault)
+		}
+		paths[path] = doc{"get": doc{"summary": summary, "responses": responses}}
 	}
 	for _, prefix := range []string{"/v2/models/" + b.Name, "/v2/models/" + b.Name + "/versions/" + number} {
-		post(prefix+"/infer", "Open Inference Protocol: a tensor for each column", "InferRequest", "InferResponse", ex.infer, ex.inferReply)
-		paths[prefix+"/ready"] = doc{"get": doc{"summary": "Whether the version takes traffic", "responses": doc{"200": doc{"description": "it does"}, "404": failure("not served"), "503": failure("not ready")}}}
-		paths[prefix] = doc{"get": doc{"summary": "Inputs and outputs", "responses": doc{"200": doc{"description": "the model's metadata"}, "404": failure("not served")}}}
+		post(prefix+"/infer", "Open Inference Protocol: a tensor for each column", "InferRequest", "InferResponse", plainFault, ex.infer, ex.inferReply)
+		get(prefix+"/ready", "Whether the version takes traffic", "it does", "not ready")
+		get(prefix, "Inputs and outputs", "the model's metadata", "")
 	}
 	for _, path := range []string{"/invocations", "/models/" + b.Name + "/invocations", "/models/" + b.Name + "/versions/" + number + "/invocations"} {
-		post(path, "MLflow's scoring protocol", "Invocation", "Predictions", ex.records, nil)
+		scoring := post(path, "MLflow's scoring protocol", "Invocation", "Predictions", "InvocationError", ex.records, nil)
+		scoring["requestBody"].(doc)["content"].(doc)["text/csv"] = doc{"schema": doc{"type": "string", "description": "a header with the names of the columns, and a line for each row; an empty cell is missing"}}
+		scoring["responses"].(doc)["415"] = doc{"description": "neither JSON nor CSV, or another charset than UTF-8", "content": doc{"text/plain": doc{"schema": doc{"type": "string"}}}}
 	}
-	post("/v1/models/"+b.Name+":predict", "KServe V1", "Instances", "Predictions", ex.instances, nil)
+	post("/v1/models/"+b.Name+":predict", "KServe V1", "Instances", "Predictions", plainFault, ex.instances, nil)
+	get("/v1/models/"+b.Name, "KServe V1: whether the model takes traffic", "it does", "not ready")
+	for verb, what := range map[string]string{"load": "Take the model into service again", "unload": "Take the model out of service, until it is loaded again or the server ends"} {
+		paths["/v2/repository/models/"+b.Name+"/"+verb] = doc{"post": doc{"summary": what, "responses": doc{
+			"200": doc{"description": "done"}, "403": failure("a page of another site sent it", plainFault), "404": failure("there is no such model", plainFault),
+		}}}
+	}
 	tensor := func(data any) doc {
 		return doc{
 			"type": "object", "required": []string{"name", "shape", "datatype"},
 			"properties": doc{
 				"name": doc{"type": "string"}, "shape": doc{"type": "array", "items": doc{"type": "integer", "minimum": 0}},
-				"datatype":   doc{"enum": []string{"BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"}},
+				"datatype":   doc{"enum": []string{"BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP32", "FP64", "BYTES"}},
 				"parameters": doc{"type": "object"}, "data": data,
 			},
 		}
@@ -107,7 +127,10 @@ func (s *Inference) document(ctx context.Context, b *serve.Bound) (doc, error) {
 				"model_name": doc{"type": "string"}, "model_version": doc{"type": "string"}, "id": doc{"type": "string"}, "parameters": doc{"type": "object"},
 				"outputs": doc{"type": "array", "items": tensor(doc{"type": "array"})},
 			}},
-			"Error": doc{"type": "object"},
+			plainFault: doc{"type": "object", "required": []string{"error"}, "properties": doc{"error": doc{"type": "string"}}},
+			"InvocationError": doc{"type": "object", "required": []string{"error_code", "message"}, "properties": doc{
+				"error_code": doc{"type": "string"}, "message": doc{"type": "string"},
+			}},
 		}},
 	}, nil
 }
@@ -189,14 +212,19 @@ func media(name string, example any) doc {
 	return m
 }
 
-func failure(what string) doc {
-	return doc{"description": what, "content": doc{"application/json": media("Error", nil)}}
+// plainFault is the schema of an error but for those of /invocations.
+const plainFault = "Error"
+
+func failure(what, schema string) doc {
+	return doc{"description": what, "content": doc{"application/json": media(schema, nil)}}
 }
 
-func answers(name string, example any) doc {
+func answers(name, fault string, example any) doc {
+	failure := func(what string) doc { return failure(what, fault) }
 	return doc{
 		"200": doc{"description": "the predictions, in the order of the rows", "content": doc{"application/json": media(name, example)}},
 		"400": failure("the request is not of the protocol, or rows do not fit the schema"),
+		"403": doc{"description": "a page of another site sent it", "content": doc{"application/json": media(plainFault, nil)}},
 		"404": failure("the model or version is not served"),
 		"413": failure("the body is too large"),
 		"429": failure("too many requests wait; Retry-After says when to come back"),

@@ -33,6 +33,15 @@ func TestOpenAPI(t *testing.T) {
 			if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || w.Code != 200 || d.OpenAPI != "3.1.0" || len(d.Components.Schemas.Row.Properties) == 0 {
 				t.Fatalf("%s: %d %s", path, w.Code, w.Body)
 			}
+			for _, more := range []string{"/v1/models/" + m, "/v2/repository/models/" + m + "/load", "/v2/repository/models/" + m + "/unload"} {
+				if _, ok := d.Paths[more]; !ok {
+					t.Errorf("%s: no %s", path, more)
+				}
+			}
+			scoring := d.Paths["/invocations"].Post
+			if _, ok := scoring.RequestBody.Content["text/csv"]; !ok || scoring.Responses["415"].Content["text/plain"].Example != nil || len(scoring.Responses["415"].Content) != 1 || len(scoring.Responses["403"].Content) != 1 {
+				t.Errorf("%s: %+v", path, scoring)
+			}
 			post := d.Paths[path+"/infer"].Post
 			got := send(t, h, http.MethodPost, path+"/infer", post.RequestBody.Content["application/json"].Example)
 			if want := post.Responses["200"].Content["application/json"].Example; got.Code != 200 || got.Body.String() != string(want) {

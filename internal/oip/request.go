@@ -348,9 +348,13 @@ func (t *tensor) readShape(r *schema.Reader) error {
 	}
 	t.dims = 0
 	for more := r.Enter(); more; more = r.More() {
-		n, ok := r.Int()
+		text, ok := r.Skip()
 		if !ok {
 			return r.Err()
+		}
+		n, err := strconv.ParseInt(string(text), 10, 64)
+		if err != nil {
+			return assay.Errorf(assay.Invalid, "input %q: a dimension of its shape is not a whole number", clip(t.name))
 		}
 		if err := t.dim(n); err != nil {
 			return err
@@ -476,11 +480,12 @@ func (p *parameters) read(r *schema.Reader) error {
 				return err
 			}
 		case string(key) == "binary_data_size":
-			n, ok := r.Int()
+			text, ok := r.Skip()
 			if !ok {
 				return r.Err()
 			}
-			if n < 0 || n > 1<<40 {
+			n, err := strconv.ParseInt(string(text), 10, 64)
+			if err != nil || n < 0 || n > 1<<40 {
 				return assay.Errorf(assay.Invalid, "binary_data_size is no size")
 			}
 			p.size = int(n)
@@ -489,6 +494,8 @@ func (p *parameters) read(r *schema.Reader) error {
 			p.binarySaid = ok
 		case string(key) == "binary_data_output" && kind == schema.JSONBool:
 			p.binaryAll, _ = r.Bool()
+		case string(key) == "binary_data", string(key) == "binary_data_output":
+			return assay.Errorf(assay.Invalid, "the parameter %s is neither true nor false", key)
 		case p.call != nil && (p.call.Version().Param(key) != nil || !ofTheProtocol(string(key))):
 			if p.given == nil {
 				p.given = p.call.Given(false)

@@ -90,7 +90,7 @@ func TestPayloadSyntax(t *testing.T) {
 		{"NaN", `{"income": NaN}`, "neither a value nor a number at byte 12"},
 		{"Infinity", `{"income": Infinity}`, "neither a value nor a number"},
 		{"minus infinity", `{"income": -Infinity}`, "neither a value nor a number"},
-		{"leading zero", `{"age": 01}`, "neither a comma nor an end"},
+		{"leading zero", `{"age": 01}`, "neither a value nor a number"},
 		{"plus", `{"age": +1}`, "neither a value nor a number"},
 		{"no digits after the point", `{"age": 1.}`, "neither a value nor a number"},
 		{"trailing comma", `{"age": 1,}`, "no key"},

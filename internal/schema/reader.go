@@ -50,6 +50,9 @@ func (r *Reader) Err() error {
 	return r.t.err()
 }
 
+// Mismatched reports whether the text is JSON as far as it was read, and what is wrong is that a value is of another kind than was asked for.
+func (r *Reader) Mismatched() bool { return r.t.other }
+
 // Kind returns what the next value is, without reading it.
 func (r *Reader) Kind() JSONKind {
 	switch c := r.t.space(); {
@@ -115,7 +118,7 @@ func (r *Reader) More() bool {
 // Text reads a string. The bytes are not to be changed.
 func (r *Reader) Text() ([]byte, bool) {
 	if r.t.space() != '"' {
-		return nil, r.t.fail("not a string")
+		return nil, r.t.mismatch("not a string")
 	}
 	return r.t.str()
 }
@@ -171,7 +174,7 @@ func (r *Reader) Int() (int64, bool) {
 	}
 	n, err := strconv.ParseInt(string(s), 10, 64)
 	if err != nil {
-		return 0, r.t.fail("not a whole number of 64 bits")
+		return 0, r.t.mismatch("not a whole number of 64 bits")
 	}
 	return n, true
 }
@@ -181,7 +184,7 @@ func (r *Reader) Bool() (value, ok bool) {
 	if c := r.t.space(); c == 't' {
 		return true, r.t.word("true")
 	} else if c != 'f' {
-		return false, r.t.fail("neither true nor false")
+		return false, r.t.mismatch("neither true nor false")
 	}
 	return false, r.t.word("false")
 }

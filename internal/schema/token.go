@@ -15,6 +15,19 @@ type tokenizer struct {
 	scratch []byte // strings with escapes are unescaped into it
 	nan     bool   // the word NaN is a missing number
 	fault   string // what is wrong, once something is
+	other   bool   // that is a value of another kind than was asked for, not the text
+}
+
+// ends are the bytes that may come after a number or a word.
+var ends = [256]bool{',': true, ']': true, '}': true, ' ': true, '\t': true, '\n': true, '\r': true}
+
+// ended reports whether a number or a word may end before byte i.
+func (t *tokenizer) ended(i int) bool { return i >= len(t.b) || ends[t.b[i]] }
+
+// mismatch is fail for a value of another kind than was asked for.
+func (t *tokenizer) mismatch(what string) bool {
+	t.other = t.other || t.fault == ""
+	return t.fail(what)
 }
 
 // fail notes the first fault.
@@ -27,6 +40,9 @@ func (t *tokenizer) fail(what string) bool {
 
 // err returns the fault as an error that names the place and no content.
 func (t *tokenizer) err() *assay.Error {
+	if t.other {
+		return assay.Errorf(assay.Invalid, "%s at byte %d", t.fault, t.i+1)
+	}
 	return assay.Errorf(assay.Invalid, "not JSON: %s at byte %d", t.fault, t.i+1)
 }
 
@@ -62,7 +78,7 @@ func (t *tokenizer) expect(c byte, what string) bool {
 
 // word skips the literal w, which the next byte begins.
 func (t *tokenizer) word(w string) bool {
-	if len(t.b)-t.i < len(w) || string(t.b[t.i:t.i+len(w)]) != w {
+	if len(t.b)-t.i < len(w) || string(t.b[t.i:t.i+len(w)]) != w || !t.ended(t.i+len(w)) {
 		return t.fail("an unknown word")
 	}
 	t.i += len(w)
@@ -184,7 +200,7 @@ func (t *tokenizer) hex4() (rune, bool) {
 // num reads a number and reports whether it has neither a fraction nor an exponent.
 func (t *tokenizer) num() (text []byte, whole, ok bool) {
 	n, whole := numberLen(t.b[t.i:])
-	if n == 0 {
+	if n == 0 || !t.ended(t.i+n) {
 		return nil, false, t.fail("neither a value nor a number")
 	}
 	text = t.b[t.i : t.i+n : t.i+n]
@@ -223,7 +239,7 @@ func (t *tokenizer) float() (x float64, ok bool) {
 			return 0, false
 		}
 	}
-	if digits+places > 18 || m > maxSafe || i < len(b) && b[i]|0x20 == 'e' {
+	if digits+places > 18 || m > maxSafe || !t.ended(i) { // an exponent, or no number
 		return 0, false
 	}
 	t.i = i

@@ -49,7 +49,11 @@ func (c *Call) readBody(r *http.Request) error {
 	var src io.Reader = r.Body
 	expected := int64(-1)
 	var wire *fromWire
-	switch enc := r.Header.Get("Content-Encoding"); strings.ToLower(enc) {
+	enc := r.Header.Get("Content-Encoding")
+	if all := r.Header["Content-Encoding"]; len(all) > 1 {
+		enc = strings.Join(all, ", ") // one after the other: which is none of those below
+	}
+	switch strings.ToLower(enc) {
 	case "", "identity":
 		expected = r.ContentLength
 	case "gzip":

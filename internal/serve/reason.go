@@ -85,7 +85,7 @@ func (c *Call) malformed() string {
 		return becauseSize
 	case errors.As(c.Err, &errRows{}):
 		return becauseRows
-	case c.Reader.Err() != nil:
+	case c.Reader.Err() != nil && !c.Reader.Mismatched():
 		return becauseJSON
 	case errors.Is(c.Err, csv.ErrQuote), errors.Is(c.Err, csv.ErrBareQuote), errors.Is(c.Err, csv.ErrFieldCount):
 		return becauseCSV
