@@ -105,7 +105,7 @@ const paperScript = `(() => {
 	const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), hidden = [];
 	for (let n; n = walk.nextNode();) {
 		const e = n.parentElement;
-		if (!n.data.trim() || e.closest('nav, style, title, desc')) continue;
+		if (!n.data.trim() || e.closest('nav, .skip, style, title, desc')) continue;
 		const range = document.createRange();
 		range.selectNodeContents(n);
 		const r = range.getBoundingClientRect();
