@@ -167,7 +167,12 @@ FROM (%s) GROUP BY k, r) WHERE k IS NOT NULL`, value, first, given))
 	if err != nil {
 		return nil, err
 	}
-	came, found := "g.came", "p."+joinedKey+" = g.k AND (g.r IS NULL OR g.r = p."+joinedRow+")"
+	// The engine joins by hashes where a condition is one of equality alone: a label of one prediction of a key is found by the key with the row behind it.
+	sought, came, found := joinedKey, "g.came", "p.sought = g.k"
+	if shared != nil && p.Repeats == RepeatsLast {
+		sought = fmt.Sprintf("CASE WHEN %[1]s IN (SELECT k FROM %[2]s) THEN %[1]s || chr(2) || %[3]s ELSE %[1]s END", joinedKey, shared.Relation(), joinedRow)
+		found = "p.sought = CASE WHEN g.r IS NULL THEN g.k ELSE g.k || chr(2) || g.r END"
+	}
 	if o.Delay > 0 {
 		if asked == "NULL::TIMESTAMP" {
 			return nil, assay.Errorf(assay.Invalid, "labels cannot come %s after predictions that have no time", o.Delay).Try("windows by a column of dates, timestamps or years")
@@ -188,9 +193,9 @@ FROM (%s) GROUP BY k, r) WHERE k IS NOT NULL`, value, first, given))
 	// day of the prediction is not early.
 	j.rows, err = x.Table.Answer(ctx, fmt.Sprintf(`SELECT * EXCLUDE (v, c, lost), CASE WHEN NOT lost THEN v END AS %s, CASE WHEN v IS NOT NULL AND NOT lost THEN c END AS %s,
 coalesce(v IS NOT NULL AND NOT lost AND c < %s AND NOT (c = date_trunc('day', c) AND c = date_trunc('day', %s)), false) AS %s
-FROM (SELECT p.* EXCLUDE (_row), g.v, %s AS c, %s AS lost, CASE WHEN %s THEN 0 ELSE coalesce(g.again, 0) END AS %s, NOT %s AND coalesce(g.conflict, false) AS %s, %s AS %s
-FROM %s p LEFT JOIN %s g ON %s) ORDER BY %s`,
-		joinedLabel, joinedCame, joinedAsked, joinedAsked, joinedEarly, came, refused, refused, joinedAgain, refused, joinedConflict, also, joinedShared, rows.Relation(), g.Relation(), found, joinedRow))
+FROM (SELECT p.* EXCLUDE (_row, sought), g.v, %s AS c, %s AS lost, CASE WHEN %s THEN 0 ELSE coalesce(g.again, 0) END AS %s, NOT %s AND coalesce(g.conflict, false) AS %s, %s AS %s
+FROM (SELECT *, %s AS sought FROM %s) p LEFT JOIN %s g ON %s) ORDER BY %s`,
+		joinedLabel, joinedCame, joinedAsked, joinedAsked, joinedEarly, came, refused, refused, joinedAgain, refused, joinedConflict, also, joinedShared, sought, rows.Relation(), g.Relation(), found, joinedRow))
 	if err != nil {
 		return nil, err
 	}
