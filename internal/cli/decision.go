@@ -133,15 +133,7 @@ func (s *session) ownClasses(ctx context.Context, m assay.Model, d decision) (bo
 	if isPython(m) {
 		return true, nil
 	}
-	part, err := s.part(ctx, m.Split, assay.Valid)
-	if err != nil {
-		return false, err
-	}
-	fields, _, err := s.servedFields(ctx, m)
-	if err != nil {
-		return false, err
-	}
-	x, err := part.Frame(ctx, fieldNames(fields), "")
+	x, err := s.validationRows(ctx, m)
 	if err != nil {
 		return false, err
 	}

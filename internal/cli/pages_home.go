@@ -11,28 +11,28 @@ import (
 	"github.com/assay-ml/assay/internal/web"
 )
 
-// A todoList is what needs somebody, each with why and with what to do next.
-type todoList struct{ web.SiteSection }
+// A needsList is what needs somebody, each with why and with what to do next.
+type needsList struct{ web.SiteSection }
 
-func (t *todoList) add(what, path, why, next string, v assay.Verdict) {
+func (t *needsList) add(what, path, why, next string, v assay.Verdict) {
 	t.Rows = append(t.Rows, []web.SiteCell{{Text: what, Path: path}, {Verdict: v}, {Text: why}, {Text: next, Code: true}})
 }
 
 // home says what needs somebody, then which versions are where.
 func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error) {
 	x := web.SitePage{Title: "What needs me?", Here: "Home"}
-	todo := &todoList{web.SiteSection{
+	needs := &needsList{web.SiteSection{
 		ID: "needs", Title: "What needs somebody", Columns: []web.SiteColumn{{Name: "what"}, {Name: "verdict"}, {Name: "why"}, {Name: "next"}},
 		Empty: "Nothing: no alert fires, no window moved, no label is overdue, every message found its receiver, no gate refuses, no card is stale, and no log row is missing.",
 	}}
-	for _, look := range []func(context.Context, *todoList) error{p.needsOfMonitors, p.needsOfMessages, p.needsOfModels} {
-		if err := look(ctx, todo); err != nil {
+	for _, look := range []func(context.Context, *needsList) error{p.needsOfMonitors, p.needsOfMessages, p.needsOfModels} {
+		if err := look(ctx, needs); err != nil {
 			return x, err
 		}
 	}
 	for _, t := range p.server.Tallies() {
 		if t.Lost > 0 {
-			todo.add("log of "+t.Name+":"+t.Version, "/traffic", assay.FormatCount(t.Lost)+" rows were not logged", "assay log list", assay.Fail)
+			needs.add("log of "+t.Name+":"+t.Version, "/traffic", assay.FormatCount(t.Lost)+" rows were not logged", "assay log list", assay.Fail)
 		}
 	}
 	models, err := p.modelTable(ctx)
@@ -40,17 +40,17 @@ func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error)
 		return x, err
 	}
 	x.Lead = "Nothing does."
-	if n := len(todo.Rows); n == 1 {
+	if n := len(needs.Rows); n == 1 {
 		x.Lead = "One thing does."
 	} else if n > 1 {
 		x.Lead = fmt.Sprintf("%d things do.", n)
 	}
-	x.Sections = []web.SiteSection{todo.SiteSection, models}
+	x.Sections = []web.SiteSection{needs.SiteSection, models}
 	return x, nil
 }
 
 // needsOfMonitors are alerts that nobody has taken over, newest windows that moved and labels that are overdue.
-func (p *pages) needsOfMonitors(ctx context.Context, todo *todoList) error {
+func (p *pages) needsOfMonitors(ctx context.Context, needs *needsList) error {
 	all, err := p.s.watchedVersions(ctx)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (p *pages) needsOfMonitors(ctx context.Context, todo *todoList) error {
 				if in.State == assay.AlertPending { // nobody was told yet
 					v, next = assay.Undetermined, "assay alert show "+in.Key
 				}
-				todo.add("alert "+in.Key, "/alerts/"+in.Key, in.State+": "+firstCause(in), next, v)
+				needs.add("alert "+in.Key, "/alerts/"+in.Key, in.State+": "+firstCause(in), next, v)
 			}
 		}
 		m, err := p.watch(ctx, w)
@@ -71,17 +71,17 @@ func (p *pages) needsOfMonitors(ctx context.Context, todo *todoList) error {
 		}
 		name, path := versionName(w.version), monitorPath(w.version.Name, w.version.Number)
 		if m.newest != nil && m.newest.Verdict != assay.Pass {
-			todo.add("monitor "+name, path, "window "+m.label+": "+m.why, "assay monitor report "+name, m.newest.Verdict)
+			needs.add("monitor "+name, path, "window "+m.label+": "+m.why, "assay monitor report "+name, m.newest.Verdict)
 		}
 		if m.overdue != "" {
-			todo.add("labels of "+name, path+"#labels", "window "+m.overdue, "assay labels status", assay.Fail)
+			needs.add("labels of "+name, path+"#labels", "window "+m.overdue, "assay labels status", assay.Fail)
 		}
 	}
 	return nil
 }
 
 // needsOfMessages are the messages that were given up, by channel, and those that cannot be read.
-func (p *pages) needsOfMessages(ctx context.Context, todo *todoList) error {
+func (p *pages) needsOfMessages(ctx context.Context, needs *needsList) error {
 	d, err := p.s.desk(ctx)
 	if err != nil {
 		return err
@@ -99,16 +99,16 @@ func (p *pages) needsOfMessages(ctx context.Context, todo *todoList) error {
 		}
 	}
 	for _, c := range sortedKeys(many) {
-		todo.add("messages to "+c, "/alerts", fmt.Sprintf("%d reached nobody; the last one: %s", many[c], why[c]), "assay monitor test-fire", assay.Fail)
+		needs.add("messages to "+c, "/alerts", fmt.Sprintf("%d reached nobody; the last one: %s", many[c], why[c]), "assay monitor test-fire", assay.Fail)
 	}
 	if broken > 0 {
-		todo.add("messages", "/alerts", fmt.Sprintf("%d cannot be read, and reached nobody", broken), "assay alert list", assay.Fail)
+		needs.add("messages", "/alerts", fmt.Sprintf("%d cannot be read, and reached nobody", broken), "assay alert list", assay.Fail)
 	}
 	return nil
 }
 
 // needsOfModels are gates that do not let a version through and cards that are stale, of each model's newest version and of those that hold a stage.
-func (p *pages) needsOfModels(ctx context.Context, todo *todoList) error {
+func (p *pages) needsOfModels(ctx context.Context, needs *needsList) error {
 	models, err := p.s.st.Models(ctx)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (p *pages) needsOfModels(ctx context.Context, todo *todoList) error {
 				continue
 			}
 			seen[v.Number] = true
-			if err := p.needsOfVersion(ctx, v, todo); err != nil {
+			if err := p.needsOfVersion(ctx, v, needs); err != nil {
 				return err
 			}
 		}
@@ -143,7 +143,7 @@ func (p *pages) needsOfModels(ctx context.Context, todo *todoList) error {
 	return nil
 }
 
-func (p *pages) needsOfVersion(ctx context.Context, v store.Version, todo *todoList) error {
+func (p *pages) needsOfVersion(ctx context.Context, v store.Version, needs *needsList) error {
 	name := versionName(v)
 	r, j, err := p.judged(ctx, v)
 	if err != nil {
@@ -166,7 +166,7 @@ func (p *pages) needsOfVersion(ctx context.Context, v store.Version, todo *todoL
 		if more > 0 {
 			why += fmt.Sprintf("; and %d more", more)
 		}
-		todo.add("gate of "+name+" for "+string(j.Stage), modelPath(v.Name)+"#gate-"+fmt.Sprint(v.Number), why, next, j.Verdict)
+		needs.add("gate of "+name+" for "+string(j.Stage), modelPath(v.Name)+"#gate-"+fmt.Sprint(v.Number), why, next, j.Verdict)
 	}
 	d, err := p.s.dossier(ctx, v)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p *pages) needsOfVersion(ctx context.Context, v store.Version, todo *todoL
 		return err
 	}
 	if stale := registry.Stale(card.Value, d); len(stale) > 0 {
-		todo.add("card of "+name, modelPath(v.Name), "stale: "+some(stale), "assay card "+name, assay.Fail)
+		needs.add("card of "+name, modelPath(v.Name), "stale: "+some(stale), "assay card "+name, assay.Fail)
 	}
 	return nil
 }

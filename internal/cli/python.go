@@ -121,20 +121,25 @@ func (s *session) workersOf(ctx context.Context, m assay.Model, fields []assay.F
 	return pool, o.Columns, err
 }
 
+// validationRows are the rows of the validation part of the model's split, in the columns by which it is served.
+func (s *session) validationRows(ctx context.Context, m assay.Model) (assay.Frame, error) {
+	part, err := s.part(ctx, m.Split, assay.Valid)
+	if err != nil {
+		return nil, err
+	}
+	fields, _, err := s.servedFields(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return part.Frame(ctx, fieldNames(fields), "")
+}
+
 // givesProbabilities reports whether a classifier answers a number a class: as its signature says, or else as it answers a few rows.
 func (s *session) givesProbabilities(ctx context.Context, m assay.Model, dir *mlmodel.Model) (bool, error) {
 	if several, known := dir.Signature.Probabilities(); known {
 		return several, nil
 	}
-	part, err := s.part(ctx, m.Split, assay.Valid)
-	if err != nil {
-		return false, err
-	}
-	fields, _, err := s.servedFields(ctx, m)
-	if err != nil {
-		return false, err
-	}
-	x, err := part.Frame(ctx, fieldNames(fields), "")
+	x, err := s.validationRows(ctx, m)
 	if err != nil {
 		return false, err
 	}
