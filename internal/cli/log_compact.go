@@ -84,16 +84,27 @@ func (a *app) compactCommand() *cobra.Command {
 }
 
 // giveWay gives this process a low priority, as far as the system lets it. On Linux priorities are those of threads: those that start
-// later have that of the one that starts them.
+// later have that of the one that starts them. One that starts meanwhile may still have had the old one, so it looks until it has seen
+// nothing to change twice.
 func giveWay() {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowPriority)
-		return
-	}
-	for _, t := range threads {
-		if id, err := strconv.Atoi(t.Name()); err == nil {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, lowPriority)
+	const looks = 100 // it ends where the system refuses
+	for unchanged, n := 0, 0; unchanged < 2 && n < looks; n++ {
+		unchanged++
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowPriority)
+			return
+		}
+		for _, t := range threads {
+			id, err := strconv.Atoi(t.Name())
+			if err != nil {
+				continue
+			}
+			// The system call answers 20 less the priority, so that none is negative.
+			if has, err := syscall.Getpriority(syscall.PRIO_PROCESS, id); err == nil && 20-has < lowPriority {
+				_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, lowPriority)
+				unchanged = 0
+			}
 		}
 	}
 }
