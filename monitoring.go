@@ -302,6 +302,7 @@ type LabelJoin struct {
 	DelayP90   Number   `json:"delay_p90_seconds"`
 	DelayMax   Number   `json:"delay_max_seconds"`
 	AsOf       Instant  `json:"as_of,omitempty"` // when the newest label of the window came; what had none by then still waited
+	Until      Instant  `json:"until,omitempty"` // labels that came later were left out, so that labels are overdue only if they were then; empty: none was
 }
 
 // RealisedMetric is one figure of one window.

@@ -104,7 +104,7 @@ func (d *dueScan) newest(l *assay.LabelPlan, s *session) *dueWindow {
 	var out *dueWindow
 	now := s.Now()
 	for _, x := range d.windows {
-		if x.labels.Coverage.N > 0 && monitor.Overdue(x.window, l, now) && (out == nil || x.window.Number > out.window.Number) {
+		if x.labels.Coverage.N > 0 && monitor.Overdue(x.window, x.labels, l, now) && (out == nil || x.window.Number > out.window.Number) {
 			out = &x
 		}
 	}

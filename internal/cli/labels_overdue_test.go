@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,4 +63,55 @@ func TestOverdueLabelsAreSaid(t *testing.T) {
 	everywhere(false, 3)
 	p.forward(8 * 24 * time.Hour)
 	everywhere(true, 3)
+}
+
+// TestLabelsAreOverdueAsOf: a replay that is asked for a moment of the past alarms of the labels that were overdue then. What came later it has left out, so no
+// later clock makes them overdue; a replay of what is known now does.
+func TestLabelsAreOverdueAsOf(t *testing.T) {
+	t.Parallel()
+	p, _ := heldProject(t, `    - {name: late, when: labels, severity: error, to: ops}
+  labels: {join: id, within: 2d}
+`)
+	people, err := os.ReadFile(filepath.Join(p.dir, "people.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for i, line := range strings.Split(strings.TrimSpace(string(people)), "\n") {
+		switch {
+		case i == 0:
+			fmt.Fprintf(&b, "%s,day\n", line)
+		default:
+			fmt.Fprintf(&b, "%s,2025-12-%02d\n", line, 1+i%2)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, "days.csv"), []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replay := func(exit int, args ...string) string {
+		t.Helper()
+		return p.run(exit, append([]string{"monitor", "replay", "days.csv", "--by", "day"}, args...)...)
+	}
+	if out := replay(0, "--as-of", "2025-12-02"); strings.Contains(out, "overdue") {
+		t.Error(out)
+	}
+	for range 2 { // at once, and by whatever looks at the alerts later
+		if got := p.states("late"); len(got) > 0 {
+			t.Errorf("labels that could still come: %v", got)
+		}
+		p.forward(time.Hour)
+		p.run(0, "alert", "list")
+		if w := p.watcher(); w.tick(t.Context()) != nil {
+			t.Fatal("the server's watch failed")
+		}
+	}
+	if out := p.run(0, "labels", "status"); strings.Contains(out, "labels overdue") {
+		t.Error(out)
+	}
+	if out := replay(3); !strings.Contains(out, "labels of 2 overdue") {
+		t.Error(out)
+	}
+	if got := p.states("late"); !slices.Equal(got, []string{"firing 12-01"}) {
+		t.Errorf("labels that are overdue now: %v", got)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -69,6 +70,9 @@ read that the ledger enters; it needs --reason where they were read before.`,
 			q.data = args[0]
 			if q.came != "" && q.delay != "" {
 				return assay.Errorf(assay.Invalid, "--came and --delay cannot both say when labels came").Try("assay monitor replay %s, without one of the two", q.data)
+			}
+			if q.asOf != "" && q.labels != "" && q.came == "" && q.delay == "" {
+				return assay.Errorf(assay.Invalid, "--as-of asks what was known then, and nothing says when the labels of %s came", filepath.Base(q.labels)).Try("--came COLUMN of that file, or --delay TIME after each prediction")
 			}
 			if q.inputsOnly && q.predictions != "" {
 				return assay.Errorf(assay.Invalid, "--inputs-only looks at no predictions").Try("assay monitor replay %s, without one of the two", q.data)

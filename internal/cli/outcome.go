@@ -134,13 +134,9 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 		return nil, 0, err
 	}
 	out := []outcomeWindow{}
-	now := s.Now()
-	if !o.Until.IsZero() && o.Until.Before(now) { // as it was known then
-		now = o.Until
-	}
 	for _, j := range judged.Windows {
 		j.Outcome.Monitor = id
-		y := outcomeWindow{Label: j.Label, Evidence: j.Same, Outcome: j.Outcome, Overdue: monitor.LabelsOverdue(p, j.Outcome, now)}
+		y := outcomeWindow{Label: j.Label, Evidence: j.Same, Outcome: j.Outcome, Overdue: monitor.LabelsOverdue(p, j.Outcome, s.Now())}
 		if record && j.Same == "" && !j.Passing {
 			if _, err := s.keepBytes(ctx, j.Document); err != nil {
 				return nil, 0, err

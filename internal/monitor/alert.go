@@ -203,7 +203,7 @@ func looks(plan assay.Monitor, alert assay.AlertPlan, f *Finding, now time.Time)
 		switch {
 		case !uncovered(o.Labels, plan.Labels):
 			note(assay.Pass, c)
-		case Overdue(o.Window, plan.Labels, now):
+		case Overdue(o.Window, o.Labels, plan.Labels, now):
 			note(assay.Fail, c)
 		}
 		if conflicting(o.Labels, plan.Labels) {
@@ -240,14 +240,18 @@ func uncovered(l assay.LabelJoin, p *assay.LabelPlan) bool {
 // LabelsMissing reports whether a window has too few labels although all of them should have come. That is a finding of a plan that has an alert on labels,
 // and of one that says when they come, where it is known when the window ended.
 func LabelsMissing(plan assay.Monitor, o assay.Outcome, now time.Time) bool {
-	if plan.Labels == nil || !uncovered(o.Labels, plan.Labels) || !Overdue(o.Window, plan.Labels, now) {
+	if plan.Labels == nil || !uncovered(o.Labels, plan.Labels) || !Overdue(o.Window, o.Labels, plan.Labels, now) {
 		return false
 	}
 	return plan.Labels.WithinSeconds > 0 && o.Window.End != "" || slices.ContainsFunc(plan.Alerts, func(a assay.AlertPlan) bool { return slices.Contains(a.When, AboutLabels) })
 }
 
-// Overdue reports whether all labels of a window should have come.
-func Overdue(w assay.Window, labels *assay.LabelPlan, now time.Time) bool {
+// Overdue reports whether all labels of a window should have come by now, or by the moment up to which its labels are known: whether those that are left out
+// came in time nobody asked.
+func Overdue(w assay.Window, known assay.LabelJoin, labels *assay.LabelPlan, now time.Time) bool {
+	if until, err := known.Until.Time(); err == nil && known.Until != "" && until.Before(now) {
+		now = until
+	}
 	end, err := w.End.Time()
 	return err != nil || !now.Before(end.Add(time.Duration(labels.WithinSeconds)*time.Second))
 }

@@ -140,6 +140,13 @@ func TestJudgeOutcome(t *testing.T) {
 	if c := Judge(labels, about(AboutLabels), o, 0, early.Add(24*time.Hour)); !c.Holds || c.Causes[0].Message != "30.0 % of the predictions have a label; the plan asks for 50.0 %" {
 		t.Errorf("labels that are overdue: %+v", c)
 	}
+	then := outcomeOf(1, 1, assay.Fail) // what came after the moment was left out, so that nobody knows whether it came in time
+	if then.Outcome.Labels.Until = assay.InstantOf(early); LabelsMissing(labels, *then.Outcome, early.Add(1000*24*time.Hour)) || Judge(labels, about(AboutLabels), []Finding{then}, 0, early.Add(1000*24*time.Hour)).Known {
+		t.Error("labels are overdue that could still come at the moment up to which they are known")
+	}
+	if then.Outcome.Labels.Until = assay.InstantOf(early.Add(24 * time.Hour)); !Judge(labels, about(AboutLabels), []Finding{then}, 0, early.Add(1000*24*time.Hour)).Holds {
+		t.Error("labels that were overdue then are not")
+	}
 	none := outcomeOf(1, 1, assay.Undetermined)
 	none.Outcome.Labels.Coverage = assay.Undefined("no predictions", 0)
 	if c := Judge(labels, about(AboutLabels), []Finding{none}, 0, early.Add(24*time.Hour)); c.Known || LabelsMissing(labels, *none.Outcome, early.Add(24*time.Hour)) {

@@ -237,6 +237,17 @@ func TestLabelsRestateWindows(t *testing.T) {
 			t.Errorf("day %d: the same labels are another fact", d)
 		}
 	}
+	// That no more came until later is another fact, and no further look at the figures; that it was so earlier is known.
+	for d, j := range look(11.5 * aDay) {
+		if was := second[d].Outcome; j.Same != "" || j.Outcome.Restates == "" || j.Outcome.Look != 2 || j.Outcome.Level != was.Level || j.Outcome.Verdict != was.Verdict {
+			t.Errorf("day %d, a day and a half later: %+v", d, j.Outcome)
+		}
+	}
+	for d, j := range look(10.5 * aDay) {
+		if j.Same != record[j.Outcome.Window.Number].id {
+			t.Errorf("day %d: what was so earlier is another fact", d)
+		}
+	}
 }
 
 // What is on record of a window is shown for the same rows where no labels are at hand, and for nothing else: other rows have their own figures, and before

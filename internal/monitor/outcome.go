@@ -133,7 +133,9 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 	if err != nil {
 		return err
 	}
-	out.Labels.Unknown = rows.unknown
+	if out.Labels.Unknown = rows.unknown; !o.Until.IsZero() {
+		out.Labels.Until = assay.InstantOf(o.Until)
+	}
 	if rows.unknown > 0 {
 		out.Labels.Labelled -= rows.unknown
 		out.Labels.Coverage = stat.Proportion(float64(out.Labels.Labelled), float64(rows.n), stat.DefaultLevel, stat.Wilson)
@@ -206,9 +208,12 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 			}
 			out.Restates, out.Look, out.Monitor = old.Restates, old.Look, old.Monitor
 			verdicts()
-			if same(*out, *old) {
+			switch again := same(*out, *old); {
+			case again && knownLonger(out.Labels, old.Labels): // that no more have come is new; the figures are not judged again
+				out.Restates = id
+			case again:
 				one.Same = id
-			} else {
+			default:
 				out.Restates, out.Look = id, old.Look+1
 				verdicts()
 			}
@@ -224,25 +229,6 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 		}
 	}
 	return nil
-}
-
-// earlier reports whether labels, asked for as they were at some time, are fewer than those on record, or are only those that had come before
-// the newest of them.
-func earlier(l, old assay.LabelJoin, until time.Time) bool {
-	if until.IsZero() {
-		return false
-	}
-	if newest, err := old.AsOf.Time(); err == nil && old.AsOf != "" && newest.After(until) {
-		return true
-	}
-	return l.Labelled+l.Unknown < old.Labelled+old.Unknown
-}
-
-// same reports whether two outcomes of one window are the same fact.
-func same(a, b assay.Outcome) bool {
-	x, err := json.Marshal(a)
-	y, err2 := json.Marshal(b)
-	return err == nil && err2 == nil && string(x) == string(y)
 }
 
 // An OutcomeDocument is what the labels of a window were.

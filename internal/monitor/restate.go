@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -45,4 +46,34 @@ func (j *joined) differs(k int64, old *assay.Outcome, partial bool) bool {
 	a, b := now.join, old.Labels
 	return now.rows >= b.Coverage.N && (a.Content != b.Content || a.Labelled != b.Labelled+b.Unknown || a.Duplicates != b.Duplicates || a.Conflicts != b.Conflicts || a.Ambiguous != b.Ambiguous ||
 		a.Early != b.Early || a.Overdue != b.Overdue || !partial && j.orphan[k] != b.Unmatched)
+}
+
+// earlier reports whether labels, asked for as they were at some time, are fewer than those on record, or are only those that had come before
+// the newest of them.
+func earlier(l, old assay.LabelJoin, until time.Time) bool {
+	if until.IsZero() {
+		return false
+	}
+	if newest, err := old.AsOf.Time(); err == nil && old.AsOf != "" && newest.After(until) {
+		return true
+	}
+	return l.Labelled+l.Unknown < old.Labelled+old.Unknown
+}
+
+// knownLonger reports whether labels are known up to a later moment than others.
+func knownLonger(a, b assay.LabelJoin) bool {
+	if a.Until == "" || b.Until == "" {
+		return a.Until == "" && b.Until != ""
+	}
+	x, err := a.Until.Time()
+	y, err2 := b.Until.Time()
+	return err == nil && err2 == nil && x.After(y)
+}
+
+// same reports whether two outcomes of one window say the same, whenever that was known.
+func same(a, b assay.Outcome) bool {
+	a.Labels.Until, b.Labels.Until = "", ""
+	x, err := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err == nil && err2 == nil && string(x) == string(y)
 }
