@@ -10,6 +10,7 @@ func scalingOperators() []operator {
 		{domain: domainML, name: "Scaler", least: 1, most: 1, compile: compileScaler},
 		{domain: domainML, name: "Imputer", least: 1, most: 1, compile: compileImputer},
 		{domain: domainML, name: "Normalizer", least: 1, most: 1, compile: compileNormalizer},
+		{name: "LpNormalization", least: 1, most: 1, compile: compileLpNormalization},
 		{domain: domainML, name: "Binarizer", least: 1, most: 1, compile: compileBinarizer},
 	}
 }
@@ -98,29 +99,7 @@ func compileNormalizer(c *nodeContext) (kernel, error) {
 			return nil, err
 		}
 		for i := range rows {
-			row := x[i*cols : (i+1)*cols]
-			size := 0.0
-			for j, v := range row {
-				switch norm {
-				case "MAX":
-					if j == 0 || float64(v) > size {
-						size = float64(v)
-					}
-				case "L1":
-					size += math.Abs(float64(v))
-				case "L2":
-					size += float64(v) * float64(v)
-				}
-			}
-			if norm == "L2" {
-				size = math.Sqrt(size)
-			}
-			for j, v := range row {
-				if size != 0 {
-					v = float32(float64(v) / size)
-				}
-				out.Floats[i*cols+j] = v
-			}
+			normalize(norm, x[i*cols:(i+1)*cols], out.Floats[i*cols:])
 		}
 		return out, nil
 	}), nil
@@ -134,4 +113,87 @@ func compileBinarizer(c *nodeContext) (kernel, error) {
 		}
 		return 0
 	}), nil
+}
+
+// normalize divides a row by its norm, in float32 throughout as ONNX Runtime does, so that squares vanish and overflow as there. A row whose
+// norm is 0 stays as it is; the greatest element is one of those that are numbers.
+func normalize(norm string, row, out []float32) {
+	size := float32(0)
+	if norm == "MAX" {
+		size = -math.MaxFloat32
+	}
+	for _, v := range row {
+		switch {
+		case norm == "L1":
+			size += float32(math.Abs(float64(v)))
+		case norm == "L2":
+			size += float32(v * v)
+		case v > size:
+			size = v
+		}
+	}
+	for j, v := range row {
+		switch {
+		case size == 0:
+		case norm == "L2":
+			v = float32(math.Copysign(math.Sqrt(float64(float32(v*v)/size)), float64(v)))
+		default:
+			v /= size
+		}
+		out[j] = v
+	}
+}
+
+// compileLpNormalization divides by the norm along an axis; where that is 0, the result is too.
+func compileLpNormalization(c *nodeContext) (kernel, error) {
+	axisAttr, p := c.int("axis", -1), c.int("p", 2)
+	if p != 1 && p != 2 {
+		return nil, fmt.Errorf("p is %d, it can be 1 or 2", p)
+	}
+	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		axis, err := axisOf(axisAttr, len(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		if t.Type != Float32 && t.Type != Float64 {
+			return nil, fmt.Errorf("%s tensor where floats are needed", t.Type)
+		}
+		out, err := m.tensor(t.Type, t.Shape...)
+		if err != nil {
+			return nil, err
+		}
+		outer, inner := around(t.Shape, axis)
+		n := t.Shape[axis]
+		for o := range outer {
+			for i := range inner {
+				if at := o*n*inner + i; t.Type == Float32 {
+					lpNormalize(p, t.Floats, out.Floats, at, inner, n)
+				} else {
+					lpNormalize(p, t.Doubles, out.Doubles, at, inner, n)
+				}
+			}
+		}
+		return out, nil
+	}), nil
+}
+
+// lpNormalize does it for n elements from at on, each a step from the one before, in the precision of their type.
+func lpNormalize[T float32 | float64](p int64, x, out []T, at, step, n int) {
+	var size T
+	for k := range n {
+		if v := x[at+k*step]; p == 1 {
+			size += T(math.Abs(float64(v)))
+		} else {
+			size += T(v * v)
+		}
+	}
+	if size == 0 {
+		return
+	}
+	if p == 2 {
+		size = T(math.Sqrt(float64(size)))
+	}
+	for k := range n {
+		out[at+k*step] = x[at+k*step] / size
+	}
 }

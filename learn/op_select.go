@@ -8,11 +8,9 @@ import (
 func selectOperators() []operator {
 	return []operator{
 		{name: "Split", least: 1, most: 2, compile: compileSplit},
-		{name: "Pad", least: 1, most: 4, compile: compilePad},
 		{name: "Tile", least: 2, most: 2, compile: compileTile},
 		{name: "GatherElements", least: 2, most: 2, compile: compileGatherElements},
 		{name: "GatherND", least: 2, most: 2, compile: compileGatherND},
-		{name: "ScatterElements", least: 3, most: 3, compile: compileScatterElements},
 		{name: "OneHot", least: 3, most: 3, compile: compileOneHotIndex},
 		{name: "CumSum", least: 2, most: 2, compile: compileCumSum},
 		{name: "Range", least: 3, most: 3, compile: compileRange},
@@ -88,89 +86,6 @@ func compileSplit(c *nodeContext) (kernel, error) {
 			return nil, fmt.Errorf("the parts of an axis of %d add up to %d", size, at)
 		}
 		return out, nil
-	}, nil
-}
-
-func compilePad(c *nodeContext) (kernel, error) {
-	mode, attr, value := c.string("mode", "constant"), c.ints("pads"), c.float("value", 0)
-	if mode != "constant" && mode != "edge" && mode != "reflect" {
-		return nil, fmt.Errorf("mode %q is not supported", mode)
-	}
-	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
-		t, pads := in[0], attr
-		if p := optional(in, 1); p != nil {
-			pads = p.Ints
-		}
-		rank := len(t.Shape)
-		axes := m.zeros(rank)
-		for i := range axes {
-			axes[i] = i
-		}
-		if a := optional(in, 3); a != nil {
-			if len(a.Ints) > rank {
-				return nil, fmt.Errorf("%d axes of a tensor with %d dimensions", len(a.Ints), rank)
-			}
-			axes = axes[:len(a.Ints)]
-			for i, v := range a.Ints {
-				var err error
-				if axes[i], err = axisOf(v, rank); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if len(pads) != 2*len(axes) {
-			return nil, fmt.Errorf("%d pads for %d axes", len(pads), len(axes))
-		}
-		shape, before := m.shape(t.Shape...), m.zeros(rank)
-		for i, axis := range axes {
-			a, b := pads[i], pads[i+len(axes)]
-			if min(a, b) < 0 || max(a, b) > math.MaxInt32 || mode != "constant" && (t.Shape[axis] == 0 || mode == "reflect" && max(a, b) >= int64(t.Shape[axis])) {
-				return nil, fmt.Errorf("pads %d and %d of an axis of %d", a, b, t.Shape[axis])
-			}
-			before[axis] = int(a)
-			shape[axis] += int(a) + int(b)
-		}
-		out, err := m.tensor(t.Type, shape...)
-		if err != nil {
-			return nil, err
-		}
-		fill := optional(in, 2)
-		if fill != nil && (fill.Type != t.Type || fill.Len() != 1) {
-			return nil, fmt.Errorf("the value is not one element of %s", t.Type)
-		}
-		own := broadcastStrides(m, t.Shape, t.Shape)
-		for i := range out.Len() {
-			rest, at, inside := i, 0, true
-			for d := rank - 1; d >= 0; d-- {
-				p := rest%shape[d] - before[d]
-				rest /= shape[d]
-				if n := t.Shape[d]; p < 0 || p >= n {
-					switch mode {
-					case "edge":
-						p = min(max(p, 0), n-1)
-					case "reflect":
-						if p = max(p, -p); p >= n {
-							p = 2*(n-1) - p
-						}
-					default:
-						inside = false
-						p = 0
-					}
-				}
-				at += p * own[d]
-			}
-			switch {
-			case inside:
-				out.copyElement(i, t, at)
-			case fill != nil:
-				out.copyElement(i, fill, 0)
-			case t.Type == Float32:
-				out.Floats[i] = value
-			case t.Type == Float64:
-				out.Doubles[i] = float64(value)
-			}
-		}
-		return m.list(out), nil
 	}, nil
 }
 
@@ -266,36 +181,6 @@ func compileGatherElements(c *nodeContext) (kernel, error) {
 			return nil, err
 		}
 		return m.list(out), eachIndexed(m, in[0], in[1], axis, func(i, at int) { out.copyElement(i, in[0], at) })
-	}, nil
-}
-
-func compileScatterElements(c *nodeContext) (kernel, error) {
-	axisAttr := c.int("axis", 0)
-	reduction := c.string("reduction", "none")
-	if reduction != "none" && reduction != "add" {
-		return nil, fmt.Errorf("reduction %q is not supported", reduction)
-	}
-	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
-		t, updates := in[0], in[2]
-		axis, err := axisOf(axisAttr, len(t.Shape))
-		if err != nil {
-			return nil, err
-		}
-		if updates.Type != t.Type || !sameShape(updates.Shape, in[1].Shape) || reduction == "add" && t.Type == String {
-			return nil, fmt.Errorf("%s updates of shape %s for indices of shape %s", updates.Type, shapeString(updates.Shape), shapeString(in[1].Shape))
-		}
-		out, err := m.tensor(t.Type, t.Shape...)
-		if err != nil {
-			return nil, err
-		}
-		copyElements(out, 0, t, 0, out.Len())
-		return m.list(out), eachIndexed(m, t, in[1], axis, func(i, at int) {
-			if reduction == "none" {
-				out.copyElement(at, updates, i)
-				return
-			}
-			out.setNumber(at, out.number(at)+updates.number(i))
-		})
 	}, nil
 }
 

@@ -19,7 +19,7 @@ func operators() []operator {
 	var all []operator
 	for _, family := range [][]operator{
 		arithmeticOperators(), shapeOperators(), reduceOperators(), encoderOperators(), scalingOperators(), linearOperators(), treeOperators(),
-		svmOperators(), controlOperators(), networkOperators(), recurrentOperators(), selectOperators(), scatterOperators(), einsumOperators(), textOperators(),
+		svmOperators(), controlOperators(), networkOperators(), recurrentOperators(), selectOperators(), padOperators(), scatterOperators(), einsumOperators(), textOperators(),
 	} {
 		all = append(all, family...)
 	}
@@ -113,6 +113,16 @@ func (c *nodeContext) attr(name string, kind int32) *attribute {
 		return a
 	}
 	return nil
+}
+
+// given reports whether the node has the attribute.
+func (c *nodeContext) given(name string) bool {
+	for _, a := range c.node.attrs {
+		if a.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *nodeContext) int(name string, def int64) int64 {

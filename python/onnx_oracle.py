@@ -16,6 +16,7 @@ import onnxruntime
 import skl2onnx
 import sklearn
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 SEED = 4711
 ROWS = 11
@@ -37,23 +38,27 @@ def encode(a):
     return out
 
 
-def write(directory, name, model, inputs, what, rel=1e-6, absolute=1e-7, asked=None):
-    """Writes a model and what ONNX Runtime answers, or what it answers for the model asked."""
+def write(directory, name, model, inputs, what, rel=1e-6, absolute=1e-7, asked=None, reference=False):
+    """Writes a model and what ONNX Runtime answers, or what it answers for the model asked; with reference what ONNX's own evaluator does."""
     data = model.SerializeToString()
-    session = onnxruntime.InferenceSession((asked or model).SerializeToString(), providers=["CPUExecutionProvider"])
-    outputs = session.run(None, inputs)
+    if reference:
+        outputs, names = ReferenceEvaluator(model).run(None, inputs), [o.name for o in model.graph.output]
+        what += " (onnx.reference)"
+    else:
+        session = onnxruntime.InferenceSession((asked or model).SerializeToString(), providers=["CPUExecutionProvider"])
+        outputs, names = session.run(None, inputs), [o.name for o in session.get_outputs()]
     document = {
         "header": {"generator": "python/onnx_oracle.py: " + what, "versions": VERSIONS, "seed": SEED, "tolerance": {"abs": absolute, "rel": rel}},
         "model": name,
         "inputs": {k: encode(v) for k, v in inputs.items()},
-        "outputs": [{"name": o.name, **encode(v)} for o, v in zip(session.get_outputs(), outputs)],
+        "outputs": [{"name": n, **encode(v)} for n, v in zip(names, outputs)],
     }
     pathlib.Path(directory, name + ".onnx").write_bytes(data)
     pathlib.Path(directory, name + ".json").write_text(json.dumps(document) + "\n")
 
 
 def estimators(directory):
-    from sklearn import (cluster, discriminant_analysis, ensemble, feature_selection, gaussian_process, linear_model, mixture,
+    from sklearn import (cluster, discriminant_analysis, ensemble, feature_selection, gaussian_process, linear_model, mixture, multiclass,
                          naive_bayes, neighbors, neural_network, pipeline, preprocessing, svm, tree, decomposition)
 
     rng = np.random.default_rng(SEED)
@@ -97,6 +102,10 @@ def estimators(directory):
         ("select", pipeline.make_pipeline(feature_selection.SelectKBest(k=2), linear_model.LogisticRegression()), two),
         ("truncated_svd", pipeline.make_pipeline(decomposition.TruncatedSVD(2), linear_model.LogisticRegression()), two),
         ("poisson", linear_model.PoissonRegressor(), np.abs(score)),
+        ("ovr_logistic", multiclass.OneVsRestClassifier(linear_model.LogisticRegression()), words),
+        ("ovr_tree", multiclass.OneVsRestClassifier(tree.DecisionTreeClassifier(max_depth=3, random_state=1)), three),
+        ("ovo", multiclass.OneVsOneClassifier(linear_model.LogisticRegression()), three),
+        ("normalizer", pipeline.make_pipeline(preprocessing.Normalizer("l2"), linear_model.LogisticRegression()), words),
     ]
     few = x[:ROWS]
     for name, estimator, y in cases:
@@ -331,19 +340,105 @@ def operators(directory, only=()):
     for auto in ("SAME_UPPER", "SAME_LOWER"):
         for include in (0, 1):
             add(f"averagepool_{auto.lower()}_{include}", "AveragePool", [f(1, 2, 7, 6)], {"kernel_shape": [4, 3], "strides": [2, 2], "auto_pad": auto, "count_include_pad": include})
+    hard = np.array([[3, 4, 0], [0, 0, 0], [1e-30, 2e-30, -1e-30], [1e30, 2e30, -3e30], [3e38, 3e38, 3e38], [np.nan, 1, 2], [np.inf, 1, -2], [-np.inf, 1, -2], [-1, -2, -3], [-5, 0, -0.0], [1e-19, -2e-19, 1e-20]], dtype=np.float32)
+    for norm in ("MAX", "L1", "L2"):
+        add(f"normalizer_{norm.lower()}_odd", "Normalizer", [hard], {"norm": norm}, domain=ml)
+    for p in (1, 2):
+        add(f"lp_normalization_{p}_odd", "LpNormalization", [hard], {"p": p})
+        add(f"lp_normalization_{p}_double", "LpNormalization", [hard.astype(np.float64)], {"p": p}, rel=1e-12)
+        for axis in (0, 1, -1):
+            add(f"lp_normalization_{p}_{axis}".replace("-1", "last"), "LpNormalization", [f(2, 3, 4)], {"p": p, "axis": axis})
+    add("lp_normalization", "LpNormalization", [f(5, 7)], opset=22)
+    add("lp_normalization_nothing", "LpNormalization", [np.zeros((0, 3), dtype=np.float32)])
+
+    steps, batch, features, hidden = 5, 3, 2, 3
+    def layer(name, op, attrs=None, d=1, lengths=None, start=False, peepholes=False, **kw):
+        gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
+        layout = (attrs or {}).get("layout", 0)
+        turn = lambda a: np.ascontiguousarray(a.swapaxes(0, 1)) if layout else a
+        inputs = [turn(f(steps, batch, features)), f(d, gates * hidden, features) / 2, f(d, gates * hidden, hidden) / 2, f(d, 2 * gates * hidden) / 2]
+        inputs += [None if lengths is None else np.array(lengths, dtype=np.int32), turn(f(d, batch, hidden)) if start else None]
+        if op == "LSTM":
+            inputs += [turn(f(d, batch, hidden)) if start else None, f(d, 3 * hidden) if peepholes else None]
+        while inputs[-1] is None:
+            inputs.pop()
+        add(f"{op.lower()}_{name}", op, inputs, {"hidden_size": hidden, **(attrs or {})}, 3 if op == "LSTM" else 2, rel=1e-5, absolute=1e-6, **kw)
+    both = {"direction": "bidirectional"}
+    for op, ends in (("LSTM", 3), ("GRU", 2), ("RNN", 1)):
+        for direction in ("forward", "reverse", "bidirectional"):
+            layer("sequences_" + direction, op, {"direction": direction}, 2 if direction == "bidirectional" else 1, [5, 2, 0], True)
+        layer("start", op, both, 2, start=True)
+        layer("full_sequences", op, None, 1, [5, 5, 5], True)
+        layer("clip", op, {**both, "clip": 0.4}, 2, [4, 5, 1], True)
+        if op != "RNN":  # ONNX Runtime knows those of an RNN by their exact names only
+            layer("letters", op, {"activations": ["SIGMOID", "tanh", "relu"][:ends]})
+        layer("layout", op, {"layout": 1}, start=True, reference=True)
+    for name, alpha, beta in (("Relu", (), ()), ("Tanh", (), ()), ("Sigmoid", (), ()), ("Affine", (0.3,), (0.2,)), ("LeakyRelu", (0.2,), ()), ("ThresholdedRelu", (0.3,), ()), ("ScaledTanh", (0.9,), (0.6,)),
+                              ("HardSigmoid", (0.3,), (0.4,)), ("Elu", (0.6,), ()), ("Softsign", (), ()), ("Softplus", (), ())):
+        for op, ends in (("LSTM", 3), ("GRU", 2), ("RNN", 1)):
+            more = {k: v for k, v in (("activation_alpha", list(alpha) * ends), ("activation_beta", list(beta) * ends)) if v}
+            layer("activation_" + name.lower(), op, {"activations": [name] * ends, **more}, opset=22)
+            if name not in ("Affine", "ScaledTanh", "ThresholdedRelu") and more:
+                layer(f"activation_{name.lower()}_default", op, {"activations": [name] * ends})
+    layer("activations", "LSTM", {**both, "activations": ["HardSigmoid", "LeakyRelu", "Elu", "Sigmoid", "ScaledTanh", "ThresholdedRelu"], "activation_alpha": [0.3, 0.02, 0.7, 1.1, 0.1], "activation_beta": [0.4, 0.8]}, 2)
+    layer("activations", "GRU", {**both, "activations": ["HardSigmoid", "Softsign", "Sigmoid", "Affine"], "activation_alpha": [0.3, 0.9], "activation_beta": [0.4, -0.1], "linear_before_reset": 1}, 2)
+    layer("activations", "RNN", {**both, "activations": ["Elu", "Softplus"], "activation_alpha": [0.25]}, 2)
+    for name, attrs in (("peepholes", {}), ("peepholes_clip", {"clip": 0.5}), ("peepholes_forget", {"input_forget": 1}), ("peepholes_all", {**both, "input_forget": 1, "clip": 0.6, "activations": ["HardSigmoid", "Tanh", "Softsign"] * 2})):
+        layer(name, "LSTM", attrs, 2 if "direction" in attrs else 1, start=True, peepholes=True)
+    layer("forget", "LSTM", {"input_forget": 1})
+    layer("peepholes_layout", "LSTM", {"layout": 1}, start=True, peepholes=True, reference=True)
+    layer("linear_clip", "GRU", {"linear_before_reset": 1, "clip": 0.3}, 1, [5, 3, 4], True)
+    layer("layout_linear", "GRU", {"layout": 1, "linear_before_reset": 1}, start=True, reference=True)
+
+    stained = np.array([1, np.nan, -0.0, 0.0, 5], dtype=np.float32)
+    fresh = np.array([np.nan, 2, 0.0, -0.0, np.nan, 7, 3], dtype=np.float32)
+    where = i(0, 1, 2, 3, 4, -1, -5)
+    for reduction in ("add", "mul", "max", "min"):
+        for name, a, b in (("", stained, fresh), ("_double", stained.astype(np.float64), fresh.astype(np.float64)), ("_long", i(2**62 + 1, 2**53 + 1, -3, 4, 5), i(2**62, 2**53 + 2, -3, 0, 9, 2**53 + 1, -(2**63))),
+                           ("_byte", np.array([1, 2, 3, 250, 255], dtype=np.uint8), np.array([255, 3, 3, 7, 2, 200, 128], dtype=np.uint8)), ("_int", np.array([1, 2, 3, 4, -5], dtype=np.int32), np.array([2**31 - 1, 3, 3, 7, 2, -(2**31), 9], dtype=np.int32))):
+            add(f"scatter_elements_{reduction}{name}", "ScatterElements", [a, where, b], {"reduction": reduction}, opset=18)
+            if name in ("_byte", "_double"):
+                add(f"scatter_nd_{reduction}{name}", "ScatterND", [a, where.reshape(-1, 1), b], {"reduction": reduction}, opset=18)
+        add(f"scatter_elements_{reduction}_axis", "ScatterElements", [f(2, 3, 2), np.array([[[0, -1], [2, 1], [0, 0], [1, -3]]]), f(1, 4, 2)], {"reduction": reduction, "axis": -2}, opset=16)
+    for reduction in ("add", "mul"):
+        for op, at in (("ScatterElements", i(0, 0, -1, 1)), ("ScatterND", i(0, 0, -1, 1).reshape(4, 1))):
+            add(f"{'scatter_nd' if op == 'ScatterND' else 'scatter_elements'}_{reduction}_bool", op, [np.array([True, False, True]), at, np.array([True, False, False, True])], {"reduction": reduction})
+    add("scatter_elements_add_text", "ScatterElements", [text("a", "b", "c"), i(0, -1, 0), text("x", "y", "z")], {"reduction": "add"})
+    add("scatter_nd_add_text", "ScatterND", [text("a", "b", "c"), i(0, -1, 0).reshape(3, 1), text("x", "y", "z")], {"reduction": "add"})
+    add("scatter_elements_text", "ScatterElements", [text("a", "b", "c"), np.array([0, -1, 0], dtype=np.int32), text("x", "y", "z")])
+    add("scatter_elements_old", "ScatterElements", [f(3, 2), np.array([[2, 0], [2, -1]]), f(2, 2)], opset=11)
+    add("scatter_elements_nothing", "ScatterElements", [f(3), i(), f(0)], {"reduction": "mul"})
+    add("scatter", "Scatter", [f(3, 3), np.array([[1, 0, 2], [0, 2, 1]]), f(2, 3)], {"axis": 0}, opset=10)
+
+    table = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for mode in ("constant", "edge", "reflect", "wrap"):
+        for k, pads in enumerate(([-1, 0, 0, 0], [0, 1, 0, -2], [-1, 2, 1, -1], [1, -1, -1, 1], [-2, -2, 0, 0], [2, 3, 2, 3], [0, -2, 0, 1], [-1, -1, -1, -1], [5, 9, 5, 9], [0, 5, 0, -3], [-3, 1, 1, 1], [-2, 0, -1, 0])):
+            if mode == "constant" or k < 8 or (mode != "reflect" and k < 10):
+                add(f"pad_{mode}_{k}", "Pad", [table, i(*pads)], {"mode": mode}, opset=19)
+        for name, a in (("double", np.array([0.5, 1, 3])), ("long", i(2**62 + 1, 1, -3)), ("int", np.array([7, 1, -3], dtype=np.int32)), ("byte", np.array([0, 1, 255], dtype=np.uint8)), ("bool", np.array([True, False, True]))):
+            value = [np.array(a[0])] if mode == "constant" and name != "bool" else []
+            add(f"pad_{mode}_{name}", "Pad", [a, i(1 if mode == "reflect" else 2, -1)] + value, {"mode": mode}, opset=21)
+    add("pad_axes", "Pad", [table, i(1, -1, 2, 0), np.float32(9), i(1, 0)], opset=18)
+    add("pad_axes_last", "Pad", [table, i(1, 2), None, np.array([-1], dtype=np.int32)], {"mode": "wrap"}, opset=19)
+    add("pad_three", "Pad", [np.arange(8, dtype=np.float32).reshape(2, 2, 2), i(0, -1, 1, 1, 1, 0)], {"mode": "edge"}, opset=13)
+    add("pad_old", "Pad", [table], {"pads": [0, 1, 1, -1], "value": 2.5}, opset=2)
+    add("pad_old_double", "Pad", [table.astype(np.float64)], {"pads": [0, 1, 1, -1], "value": 2.5}, opset=10)
+    add("pad_old_reflect", "Pad", [table], {"pads": [0, 1, 1, 1], "mode": "reflect"}, opset=10)
+    add("pad_empty", "Pad", [np.zeros((0, 2), dtype=np.float32), i(1, 0, 1, 1), np.float32(3)], opset=19)
+    add("pad_empty_edge", "Pad", [np.zeros((0, 2), dtype=np.float32), i(0, 1, 0, 1)], {"mode": "edge"}, opset=19)
     for name, op, inputs, attrs, outputs, opset, constant, domain, mlv, kw in cases:
         if only and not any(name.startswith(o) for o in only):
             continue
         try:
+            names = ["" if v is None else f"in{k}" for k, v in enumerate(inputs)]
             values = [np.asarray(v) for v in inputs]
-            names = [f"in{k}" for k in range(len(values))]
             kind = lambda v: TensorProto.STRING if v.dtype.kind in "OU" else helper.np_dtype_to_tensor_dtype(v.dtype)
             node = helper.make_node(op, names, [f"out{k}" for k in range(outputs)], name="node", domain=domain, **attrs)
             graph = helper.make_graph(
-                [node], name, [helper.make_tensor_value_info(n, kind(v), v.shape) for k, (n, v) in enumerate(zip(names, values)) if k not in constant],
+                [node], name, [helper.make_tensor_value_info(n, kind(v), v.shape) for k, (n, v) in enumerate(zip(names, values)) if n and k not in constant],
                 [helper.make_empty_tensor_value_info(f"out{k}") for k in range(outputs)], [numpy_helper.from_array(v, n) for k, (n, v) in enumerate(zip(names, values)) if k in constant])
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(ml, mlv)], ir_version=9)
-            write(directory, "op_" + name, model, {n: v for k, (n, v) in enumerate(zip(names, values)) if k not in constant}, op, **kw)
+            write(directory, "op_" + name, model, {n: v for k, (n, v) in enumerate(zip(names, values)) if n and k not in constant}, op, **kw)
         except Exception as e:
             print("left out:", name, str(e)[:150].replace("\n", " "))
 

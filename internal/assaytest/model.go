@@ -107,10 +107,18 @@ func (a Array) Differs(got Array, tol Tolerance) string {
 	return ""
 }
 
-// Model loads testdata/folder/name.onnx of the module and the JSON file beside it.
+// within is a folder of testdata of the module, or the folder itself where its path is absolute.
+func within(folder string) string {
+	if filepath.IsAbs(folder) {
+		return folder
+	}
+	return filepath.Join(Root(), "testdata", filepath.FromSlash(folder))
+}
+
+// Model loads testdata/folder/name.onnx of the module and the JSON file beside it. An absolute folder is taken as it is.
 func Model(t testing.TB, folder, name string) ModelCase {
 	t.Helper()
-	path := filepath.Join(Root(), "testdata", filepath.FromSlash(folder), name)
+	path := filepath.Join(within(folder), name)
 	model, err := os.ReadFile(path + ".onnx")
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +164,7 @@ func Model(t testing.TB, folder, name string) ModelCase {
 // Models loads every model of a folder of testdata, but those whose names begin with refuse_.
 func Models(t testing.TB, folder string) []ModelCase {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(Root(), "testdata", filepath.FromSlash(folder), "*.onnx"))
+	files, err := filepath.Glob(filepath.Join(within(folder), "*.onnx"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no model", err)
 	}
