@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/examples"
+	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
@@ -102,6 +103,7 @@ func TestProofOfEstimates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	assaytest.NoSlowJoins(t, e.Explain)
 	f := employment(t, e)
 	var train, held []int
 	for i := range f.Rows() { // as a split of 60, 20 and 20 %

@@ -151,6 +151,7 @@ func TestAlarmsKeepTheBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	assaytest.NoSlowJoins(t, e.Explain)
 	all := employment(t, e)
 	model := logistic(t, all)
 	full := os.Getenv("ASSAY_TEST_PROOF") != "" // half an hour and more: not a part of the full test command
@@ -269,6 +270,7 @@ func TestOneBadRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	assaytest.NoSlowJoins(t, e.Explain)
 	sample := func(n int, shift float64, stream uint64) []float64 {
 		g := stat.NewRand(5, stream)
 		x := make([]float64, n)

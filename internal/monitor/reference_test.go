@@ -22,6 +22,7 @@ func engine(t testing.TB) *table.Engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
+	assaytest.NoSlowJoins(t, e.Explain) // of whatever a test of this package runs
 	return e
 }
 

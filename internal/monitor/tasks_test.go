@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/assaytest"
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
@@ -56,6 +57,7 @@ func TestMonitorTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	assaytest.NoSlowJoins(t, e.Explain)
 	ctx := context.Background()
 	dated := func(f assay.Frame) *table.Table {
 		x := tableOf(t, e, f)
@@ -152,6 +154,7 @@ func TestAnswersOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	assaytest.NoSlowJoins(t, e.Explain)
 	ctx := context.Background()
 	f := traffic(assay.Multiclass, 20, 60, 20, 0, 1)
 	m, err := learn.Fit(ctx, learn.Spec{Learner: "logistic_regression", Task: assay.Multiclass, Target: learn.Target{Name: "y", Type: f[3].Type, Classes: f[3].Levels}}, learn.Data{X: f[:2], Labels: f[3].Codes})

@@ -118,6 +118,7 @@ func TestWorldsWithoutDrift(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	assaytest.NoSlowJoins(t, e.Explain)
 	ctx := context.Background()
 	daily := func(d, _ int, days []float64) float64 { return 0.2 * days[d] }
 	worlds := []world{
@@ -203,6 +204,7 @@ func TestTrafficOfAllParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	assaytest.NoSlowJoins(t, e.Explain)
 	all := world{}.rows(30, 1, 0, 1)
 	model := monitor.Model{Inputs: []string{"x", "w"}, Task: assay.Binary, Positive: "yes"}
 	yearly := func(train, held assay.Frame) float64 {

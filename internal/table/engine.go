@@ -52,6 +52,7 @@ type Engine struct {
 	running sync.WaitGroup
 
 	statements atomic.Int64
+	explain    atomic.Pointer[func(sql, plan string)] // nil: nobody asks how statements run
 }
 
 // Statements is how many statements the engine has run: what they cost depends on the machine, how many there are does not.
@@ -110,6 +111,7 @@ func (e *Engine) start(ctx context.Context, o Options) error {
 		{"allow_community_extensions", "false"},
 		{"preserve_insertion_order", "true"},
 		{"checkpoint_threshold", "1TiB"},
+		{"asof_loop_join_threshold", "0"}, // how few rows there are is an estimate: one that is too low made a join by time a loop over pairs
 	}
 	if o.MemoryBytes > 0 {
 		settings = append(settings, [2]string{"memory_limit", strconv.FormatInt(o.MemoryBytes/1024, 10) + "KiB"})
@@ -205,6 +207,9 @@ func (e *Engine) release(c *conn) {
 // exec runs statements of our own that answer nothing; there may be several, separated by semicolons.
 func (e *Engine) exec(ctx context.Context, sql string) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := e.explained(ctx, sql); err != nil {
 		return err
 	}
 	c, err := e.conn()

@@ -64,11 +64,18 @@ func (e *Engine) query(ctx context.Context, sql string, args ...any) (*Rows, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := e.explained(ctx, sql, args...); err != nil {
+		return nil, err
+	}
+	e.statements.Add(1)
+	return e.run(ctx, sql, args...)
+}
+
+func (e *Engine) run(ctx context.Context, sql string, args ...any) (*Rows, error) {
 	c, err := e.conn()
 	if err != nil {
 		return nil, err
 	}
-	e.statements.Add(1)
 	r := &Rows{ctx: ctx, engine: e, conn: c, stop: c.interruptOn(ctx), at: -1}
 	if duckdb.Prepare(c.c, sql, &r.stmt) == duckdb.StateError {
 		err := translate(ctx, duckdb.PrepareError(r.stmt))
