@@ -207,6 +207,7 @@ type Window struct {
 	Late    int64   `json:"late"`                    // rows that came after the window was judged before
 	Sampled float64 `json:"sampled"`                 // share of answered rows that were to be logged, 0–1
 
+	Repeated int64 `json:"repeated,omitempty"` // answered requests of the log whose id another one of the window had before: their rows count, each
 	Unclosed int64 `json:"unclosed,omitempty"` // segments of the log whose process was killed in the window: rows may be missing that are not in Lost
 	Partial  bool  `json:"partial,omitempty"`  // the traffic ended before the window did
 }

@@ -84,7 +84,7 @@ func (d *demoRun) canary(ctx context.Context) error {
 		if s.Canary == nil {
 			break
 		}
-		if e = float64(s.Canary.EValue); e >= 1/serve.DefaultFalseAbort {
+		if e = float64(s.Canary.EValue); s.Aborted != "" {
 			break
 		}
 	}
@@ -93,7 +93,7 @@ func (d *demoRun) canary(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.out, "%d requests of %d rows: version %s answered %d, version %s %d. %d failed, with the id of an incident, and were answered when they were sent again.\n",
 		n+1, demoCanaryBatch, demoLive, by[demoLive], demoNewcomer, by[demoNewcomer], failed)
-	fmt.Fprintf(d.out, "Then the server took the canary out of the traffic: e-value %.0f, where 100 means that at most one in 100 canaries which are no worse ever comes so far.\n", e)
+	fmt.Fprintf(d.out, "Then the server took the canary out of the traffic: e-value %.0f; the first server to judge aborts at %.0f, so that at most one in 100 canaries which are no worse is ever aborted, by however many servers.\n", e, serve.AbortsAt(1, serve.DefaultFalseAbort))
 	was := by[demoNewcomer]
 	for i := range demoCanaryAfter {
 		if err := send("after-"+strconv.Itoa(i), (n+1+i)*demoCanaryBatch); err != nil {
@@ -136,7 +136,8 @@ func (d *demoRun) rollout(ctx context.Context) error {
 
 // demoSplit is what a server says of a canary.
 type demoSplit struct {
-	Canary *serve.Compared `json:"canary"`
+	Canary  *serve.Compared `json:"canary"`
+	Aborted string          `json:"aborted"`
 }
 
 // compared asks the server what it saw of the canary until ok.

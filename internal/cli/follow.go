@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,10 +66,7 @@ func (f *follower) say(format string, args ...any) {
 }
 
 func (f *follower) look(ctx context.Context) error {
-	errs := []error{f.abort(ctx)}
-	for name, x := range f.served {
-		errs = append(errs, f.keepTrial(ctx, name, x, false))
-	}
+	errs := []error{f.decide(ctx, false)}
 	mark, err := f.s.st.Changes(ctx)
 	if err != nil {
 		return err
@@ -248,6 +246,11 @@ func (f *follower) extra(ctx context.Context, live store.Version, alias string, 
 				return extra{}, err
 			}
 		}
+		k, err := f.judge(ctx, v, c.Trial)
+		if err != nil {
+			return extra{}, err
+		}
+		o.Trial.Among(k)
 	}
 	o.Canary, o.Percent, o.Header, o.FalseAbort = b, c.Percent, c.Header, c.FalseAbort
 	if name, ok := strings.CutPrefix(c.Sticky, stickyHeader); ok {
@@ -258,7 +261,56 @@ func (f *follower) extra(ctx context.Context, live store.Version, alias string, 
 	return extra{v, b}, nil
 }
 
-// abort takes canaries away that failed too often here.
+// judges is what the tag of a canary says of the servers that have judged it.
+type judges struct {
+	Trial int64 `json:"trial"` // of another rollout, it is none
+	N     int   `json:"n"`     // how many numbers are taken
+}
+
+// judge takes a number among the servers that judge a canary, which none had before in this rollout.
+func (f *follower) judge(ctx context.Context, v store.Version, trial int64) (int, error) {
+	for {
+		now, err := f.s.st.Version(ctx, v.Name, v.Number)
+		if err != nil {
+			return 0, err
+		}
+		var had judges
+		if text := now.Tags[judgesTag]; text != "" {
+			if err := json.Unmarshal([]byte(text), &had); err != nil {
+				return 0, assay.Errorf(assay.Invalid, "%s: tag %s cannot be read: %w", versionName(v), judgesTag, err)
+			}
+		}
+		if had.Trial > trial { // that rollout is over
+			return 0, nil
+		}
+		if had.Trial < trial {
+			had = judges{Trial: trial}
+		}
+		had.N++
+		text, err := json.Marshal(had)
+		if err != nil {
+			return 0, assay.Errorf(assay.Internal, "tag %s: %w", judgesTag, err)
+		}
+		err = f.s.st.SetTag(ctx, store.TagMove{Name: v.Name, Number: v.Number, Key: judgesTag, Value: string(text), Expect: now.Tags[judgesTag]})
+		if assay.CodeOf(err) != assay.Refused { // another server was first
+			return had.N, err
+		}
+	}
+}
+
+// decide brings what was counted to the store, where all servers put it together, and takes canaries away that failed too often.
+func (f *follower) decide(ctx context.Context, all bool) error {
+	var errs []error
+	for name, x := range f.served {
+		errs = append(errs, f.keepTrial(ctx, name, x, all))
+		if x.split != nil {
+			x.split.Judge()
+		}
+	}
+	return errors.Join(append(errs, f.abort(ctx))...)
+}
+
+// abort takes canaries away that failed too often.
 func (f *follower) abort(ctx context.Context) error {
 	var errs []error
 	for name, x := range f.served {
@@ -347,7 +399,7 @@ func (f *follower) close(ctx context.Context) error {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	f.closed = true
-	errs := []error{f.abort(context.WithoutCancel(ctx))}
+	errs := []error{f.decide(context.WithoutCancel(ctx), true)}
 	for _, name := range slices.Sorted(maps.Keys(f.served)) {
 		errs = append(errs, f.ended(ctx, name, f.served[name], nil))
 	}

@@ -37,7 +37,8 @@ func (a *app) ingestCommand() *cobra.Command {
 		Long: `Bring predictions that another server answered into the log of a version, so that its monitors see them. Formats: sagemaker (data capture,
 JSON Lines), databricks (an inference table, Parquet or what else a table is) and table (a row for each prediction: CSV, JSON Lines or
 Parquet, with --map where columns have other names). The rows are held against the version's schemas; what
-cannot be read is counted, by reason, and written into the log as missing. A file is taken in once, and whole or not at all.`,
+cannot be read is counted, by reason, and written into the log as missing. A file is taken in once, and whole or not at all; an event that another
+file of the log had (eventId, databricks_request_id, or the request of a table) is left out and counted.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: a.with("log ingest", func(ctx context.Context, s *session, args []string) error {
 			if !slices.Contains([]string{sagemakerFormat, databricksFormat, tableFormat}, format) {
@@ -116,7 +117,11 @@ func (s *session) ingest(ctx context.Context, v store.Version, format, single st
 	}
 	server.Set(v.Name, b, b)
 	defer server.Close(ctx)
-	x := &ingestion{s: s, v: v, b: b, server: server, to: to, format: format, columns: columns, rec: &collect.Recorder{Server: server, Edge: format, Single: single}}
+	known, err := list.events(again)
+	if err != nil {
+		return counts, err
+	}
+	x := &ingestion{seen: known, again: again, s: s, v: v, b: b, server: server, to: to, format: format, columns: columns, rec: &collect.Recorder{Server: server, Edge: format, Single: single}}
 	for i, file := range files {
 		d, err := fileDigest(s.path(file))
 		if err != nil {
@@ -134,9 +139,13 @@ func (s *session) ingest(ctx context.Context, v store.Version, format, single st
 			return counts, errors.Join(err, list.undo(d))
 		}
 		counts.Add(one)
+		if err := list.keep(d, known); err != nil {
+			return counts, errors.Join(err, list.undo(d))
+		}
 		if err := list.end(d, s.Now()); err != nil {
 			return counts, err
 		}
+		known.Settle()
 	}
 	return counts, nil
 }
@@ -151,6 +160,8 @@ type ingestion struct {
 	rec     *collect.Recorder
 	format  string
 	columns map[string]string
+	seen    *collect.Seen // events that the log has
+	again   bool          // rows that are in the log are taken in once more
 }
 
 // file takes one file in, into pieces of the log whose names hold nonce. They are written when it returns.
@@ -185,16 +196,16 @@ func (x *ingestion) file(ctx context.Context, file string, d assay.Digest, nonce
 	var read collect.Counts
 	switch x.format {
 	case sagemakerFormat:
-		read, err = ingestCapture(x.s.path(file), record)
+		read, err = ingestCapture(x.s.path(file), x.seen, record)
 	case databricksFormat:
-		read, err = x.s.ingestTable(ctx, file, record)
+		read, err = x.s.ingestTable(ctx, file, x.seen, record)
 	default:
-		read, err = x.s.ingestRows(ctx, log, x.b, file, d, x.columns)
+		read, err = x.rows(ctx, log, file, d)
 	}
 	if err != nil {
 		return one, err
 	}
-	if missed := total(read.Skipped); missed > 0 {
+	if missed := total(read.Skipped) - read.Skipped[collect.ReasonRepeated]; missed > 0 { // what is there already is not missing
 		if err := x.server.Missed(x.v.Name, "", int(missed)); err != nil {
 			return one, err
 		}
@@ -232,17 +243,17 @@ func reasons(c collect.Counts) string {
 	return out
 }
 
-func ingestCapture(path string, record func(int64, *collect.Exchange) error) (collect.Counts, error) {
+func ingestCapture(path string, seen *collect.Seen, record func(int64, *collect.Exchange) error) (collect.Counts, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return collect.Counts{}, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
 	}
 	defer f.Close()
-	return collect.Capture(f, record)
+	return collect.Capture(f, seen, record)
 }
 
 // ingestTable reads an inference table of Databricks, with its older or newer columns.
-func (s *session) ingestTable(ctx context.Context, uri string, record func(int64, *collect.Exchange) error) (collect.Counts, error) {
+func (s *session) ingestTable(ctx context.Context, uri string, seen *collect.Seen, record func(int64, *collect.Exchange) error) (collect.Counts, error) {
 	var counts collect.Counts
 	e, err := s.tables(ctx)
 	if err != nil {
@@ -261,23 +272,22 @@ func (s *session) ingestTable(ctx context.Context, uri string, record func(int64
 		return counts, err
 	}
 	defer r.Close()
-	number := int64(1)
-	for ; r.Next(); number++ {
+	for r.Next() {
 		row := collect.InferenceRow{}
-		if err := r.Scan(&row.ID, &row.Micros, &row.Status, &row.Took, &row.Request, &row.Response, &row.Sampled); err != nil {
+		if err := r.Scan(&row.ID, &row.Event, &row.Micros, &row.Status, &row.Took, &row.Request, &row.Response, &row.Sampled, &row.Number, &row.Again); err != nil {
 			return counts, err
 		}
 		x, why := row.Exchange()
+		if x != nil && !seen.Add(x.Event) {
+			x, why = nil, collect.ReasonRepeated
+		}
 		if x == nil {
-			counts.Skip(why, number)
+			counts.Skip(why, row.Number)
 			continue
 		}
-		if err := record(number, x); err != nil {
+		if err := record(row.Number, x); err != nil {
 			return counts, err
 		}
-	}
-	for n := number; n <= t.Rows(); n++ {
-		counts.Skip("a row whose id was there", n)
 	}
 	return counts, r.Err()
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/internal/collect"
 	"github.com/assay-ml/assay/internal/serve"
 )
 
@@ -18,6 +20,7 @@ import (
 const (
 	ingestedFile = "ingested.json"
 	ingestLock   = "ingested.lock"
+	eventsSuffix = ".events" // of the files that say which events a file had
 	begunMark    = "begun "
 )
 
@@ -93,8 +96,44 @@ func (l *ingestedList) undo(d assay.Digest) error {
 	}
 	if delete(l.files, d); before != "" {
 		l.files[d] = before
+	} else if err := os.Remove(l.eventsOf(d)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return assay.Errorf(assay.Unavailable, "the list of events that were taken in cannot be removed: %w", err)
 	}
 	return l.save()
+}
+
+// eventsOf is the path of the list of a file's events.
+func (l *ingestedList) eventsOf(d assay.Digest) string {
+	return filepath.Join(l.dir, "ingested-"+strings.ReplaceAll(string(d), ":", "-")+eventsSuffix)
+}
+
+// events are those that files of the log had; none where they are to be taken in again.
+func (l *ingestedList) events(again bool) (*collect.Seen, error) {
+	seen := &collect.Seen{}
+	if again {
+		return seen, nil
+	}
+	for d := range l.files {
+		b, err := os.ReadFile(l.eventsOf(d))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // of a format without them
+		}
+		if err == nil {
+			err = seen.Know(b)
+		}
+		if err != nil {
+			return nil, assay.Errorf(assay.Unavailable, "the list of events that were taken in cannot be read: %w", err)
+		}
+	}
+	return seen, nil
+}
+
+// keep writes which events a file had.
+func (l *ingestedList) keep(d assay.Digest, seen *collect.Seen) error {
+	if seen.Fresh() == 0 {
+		return nil
+	}
+	return l.replace(l.eventsOf(d), seen.WriteFresh)
 }
 
 func (l *ingestedList) save() error {
@@ -102,17 +141,23 @@ func (l *ingestedList) save() error {
 	if err != nil {
 		return assay.Errorf(assay.Internal, "the list of files that were taken in: %w", err)
 	}
-	next := filepath.Join(l.dir, ingestedFile+".next")
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	return l.replace(filepath.Join(l.dir, ingestedFile), func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// replace writes a file beside the log's pieces, whole or not at all.
+func (l *ingestedList) replace(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path+".next", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err == nil {
-		_, err = f.Write(b)
-		err = errors.Join(err, f.Sync(), f.Close())
+		err = errors.Join(write(f), f.Sync(), f.Close())
 	}
 	if err == nil {
-		err = os.Rename(next, filepath.Join(l.dir, ingestedFile))
+		err = os.Rename(path+".next", path)
 	}
 	if err != nil {
-		return assay.Errorf(assay.Unavailable, "the list of files that were taken in cannot be written: %w", err)
+		return assay.Errorf(assay.Unavailable, "the list of what was taken in cannot be written: %w", err)
 	}
 	return nil
 }

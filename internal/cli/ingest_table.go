@@ -36,9 +36,10 @@ func columnMap(list []string) (map[string]string, error) {
 	return out, nil
 }
 
-// ingestRows takes in a table with a row for each prediction. All of it is one piece of the log, which is there whole or not at all.
-func (s *session) ingestRows(ctx context.Context, log *serve.Log, b *serve.Bound, file string, digest assay.Digest, columns map[string]string) (collect.Counts, error) {
+// rows takes in a table with a row for each prediction. All of it is one piece of the log, which is there whole or not at all.
+func (x *ingestion) rows(ctx context.Context, log *serve.Log, file string, digest assay.Digest) (collect.Counts, error) {
 	var counts collect.Counts
+	s, b, columns := x.s, x.b, x.columns
 	in := b.Inputs()
 	known := []string{mapTime, mapRequest, mapKey, mapPrediction}
 	for i := range in.Fields() {
@@ -132,11 +133,64 @@ func (s *session) ingestRows(ctx context.Context, log *serve.Log, b *serve.Bound
 	if err := checkRows(ctx, v, b, imported.Outputs); err != nil {
 		return counts, err
 	}
-	if err := v.Write(ctx, imported.Path, nil, ""); err != nil {
+	if !x.again {
+		_, named := t.Field(source(mapRequest))
+		if v, err = x.withoutRepeats(ctx, v, named, &counts); err != nil || v.Rows() == 0 {
+			return counts, err
+		}
+	}
+	if err := v.WritePrivate(ctx, imported.Path); err != nil {
 		return counts, err
 	}
 	counts.Exchanges, counts.Rows = v.Rows(), v.Rows()
 	return counts, nil
+}
+
+// withoutRepeats leaves out the rows whose request the log has of another table, and counts them. Rows without a name cannot be told from others
+// that are alike: where the log has any of the same time, key, inputs and prediction, that is an error of code Refused.
+func (x *ingestion) withoutRepeats(ctx context.Context, v *table.Table, named bool, counts *collect.Counts) (*table.Table, error) {
+	log, err := x.s.loggedWhere(ctx, x.v.Name, nil, "_edge = 'table'")
+	if assay.CodeOf(err) == assay.NotFound || err == nil && log.Rows() == 0 {
+		return v, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if named {
+		fresh, err := v.Where(ctx, "_request NOT IN (SELECT _request FROM "+log.Relation()+" WHERE _request IS NOT NULL)")
+		if err != nil {
+			return nil, err
+		}
+		if again := v.Rows() - fresh.Rows(); again > 0 {
+			first, err := v.Answer(ctx, "SELECT min(_row) + 1 AS n FROM "+v.Relation()+" WHERE _request IN (SELECT _request FROM "+log.Relation()+")")
+			if err != nil {
+				return nil, err
+			}
+			n, err := first.Frame(ctx, []string{"n"}, "")
+			if err != nil {
+				return nil, err
+			}
+			counts.Skip(collect.ReasonRepeated, int64(n[0].Floats[0]))
+			counts.Skipped[collect.ReasonRepeated] = again
+		}
+		return fresh, nil
+	}
+	var alike []string
+	for _, f := range v.Fields() {
+		if _, ok := log.Field(f.Name); ok && f.Name != "_request" {
+			alike = append(alike, table.Ident(f.Name))
+		}
+	}
+	row := "hash(" + strings.Join(alike, ", ") + ")"
+	same, err := v.Where(ctx, row+" IN (SELECT "+row+" FROM "+log.Relation()+")")
+	if err != nil {
+		return nil, err
+	}
+	if same.Rows() > 0 {
+		return nil, assay.Errorf(assay.Refused, "%s rows of the table are in the log already, of another table: the same time, inputs and prediction; without a name of each request nobody can tell whether they are the same",
+			assay.FormatCount(same.Rows())).Try("--map request=COLUMN with the id of each request, or --again, which takes them in beside those")
+	}
+	return v, nil
 }
 
 // A rowsQuery is the SELECT that makes lines of the log of a table's rows.

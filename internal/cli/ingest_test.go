@@ -33,7 +33,7 @@ func TestIngest(t *testing.T) {
 	row := "age,sex,region,income,hours,tenure\n34,F,north,,38,2.5\n"
 	write("capture.jsonl", captured("a", row)+captured("b", strings.Replace(row, "34", "35", 1))+captured("a", row)+"{\"captureData\":{\"endp")
 	out, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "sagemaker", "capture.jsonl")
-	if want := "people:1: 2 requests with 2 rows are in the log\n  a line that is not a capture: 1, the first is number 4\n  an eventId that was there: 1, the first is number 3\n"; exit != 0 || out != want {
+	if want := "people:1: 2 requests with 2 rows are in the log\n  a line that is not a capture: 1, the first is number 4\n  an event that was taken in before: 1, the first is number 3\n"; exit != 0 || out != want {
 		t.Fatalf("%d: %s%s; want %s", exit, out, errs, want)
 	}
 	if _, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "sagemaker", "capture.jsonl"); exit != 3 || !strings.Contains(errs, "capture.jsonl is in the log already") {
@@ -51,7 +51,7 @@ func TestIngest(t *testing.T) {
 	_ = w.Write([]string{"", "x2", "1746093601000", "400", "3", `{"dataframe_records": [{"age": "x"}]}`, `{"error_code": "BAD_REQUEST"}`, ""})
 	w.Flush()
 	write("table.csv", table.String())
-	if out, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "databricks", "table.csv"); exit != 0 || !strings.Contains(out, "2 requests with 2 rows") || !strings.Contains(out, "a row whose id was there: 1") {
+	if out, errs, exit := command(m, dir, "log", "ingest", "--model", "people:1", "--format", "databricks", "table.csv"); exit != 0 || !strings.Contains(out, "2 requests with 2 rows") || !strings.Contains(out, "an event that was taken in before: 1, the first is number 3") {
 		t.Fatalf("%d: %s%s", exit, out, errs)
 	}
 	write("rows.csv", "when,years,sex,p,class\n2025-05-01T12:00:00Z,50,F,0.75,yes\n2025-05-01T12:00:01Z,51,M,0.25,no\n")
@@ -181,7 +181,7 @@ func TestIngest(t *testing.T) {
 			t.Errorf("%d rows as text end with %q", rows, out[max(0, len(out)-80):])
 		}
 	}
-	if out, _, _ := command(m, dir, "--json", "log", "query", "SELECT sum(_lost)::BIGINT FROM log"); !strings.Contains(strings.Join(strings.Fields(out), ""), "[[3]]") {
+	if out, _, _ := command(m, dir, "--json", "log", "query", "SELECT sum(_lost)::BIGINT FROM log"); !strings.Contains(strings.Join(strings.Fields(out), ""), "[[1]]") {
 		t.Errorf("what could not be read is not missing in the log: %s", out)
 	}
 }

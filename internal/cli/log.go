@@ -132,7 +132,9 @@ type logSummary struct {
 	First    string           `json:"first"` // time of the first and the last line, UTC; empty without any
 	Last     string           `json:"last"`
 	Requests int64            `json:"requests"`
-	Rows     map[string]int64 `json:"rows"`     // by outcome
+	Ended    map[string]int64 `json:"ended"`    // requests, by outcome
+	Repeated int64            `json:"repeated"` // answered requests whose id another one before them had, as of a caller who sends it again: each row of them is in the log
+	Rows     map[string]int64 `json:"rows"`     // by outcome; of a request that could not be read there are none
 	Lost     int64            `json:"lost"`     // rows that are missing
 	Unclosed int64            `json:"unclosed"` // segments whose process was killed: rows of just before that may be missing, and are not in lost
 	Missing  []serve.Missing  `json:"missing"`  // the segments of which something is missing, by name
@@ -154,13 +156,16 @@ func (a *app) logCommand() *cobra.Command {
 					return
 				}
 				grid(w, func(tw *tabwriter.Writer) {
-					fmt.Fprintln(tw, "model\tfirst\tlast\trequests\tanswered\trefused\tfailed\tlost")
+					fmt.Fprintln(tw, "model\tfirst\tlast\trequests\tanswered\trefused\tfailed\trows answered\trows lost")
 					for _, l := range all {
-						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Model, l.First, l.Last, assay.FormatCount(l.Requests), assay.FormatCount(l.Rows["answered"]),
-							assay.FormatCount(l.Rows["refused"]+l.Rows["malformed"]), assay.FormatCount(l.Rows["failed"]+l.Rows["shed"]), assay.FormatCount(l.Lost))
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Model, l.First, l.Last, assay.FormatCount(l.Requests), assay.FormatCount(l.Ended["answered"]),
+							assay.FormatCount(l.Ended["refused"]+l.Ended["malformed"]), assay.FormatCount(l.Ended["failed"]+l.Ended["shed"]+l.Ended["cancelled"]), assay.FormatCount(l.Rows["answered"]), assay.FormatCount(l.Lost))
 					}
 				})
 				for _, l := range all {
+					if l.Repeated > 0 {
+						fmt.Fprintf(w, "%s: %s answered requests have an id that another one before them had; a label by request and row is of several predictions there\n", l.Model, assay.FormatCount(l.Repeated))
+					}
 					logGaps{0, l.Unclosed, l.Missing}.print(w, l.Model+": ")
 				}
 			})
@@ -201,7 +206,7 @@ func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := logSummary{Model: m.Name, Rows: map[string]int64{}}
+		l := logSummary{Model: m.Name, Rows: map[string]int64{}, Ended: map[string]int64{}}
 		closed, open, err := serve.Segments(serve.LogDir(s.logDir(), m.Name))
 		if err != nil {
 			return nil, err
@@ -212,20 +217,26 @@ func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
 				l.Bytes += st.Size()
 			}
 		}
-		r, err := t.Query(ctx, `SELECT _outcome, count(*) FILTER (_index >= 0), count(DISTINCT _request),
+		r, err := t.Query(ctx, `SELECT _outcome, count(*) FILTER (_index >= 0), count(*) FILTER (_index <= 0), count(DISTINCT _request),
 			coalesce(strftime(min(_at), '%Y-%m-%dT%H:%M:%SZ'), ''), coalesce(strftime(max(_at), '%Y-%m-%dT%H:%M:%SZ'), '') FROM `+t.Relation()+` GROUP BY 1 ORDER BY 1`)
 		if err != nil {
 			return nil, err
 		}
 		for r.Next() {
 			var outcome, first, last string
-			var rows, requests int64
-			if err := r.Scan(&outcome, &rows, &requests, &first, &last); err != nil {
+			var rows, requests, named int64
+			if err := r.Scan(&outcome, &rows, &requests, &named, &first, &last); err != nil {
 				r.Close()
 				return nil, err
 			}
 			l.Rows[outcome] += rows
-			l.Requests += requests
+			if outcome != "lost" {
+				l.Requests += requests
+				l.Ended[outcome] += requests
+			}
+			if outcome == "answered" {
+				l.Repeated = requests - named
+			}
 			if l.First == "" || first < l.First {
 				l.First = first
 			}

@@ -60,7 +60,7 @@ func compactSegment(ctx context.Context, segment, parquet string, fields []assay
 	if err != nil {
 		return err
 	}
-	return t.Write(ctx, parquet, nil, "")
+	return t.WritePrivate(ctx, parquet)
 }
 
 // compactCommand is the process that compact starts.

@@ -21,6 +21,7 @@ const (
 	canaryAlias = "canary"
 	shadowAlias = "shadow"
 	canaryTag   = "assay.canary"
+	judgesTag   = "assay.canary.judges" // how many servers have judged it
 )
 
 // trialTags are the tags of a canary with the evidence against it, by test of serve.Trial.
@@ -52,8 +53,8 @@ func (a *app) canaryCommand() *cobra.Command {
 the version in production evaluates once more, out of the path of requests, and the two are compared in pairs. When the canary fails,
 refuses, is too late or gives answers that must not be passed on more often than chance explains, every server takes it out of the
 traffic, the alias "canary" is taken away and evidence says why. The test may be looked at at any time: a canary that is no worse is
-aborted with at most the probability --false-abort, however long it runs, also over restarts and other settings. Each of several
-servers tests by itself, with what all have counted. A canary that is stopped and started again begins anew.`,
+aborted with at most the probability --false-abort, however long it runs and however many servers look, also over restarts and other settings.
+A quarter of the probability is for what all servers have counted together, the rest is divided among them. A canary that is stopped and started again begins anew.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.with("serve canary", func(ctx context.Context, s *session, args []string) error {
 			if stop {

@@ -377,3 +377,100 @@ func TestCanaryEvidenceGoesOn(t *testing.T) {
 	}
 	do(t, m, dir, 0, "fsck")
 }
+
+// TestServersJudgeTogether: two processes that serve one registry judge a canary together: each takes a number of its own, and what speaks against the canary on
+// both is put together. Neither has seen enough by itself when the canary is taken away, for both.
+func TestServersJudgeTogether(t *testing.T) {
+	t.Parallel()
+	m, dir := twoVersions(t)
+	do(t, m, dir, 0, "rollback", "--stage", "staging")
+	do(t, m, dir, 0, "serve", "canary", "people:2", "--percent", "5", "--header", "X-Canary")
+	var urls []string
+	for range 2 {
+		_, url := serving(t, dir, "--stage", "staging")
+		urls = append(urls, url)
+	}
+	split := func(url string) (x struct {
+		Canary  *serve.Compared
+		Aborted string
+	},
+	) {
+		r, err := http.Get(url + "/models/people/split")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		if err := json.NewDecoder(r.Body).Decode(&x); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	until(t, "both have the canary", func() bool { return split(urls[0]).Canary != nil && split(urls[1]).Canary != nil })
+	s := follows(t, m, dir) // a third one
+	v, err := s.s.st.Version(t.Context(), "people", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken judges
+	if err := json.Unmarshal([]byte(v.Tags[judgesTag]), &taken); err != nil || taken.N != 3 {
+		t.Errorf("%q: %v", v.Tags[judgesTag], err)
+	}
+	ask := func(url, id, body string) (version string, status int) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodPost, url+"/invocations", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set(serve.RequestIDHeader, id)
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		return a.Header.Get(serve.VersionHeader), a.StatusCode
+	}
+	// Requests that the draw gave to the canary are refused, and no others: what the canary alone refuses looks like that.
+	n := 0
+	refusedBy := func(url string) {
+		t.Helper()
+		for got := 0; got < 2; n++ {
+			id := "request-" + strconv.Itoa(n)
+			if version, _ := ask(url, id, person); !strings.HasSuffix(version, "2") {
+				continue
+			}
+			if version, status := ask(url, id, strings.Replace(person, "72", "72.5", 1)); status != http.StatusBadRequest || !strings.HasSuffix(version, "2") {
+				t.Fatalf("version %s answers with status %d", version, status)
+			}
+			got++
+		}
+	}
+	refusedBy(urls[0])
+	stored := func() bool {
+		v, err := s.s.st.Version(t.Context(), "people", 2)
+		return err == nil && v.Tags[canaryTag+".refused"] != ""
+	}
+	until(t, "the store has what the first saw", stored)
+	if x := split(urls[0]); x.Canary == nil || x.Aborted != "" || float64(x.Canary.EValue) >= serve.AbortsAt(1, serve.DefaultFalseAbort) {
+		t.Fatalf("two requests have aborted the canary: %+v", x)
+	}
+	refusedBy(urls[1])
+	until(t, "both have let the canary go", func() bool { return split(urls[0]).Canary == nil && split(urls[1]).Canary == nil })
+	rs, err := s.s.st.Find(t.Context(), store.Query{Kind: assay.KindRollout})
+	if err != nil || len(rs) == 0 {
+		t.Fatalf("%d rollouts: %v", len(rs), err)
+	}
+	aborted := 0
+	for _, r := range rs {
+		p, err := assay.Decode[assay.Rollout](r.Evidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Outcome == "aborted" {
+			aborted++
+		}
+	}
+	if aborted != 1 {
+		t.Errorf("%d of %d rollouts were aborted, want one", aborted, len(rs))
+	}
+}

@@ -28,7 +28,8 @@ type Body struct {
 
 // An Exchange is one request and its answer.
 type Exchange struct {
-	ID       string
+	ID       string // by which labels find it; a caller may give one to several
+	Event    string // the source's own id, which no other exchange has; empty: it has none
 	Model    string // empty: the only one
 	Version  string // empty: the one that answers by default
 	At       time.Time
@@ -85,7 +86,7 @@ func (r *Recorder) Record(x *Exchange) (rows int, err error) {
 
 func outcomeOf(status int) serve.Outcome {
 	switch {
-	case status == 0 || status == 200:
+	case status == 0 || status >= 200 && status < 300:
 		return serve.Answered
 	case status == 429 || status == 503 || status == 504:
 		return serve.Shed

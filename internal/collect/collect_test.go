@@ -103,7 +103,7 @@ func TestCapture(t *testing.T) {
 	}
 	defer f.Close()
 	var wrong []string
-	counts, err := collect.Capture(f, func(number int64, x *collect.Exchange) error {
+	counts, err := collect.Capture(f, &collect.Seen{}, func(number int64, x *collect.Exchange) error {
 		if _, err := rec.Record(x); err != nil {
 			wrong = append(wrong, fmt.Sprintf("%d: %v", number, err))
 		}
@@ -130,12 +130,12 @@ func TestCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"a line that is not a capture":1,"a line without eventId":1,"a request without its answer":1,"an encoding that is none of JSON, CSV and BASE64":1,` +
-		`"an eventId that was there":1,"an eventVersion other than 0":1,"an inferenceTime that is no time":1,"data that are not base64":1}`
+		`"an event that was taken in before":1,"an eventVersion other than 0":1,"an inferenceTime that is no time":1,"data that are not base64":1}`
 	if string(got) != want {
 		t.Errorf("skipped %s, want %s", got, want)
 	}
-	if counts.First["an eventId that was there"] != 7 {
-		t.Errorf("the first repeated id is at %d", counts.First["an eventId that was there"])
+	if counts.First[collect.ReasonRepeated] != 7 {
+		t.Errorf("the first repeated id is at %d", counts.First[collect.ReasonRepeated])
 	}
 }
 
@@ -165,7 +165,7 @@ func TestGroundTruth(t *testing.T) {
 
 func TestLongLines(t *testing.T) {
 	long := bufio.NewReader(strings.NewReader(strings.Repeat("x", collect.MaxLine+10) + "\n{}\n"))
-	counts, err := collect.Capture(long, func(int64, *collect.Exchange) error { return nil })
+	counts, err := collect.Capture(long, &collect.Seen{}, func(int64, *collect.Exchange) error { return nil })
 	if err != nil || counts.Skipped["a line that is too long"] != 1 || counts.First["an eventVersion other than 0"] != 2 {
 		t.Errorf("%v: %+v", err, counts)
 	}
@@ -176,6 +176,7 @@ func TestForms(t *testing.T) {
 		{"tensors", tensors, `{"outputs":[{"name":"p","shape":[1,2],"datatype":"FP32","data":[0.25,0.75]}]}`, `x e 00:00:00 answered [30 "a" yes [0.25 0.75]]`},
 		{"instances", `{"instances":[[30,"a"]]}`, `{"predictions":[[0.25,0.75]]}`, `x e 00:00:00 answered [30 "a" yes [0.25 0.75]]`},
 		{"a request with the caller's id", `{"client_request_id":"z","dataframe_records":[{"age":30,"city":"a"}]}`, `[[0.25,0.75]]`, `x e 00:00:00 answered [30 "a" yes [0.25 0.75]]`},
+		{"created", `{"instances":[[30,"a"]]}`, `[[0.25,0.75]]`, `x e 00:00:00 answered [30 "a" yes [0.25 0.75]]`},
 		{"no rows", `{"instances":[]}`, `[]`, `x e 00:00:00 malformed`},
 		{"not UTF-8", "{\"instances\":[[30,\"\xff\"]]}", `[[0.25,0.75]]`, `x e 00:00:00 malformed`},
 		{"a truncated answer", `{"instances":[[30,"a"]]}`, `{"predictions":[[0.25,`, `x e 00:00:00 failed [30 "a"]`},
@@ -184,7 +185,7 @@ func TestForms(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := watch(t)
 			r := &collect.Recorder{Server: w.Server, Edge: "x"}
-			_, err := r.Record(&collect.Exchange{ID: "e", At: time.Unix(0, 0), Request: collect.Body{Data: []byte(c.request)}, Response: collect.Body{Data: []byte(c.response)}})
+			_, err := r.Record(&collect.Exchange{ID: "e", At: time.Unix(0, 0), Request: collect.Body{Data: []byte(c.request)}, Response: collect.Body{Data: []byte(c.response)}, Status: map[string]int{"created": 201}[c.name]})
 			if ok := strings.Contains(c.want, "answered"); ok != (err == nil) {
 				t.Error(err)
 			}
@@ -223,7 +224,10 @@ func TestEvents(t *testing.T) {
 		{seldon("a", "3", "request", tensors), 200},
 		{seldon("b", "3", "response", `{"outputs":[{"name":"p","shape":[1,2],"datatype":"FP32","data":[1,0]}]}`), 200},
 		{kserve("4", "request", records), 200},
-		{kserve("4", "request", records), 409},
+		{kserve("4", "request", records), 409}, // delivered again
+		{kserve("4", "request", tensors), 409}, // of another request: a row that is missing
+		{kserve("1", "request", records), 409}, // delivered again after its answer came
+		{kserve("1", "response", proba), 409},
 		{kserve("5", "request", `{"dataframe_records":[`), 200}, // read only when its answer is there
 		{kserve("5", "response", proba), 400},
 		{kserve("6", "other", ""), 400},
@@ -242,7 +246,7 @@ func TestEvents(t *testing.T) {
 		`cloudevents 3 03:04:05 answered [30 "a" no [1 0]]`,
 		`cloudevents 5 01:00:00 malformed`,
 	)
-	if n := e.Expire(at); n != 1 || w.lost != 1 { // the event that came twice is one row that is missing
+	if n := e.Expire(at); n != 1 || w.lost != 1 { // what comes again is not missing, another one of the same id is
 		t.Errorf("%d events wait, %d rows are missing", n, w.lost)
 	}
 	if n := e.Expire(at.Add(2 * time.Minute)); n != 0 || w.lost != 2 {
@@ -285,11 +289,11 @@ func TestInferenceRows(t *testing.T) {
 	if assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), "status_code") || !strings.Contains(err.Error(), "timestamp_ms") {
 		t.Error(err)
 	}
-	good := collect.InferenceRow{ID: "a", Micros: 1, Status: 200, Request: "{}"}
+	good := collect.InferenceRow{ID: "a", Event: "a", Sampled: 1, Micros: 1, Status: 200, Request: "{}"}
 	for want, change := range map[string]func(*collect.InferenceRow){
-		"": func(*collect.InferenceRow) {}, "a row without an id": func(r *collect.InferenceRow) { r.ID = "" }, "a row without a time": func(r *collect.InferenceRow) { r.Micros = 0 },
+		"": func(*collect.InferenceRow) {}, "a row without databricks_request_id": func(r *collect.InferenceRow) { r.Event = "" }, collect.ReasonRepeated: func(r *collect.InferenceRow) { r.Again = true }, "a row without a time": func(r *collect.InferenceRow) { r.Micros = 0 },
 		"an answer without its request": func(r *collect.InferenceRow) { r.Request = " " }, "a row without a status": func(r *collect.InferenceRow) { r.Status = 0 },
-		"a row whose sampling_fraction is no share": func(r *collect.InferenceRow) { r.Sampled = 1.5 },
+		"a row whose sampling_fraction is not above 0 and at most 1": func(r *collect.InferenceRow) { r.Sampled = 0 },
 	} {
 		r := good
 		change(&r)
@@ -369,7 +373,7 @@ func FuzzCapture(f *testing.F) {
 		for _, text := range []string{string(line), request} {
 			w.rows = w.rows[:0]
 			n := 0
-			if _, err := collect.Capture(strings.NewReader(text), func(_ int64, x *collect.Exchange) error {
+			if _, err := collect.Capture(strings.NewReader(text), &collect.Seen{}, func(_ int64, x *collect.Exchange) error {
 				n++
 				_, _ = r.Record(x)
 				return nil
@@ -382,4 +386,31 @@ func FuzzCapture(f *testing.F) {
 		}
 		_, _ = collect.GroundTruth(strings.NewReader(request), func(int64, collect.Truth) error { return nil })
 	})
+}
+
+// TestSeen: an event is new once, also where another process wrote what was seen before.
+func TestSeen(t *testing.T) {
+	var a, b collect.Seen
+	var written strings.Builder
+	for _, c := range []struct {
+		s    *collect.Seen
+		id   string
+		want bool
+	}{{&a, "1", true}, {&a, "2", true}, {&a, "1", false}, {&a, "", true}} {
+		if got := c.s.Add(c.id); got != c.want {
+			t.Errorf("%q is new: %v", c.id, got)
+		}
+	}
+	if err := a.WriteFresh(&written); err != nil || a.Fresh() != 3 {
+		t.Fatalf("%d new ones: %v", a.Fresh(), err)
+	}
+	if a.Settle(); a.Fresh() != 0 || a.Add("2") || !a.Add("3") {
+		t.Error("what was settled is new")
+	}
+	if err := b.Know([]byte(written.String())); err != nil || !b.Has("1") || b.Has("4") || b.Add("2") || !b.Add("4") || !b.Has("4") {
+		t.Errorf("what another process wrote is not known: %v", err)
+	}
+	if err := b.Know([]byte("torn")); assay.CodeOf(err) != assay.Invalid {
+		t.Errorf("a list that was cut off: %v", err)
+	}
 }

@@ -1,6 +1,8 @@
 package collect
 
 import (
+	"crypto/sha256"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,11 +22,13 @@ const (
 	pairTimeout  = 60 * time.Second
 	maxEventID   = 256
 	maxSkew      = time.Minute // that a sender's clock may be ahead
+	maxTaken     = 1 << 17     // events that were taken in and are remembered, to tell those that come again
 )
 
 // Events takes CloudEvents in HTTP's binary mode, as KServe's logger (spec 1.0) and Seldon and MLServer (0.3) send them: the request in
 // one event, the answer in another with the same id, in either order. A half waits for the other for a minute, within bounds of number
-// and bytes; one that waited in vain, or found no room, is a row that is missing in the log.
+// and bytes; one that waited in vain, or found no room, is a row that is missing in the log. An event that is delivered again (the same id, type, time
+// and body) is counted, and nothing else, as long as it is among the last maxTaken.
 type Events struct {
 	Recorder *Recorder
 	Clock    func() time.Time // required
@@ -33,11 +37,17 @@ type Events struct {
 	halves  map[string]*half
 	order   []*half // by arrival
 	bytes   int
+	taken   map[eventDigest]struct{}
+	came    []eventDigest // of taken, a ring
+	next    int           // where in it the oldest is
 	counted struct {
-		pairs, unpaired, full, twice, wrong int64
-		ahead, timeless                     int64
+		pairs, unpaired, full, repeated, twice, wrong int64
+		ahead, timeless                               int64
 	}
 }
+
+// eventDigest tells an event that is delivered again from another one that a caller gave the same id.
+type eventDigest [16]byte
 
 // A half is an event that waits for its other.
 type half struct {
@@ -45,6 +55,7 @@ type half struct {
 	model, id string
 	response  bool
 	body      Body
+	digest    eventDigest
 	at        time.Time // of the event
 	came      time.Time
 	done      bool
@@ -80,9 +91,11 @@ func (e *Events) take(w http.ResponseWriter, r *http.Request) {
 		refuse(w, assay.Errorf(assay.NotFound, "model %q is not served", h.model))
 		return
 	}
-	other, err := e.pair(h)
+	other, missed, err := e.pair(h)
 	if err != nil {
-		_ = e.Recorder.Server.Missed(h.model, "", 1)
+		if missed {
+			_ = e.Recorder.Server.Missed(h.model, "", 1)
+		}
 		refuse(w, err)
 		return
 	}
@@ -96,6 +109,9 @@ func (e *Events) take(w http.ResponseWriter, r *http.Request) {
 			x.Took = took
 		}
 		if _, err := e.Recorder.Record(x); err != nil {
+			if code := assay.CodeOf(err); code == assay.NotFound || code == assay.Unavailable { // nothing was logged
+				_ = e.Recorder.Server.Missed(h.model, "", 1)
+			}
 			e.count(&e.counted.wrong)
 			refuse(w, err)
 			return
@@ -160,34 +176,62 @@ func (e *Events) event(r *http.Request) (*half, error) {
 		h.body.Type = ""
 	}
 	h.key = h.model + "\x00" + h.id
+	sum := sha256.New()
+	for _, part := range []string{h.key, kind, r.Header.Get("Ce-Time")} {
+		_, _ = io.WriteString(sum, part+"\x00")
+	}
+	_, _ = sum.Write(body)
+	h.digest = eventDigest(sum.Sum(nil))
 	return h, nil
 }
 
-// pair finds the other half, or keeps this one. Errors are Unavailable when there is no room, and Exists for a half that was there.
-func (e *Events) pair(h *half) (*half, error) {
+// pair finds the other half, or keeps this one. Errors are Unavailable when there is no room, and Exists for an event that was there, or while another one of
+// the same id waits; missed says that what it tells of is not in the log and will not be.
+func (e *Events) pair(h *half) (other *half, missed bool, err error) {
 	e.lock.Lock()
 	defer e.lock.Unlock()
 	e.expire(h.came)
 	if e.halves == nil {
 		e.halves = map[string]*half{}
 	}
-	if other := e.halves[h.key]; other != nil {
+	other = e.halves[h.key]
+	if _, ok := e.taken[h.digest]; ok || other != nil && other.digest == h.digest {
+		e.counted.repeated++
+		return nil, false, assay.Errorf(assay.Exists, "this event was taken before")
+	}
+	if other != nil {
 		if other.response == h.response {
 			e.counted.twice++
-			return nil, assay.Errorf(assay.Exists, "an event of this type and id waits for its other already")
+			return nil, true, assay.Errorf(assay.Exists, "another event of this type and id waits for its other half")
 		}
 		e.drop(other)
 		e.counted.pairs++
-		return other, nil
+		e.remember(h.digest)
+		e.remember(other.digest)
+		return other, false, nil
 	}
 	if len(e.halves) >= maxPairs || e.bytes+len(h.body.Data) > maxPairBytes {
 		e.counted.full++
-		return nil, assay.Errorf(assay.Unavailable, "too many events wait for their other half")
+		return nil, true, assay.Errorf(assay.Unavailable, "too many events wait for their other half")
 	}
 	e.halves[h.key] = h
 	e.order = append(e.order, h)
 	e.bytes += len(h.body.Data)
-	return nil, nil
+	return nil, false, nil
+}
+
+// remember notes an event that was taken in, in place of the oldest.
+func (e *Events) remember(d eventDigest) {
+	if e.taken == nil {
+		e.taken = map[eventDigest]struct{}{}
+	}
+	if e.taken[d] = struct{}{}; len(e.came) < maxTaken {
+		e.came = append(e.came, d)
+		return
+	}
+	delete(e.taken, e.came[e.next])
+	e.came[e.next] = d
+	e.next = (e.next + 1) % maxTaken
 }
 
 func (e *Events) drop(h *half) {
@@ -241,7 +285,7 @@ func (e *Events) Collect(ch chan<- prometheus.Metric) {
 	e.lock.Lock()
 	defer e.lock.Unlock()
 	n := &e.counted
-	for outcome, count := range map[string]int64{"paired": n.pairs, "unpaired": n.unpaired, "no_room": n.full, "duplicate": n.twice, "wrong": n.wrong} {
+	for outcome, count := range map[string]int64{"paired": n.pairs, "unpaired": n.unpaired, "no_room": n.full, "repeated": n.repeated, "duplicate": n.twice, "wrong": n.wrong} {
 		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(count), outcome)
 	}
 	for problem, count := range map[string]int64{"ahead": n.ahead, "unreadable": n.timeless} {

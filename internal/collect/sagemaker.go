@@ -14,11 +14,8 @@ import (
 	"github.com/assay-ml/assay"
 )
 
-// Limits of a log of lines.
-const (
-	MaxLine = 32 << 20 // bytes of a line; a longer one is skipped and counted
-	maxSeen = 8 << 20  // ids that are held against each other; the rest is read unseen
-)
+// MaxLine is how many bytes a line of a log may have; a longer one is skipped and counted.
+const MaxLine = 32 << 20
 
 // Counts say what was read, and what could not be.
 type Counts struct {
@@ -113,11 +110,10 @@ func (c *captured) body() (Body, error) {
 }
 
 // Capture reads SageMaker's data capture (JSON Lines) and calls record for each exchange. The id is the caller's inference id where there
-// is one, the event's otherwise. A line that cannot be read, or whose id was there, is counted; errors are those of reading and of
+// is one, the event's otherwise. A line that cannot be read, or whose event seen has, is counted; errors are those of reading and of
 // record.
-func Capture(r io.Reader, record func(number int64, x *Exchange) error) (Counts, error) {
+func Capture(r io.Reader, seen *Seen, record func(number int64, x *Exchange) error) (Counts, error) {
 	var counts Counts
-	seen := map[string]struct{}{}
 	err := lines(r, &counts, func(number int64, line []byte) error {
 		var doc struct {
 			Data struct {
@@ -135,13 +131,12 @@ func Capture(r io.Reader, record func(number int64, x *Exchange) error) (Counts,
 			counts.Skip("a line that is not a capture", number)
 			return nil
 		}
-		x := &Exchange{ID: doc.Event.ID}
+		x := &Exchange{ID: doc.Event.ID, Event: doc.Event.ID}
 		if doc.Event.Inference != "" {
 			x.ID = doc.Event.Inference
 		}
 		at, err := time.Parse(time.RFC3339Nano, doc.Event.Time)
 		x.At = at
-		_, twice := seen[doc.Event.ID]
 		switch {
 		case doc.Version != "0":
 			counts.Skip("an eventVersion other than 0", number)
@@ -149,8 +144,8 @@ func Capture(r io.Reader, record func(number int64, x *Exchange) error) (Counts,
 			counts.Skip("a line without eventId", number)
 		case err != nil:
 			counts.Skip("an inferenceTime that is no time", number)
-		case twice:
-			counts.Skip("an eventId that was there", number)
+		case x.Event != "" && seen.Has(x.Event):
+			counts.Skip(ReasonRepeated, number)
 		case doc.Data.Input == nil:
 			counts.Skip("an answer without its request", number)
 		case doc.Data.Output == nil:
@@ -163,8 +158,8 @@ func Capture(r io.Reader, record func(number int64, x *Exchange) error) (Counts,
 				counts.Skip(err.Error(), number)
 				return nil
 			}
-			if len(seen) < maxSeen {
-				seen[doc.Event.ID] = struct{}{}
+			if x.Event != "" {
+				seen.Add(x.Event)
 			}
 			return record(number, x)
 		}

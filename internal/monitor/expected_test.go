@@ -49,7 +49,7 @@ func TestExpectedTraffic(t *testing.T) {
 				f[5].Codes = append(f[5].Codes, 0)
 			}
 		}
-		return f
+		return firstRows(f)
 	}
 	at := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
 	mine := rows(2001, 2004)

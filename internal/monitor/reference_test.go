@@ -35,6 +35,11 @@ func tableOf(t testing.TB, e *table.Engine, f assay.Frame) *table.Table {
 	return x
 }
 
+// firstRows is a log whose rows are each the first of a request.
+func firstRows(f assay.Frame) assay.Frame {
+	return append(f, assay.Column{Name: "_index", Type: assay.TypeInteger, Floats: make([]float64, len(f[0].Floats))})
+}
+
 // What the engine freezes and counts is what stat freezes and counts row by row.
 func TestFreezeIsThatOfTheRows(t *testing.T) {
 	assaytest.Draws(t, 40)

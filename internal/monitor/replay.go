@@ -185,7 +185,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 			d.Window.Number = k + cut.first
 		}
 		if o, ok := outcomes[k]; ok {
-			d.Window.Refused, d.Window.Failed, d.Window.Lost, d.Window.Sampled, d.Window.Unclosed = o.refused, o.failed, o.lost, o.sampled, o.unclosed
+			d.Window.Refused, d.Window.Failed, d.Window.Lost, d.Window.Sampled, d.Window.Unclosed, d.Window.Repeated = o.refused, o.failed, o.lost, o.sampled, o.unclosed, o.repeated
 		}
 		d.Window.Refused += refused[k]
 		d.Window.Start, d.Window.End, j.Label = cut.bound(k)
@@ -279,6 +279,7 @@ type outcomes struct {
 	requests, refusedRequests, failedRequests int64 // those that were answered as many as there were before the log took a sample
 	sampled                                   float64
 	unclosed                                  int64 // segments whose process was killed
+	repeated                                  int64 // answered requests whose id another one had
 }
 
 // JudgedRows says which rows of a log are rows of a window: those that the model looked at, refused ones included. Where the log has a share of the
@@ -292,7 +293,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 		return out, nil
 	}
 	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE,"+
-		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0), count(*) FILTER ("+JudgedRows+")"+
+		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0), count(*) FILTER ("+JudgedRows+"), count(*) FILTER (_outcome = 'answered' AND _index = 0)"+
 		" FROM (SELECT *, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
 	if err != nil {
 		return nil, err
@@ -301,9 +302,11 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 	for r.Next() {
 		var k int64
 		var o outcomes
-		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled, &o.requests, &o.refusedRequests, &o.failedRequests, &o.unclosed, &o.rows); err != nil {
+		var answered int64
+		if err := r.Scan(&k, &o.refused, &o.failed, &o.lost, &o.sampled, &o.requests, &o.refusedRequests, &o.failedRequests, &o.unclosed, &o.rows, &answered); err != nil {
 			return nil, err
 		}
+		o.repeated = max(0, answered-o.requests)
 		if o.sampled > 0 && o.sampled < 1 {
 			o.requests = int64(math.Round(float64(o.requests) / o.sampled))
 		}

@@ -183,7 +183,7 @@ func TestSkewOfALog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := tableOf(t, e, log)
+	rows := tableOf(t, e, firstRows(log))
 	seen, err := watch.Run(ctx, Traffic{Table: rows, Log: rows, Train: x})
 	if err != nil {
 		t.Fatal(err)

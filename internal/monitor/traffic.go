@@ -60,6 +60,9 @@ func Losses(w assay.Window) string {
 	if w.Lost > 0 {
 		out[len(out)-1] += fmt.Sprintf(" (%s)", percent(float64(w.Lost)/float64(max(1, w.Rows+w.Lost))))
 	}
+	if w.Repeated > 0 {
+		out = append(out, assay.FormatCount(w.Repeated)+" requests of an id that came before")
+	}
 	if w.Unclosed == 1 {
 		out = append(out, "a segment of the log ended without being closed")
 	} else if w.Unclosed > 1 {

@@ -50,6 +50,7 @@ func TestTrafficSignals(t *testing.T) {
 		answered, refused, failed int
 		lost                      float64
 		sampled                   float64
+		again                     int // answered requests of 2001 under the id of the first
 	}
 	for _, c := range []struct {
 		name string
@@ -63,6 +64,7 @@ func TestTrafficSignals(t *testing.T) {
 		{"failed", asked{answered: 380, failed: 20, sampled: 1}, "[failed]"},
 		{"lost", asked{answered: 400, lost: 20, sampled: 1}, "[lost]"},
 		{"all at once", asked{answered: 200, refused: 100, failed: 50, lost: 200, sampled: 1}, "[failed lost refused]"},
+		{"ids that come again", asked{answered: 376, refused: 20, failed: 4, lost: 2, sampled: 1, again: 7}, "[]"},
 		{"too few requests", asked{answered: 5, refused: 9, sampled: 1}, "[]"},
 	} {
 		f := assay.Frame{
@@ -86,7 +88,10 @@ func TestTrafficSignals(t *testing.T) {
 			}
 			row(year, 3, c.lost)
 		}
-		log := tableOf(t, e, f)
+		for i := range c.again { // of 2001: the same id as the first
+			f[2].Floats[1+i] = f[2].Floats[0]
+		}
+		log := tableOf(t, e, firstRows(f))
 		asYears := w
 		asYears.LengthSeconds = yearly
 		watch.plan.Windows = asYears
@@ -95,6 +100,9 @@ func TestTrafficSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		for day, j := range seen.Windows {
+			if want := int64(c.again * (1 - day)); j.Drift.Window.Repeated != want {
+				t.Errorf("%s, day %d: %d requests of an id that came before, want %d", c.name, day+1, j.Drift.Window.Repeated, want)
+			}
 			alarmed := []string{}
 			for _, s := range j.Drift.Signals {
 				if s.Scope != ScopeTraffic || s.Verdict != assay.Fail {
@@ -124,6 +132,7 @@ func TestLosses(t *testing.T) {
 		{assay.Window{Rows: 100, Sampled: 1}, ""},
 		{assay.Window{Rows: 95, Refused: 1200, Lost: 5, Sampled: 1}, "1,200 rows refused, 5 rows lost (5.0 %)"},
 		{assay.Window{Rows: 95, Lost: 5, Unclosed: 1, Sampled: 1}, "5 rows lost (5.0 %), a segment of the log ended without being closed"},
+		{assay.Window{Rows: 95, Repeated: 2}, "2 requests of an id that came before"},
 		{assay.Window{Rows: 95, Unclosed: 2}, "2 segments of the log ended without being closed"},
 		{assay.Window{Rows: 95, Failed: 2, Late: 3, Sampled: 0.1}, "2 rows failed, 3 rows late, 10.0 % of the answered rows were to be logged"},
 	} {

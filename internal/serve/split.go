@@ -22,7 +22,7 @@ type SplitOptions struct {
 	Sticky string
 	// StickyColumn is an input column whose value in the first row decides, for versions with equal input schemas.
 	StickyColumn string
-	FalseAbort   float64 // see DefaultFalseAbort; 0 means that
+	FalseAbort   float64 // of all servers that judge together; see DefaultFalseAbort; 0 means that
 	Trial        *Trial  // the evidence against the canary so far, to go on with; nil: there is none
 }
 
@@ -91,7 +91,7 @@ func NewSplit(o SplitOptions) (*Split, error) {
 			s.trial = NewTrial(0)
 		}
 		s.canary = newComparison(o.Canary, o.Live, s.trial)
-		s.judge() // what was counted before may say it already
+		s.Judge() // what was counted before may say it already
 	}
 	if o.Shadow != nil {
 		s.shadow = newComparison(o.Shadow, o.Live, NewTrial(0))
@@ -217,11 +217,11 @@ func (c *Call) observe() {
 		}
 		s.trial.count(test, c.draw.key, s.share, isCanary)
 	}
-	s.judge()
+	s.Judge()
 }
 
-// judge trips the canary when it answers less often than chance explains.
-func (s *Split) judge() {
+// Judge trips the canary when it answers less often than chance explains; whoever brings its Trial to the store asks for it.
+func (s *Split) Judge() {
 	if s.canary == nil || s.tripped.Load() != nil {
 		return
 	}

@@ -182,13 +182,14 @@ func (c *Comparison) difference(d float64) {
 	c.m2 += delta * (d - c.mean)
 }
 
-// worse says in words why the candidate answers less often than the live version, or "". The chance to ever say so of a candidate that is
+// worse says in words why the candidate answers less often than the live version, or "". The chance that any server ever says so of a candidate that is
 // no worse is at most level, however often this is asked.
 func (c *Comparison) worse(level float64) string {
-	all, e := c.trial.weigh()
+	e := c.trial.Against()
 	if !(e >= 1/level) {
 		return ""
 	}
+	all, _ := c.trial.weigh()
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	cand, live, n := &c.arms[1], &c.arms[0], c.live.Number
@@ -226,7 +227,7 @@ type Compared struct {
 	Difference        assay.Estimate `json:"difference"`   // mean, of the positive class's probability, of that of the live version's class, or of the value
 	PositiveRate      assay.Estimate `json:"positives"`    // difference of the shares of rows called positive
 	FailureDifference assay.Estimate `json:"failure_rate"` // difference of the shares of pairs that failed
-	EValue            assay.Number   `json:"e_value"`      // for the candidate answering less often; 1/e bounds the chance to ever see that much of one that is no worse
+	EValue            assay.Number   `json:"e_value"`      // for the candidate answering less often, by what this server knows; 1/e bounds the chance that it ever sees that much of one that is no worse
 	Tests             []Weighed      `json:"tests"`        // of which it is the mean; of a shadow the pairs alone
 	Latency           [2]Latency     `json:"latency"`      // of evaluation in pairs: candidate, live
 }

@@ -158,7 +158,7 @@ func (s *Server) shadow(x shadowed) {
 	} else {
 		x.to.pair(theirs, mine, rows.Rows(), scores)
 	}
-	x.split.judge()
+	x.split.Judge()
 }
 
 // again asks both versions once more for rows that one of them alone did not answer, one after the other. Who comes first is chosen by a

@@ -30,17 +30,30 @@ const (
 	trialShares = 150
 )
 
+// storeShare is the share of the probability of a false abort that is for what all servers have put together.
+const storeShare = 0.25
+
 // A Trial is what speaks for it that a canary answers less often than the live version, over all servers and settings of one rollout. A unit
 // counts once, however often its request is sent again, as it was drawn once: a trial keeps marks of those that it has counted. Where
 // they become too many it goes on with half of what comes, chosen by another hash than the one that drew, so that memory is bounded and
 // none counts twice. It is safe for concurrent use.
+//
+// Several servers judge one canary, each by what the store has and what it has counted since, which no other knows: those are as many
+// chances of a false alarm. So a quarter of the probability is that of what the store has, the same for all, and the rest is divided among the servers by
+// their numbers k = 1, 2, …: 1/(k(k+1)) of it is the k-th one's, which adds up to 1 however many there are; the first has more than the store, so
+// that a server which is alone decides by its requests, whenever they come to the store. What reaches the store at which time must
+// not depend on whom it speaks against: Due looks at counts of units alone.
 type Trial struct {
 	id    int64
 	lock  sync.Mutex
+	alone bool // no other server judges
+	judge int  // the number of this server among those that do; 0: it has none, and goes by what the store has
 	tests [tests]trialTest
 }
 
 type trialTest struct {
+	kept  []stat.Drawn // what the store has, as far as is known here
+	next  []stat.Drawn // what it has when Merge's answer is kept
 	draws []stat.Drawn
 	keep  uint32 // marks up to this count
 	seen  map[uint32]struct{}
@@ -54,14 +67,47 @@ type trialUnit struct {
 	hit   bool // the candidate's
 }
 
-// NewTrial returns a trial of a rollout without evidence; what another rollout has stored is none of its.
+// NewTrial returns a trial of a rollout without evidence, that this server alone judges; what another rollout has stored is none of its.
 func NewTrial(id int64) *Trial {
-	t := &Trial{id: id}
+	t := &Trial{id: id, alone: true}
 	for i := range t.tests {
 		t.tests[i] = trialTest{keep: math.MaxUint32, seen: map[uint32]struct{}{}}
 	}
 	return t
 }
+
+// Among says that several servers judge, and that this one is the k-th of them, from 1: no two of a rollout may have one number. 0 is a server without a
+// number.
+func (t *Trial) Among(k int) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	t.alone, t.judge = false, k
+}
+
+// Against is what is held against one over the probability of a false abort: the chance that it ever reaches that on any of the servers that judge, while the
+// candidate is no worse, is at most that probability.
+func (t *Trial) Against() float64 {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	var own, kept float64
+	for i := range t.tests {
+		own += stat.DrawnEValue(t.tests[i].draws...) / tests
+		kept += stat.DrawnEValue(t.tests[i].kept...) / tests
+	}
+	if t.alone {
+		return own
+	}
+	if t.judge > 0 {
+		return max(storeShare*kept, judgeShare(t.judge)*own)
+	}
+	return storeShare * kept
+}
+
+// AbortsAt is the e-value at which the k-th server that judges, from 1, aborts a canary by what it has counted itself and the store has.
+func AbortsAt(k int, falseAbort float64) float64 { return 1 / (falseAbort * judgeShare(k)) }
+
+// judgeShare is the share of the probability of a false abort that the k-th server has.
+func judgeShare(k int) float64 { return (1 - storeShare) / float64(k*(k+1)) }
 
 // ID is the rollout's.
 func (t *Trial) ID() int64 { return t.id }
@@ -176,10 +222,11 @@ func (t *Trial) Merge(test int, stored string) (string, error) {
 		}
 	}
 	was := &t.tests[test]
+	x.kept = slices.Clone(x.draws)
 	for _, u := range was.fresh {
 		x.add(u)
 	}
-	x.fresh, x.given = was.fresh, len(was.fresh)
+	x.fresh, x.given, x.next = was.fresh, len(was.fresh), slices.Clone(x.draws)
 	*was = x
 	s := storedTest{Trial: t.id, Keep: x.keep, Draws: [][3]float64{}}
 	for _, d := range x.draws {
@@ -202,7 +249,7 @@ func (t *Trial) Kept(test int) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	x := &t.tests[test]
-	x.fresh, x.given = slices.Delete(x.fresh, 0, x.given), 0
+	x.fresh, x.given, x.kept = slices.Delete(x.fresh, 0, x.given), 0, x.next
 }
 
 // hashed is the FNV hash of parts that a byte ends which no text has.

@@ -2,11 +2,13 @@ package serve
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/assay-ml/assay"
+	"github.com/assay-ml/assay/stat"
 )
 
 // TestTrialMerges: units that several servers count in any order, some of them twice, and put into the store whenever they like, are those
@@ -119,5 +121,69 @@ func TestTrialIsBounded(t *testing.T) {
 	}
 	if share := float64(once.Own) / float64(once.N); share < 0.15 || share > 0.25 || once.N < 2*trialMarks {
 		t.Errorf("%+v of %d units", once, units)
+	}
+}
+
+// TestManyServersAbortNoMore: of rollouts of a canary that is no worse, at most the stated share is aborted, however many servers judge it, each by what it
+// has counted and the store has. A canary that is worse is found by all of them together, where none has seen enough itself.
+func TestManyServersAbortNoMore(t *testing.T) {
+	const runs, servers, units, level = 300, 40, 400, 0.1
+	rollout := func(run int, hit float64) (alone, together bool, own int) {
+		r := stat.NewRand(uint64(run))
+		var stored string
+		all := make([]*Trial, servers)
+		counted := make([]int, servers)
+		for k := range all {
+			all[k] = NewTrial(1)
+			all[k].Among(k + 1)
+		}
+		for i := range uint64(units) {
+			k := int(r.Float64() * servers)
+			x := all[k]
+			counted[k]++
+			x.count(testPairs, scatter(uint64(run)<<32+i), 0.5, r.Float64() < hit)
+			_, e := x.weigh()
+			alone = alone || e >= 1/level // what each would say by itself
+			if x.Against() >= 1/level {
+				return alone, true, counted[k]
+			}
+			if r.Float64() > 0.05 || !x.Due(testPairs, false) {
+				continue
+			}
+			text, err := x.Merge(testPairs, stored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored = text
+			if x.Kept(testPairs); x.Against() >= 1/level {
+				return alone, true, counted[k]
+			}
+		}
+		return alone, false, 0
+	}
+	one, many := 0, 0
+	for run := range runs {
+		alone, together, _ := rollout(run, 0.5)
+		if alone {
+			one++
+		}
+		if together {
+			many++
+		}
+	}
+	t.Logf("of %d rollouts %d would be aborted where each server has the whole probability, and %d were", runs, one, many)
+	most := level*runs + 3*math.Sqrt(runs*level*(1-level))
+	if float64(many) > most || float64(one) <= most {
+		t.Errorf("of %d rollouts %d were aborted, at most about %v should be; %d where each server has the whole probability", runs, many, level*runs, one)
+	}
+	found, seen := 0, 0
+	for run := range 50 {
+		if _, together, own := rollout(run, 0.9); together {
+			found++
+			seen = max(seen, own)
+		}
+	}
+	if t.Logf("found %d of 50, by a server that had seen %v units at most", found, seen); found != 50 || seen > units/8 {
+		t.Errorf("of 50 canaries that are worse %d were found, by a server that had seen %v units at most", found, seen)
 	}
 }

@@ -62,7 +62,7 @@ func makeData(t testing.TB, name string, rows int, options string) string {
 		t.Fatal(err)
 	}
 	p := filepath.Join(t.TempDir(), name)
-	if err := move(made, p); err != nil {
+	if err := move(made, p, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -22,7 +22,7 @@ func parquet(t testing.TB, e *Engine, name, sql string) string {
 		t.Fatal(err)
 	}
 	p := filepath.Join(t.TempDir(), name)
-	if err := move(made, p); err != nil {
+	if err := move(made, p, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return p

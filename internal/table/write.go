@@ -21,6 +21,15 @@ import (
 // Read takes for missing too. Nested values are the text of their JSON in CSV, and bytes the base64 of theirs in all formats but Parquet. JSON
 // cannot hold NaN and infinities, so rows with them are rejected there. Integers are exact in every format, whatever their size.
 func (t *Table) Write(ctx context.Context, path string, columns []string, cond string) error {
+	return t.write(ctx, path, columns, cond, 0o644)
+}
+
+// WritePrivate is Write of a file that its owner alone may read.
+func (t *Table) WritePrivate(ctx context.Context, path string) error {
+	return t.write(ctx, path, nil, "", 0o600)
+}
+
+func (t *Table) write(ctx context.Context, path string, columns []string, cond string, mode fs.FileMode) error {
 	fields, err := t.columns(columns)
 	if err != nil {
 		return err
@@ -82,7 +91,7 @@ func (t *Table) Write(ctx context.Context, path string, columns []string, cond s
 	if err := t.engine.exec(ctx, query); err != nil {
 		return err
 	}
-	return move(made, path)
+	return move(made, path, mode)
 }
 
 // finiteColumns is how many columns one statement of finite looks at: it is planned in time that grows with their square.
@@ -115,7 +124,7 @@ func (t *Table) finite(ctx context.Context, fields []assay.Field, cond string) e
 
 // move puts a finished file in place: synced, then renamed within the target's directory. A file that holds the same bytes already stays
 // as it is, so that who reads it while others write it again is not told that it changed.
-func move(made, path string) (err error) {
+func move(made, path string, mode fs.FileMode) (err error) {
 	cannot := func(err error) error {
 		if p := (*fs.PathError)(nil); errors.As(err, &p) {
 			err = p.Err // the path is that of a temporary file
@@ -140,7 +149,7 @@ func move(made, path string) (err error) {
 		out.Close()
 		return cannot(err)
 	}
-	if err = out.Chmod(0o644); err == nil {
+	if err = out.Chmod(mode); err == nil {
 		err = out.Sync()
 	}
 	if cerr := out.Close(); err == nil {

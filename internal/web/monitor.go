@@ -92,7 +92,7 @@ type monitorPeriod struct {
 	First, Last                 string
 	Windows, Moved, Open        int
 	Rows, Refused, Failed, Lost int64
-	Unclosed                    int64
+	Unclosed, Repeated          int64
 	Sampled                     float64 // the least of them
 	Cause                       string  // what contributed most
 }
@@ -201,7 +201,7 @@ func (p *monitorPage) summary(windows []MonitorWindow) {
 	if overdue > 0 {
 		p.Sentence += fmt.Sprintf(" Labels of %d are overdue.", overdue)
 	}
-	p.Losses = monitor.Losses(assay.Window{Rows: all.Rows, Refused: all.Refused, Failed: all.Failed, Lost: all.Lost, Unclosed: all.Unclosed, Sampled: all.Sampled})
+	p.Losses = monitor.Losses(assay.Window{Rows: all.Rows, Refused: all.Refused, Failed: all.Failed, Lost: all.Lost, Unclosed: all.Unclosed, Repeated: all.Repeated, Sampled: all.Sampled})
 	n := min(p.Left, monitorPeriods)
 	for i := range n {
 		p.Earlier = append(p.Earlier, period(windows[i*p.Left/n:(i+1)*p.Left/n]))
@@ -232,6 +232,7 @@ func period(windows []MonitorWindow) monitorPeriod {
 		}
 		out.Rows, out.Refused, out.Failed, out.Lost = out.Rows+d.Rows, out.Refused+d.Refused, out.Failed+d.Failed, out.Lost+d.Lost
 		out.Unclosed += d.Unclosed
+		out.Repeated += d.Repeated
 		if d.Sampled > 0 {
 			out.Sampled = math.Min(out.Sampled, d.Sampled)
 		}
