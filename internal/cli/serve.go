@@ -218,7 +218,8 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 	if err != nil {
 		return err
 	}
-	o := serve.Options{Clock: s.Now, Nonce: nonce}
+	incidents := &incidentVoice{}
+	o := serve.Options{Clock: s.Now, Nonce: nonce, OnIncident: incidents.take}
 	if log != nil {
 		o.Log = log
 		defer log.Close()
@@ -285,6 +286,9 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 		case <-tick.C:
 			g.adjust()
 			events.Expire(s.Now())
+			for _, line := range incidents.lines(s.Now()) {
+				f.say("%s", line)
+			}
 			if log != nil {
 				if text := voice.look(s.Now(), log.Written, server.Tallies); text != "" {
 					f.say("%s", text)
@@ -305,6 +309,9 @@ func (s *session) serve(ctx context.Context, listen, grpcListen string, stage as
 			stopGRPC(stop)
 			events.Close()
 			err = errors.Join(err, server.Close(stop), f.close(ctx))
+			for _, line := range incidents.lines(s.Now()) {
+				f.say("%s", line)
+			}
 			if log != nil {
 				err = errors.Join(err, log.Close())
 			}

@@ -327,7 +327,7 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	owned = true
 	server.SetReady(true)
 	defer func() { _ = server.Close(ctx) }() // it has answered all that it was asked
-	if p.Smoke, err = s.smoke(ctx, server, m, in, d, float64(p.Tolerance)); err != nil {
+	if p.Smoke, err = s.smoke(ctx, server, m, in, d, float64(p.Tolerance), seen); err != nil {
 		return assay.Record{}, p, err
 	}
 	if d.threshold != 0 && seen.classesAlone.Load() {

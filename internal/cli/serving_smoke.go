@@ -32,21 +32,27 @@ type smoker struct {
 	want      learn.Prediction
 	decision  decision
 	tolerance float64
+	seen      *smokeLog
 }
 
 // smokeLog looks at the calls of smoke predictions.
-type smokeLog struct{ classesAlone atomic.Bool } // an answer was classes without probabilities
+type smokeLog struct {
+	classesAlone atomic.Bool            // an answer was classes without probabilities
+	fault        atomic.Pointer[string] // what was wrong with the last answer; "" where nothing was
+}
 
 // Offer implements serve.Recorder.
 func (l *smokeLog) Offer(c *serve.Call) bool {
 	if len(c.Output.Labels) > 0 && len(c.Output.Proba) == 0 {
 		l.classesAlone.Store(true)
 	}
+	fault := c.Fault()
+	l.fault.Store(&fault)
 	c.Release()
 	return true
 }
 
-func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema, d decision, tolerance float64) ([]assay.Smoke, error) {
+func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model, in *schema.Schema, d decision, tolerance float64, seen *smokeLog) ([]assay.Smoke, error) {
 	part, err := s.part(ctx, m.Split, assay.Valid)
 	if err != nil {
 		return nil, err
@@ -71,7 +77,7 @@ func (s *session) smoke(ctx context.Context, server *serve.Server, m assay.Model
 	if err := d.apply(&want); err != nil {
 		return nil, err
 	}
-	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want, decision: d, tolerance: tolerance}
+	k := &smoker{mux: http.NewServeMux(), in: in, x: x, want: want, decision: d, tolerance: tolerance, seen: seen}
 	(&mlflow.Scoring{Server: server}).Routes(k.mux)
 	all := make([]map[string]any, x.Rows())
 	for i := range all {
@@ -229,7 +235,11 @@ func (k *smoker) answered(ctx context.Context, name string, rows []map[string]an
 	out := assay.Smoke{Name: name, Rows: int64(len(rows)), Input: assay.DigestOf(request), Output: assay.DigestOf(body), Expect: "answer", Verdict: assay.Fail, Difference: assay.Number(math.NaN())}
 	if status != http.StatusOK {
 		out.Refused, out.Output = out.Rows, ""
-		out.Message = fmt.Sprintf("was answered with status %d: %s", status, errorMessage(body))
+		why := errorMessage(body)
+		if fault := k.seen.fault.Load(); fault != nil && *fault != "" {
+			why = *fault // of which the caller is told an id alone
+		}
+		out.Message = fmt.Sprintf("was answered with status %d: %s", status, why)
 		return out
 	}
 	out.Answered = out.Rows

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -91,4 +92,19 @@ func TestUpstream(t *testing.T) {
 		out, _, _ := command(m, dir, "--json", "log", "query", counts)
 		return strings.Contains(strings.Join(strings.Fields(out), ""), want)
 	})
+}
+
+// TestUpstreamSmoke: where the upstream's answer is none for the rows that were sent, the check says what was wrong with it.
+func TestUpstreamSmoke(t *testing.T) {
+	t.Parallel()
+	m, dir := registered(t)
+	back := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"predictions": ["perhaps"]}`)
+	}))
+	defer back.Close()
+	edit(t, dir, "card:", "serve: {upstream: {url: \""+back.URL+"/invocations\", protocol: invocations}}\ncard:")
+	if out, errs, exit := command(m, dir, "serve", "check", "people:1"); exit != 3 || !strings.Contains(out, "single_row_1: 1 rows was answered with status 502: the upstream's answer: ") || strings.Contains(out, "incident") || strings.Contains(out, "perhaps") {
+		t.Errorf("%d: %s%s", exit, out, errs)
+	}
 }

@@ -56,7 +56,7 @@ func InferenceTable(fields []assay.Field, relation string) (string, error) {
 // An InferenceRow is a row of an inference table.
 type InferenceRow struct {
 	ID, Event            string // the caller's id, or that of the table; that of the table
-	Micros, Status, Took int64 // time since 1970 in microseconds; status of HTTP; milliseconds
+	Micros, Status, Took int64  // time since 1970 in microseconds; status of HTTP; milliseconds
 	Request, Response    string
 	Sampled              float64 // the share of answered requests that the table was to have
 	Number               int64   // of the row in the table, from 1

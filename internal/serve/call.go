@@ -374,6 +374,9 @@ func (c *Call) End() {
 		c.Took = c.server.o.Clock().Sub(c.At)
 	}
 	c.count()
+	if tell := c.server.o.OnIncident; c.Incident != "" && tell != nil {
+		tell(c.incident())
+	}
 	c.refs.Store(1)
 	if c.split != nil {
 		c.observe()

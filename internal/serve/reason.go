@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/assay-ml/assay"
 )
@@ -118,6 +119,31 @@ func (c *Call) noteFault(why string, fault error) {
 	c.why, c.Incident = why, c.server.id()
 	c.fault = strings.ToValidUTF8(fault.Error()[:min(len(fault.Error()), maxFault)], "")
 }
+
+// An Incident is a model that failed, or an answer of it that was withheld. Nothing of it is of a row.
+type Incident struct {
+	ID       string // that the caller was told, where he got no answer, and that the log has
+	At       time.Time
+	Model    string
+	Version  int
+	Edge     string
+	Request  string // its id
+	Trace    string // of W3C; empty without one
+	Status   int    // of HTTP, or its like; 200 where the declared answer took the place of the model's
+	Reason   string // engine or output
+	Fault    string // what was wrong
+	Fallback bool   // the declared answer was given
+}
+
+// incident is what is told of a call that has one.
+func (c *Call) incident() Incident {
+	return Incident{
+		ID: c.Incident, At: c.At, Model: c.bound.Name, Version: c.bound.Number, Edge: c.Edge, Request: c.ID, Trace: c.Trace, Status: c.status(), Reason: c.reason(), Fault: c.fault, Fallback: c.Fallback,
+	}
+}
+
+// Fault says what was wrong with the model or its answer; "" where nothing was. Nothing of it is of a row.
+func (c *Call) Fault() string { return c.fault }
 
 // twice is the error of rows that have a name two times, of which nobody knows which is meant; nil where none has.
 func (c *Call) twice() error {

@@ -59,7 +59,8 @@ func TestReasons(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			s, l := logged(t, serve.LogOptions{Dir: dir}, &engine{predict: x.predict})
+			var told []serve.Incident
+			s, l := loggedWith(t, serve.LogOptions{Dir: dir}, serve.Options{OnIncident: func(i serve.Incident) { told = append(told, i) }}, &engine{predict: x.predict})
 			b := binding(1, &engine{predict: x.predict})
 			b.Policy = x.policy
 			if x.odd {
@@ -71,8 +72,17 @@ func TestReasons(t *testing.T) {
 			if (err != nil) != !strings.HasPrefix(x.want[0], "answered") || err != nil && c.Incident != "" && !strings.Contains(err.Error(), c.Incident) {
 				t.Errorf("%v, incident %q", err, c.Incident)
 			}
-			incident := c.Incident
+			incident, request := c.Incident, c.ID
 			c.End()
+			if len(told) > 1 || (len(told) == 1) != (incident != "") {
+				t.Fatalf("told of %+v; incident %q", told, incident)
+			}
+			for _, i := range told {
+				words := strings.Fields(x.want[0])
+				if i.ID != incident || i.Request != request || i.Model != "m" || i.Version != 1 || fmt.Sprint(i.Status) != words[1] || i.Reason != words[2] || !strings.Contains(x.want[0], "| "+i.Fault+" i") || i.Fallback != (i.Status == 200) {
+					t.Errorf("told of %+v; incident %q", i, incident)
+				}
+			}
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}

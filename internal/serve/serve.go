@@ -41,6 +41,7 @@ type Options struct {
 	MaxQueue     int              // requests that wait for their turn; the next one is turned away
 	MaxWait      time.Duration    // for a turn; who waited so long is turned away
 	Log          Recorder         // nil: predictions are not logged
+	OnIncident   func(Incident)   // is told where a call with an incident ends, by its goroutine: it must not wait; nil: nobody is
 }
 
 // A Recorder takes finished calls to log them. Offer never blocks: it returns false when it has no room, and the loss is counted. A
