@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/serve"
 	"github.com/assay-ml/assay/internal/store"
 )
 
@@ -34,13 +35,14 @@ var (
 	gaugeCoverage = prometheus.NewDesc(monitor.MetricCoverage, "Share of the predictions of the newest window with labels that have one.", []string{"model", "version"}, nil)
 	gaugeDue      = prometheus.NewDesc(monitor.MetricDue, "Share of the predictions of the newest window whose labels should all have come that have one.", []string{"model", "version"}, nil)
 	gaugeWindow   = prometheus.NewDesc(monitor.MetricWindowEnd, "End of the newest judged window, Unix time.", []string{"model", "version"}, nil)
+	gaugeUnjudged = prometheus.NewDesc(monitor.MetricUnjudged, "Since when predictions are logged of which no window was judged yet, Unix time; absent once one was.", []string{"model", "version"}, nil)
 	gaugeRealised = prometheus.NewDesc(monitor.MetricRealised, "Figure of the newest window with labels.", []string{"model", "version", "metric"}, nil)
 	gaugeOutbox   = prometheus.NewDesc(monitor.MetricOutbox, "Alert messages by what became of them.", []string{"state"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (g *alertGauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gaugeDrift, gaugeFiring, gaugeCoverage, gaugeDue, gaugeWindow, gaugeRealised, gaugeOutbox} {
+	for _, d := range []*prometheus.Desc{gaugeDrift, gaugeFiring, gaugeCoverage, gaugeDue, gaugeWindow, gaugeUnjudged, gaugeRealised, gaugeOutbox} {
 		ch <- d
 	}
 }
@@ -101,6 +103,10 @@ func (s *session) gauges(ctx context.Context, due map[assay.Digest]*dueScan) ([]
 			if end, err := d.Window.End.Time(); err == nil {
 				set(gaugeWindow, float64(end.UnixMilli())/1000, name, number)
 			}
+		} else if since, err := s.unjudgedSince(ctx, w); err != nil {
+			return nil, err
+		} else if !since.IsZero() {
+			set(gaugeUnjudged, float64(since.Unix()), name, number)
 		}
 		if o, err := newestWindow[assay.Outcome](ctx, s, assay.KindOutcome, w); err != nil {
 			return nil, err
@@ -130,6 +136,17 @@ func (s *session) gauges(ctx context.Context, due map[assay.Digest]*dueScan) ([]
 	set(gaugeOutbox, float64(t.Dead), "dead")
 	set(gaugeOutbox, float64(t.Broken), "broken")
 	return out, nil
+}
+
+// unjudgedSince is since when windows of a version that has none could be judged: since its plan was made, and the hour of the first row that the log of the
+// model has is over. Zero where the log has none.
+func (s *session) unjudgedSince(ctx context.Context, w *watchedVersion) (time.Time, error) {
+	first, err := serve.FirstHour(serve.LogDir(s.logDir(), w.version.Name))
+	if err != nil || first.IsZero() {
+		return first, err
+	}
+	plan, err := s.st.Get(ctx, w.planID)
+	return later(first.Add(time.Hour), plan.Entry.At), err
 }
 
 // newestWindow is the evidence about the newest window of a plan, as it was restated last; nil for none.

@@ -80,6 +80,27 @@ func TestCoverageThatIsDue(t *testing.T) {
 	}
 }
 
+// TestUnjudgedSince: a version whose log has rows, and of which no window was judged, says since when; one that nobody asked, or that is watched, says nothing.
+func TestUnjudgedSince(t *testing.T) {
+	t.Parallel()
+	p, _ := heldProject(t, "    - {name: moved, when: input, severity: error, to: ops}\n")
+	s := p.session()
+	defer s.Close()
+	if got := gaugeValue(t, s, monitor.MetricUnjudged); got != "" {
+		t.Errorf("nothing is logged, and something is not judged since %s", got)
+	}
+	logDays(t, p.dir, "2026-01-05T12", map[string]string{"2026-01-05": ""})
+	want := time.Date(2026, 1, 5, 13, 0, 0, 0, time.UTC)
+	if got := gaugeValue(t, s, monitor.MetricUnjudged); got != strconv.FormatFloat(float64(want.Unix()), 'g', -1, 64) {
+		t.Errorf("rows are not judged since %q, want %d", got, want.Unix())
+	}
+	p.forward(10 * 24 * time.Hour)
+	p.run(3, "monitor", "run")
+	if got, end := gaugeValue(t, s, monitor.MetricUnjudged), gaugeValue(t, s, monitor.MetricWindowEnd); got != "" || end == "" {
+		t.Errorf("windows were judged, the newest ends at %q, and rows are not since %q", end, got)
+	}
+}
+
 // gaugeValue is what a gauge says, "" where it says nothing.
 func gaugeValue(t *testing.T, s *session, name string) string {
 	t.Helper()

@@ -401,6 +401,23 @@ tests:
         alertname: AssayMonitorStopped
         exp_alerts:
           - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: no window of people was judged for 3d 2h 0m 0s, description: 'Nobody watches the model: run assay monitor run.'}}
+  - interval: 1h
+    name: no window was ever judged, though rows are logged since the beginning, or a day, or of a version that nobody serves
+    input_series:
+      - {series: 'assay_model_version{model="people",version="1",live="true"}', values: '1x200'}
+      - {series: 'assay_model_version{model="people",version="2",live="false"}', values: '1x200'}
+      - {series: 'assay_monitor_unjudged_seconds{model="people",version="1"}', values: '3600x120'}
+      - {series: 'assay_monitor_unjudged_seconds{model="people",version="2"}', values: '86400x120'}
+      - {series: 'assay_monitor_unjudged_seconds{model="people",version="3"}', values: '-864000x120'}
+      - {series: 'assay_monitor_unjudged_seconds{model="other",version="1"}', values: '0x120'}
+      - {series: 'assay_monitor_window_end_seconds{model="people",version="1"}', values: '_x120 432000+3600x80'}
+    alert_rule_test:
+      - {eval_time: 74h, alertname: AssayMonitorStopped}
+      - eval_time: 75h
+        alertname: AssayMonitorStopped
+        exp_alerts:
+          - {exp_labels: {severity: error, model: people}, exp_annotations: {summary: no window of people was judged for 3d 2h 0m 0s, description: 'Nobody watches the model: run assay monitor run.'}}
+      - {eval_time: 122h, alertname: AssayMonitorStopped}
   - interval: 1m
     name: the server is gone after half an hour, and a new one comes after four hours
     input_series:

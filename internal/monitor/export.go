@@ -17,6 +17,7 @@ const (
 	MetricCoverage  = "assay_label_coverage"             // model, version: share of labelled rows of the newest window with an outcome
 	MetricDue       = "assay_label_coverage_due"         // model, version: the same of the newest window whose labels should all have come
 	MetricWindowEnd = "assay_monitor_window_end_seconds" // model, version: end of the newest judged window, Unix time
+	MetricUnjudged  = "assay_monitor_unjudged_seconds"   // model, version: since when rows are logged of which no window was judged yet, Unix time; absent once one was
 	MetricRealised  = "assay_performance"                // model, version, metric: figure of the newest window with labels
 	MetricOutbox    = "assay_outbox_messages"            // state: waiting, dead, broken
 	MetricRequests  = "assay_requests_total"             // of package serve: model, version, outcome
@@ -68,7 +69,8 @@ func Rules(version string, plan assay.Monitor) []byte {
 		promRule{"AssayRefusals", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"refused|malformed\"}[15m])) / sum by (model) (rate(%s{%s}[15m])) > %s", MetricRequests, is, MetricRequests, is, tolerated(KindRefused, ToleratedRefused)), "15m", "warning", "{{ $labels.model }} refuses {{ $value | humanizePercentage }} of its requests", "Requests do not fit the input schema."},
 		promRule{"AssayFailures", fmt.Sprintf("sum by (model) (rate(%s{%s,outcome=~\"failed|shed\"}[5m])) / sum by (model) (rate(%s{%s}[5m])) > %s", MetricRequests, is, MetricRequests, is, tolerated(KindFailed, ToleratedFailed)), "5m", "error", "{{ $labels.model }} fails {{ $value | humanizePercentage }} of its requests", "The model gave no answer, or one that does not fit the output schema, or there was no room for the request."},
 		promRule{"AssayLogLoses", fmt.Sprintf("sum by (model, version) (increase(%s{%s}[10m])) / sum by (model, version) (increase(%s{%s}[10m])) > %s", MetricLost, is, MetricRows, is, tolerated(KindLost, ToleratedLost)), "0s", "error", "the prediction log of {{ $labels.model }} lost {{ $value | humanizePercentage }} of the rows", "What is not in the log is not watched."},
-		promRule{"AssayMonitorStopped", fmt.Sprintf("time() - max by (model) (last_over_time(%s{%s}[%s])) > %d", MetricWindowEnd, is, promSpan(longestLook), 3*window+plan.Windows.GraceSeconds), "0s", "error", "no window of {{ $labels.model }} was judged for {{ $value | humanizeDuration }}", "Nobody watches the model: run assay monitor run."},
+		// A model of which no window was ever judged has no end of one: what counts is for how long rows of a version that is served have been logged.
+		promRule{"AssayMonitorStopped", fmt.Sprintf("time() - max by (model) (last_over_time(%[1]s{%[2]s}[%[3]s])) > %[4]d or (time() - min by (model) (%[5]s{%[2]s} and on (model, version) %[6]s{%[2]s}) > %[4]d unless on (model) last_over_time(%[1]s{%[2]s}[%[3]s]))", MetricWindowEnd, is, promSpan(longestLook), 3*window+plan.Windows.GraceSeconds, MetricUnjudged, MetricServed), "0s", "error", "no window of {{ $labels.model }} was judged for {{ $value | humanizeDuration }}", "Nobody watches the model: run assay monitor run."},
 		promRule{"AssayOutboxStuck", fmt.Sprintf("max(%s{state=~\"dead|broken\"}) > 0", MetricOutbox), "0s", "error", "{{ $value }} alert messages reached nobody", "Look at them with: assay alert list"},
 	)
 	if plan.Labels != nil && plan.Labels.MinCoverage > 0 {

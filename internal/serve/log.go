@@ -580,6 +580,18 @@ func Segments(dir string) (closed, open []string, err error) {
 	return closed, open, nil
 }
 
+// FirstHour is when the oldest hour began of which there are rows in the log of one model; zero where there are none.
+func FirstHour(dir string) (time.Time, error) {
+	closed, open, err := Segments(dir)
+	var first time.Time
+	for _, path := range append(closed, open...) {
+		if hour, ok := hourOf(path); ok && (first.IsZero() || hour.Before(first)) {
+			first = hour
+		}
+	}
+	return first, err
+}
+
 // LogFieldsOf reads which columns the log of one model has, of all versions.
 func LogFieldsOf(dir string) ([]assay.Field, error) {
 	b, err := os.ReadFile(filepath.Join(dir, fieldsFile))
