@@ -19,7 +19,7 @@ func operators() []operator {
 	var all []operator
 	for _, family := range [][]operator{
 		arithmeticOperators(), shapeOperators(), reduceOperators(), encoderOperators(), scalingOperators(), linearOperators(), treeOperators(),
-		svmOperators(), controlOperators(), networkOperators(), recurrentOperators(), selectOperators(), padOperators(), scatterOperators(), einsumOperators(), textOperators(),
+		svmOperators(), controlOperators(), networkOperators(), recurrentOperators(), selectOperators(), padOperators(), scatterOperators(), einsumOperators(), textOperators(), tokenOperators(),
 	} {
 		all = append(all, family...)
 	}

@@ -43,7 +43,7 @@ func TestEveryOperator(t *testing.T) {
 	}
 	lists := map[string][]string{}
 	for line := range strings.Lines(string(text)) {
-		for _, domain := range []string{"ai.onnx", "ai.onnx.ml"} {
+		for _, domain := range []string{"ai.onnx", "ai.onnx.ml", "com.microsoft"} {
 			if rest, ok := strings.CutPrefix(line, "| `"+domain+"` | "); ok {
 				lists[domain] = strings.Split(strings.TrimSuffix(strings.TrimSpace(rest), " |"), ", ")
 			}
@@ -210,15 +210,16 @@ func runNode(op string, version int64, in []*Tensor, attrs ...*attribute) (*Tens
 		names, inputs[name] = append(names, name), x
 		b.graph.inputs = append(b.graph.inputs, valueInfo{name: name, elem: x.Type})
 	}
-	op, isML := strings.CutPrefix(op, domainML+".")
 	domain := ""
-	if isML {
-		domain = domainML
+	for _, d := range []string{domainML, domainMicrosoft} {
+		if short, is := strings.CutPrefix(op, d+"."); is {
+			domain, op = d, short
+		}
 	}
 	b.nodeTo("y", domain, op, names, attrs...)
 	b.graph.nodes[0].name = "node"
 	b.output("y", "y", 0)
-	p, err := LoadONNX((&onnxModel{ir: irVersion, opsets: map[string]int64{"": version, domainML: 3}, graph: &b.graph}).encode())
+	p, err := LoadONNX((&onnxModel{ir: irVersion, opsets: map[string]int64{"": version, domainML: 3, domainMicrosoft: 1}, graph: &b.graph}).encode())
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,10 @@ func TestRefusedForms(t *testing.T) {
 	hidden := func(more ...*attribute) []*attribute { return append(more, intAttr("hidden_size", 5)) }
 	named := func(names ...string) *attribute { return stringsAttr("activations", names) }
 	reduction := func(s string) []*attribute { return []*attribute{stringAttr("reduction", s)} }
+	words := []*Tensor{newTensor(String, 2)}
+	token := func(expression string, least int64) []*attribute {
+		return []*attribute{stringAttr("tokenexp", expression), intAttr("mark", 0), intAttr("mincharnum", least), stringAttr("pad_value", "#")}
+	}
 	mode := func(s string) []*attribute { return []*attribute{stringAttr("mode", s)} }
 	for _, c := range []struct {
 		op      string
@@ -74,6 +78,15 @@ func TestRefusedForms(t *testing.T) {
 		{"Pad", 19, []*Tensor{floats(2, 3), longs(1, 1, 0, 0), nil, longs(1, -1)}, nil, "axis 1 is named twice"},
 		{"Pad", 19, []*Tensor{floats(2, 3), longs(1, 0), nil, longs(2)}, nil, "axis 2 of a tensor with 2 dimensions"},
 		{"Pad", 19, []*Tensor{floats(2), longs(1, 1, 0, 0), nil, longs(0, 0)}, nil, "2 axes of type int64 of a tensor with 1 dimensions"},
+		{domainMicrosoft + ".Tokenizer", 18, words, token("(", 1), `tokenexp "(" is no expression`},
+		{domainMicrosoft + ".Tokenizer", 18, words, token("", 1), `tokenexp "" is no expression`},
+		{domainMicrosoft + ".Tokenizer", 18, words, token("((((a{999}){999}){999}){999})", 1), "is no expression"},
+		{domainMicrosoft + ".Tokenizer", 18, words, token("a", 0), "mincharnum is 0"},
+		{domainMicrosoft + ".Tokenizer", 18, words, token("a", 1)[1:], `attribute "tokenexp" is missing`},
+		{domainMicrosoft + ".Tokenizer", 18, words, append(token("a", 1), stringsAttr("separators", []string{" "})), `attribute "separators" is not supported`},
+		{domainMicrosoft + ".Tokenizer", 18, []*Tensor{floats(2)}, token("a", 1), "float tensor of shape [2] is not a list or a table of texts"},
+		{domainMicrosoft + ".Tokenizer", 18, []*Tensor{newTensor(String, 1, 1, 1)}, token("a", 1), "string tensor of shape [1,1,1]"},
+		{domainMicrosoft + ".Tokenizer", 18, []*Tensor{stringTensor([]int{1}, []string{"a\xff"})}, token("a", 1), "a text is not valid UTF-8"},
 	} {
 		_, err := runNode(c.op, c.version, c.in, c.attrs...)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

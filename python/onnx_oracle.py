@@ -418,6 +418,12 @@ def operators(directory, only=()):
         for name, a in (("double", np.array([0.5, 1, 3])), ("long", i(2**62 + 1, 1, -3)), ("int", np.array([7, 1, -3], dtype=np.int32)), ("byte", np.array([0, 1, 255], dtype=np.uint8)), ("bool", np.array([True, False, True]))):
             value = [np.array(a[0])] if mode == "constant" and name != "bool" else []
             add(f"pad_{mode}_{name}", "Pad", [a, i(1 if mode == "reflect" else 2, -1)] + value, {"mode": mode}, opset=21)
+    sentences = text("a bb ccc", "", "  x_1,y", "\u00e9t\u00e9 bb", "a\tb\nc", "abcab")
+    plain = {"mark": 0, "pad_value": "#", "mincharnum": 1}
+    for name, expression, more in (("words", "[a-zA-Z0-9_]+", {}), ("marks", "[a-zA-Z0-9_]+", {"mark": 1}), ("two", "\\w+", {"mincharnum": 2}), ("letters", ".", {}), ("bounds", "\\b\\w\\w+\\b", {}), ("longest", "a|ab|abc", {}),
+                                   ("empty", "a*", {}), ("first", "^a", {}), ("case", "(?i)B+", {}), ("group", "(a)(b)", {}), ("nothing", "z", {}), ("nothing_marks", "z", {"mark": 1}), ("accents", "[^ ]+", {"mincharnum": 3})):
+        add("tokenizer_" + name, "Tokenizer", [sentences], {**plain, "tokenexp": expression, **more}, domain="com.microsoft")
+    add("tokenizer_table", "Tokenizer", [sentences.reshape(2, 3)], {**plain, "tokenexp": "[a-z]+"}, domain="com.microsoft")
     add("pad_axes", "Pad", [table, i(1, -1, 2, 0), np.float32(9), i(1, 0)], opset=18)
     add("pad_axes_last", "Pad", [table, i(1, 2), None, np.array([-1], dtype=np.int32)], {"mode": "wrap"}, opset=19)
     add("pad_three", "Pad", [np.arange(8, dtype=np.float32).reshape(2, 2, 2), i(0, -1, 1, 1, 1, 0)], {"mode": "edge"}, opset=13)
@@ -437,7 +443,7 @@ def operators(directory, only=()):
             graph = helper.make_graph(
                 [node], name, [helper.make_tensor_value_info(n, kind(v), v.shape) for k, (n, v) in enumerate(zip(names, values)) if n and k not in constant],
                 [helper.make_empty_tensor_value_info(f"out{k}") for k in range(outputs)], [numpy_helper.from_array(v, n) for k, (n, v) in enumerate(zip(names, values)) if k in constant])
-            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(ml, mlv)], ir_version=9)
+            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(ml, mlv)] + ([helper.make_opsetid(domain, 1)] if domain == "com.microsoft" else []), ir_version=9)
             write(directory, "op_" + name, model, {n: v for k, (n, v) in enumerate(zip(names, values)) if n and k not in constant}, op, **kw)
         except Exception as e:
             print("left out:", name, str(e)[:150].replace("\n", " "))
