@@ -46,6 +46,14 @@ type Condition struct {
 	Evidence []assay.Digest // the windows that it is so in, oldest first; else the window that ended it, and the newest finding by then
 	Causes   []assay.Cause  // of the newest window, the most important first
 	Total    int            // how many causes there are
+	Newest   assay.Digest   // the newest finding, where it holds and that is none of evidence: what was found up to it is dealt with; else empty
+}
+
+// same reports whether an incident says already what a condition that holds says now. Its evidence ends with the newest finding of its time; evidence that does not hold
+// any more is told from that by the newest window and by the number of causes, of which each has some.
+func (c Condition) same(in assay.Incident) bool {
+	n := len(c.Evidence)
+	return slices.Equal(c.Evidence, in.Evidence) || len(in.Evidence) == n+1 && slices.Equal(c.Evidence, in.Evidence[:n]) && c.Last.Number == in.Last.Number && c.Total == in.CausesTotal
 }
 
 // Judge says whether an alert holds. Findings may come in any order; of two about one window the later one counts, so that a restated window
@@ -55,6 +63,12 @@ func Judge(plan assay.Monitor, alert assay.AlertPlan, findings []Finding, after 
 	c := weigh(plan, alert, findings, after, now)
 	c.Total = len(c.Causes)
 	c.Causes = ranked(c.Causes, 0) // only here, so that those of drift and of outcomes keep their sizes beside each other
+	if !c.Holds {
+		return c
+	}
+	if id := newestOf(findings); !slices.Contains(c.Evidence, id) {
+		c.Newest = id
+	}
 	return c
 }
 
@@ -100,11 +114,15 @@ func (c Condition) upTo(findings []Finding) Condition {
 	if !c.Known || c.Holds || len(findings) == 0 {
 		return c
 	}
-	newest := slices.MaxFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Seq, b.Seq) })
-	if !slices.Contains(c.Evidence, newest.ID) {
-		c.Evidence = append(slices.Clone(c.Evidence), newest.ID)
+	if id := newestOf(findings); !slices.Contains(c.Evidence, id) {
+		c.Evidence = append(slices.Clone(c.Evidence), id)
 	}
 	return c
+}
+
+// newestOf is the finding that was recorded last, of at least one.
+func newestOf(findings []Finding) assay.Digest {
+	return slices.MaxFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Seq, b.Seq) }).ID
 }
 
 // judge looks at the windows of one kind of evidence, newest first.
@@ -419,7 +437,7 @@ func Advance(monitor assay.Digest, alert assay.AlertPlan, last *Case, c Conditio
 		return in.Incident, true
 	}
 	changed := false
-	if c.Holds && !slices.Equal(c.Evidence, in.Evidence) {
+	if c.Holds && !c.same(in.Incident) {
 		in.take(c)
 		changed = true
 	}

@@ -499,6 +499,32 @@ func TestBatchHasEveryState(t *testing.T) {
 	})
 }
 
+// TestRestatedIsDealtWith: outcomes that are restated and hold no longer, while the alert goes on for another reason, change it once and not at every look.
+func TestRestatedIsDealtWith(t *testing.T) {
+	alert := driftAlert
+	alert.When, alert.Persist = []string{"input", AboutPerformance}, 1
+	f := []Finding{
+		driftOf(1, 1, assay.Fail), driftOf(2, 2, assay.Fail), driftOf(3, 3, assay.Fail), outcomeOf(1, 4, assay.Fail), outcomeOf(2, 5, assay.Fail), outcomeOf(3, 6, assay.Fail),
+		outcomeOf(1, 7, assay.Pass), outcomeOf(2, 8, assay.Pass), outcomeOf(3, 9, assay.Pass), driftOf(3, 10, assay.Undetermined),
+	}
+	for _, looks := range [][]int{{9}, {6, 9}, {3, 6, 7, 8, 9}, {2, 5, 9, 10}} {
+		s := &story{alert: alert, now: start}
+		for _, n := range looks {
+			s.advance(t, f[:n])
+			was := len(s.records)
+			for range 3 {
+				if s.advance(t, f[:n]); len(s.records) != was {
+					t.Fatalf("looks at %v: coming again after %d findings made %d records", looks, n, len(s.records)-was)
+				}
+			}
+		}
+		in := s.newest(t).Incident
+		if want := int64(min(looks[len(looks)-1], 9)-6) - int64(looks[len(looks)-1]/10); in.State != assay.AlertFiring || in.Last.Number != want || in.CausesTotal != 2 {
+			t.Errorf("looks at %v: %s, window %d, %d causes", looks, in.State, in.Last.Number, in.CausesTotal)
+		}
+	}
+}
+
 // TestSummary: a notice in one line, and what is too long is cut between characters.
 func TestSummary(t *testing.T) {
 	n := Notice{Event: EventTrigger, Severity: "error", Version: "people:3", Alert: "drift", Step: 2, Window: &assay.Window{Number: 4, Start: "2026-01-01T00:00:00Z", End: "2026-01-02T00:00:00Z"}, Causes: []assay.Cause{{Message: "a"}, {Message: "b"}, {Message: "c"}, {Message: "d"}, {Message: "e"}}}

@@ -46,6 +46,9 @@ func (in *change) move(state string) {
 
 func (in *change) take(c Condition) {
 	in.Last, in.Evidence, in.Causes, in.CausesTotal = c.Last, c.Evidence, c.Causes, c.Total
+	if c.Newest != "" {
+		in.Evidence = append(slices.Clone(c.Evidence), c.Newest)
+	}
 }
 
 func (in *change) fire(alert assay.AlertPlan, fired, now time.Time) {
