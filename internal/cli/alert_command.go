@@ -145,14 +145,17 @@ func damageLine(x monitor.Damage) string {
 	return fmt.Sprintf("✕ outbox/%s holds no message", x.File)
 }
 
-// shownText is how many characters of what a person or a receiver wrote are shown on a terminal.
+// shownText is how many characters of a name or of what a person or a receiver wrote are shown on a terminal.
 const shownText = 1000
+
+// one is a name, or what somebody wrote, in one line that is fit to be shown.
+func one(s string) string { return assay.ShownLine(s, shownText) }
 
 func firstCause(in assay.Incident) string {
 	if len(in.Causes) == 0 {
 		return ""
 	}
-	return printable(in.Causes[0].Message, shownText)
+	return one(in.Causes[0].Message)
 }
 
 func stateText(in assay.Incident) string {
@@ -206,7 +209,7 @@ func (s *session) printIncident(w *watchedVersion, key string) error {
 		in := last.Incident
 		fmt.Fprintf(out, "%s: %s of %s is %s, since %s\n", key, in.Severity, last.Version, stateText(in), w.window(in, in.Since))
 		for _, c := range in.Causes {
-			fmt.Fprintf(out, "  %3.0f %% %s\n", 100*c.Contribution, printable(c.Message, shownText))
+			fmt.Fprintf(out, "  %3.0f %% %s\n", 100*c.Contribution, one(c.Message))
 		}
 		if more := in.CausesTotal - len(in.Causes); more > 0 {
 			fmt.Fprintf(out, "        and %d more\n", more)
@@ -220,7 +223,7 @@ func (s *session) printIncident(w *watchedVersion, key string) error {
 					line += fmt.Sprintf("\n  step %d, %s: %s", d.Step, d.Channel, receiverSaid(d))
 				}
 			case in.By != "":
-				line += fmt.Sprintf(", by %s: %s", printable(in.By, shownText), printable(in.Reason, shownText))
+				line += fmt.Sprintf(", by %s: %s", one(in.By), one(in.Reason))
 			case in.Step > 0 && in.State == assay.AlertFiring:
 				line += fmt.Sprintf(", step %d", in.Step)
 			}
@@ -248,7 +251,7 @@ func receiverSaid(d assay.Delivery) string {
 		text += fmt.Sprintf(", %d", d.Status)
 	}
 	if d.Answer != "" {
-		text += " " + printable(d.Answer, shownText)
+		text += " " + one(d.Answer)
 	}
 	if d.Attempts > 1 {
 		text += fmt.Sprintf(" (%d attempts)", d.Attempts)
@@ -378,7 +381,7 @@ func (s *session) alertWatch(ctx context.Context) error {
 			s.say("%s", damageLine(x))
 		}
 		for _, m := range look.tried {
-			s.say("%s to %s: accepted %v", printable(m.Notice.Summary, shownText), m.Channel, m.Last.Accepted)
+			s.say("%s to %s: accepted %v", one(m.Notice.Summary), m.Channel, m.Last.Accepted)
 		}
 		select {
 		case <-tick.C:

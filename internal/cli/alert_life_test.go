@@ -286,7 +286,7 @@ func TestAlertLife(t *testing.T) {
 	}
 	p.run(1, "alert", "ack", key, "--by", "Grace", "--reason", "it is the new season")
 	p.run(0, "alert", "mute", key, "--for", "1h", "--by", "Eve\x1b[31m", "--reason", "it is known\n2026-01-01T00:00:00Z resolved, by Ada: all is well\x07")
-	if got := p.run(0, "alert", "show", key); !strings.Contains(got, ", by Eve·[31m: it is known·2026-01-01T00:00:00Z resolved, by Ada: all is well·") || strings.ContainsAny(got, "\x1b\x07") {
+	if got := p.run(0, "alert", "show", key); !strings.Contains(got, ", by Eve·[31m: it is known 2026-01-01T00:00:00Z resolved, by Ada: all is well·") || strings.ContainsAny(got, "\x1b\x07") {
 		t.Errorf("what a person said reaches the terminal: %q", got)
 	}
 	p.run(0, "alert", "ack", key, "--by", "Ada Lovelace", "--reason", "it is the new season")

@@ -125,7 +125,7 @@ func withHelp(c *cobra.Command, err error) error {
 // report writes an error for a person, or as one JSON document with --json.
 func (a *app) report(err error) {
 	code := assay.CodeOf(err)
-	message, hint := a.pathless(err.Error()), a.pathless(assay.HintOf(err))
+	message, hint := shownError(a.pathless(err.Error())), one(a.pathless(assay.HintOf(err)))
 	if a.json {
 		enc := json.NewEncoder(a.Stderr)
 		enc.SetEscapeHTML(false)
@@ -140,6 +140,18 @@ func (a *app) report(err error) {
 		fmt.Fprintf(a.Stderr, "Try: %s\n", hint)
 	}
 }
+
+// shownError is what is wrong, with each of several problems in a line of its own as assay.Problems has them. Whatever else it names can make no line.
+func shownError(message string) string {
+	problems := strings.Split(message, "\n  - ")
+	for i, p := range problems {
+		problems[i] = assay.ShownLine(p, maxErrorText)
+	}
+	return strings.Join(problems, "\n  - ")
+}
+
+// maxErrorText is how many characters one problem is told in.
+const maxErrorText = 4000
 
 // pathless names files as seen from the working directory.
 func (a *app) pathless(s string) string {
@@ -308,7 +320,7 @@ func version() string {
 // print writes the answer: v as one JSON document with --json, and otherwise what text writes.
 func (a *app) print(schema string, v any, text func(w io.Writer)) error {
 	if !a.json {
-		text(a.Stdout)
+		text(a.out())
 		return nil
 	}
 	b, err := json.Marshal(v)
@@ -327,9 +339,26 @@ func (a *app) print(schema string, v any, text func(w io.Writer)) error {
 	if err := indent(&out, doc); err != nil {
 		return err
 	}
-	_, err = io.WriteString(a.Stdout, out.String())
+	_, err = io.WriteString(a.Stdout, assay.ShownJSON(out.String()))
 	return err
 }
+
+// out is where answers for people are written: what it writes commands no terminal, whatever names, values and texts it holds. What is data, such as a card or
+// a document of JSON, is written to a.Stdout as it is.
+func (a *app) out() io.Writer { return shownWriter{a.Stdout} }
+
+// A shownWriter writes text as assay.ShownText makes it. Each piece must end between two characters.
+type shownWriter struct{ to io.Writer }
+
+func (w shownWriter) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(w.to, assay.ShownText(string(b))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// writeJSON writes a document of JSON that is data, and that a terminal can show too.
+func (a *app) writeJSON(doc []byte) { _, _ = io.WriteString(a.Stdout, assay.ShownJSON(string(doc))) }
 
 func indent(w io.Writer, doc []byte) error {
 	var v json.RawMessage = doc
@@ -342,7 +371,7 @@ func indent(w io.Writer, doc []byte) error {
 // say explains a step on the error stream, where it disturbs no answer.
 func (a *app) say(format string, args ...any) {
 	if !a.quiet && !a.json {
-		fmt.Fprintf(a.Stderr, format+"\n", args...)
+		fmt.Fprint(a.Stderr, assay.ShownText(fmt.Sprintf(format+"\n", args...)))
 	}
 }
 

@@ -54,7 +54,7 @@ func (a *app) evidenceCommand() *cobra.Command {
 			}
 			if ids {
 				for _, r := range rs {
-					fmt.Fprintln(s.Stdout, r.ID)
+					fmt.Fprintln(s.out(), r.ID)
 				}
 				return nil
 			}
@@ -83,7 +83,12 @@ func (a *app) evidenceCommand() *cobra.Command {
 			if err != nil {
 				return assay.Errorf(assay.Internal, "evidence %s cannot be written: %w", r.ID.Short(), err)
 			}
-			return s.print("assay.evidence/1", r, func(w io.Writer) { _ = indent(w, b) })
+			return s.print("assay.evidence/1", r, func(io.Writer) {
+				var doc strings.Builder
+				if indent(&doc, b) == nil {
+					s.writeJSON([]byte(doc.String()))
+				}
+			})
 		}),
 	}
 	graph := &cobra.Command{
@@ -232,7 +237,7 @@ func (a *app) checkpointCommand() *cobra.Command {
 				return err
 			}
 			if out == "" {
-				return s.print("assay.evidence.checkpoint/1", c, func(w io.Writer) { _, _ = io.WriteString(w, c.Note) })
+				return s.print("assay.evidence.checkpoint/1", c, func(io.Writer) { _, _ = io.WriteString(s.Stdout, c.Note) })
 			}
 			if err := os.WriteFile(file, []byte(c.Note), 0o644); err != nil {
 				return unwritable(filepath.Base(out), err)
@@ -373,7 +378,7 @@ func (a *app) modelCommand() *cobra.Command {
 			return s.print("assay.history/1", map[string]any{"events": events}, func(w io.Writer) {
 				grid(w, func(tw *tabwriter.Writer) {
 					for i, e := range events {
-						fmt.Fprintf(tw, "%s\t%s:%d\t%s\t%s\t%s\n", e.Entry.At.UTC().Format(time.RFC3339), e.Name, e.Number, e.Action, e.Stage, details[i])
+						fmt.Fprintf(tw, "%s\t%s:%d\t%s\t%s\t%s\n", e.Entry.At.UTC().Format(time.RFC3339), e.Name, e.Number, e.Action, e.Stage, one(details[i]))
 					}
 				})
 			})

@@ -165,7 +165,7 @@ func (a *app) waiveCommand() *cobra.Command {
 				return err
 			}
 			return s.print("assay.waiver/1", map[string]any{"evidence": r.ID}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s answers for rule %s of %s in %s; evidence %s\nwrite the card again: it names the waiver\n", by, args[0], versionName(v), stage, r.ID.Short())
+				fmt.Fprintf(w, "%s answers for rule %s of %s in %s; evidence %s\nwrite the card again: it names the waiver\n", one(by), args[0], versionName(v), stage, r.ID.Short())
 			})
 		}),
 	}

@@ -100,7 +100,7 @@ func (a *app) initProject(ctx context.Context, data string, wanted aim, name str
 	}
 	a.sayNotes(t)
 	return a.print("assay.init/1", map[string]any{"file": ProjectFile, "project": name, "task": g.Task, "key": g.Key, "excluded": g.Exclude, "notes": g.Notes}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s rows, %s columns; %s is %s", assay.FormatCount(t.Rows()), assay.FormatCount(int64(len(cols))), g.aim(), g.Task)
+		fmt.Fprintf(w, "%s rows, %s columns; %s is %s", assay.FormatCount(t.Rows()), assay.FormatCount(int64(len(cols))), one(g.aim()), g.Task)
 		if g.Positive != "" {
 			fmt.Fprintf(w, ", %q counts as positive", g.Positive)
 		}
@@ -110,7 +110,7 @@ func (a *app) initProject(ctx context.Context, data string, wanted aim, name str
 		}
 		const show = 20
 		for _, n := range g.Notes[:min(show, len(g.Notes))] {
-			fmt.Fprintf(w, "  %s\n", n)
+			fmt.Fprintf(w, "  %s\n", one(n))
 		}
 		if more := len(g.Notes) - show; more > 0 {
 			fmt.Fprintf(w, "  and %s more: see data.exclude in %s\n", assay.FormatCount(int64(more)), ProjectFile)

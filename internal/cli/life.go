@@ -70,7 +70,7 @@ func (a *app) snapshotListCommand() *cobra.Command {
 					fmt.Fprintf(tw, "evidence\tcontent\tat\tname\trows\tfiles\tstored\n")
 					for i, r := range rs {
 						kept := map[bool]string{true: "yes", false: "no"}[snaps[i].Stored]
-						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.ID.Short(), snaps[i].Content.Short(), r.Entry.At.UTC().Format(time.RFC3339), snaps[i].Name, assay.FormatCount(snaps[i].Rows), len(snaps[i].Files), kept)
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.ID.Short(), snaps[i].Content.Short(), r.Entry.At.UTC().Format(time.RFC3339), one(snaps[i].Name), assay.FormatCount(snaps[i].Rows), len(snaps[i].Files), kept)
 					}
 				})
 			})
@@ -99,7 +99,7 @@ func (a *app) snapshotRestoreCommand() *cobra.Command {
 				return err
 			}
 			return s.print("assay.restore/1", map[string]any{"evidence": r.ID, "snapshot": snap, "folder": a.shown(dir)}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %d file(s) of snapshot %s in %s\n", snap.Name, len(snap.Files), r.ID.Short(), a.shown(dir))
+				fmt.Fprintf(w, "%s: %d file(s) of snapshot %s in %s\n", one(snap.Name), len(snap.Files), r.ID.Short(), a.shown(dir))
 			})
 		}),
 	}
@@ -108,7 +108,7 @@ func (a *app) snapshotRestoreCommand() *cobra.Command {
 }
 
 func printSnapshot(w io.Writer, r assay.Record, snap assay.Snapshot, sheet assay.Datasheet) {
-	fmt.Fprintf(w, "%s: %s rows, %d columns, %d file(s) of %s\n", snap.Name, assay.FormatCount(snap.Rows), len(snap.Fields), len(snap.Files), snap.Format)
+	fmt.Fprintf(w, "%s: %s rows, %d columns, %d file(s) of %s\n", one(snap.Name), assay.FormatCount(snap.Rows), len(snap.Fields), len(snap.Files), snap.Format)
 	fmt.Fprintf(w, "content   %s\nevidence  %s\n", snap.Content, r.ID.Short())
 	if sheet.Complete {
 		fmt.Fprintln(w, "datasheet complete")
@@ -164,7 +164,7 @@ func printSplit(w io.Writer, s *session, r assay.Record, split assay.Split) {
 		}
 	})
 	for _, f := range split.Findings {
-		fmt.Fprintf(w, "  %s %s: %s\n", f.Verdict.Glyph(), f.Check, f.Message)
+		fmt.Fprintf(w, "  %s %s: %s\n", f.Verdict.Glyph(), f.Check, one(f.Message))
 	}
 	fmt.Fprintf(w, "parts in %s\n", s.shown(s.splitDir(r.ID)))
 }
@@ -397,7 +397,7 @@ func printLabels(w io.Writer, e assay.Evaluation) {
 		}
 		fmt.Fprintln(tw)
 		for _, l := range e.Labels[:min(show, len(e.Labels))] {
-			fmt.Fprintf(tw, "  %s\t%s\t", l.Name, assay.FormatCount(l.Positives))
+			fmt.Fprintf(tw, "  %s\t%s\t", one(l.Name), assay.FormatCount(l.Positives))
 			for _, m := range l.Metrics {
 				fmt.Fprintf(tw, "%s\t", m.Estimate)
 			}
@@ -571,7 +571,7 @@ func printJudgement(w io.Writer, name string, j assay.Judgement, all bool) {
 		if r.Waived != "" {
 			note += " (waived " + r.Waived.Short() + ")"
 		}
-		fmt.Fprintf(w, "  %s %s: %s%s\n      %s\n", r.Verdict.Glyph(), r.ID, r.Title, note, r.Reason)
+		fmt.Fprintf(w, "  %s %s: %s%s\n      %s\n", r.Verdict.Glyph(), r.ID, r.Title, note, one(r.Reason))
 		if r.Hint != "" && r.Verdict != assay.Pass {
 			fmt.Fprintf(w, "      Try: %s\n", r.Hint)
 		}

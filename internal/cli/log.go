@@ -258,6 +258,9 @@ func (s *session) logSummaries(ctx context.Context) ([]logSummary, error) {
 	return out, nil
 }
 
+// maxCellText is how many characters of a value a table on a terminal shows.
+const maxCellText = 10_000
+
 // maxAnswerRows is how many rows of a query are printed.
 const maxAnswerRows = 1000
 
@@ -310,7 +313,11 @@ func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
 	}
 	return s.print("assay.log.query/1", map[string]any{"columns": columns, "rows": rows, "truncated": truncated}, func(w io.Writer) {
 		grid(w, func(tw *tabwriter.Writer) {
-			fmt.Fprintln(tw, strings.Join(columns, "\t"))
+			heads := make([]string, len(columns))
+			for i, c := range columns {
+				heads[i] = one(c)
+			}
+			fmt.Fprintln(tw, strings.Join(heads, "\t"))
 			for _, row := range rows {
 				cells := make([]string, len(row))
 				for i, v := range row {
@@ -319,7 +326,7 @@ func (s *session) logQuery(ctx context.Context, model, sql, out string) error {
 					case time.Time:
 						cells[i] = v.UTC().Format("2006-01-02T15:04:05.999999Z")
 					default:
-						cells[i] = fmt.Sprint(v)
+						cells[i] = assay.ShownLine(fmt.Sprint(v), maxCellText)
 					}
 				}
 				fmt.Fprintln(tw, strings.Join(cells, "\t"))

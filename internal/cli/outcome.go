@@ -285,13 +285,13 @@ func printOutcomes(w io.Writer, plan *assay.LabelPlan, windows []outcomeWindow, 
 		for _, sl := range o.Slices {
 			for _, m := range sl.Performance {
 				if m.Verdict == assay.Fail {
-					fmt.Fprintf(w, "  ✕ %s: %s %s, was %s\n", sl.Name, m.Name, m.Realised, m.Reference)
+					fmt.Fprintf(w, "  ✕ %s: %s %s, was %s\n", one(sl.Name), m.Name, m.Realised, m.Reference)
 				}
 			}
 		}
 		for _, d := range o.Drift {
 			if d.Verdict == assay.Fail {
-				fmt.Fprintf(w, "  ✕ labels: %s\n", d.Message)
+				fmt.Fprintf(w, "  ✕ labels: %s\n", one(d.Message))
 			}
 		}
 	}

@@ -338,13 +338,13 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 		fmt.Fprintf(w, "note      %s\n", n)
 	}
 	if t := r.Target; t != nil {
-		fmt.Fprintf(w, "target    %s, %s", t.Column, t.Task)
+		fmt.Fprintf(w, "target    %s, %s", one(t.Column), t.Task)
 		for i, c := range t.Classes {
 			if i == 8 {
 				fmt.Fprintf(w, "; and %d more", len(t.Classes)-i)
 				break
 			}
-			fmt.Fprintf(w, "; %s: %s (%.1f %%)", c.Value, assay.FormatCount(c.Count), 100*float64(c.Fraction))
+			fmt.Fprintf(w, "; %s: %s (%.1f %%)", one(c.Value), assay.FormatCount(c.Count), 100*float64(c.Fraction))
 		}
 		fmt.Fprintln(w)
 	}
@@ -364,7 +364,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			case n != nil && v.Kind != dataset.KindCode && v.Kind != dataset.KindBoolean && v.Kind != dataset.KindIdentifier:
 				middle, lo, hi = digits(float64(n.Mean)), cmp.Or(n.ExactMin, digits(float64(n.Min))), cmp.Or(n.ExactMax, digits(float64(n.Max)))
 			case len(v.Top) > 0:
-				middle = fmt.Sprintf("%s (%s)", printable(v.Top[0].Value, 24), share(float64(v.Top[0].Count), float64(v.Rows)))
+				middle = fmt.Sprintf("%s (%s)", assay.ShownLine(v.Top[0].Value, 24), share(float64(v.Top[0].Count), float64(v.Rows)))
 			}
 			missing := share(float64(v.Nulls), float64(v.Rows))
 			if v.NaNs > 0 {
@@ -374,7 +374,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			if v.Relation != nil && !math.IsNaN(float64(v.Relation.Strength)) {
 				relation = strings.ReplaceAll(v.Relation.Measure, "_", " ") + " " + assay.FormatFixed(strengthOf(v.Relation), 3)
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name, 24), v.Kind, missing, assay.FormatCount(v.Distinct), middle, lo, hi, relation)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", assay.ShownLine(v.Name, 24), v.Kind, missing, assay.FormatCount(v.Distinct), middle, lo, hi, relation)
 		}
 	})
 	if n := len(r.Variables) - profileColumns; n > 0 {
@@ -386,7 +386,7 @@ func printProfile(w io.Writer, name string, r *dataset.ProfileReport) {
 			fmt.Fprintf(w, "and %d more: --html or --json\n", len(r.Alerts)-i)
 			break
 		}
-		fmt.Fprintf(w, "%.2f  %s: %s\n", al.Effect, strings.ReplaceAll(al.Code, "_", " "), printable(al.Message, 400))
+		fmt.Fprintf(w, "%.2f  %s: %s\n", al.Effect, strings.ReplaceAll(al.Code, "_", " "), assay.ShownLine(al.Message, 400))
 		if al.Advice != "" {
 			fmt.Fprintf(w, "      → %s\n", al.Advice)
 		}
@@ -419,20 +419,6 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.5g", v)
 }
 
-// printable makes a name or a value of the data safe for a terminal: no control characters, at most n characters.
-func printable(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return '·'
-		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
-}
-
 // tryExclude says how to leave out the columns that seem to give the target away.
 func tryExclude(w io.Writer, r *dataset.ProfileReport) {
 	var columns []string
@@ -459,14 +445,14 @@ func (s *session) printAlerts(r assay.Record, report *dataset.ProfileReport) err
 	if err := s.profilePage(path, s.p.Name, r, report); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stdout, "%s rows, %d columns, %d finding%s; %s\n", assay.FormatCount(report.Rows), report.Columns, len(report.Alerts), map[bool]string{false: "s"}[len(report.Alerts) == 1], report.Scope)
+	fmt.Fprintf(s.out(), "%s rows, %d columns, %d finding%s; %s\n", assay.FormatCount(report.Rows), report.Columns, len(report.Alerts), map[bool]string{false: "s"}[len(report.Alerts) == 1], report.Scope)
 	for i, al := range report.Alerts {
 		if i == 3 {
 			break
 		}
-		fmt.Fprintf(s.Stdout, "  %s: %s\n", strings.ReplaceAll(al.Code, "_", " "), printable(al.Message, 160))
+		fmt.Fprintf(s.out(), "  %s: %s\n", strings.ReplaceAll(al.Code, "_", " "), assay.ShownLine(al.Message, 160))
 	}
-	tryExclude(s.Stdout, report)
-	fmt.Fprintf(s.Stdout, "report %s\n", s.shown(path))
+	tryExclude(s.out(), report)
+	fmt.Fprintf(s.out(), "report %s\n", s.shown(path))
 	return nil
 }

@@ -76,9 +76,9 @@ func fewNotes(notes []table.Note, rest string) []string {
 		if i == maxNotes {
 			return append(out, fmt.Sprintf("and %s more: %s", assay.FormatCount(int64(len(notes)-i)), rest))
 		}
-		out = append(out, printable(n.Column, 40)+": "+n.Message)
+		out = append(out, assay.ShownLine(n.Column, 40)+": "+n.Message)
 		if n.Column == "" {
-			out[i] = printable(n.Message, 400)
+			out[i] = assay.ShownLine(n.Message, 400)
 		}
 	}
 	return out

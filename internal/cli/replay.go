@@ -307,7 +307,7 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 		}
 		for _, g := range d.Signals {
 			if g.Kind == monitor.KindVolume && g.Verdict == assay.Pass && g.Message != "" {
-				fmt.Fprint(w, ", "+g.Message)
+				fmt.Fprint(w, ", "+one(g.Message))
 			}
 		}
 		if lost := monitor.Losses(d.Window); lost != "" {
@@ -319,7 +319,7 @@ func printReplay(w io.Writer, v store.Version, seen *monitor.Replay, windows []r
 				fmt.Fprintf(w, "         and %d more\n", len(d.Ranking)-i)
 				break
 			}
-			fmt.Fprintf(w, "  %3.0f %%  %s\n", 100*c.Contribution, c.Message)
+			fmt.Fprintf(w, "  %3.0f %%  %s\n", 100*c.Contribution, one(c.Message))
 		}
 	}
 	if seen.Untimed > 0 {

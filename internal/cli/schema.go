@@ -76,7 +76,7 @@ written; with --lossy it is left out, and named.`,
 			producer, consumer := schema.Breaks(changes)
 			if err := a.print("assay.schema.diff/1", map[string]any{"changes": changes, "breaks_producer": producer, "breaks_consumer": consumer}, func(w io.Writer) {
 				for _, c := range changes {
-					fmt.Fprintf(w, "%s %s: %s: %s\n", c.Direction, c.Column, c.Rule, c.Detail)
+					fmt.Fprintf(w, "%s %s: %s: %s\n", c.Direction, one(c.Column), c.Rule, one(c.Detail))
 				}
 				fmt.Fprintf(w, "%d changes; breaks who writes the data: %v; breaks who reads it: %v\n", len(changes), producer, consumer)
 			}); err != nil {
@@ -102,7 +102,7 @@ func (a *app) printSchema(sc *schema.Schema) error {
 	if err != nil {
 		return err
 	}
-	return a.print("assay.schema/1", map[string]any{"digest": digest, "document": json.RawMessage(b)}, func(w io.Writer) { _, _ = w.Write(b) })
+	return a.print("assay.schema/1", map[string]any{"digest": digest, "document": json.RawMessage(b)}, func(io.Writer) { a.writeJSON(b) })
 }
 
 // exportSchema prints a schema as JSON Schema, and says on standard error what that leaves out.
@@ -126,7 +126,7 @@ func (a *app) exportSchema(sc *schema.Schema, lossy bool) error {
 			a.say("left out: %s", what)
 		}
 	}
-	return a.print("assay.schema.export/1", map[string]any{"digest": digest, "document": json.RawMessage(b), "lost": lost}, func(w io.Writer) { _, _ = w.Write(b) })
+	return a.print("assay.schema.export/1", map[string]any{"digest": digest, "document": json.RawMessage(b), "lost": lost}, func(io.Writer) { a.writeJSON(b) })
 }
 
 // schemaFile is the path of the project's schema; "" without a project.
@@ -330,7 +330,7 @@ func printValidation(w io.Writer, v assay.Validation) {
 		if x.Column != "" {
 			where = x.Column
 		}
-		fmt.Fprintf(w, "  ✕ %s %s: %s: %s rows (%.3g %%)", where, x.Rule, x.Detail, assay.FormatCount(x.Count), 100*x.Fraction)
+		fmt.Fprintf(w, "  ✕ %s %s: %s: %s rows (%.3g %%)", one(where), x.Rule, one(x.Detail), assay.FormatCount(x.Count), 100*x.Fraction)
 		if len(x.Rows) > 0 {
 			fmt.Fprintf(w, ", the first are %v", x.Rows)
 		}

@@ -159,7 +159,7 @@ func printServing(w io.Writer, v store.Version, r assay.Record, p assay.Serving)
 		fmt.Fprintf(w, "  %s %s: %s", x.Verdict.Glyph(), x.Name, assay.FormatCount(x.Rows)+" rows")
 		switch {
 		case x.Message != "":
-			fmt.Fprintf(w, " %s", x.Message)
+			fmt.Fprintf(w, " %s", one(x.Message))
 		case x.Expect == "refusal":
 			fmt.Fprint(w, " refused, as it must be")
 		default:

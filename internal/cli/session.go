@@ -144,10 +144,14 @@ func bare(err error) error {
 // some lists names, the first dozen of many.
 func some(names []string) string {
 	const show = 12
-	if len(names) <= show {
-		return strings.Join(names, ", ")
+	shown := make([]string, min(len(names), show))
+	for i := range shown {
+		shown[i] = one(names[i])
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:show], ", "), len(names)-show)
+	if len(names) <= show {
+		return strings.Join(shown, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(shown, ", "), len(names)-show)
 }
 
 // checkColumns holds the columns that assay.yaml names against those of the table.

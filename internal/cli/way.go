@@ -130,7 +130,7 @@ func stages() []stage {
 					return nil, "", err
 				}
 				s.sayNotes(s.data)
-				printSnapshot(s.Stdout, r, snap, sheet)
+				printSnapshot(s.out(), r, snap, sheet)
 				return []assay.Digest{r.ID}, "", nil
 			},
 		},
@@ -153,7 +153,7 @@ func stages() []stage {
 				if err != nil {
 					return nil, "", err
 				}
-				printValidation(s.Stdout, v)
+				printValidation(s.out(), v)
 				if v.Verdict != assay.Pass {
 					return []assay.Digest{r.ID}, "the data does not pass its schema", nil
 				}
@@ -192,7 +192,7 @@ func stages() []stage {
 				if err != nil {
 					return nil, "", err
 				}
-				printSplit(s.Stdout, s.session, r, split)
+				printSplit(s.out(), s.session, r, split)
 				if leakageVerdict(split) == assay.Fail {
 					return []assay.Digest{r.ID}, "a leakage check failed", nil
 				}
@@ -255,7 +255,7 @@ func stages() []stage {
 				if err != nil {
 					return nil, "", err
 				}
-				fmt.Fprintf(s.Stdout, "%s is model %s\n", versionName(v), v.Model.Short())
+				fmt.Fprintf(s.out(), "%s is model %s\n", versionName(v), v.Model.Short())
 				return []assay.Digest{v.Evidence}, "", nil
 			},
 		},
@@ -271,7 +271,7 @@ func stages() []stage {
 				if err != nil {
 					return nil, "", err
 				}
-				printComparison(s.Stdout, r, c)
+				printComparison(s.out(), r, c)
 				if c.Verdict != assay.Pass {
 					return []assay.Digest{r.ID}, fmt.Sprintf("%s is not shown to be as good as that of %s", c.Primary, c.Name), nil
 				}
@@ -298,7 +298,7 @@ func stages() []stage {
 				if err != nil {
 					return nil, "", err
 				}
-				fmt.Fprintf(s.Stdout, "card of %s in %s\n", versionName(v), s.shown(path))
+				fmt.Fprintf(s.out(), "card of %s in %s\n", versionName(v), s.shown(path))
 				if !card.Complete {
 					return []assay.Digest{r.ID}, "the card lacks " + strings.Join(card.Missing, ", "), nil
 				}
@@ -318,7 +318,7 @@ func (s *maker) makeRun(ctx context.Context, command []string) ([]assay.Digest, 
 	if err != nil {
 		return nil, "", err
 	}
-	printRun(s.Stdout, r, p, model)
+	printRun(s.out(), r, p, model)
 	switch {
 	case p.Status != run.Finished:
 		return []assay.Digest{r.ID}, fmt.Sprintf("the command %s with exit status %d", p.Status, p.Exit), nil
@@ -366,8 +366,8 @@ func (s *maker) makeEval(ctx context.Context, final bool) ([]assay.Digest, strin
 	if err != nil {
 		return nil, "", err
 	}
-	printEvaluation(s.Stdout, r, e)
-	fmt.Fprintf(s.Stdout, "report %s\n", s.shown(path))
+	printEvaluation(s.out(), r, e)
+	fmt.Fprintf(s.out(), "report %s\n", s.shown(path))
 	if primaryFails(e) {
 		return []assay.Digest{r.ID}, fmt.Sprintf("%s is worse than that of the baseline %s", e.Primary, e.Baseline), nil
 	}
@@ -510,7 +510,7 @@ func (m *maker) bring(ctx context.Context, st stage, before map[string]stageAnsw
 	for _, name := range append(slices.Clone(st.after), st.yes...) {
 		if b := before[name]; b.WaitsFor != "" || b.No != "" && slices.Contains(st.yes, name) {
 			answer.WaitsFor = name
-			fmt.Fprintf(m.Stdout, "%-9s waits for %s\n", st.name, name)
+			fmt.Fprintf(m.out(), "%-9s waits for %s\n", st.name, name)
 			return answer, nil
 		}
 	}
@@ -519,11 +519,11 @@ func (m *maker) bring(ctx context.Context, st stage, before map[string]stageAnsw
 		return answer, err
 	}
 	if answer.Why = m.why(ctx, st.name, in); answer.Why == "" {
-		fmt.Fprintf(m.Stdout, "%-9s up to date\n", st.name)
+		fmt.Fprintf(m.out(), "%-9s up to date\n", st.name)
 		answer.Evidence = append(answer.Evidence, m.state[st.name].Outputs...)
 		return answer, nil
 	}
-	fmt.Fprintf(m.Stdout, "%-9s %s (%s)\n", st.name, st.says, answer.Why)
+	fmt.Fprintf(m.out(), "%-9s %s (%s)\n", st.name, st.says, answer.Why)
 	m.modules = nil
 	out, no, err := st.run(ctx, m)
 	if err != nil {

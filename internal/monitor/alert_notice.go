@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/assay-ml/assay"
@@ -22,6 +21,9 @@ const (
 	EventResolve     = "resolve"
 	EventTest        = "test"
 )
+
+// maxNoticeText is how many characters one text of a notice has at most.
+const maxNoticeText = 4000
 
 // NoticeSchema names the form of a notice, the body of a webhook.
 const NoticeSchema = "assay.notice/1"
@@ -222,10 +224,23 @@ func Notices(plan assay.Monitor, alert assay.AlertPlan, changes []Change, i int,
 			if in.State == assay.AlertMuted {
 				n.Summary = fmt.Sprintf("[muted until %s] %s: %s, by %s: %s", in.Until, n.Version, n.Alert, n.By, n.Reason)
 			}
-			out = append(out, n)
+			out = append(out, n.shown())
 		}
 	}
 	return out
+}
+
+// shown is the notice with what people wrote, and what columns are called, fit to be shown in every message: each text is one line, see assay.ShownLine.
+func (n Notice) shown() Notice {
+	n.Summary, n.By, n.Reason = assay.ShownLine(n.Summary, maxNoticeText), assay.ShownLine(n.By, maxNoticeText), assay.ShownLine(n.Reason, maxNoticeText)
+	n.Causes, n.Actions = slices.Clone(n.Causes), slices.Clone(n.Actions)
+	for i := range n.Causes {
+		n.Causes[i].Message = assay.ShownLine(n.Causes[i].Message, maxNoticeText)
+	}
+	for i := range n.Actions {
+		n.Actions[i].Why = assay.ShownLine(n.Actions[i].Why, maxNoticeText)
+	}
+	return n
 }
 
 // AliveNotices are what Alertmanagers must hear again and again of an incident that is neither resolved nor muted, so that they do not take it for ended: one for
@@ -329,18 +344,9 @@ func cut(s string, n int) string {
 	return s[:max(n, 0)] + more
 }
 
-// oneText makes what a receiver wrote fit to be shown: valid, without control characters, and short.
+// oneText makes what somebody wrote fit to be shown: one line of at most n bytes, see assay.ShownLine.
 func oneText(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || r == '\r' {
-			return ' '
-		}
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	return cut(strings.TrimSpace(s), n)
+	return cut(strings.TrimSpace(assay.ShownLine(s, max(n, 1))), n)
 }
 
 // Unproven names the steps that no receiver accepted a message of, in words.

@@ -190,6 +190,17 @@ var hostile = []string{
 }
 
 func TestHostileText(t *testing.T) {
+	for name, h := range assaytest.HostileTexts() {
+		d := full()
+		d.Say = Statements{h, h, h, h, h, h, h, h, h, h, h}
+		d.Datasheet.Value.Fields = map[string]string{h: h}
+		d.Evaluation.Value.Slices[0].Name, d.Run.Value.Params = h, map[string]string{h: h}
+		d.Waivers[0].Value.By, d.Waivers[0].Value.Reason = h, h
+		doc, _ := write(t, d)
+		for line := range strings.Lines(doc) {
+			assaytest.Harmless(t, name+" in a card", line[:min(len(line), 60_000)])
+		}
+	}
 	for _, h := range hostile {
 		d := full()
 		d.Name = "m"

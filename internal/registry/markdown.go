@@ -150,8 +150,6 @@ func escape(s string) string {
 			b.WriteByte('\\')
 		case (r == '.' || r == ')') && i > 0 && (i+1 == len(rs) || rs[i+1] == ' ') && strings.Trim(string(rs[:i]), "0123456789") == "":
 			b.WriteByte('\\')
-		case r < ' ' || r == 0x7f:
-			continue
 		}
 		b.WriteRune(r)
 	}
@@ -179,8 +177,8 @@ var hubLicences = strings.Fields(`apache-2.0 mit openrail bigscience-openrail-m 
 	ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc lppl-1.3c ms-pl mpl-2.0 odc-by odbl
 	osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl unknown other`)
 
-// line makes one line of a text.
-func line(s string) string { return strings.Join(strings.Fields(s), " ") }
+// line makes one line of a text, fit to be shown.
+func line(s string) string { return assay.ShownText(strings.Join(strings.Fields(s), " ")) }
 
 // frontMatter is the metadata of a model card on the Hugging Face Hub: model-index has one result, for the sealed rows, whose metrics
 // carry their interval, definition and evidence in args. What only the Hub may write (verified, verifyToken) is not written.

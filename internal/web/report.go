@@ -80,7 +80,7 @@ func rendered(name, title string, f Footer, body any) ([]byte, error) {
 	if err := t.ExecuteTemplate(&b, "frame.html", page{title, template.CSS(css), f, body}); err != nil {
 		return nil, assay.Errorf(assay.Internal, "the report cannot be rendered: %w", err)
 	}
-	return b.Bytes(), nil
+	return []byte(assay.ShownText(b.String())), nil // what HTML lets through still turns the direction of a line, or hides a part of it
 }
 
 func functions() template.FuncMap {

@@ -3,6 +3,7 @@ package web
 import (
 	"html/template"
 	"io"
+	"slices"
 
 	"github.com/assay-ml/assay"
 )
@@ -53,6 +54,12 @@ type SiteCell struct {
 // MaxSiteRows is how many rows a table of a page has at most.
 const MaxSiteRows = 200
 
+// maxSiteText is how many characters one text of a page has at most.
+const maxSiteText = 1000
+
+// clipped is a text of a page in one line that is not too long.
+func clipped(s string) string { return assay.ShownLine(s, maxSiteText) }
+
 // places are the navigation of the server's pages.
 var places = []SiteLink{{"Home", "/"}, {"Models", "/models"}, {"Traffic", "/traffic"}, {"Monitors", "/monitors"}, {"Alerts", "/alerts"}}
 
@@ -63,9 +70,29 @@ func Site(w io.Writer, p SitePage, f Footer) error {
 		if len(s.Rows) > MaxSiteRows {
 			s.Left, s.Rows = s.Left+len(s.Rows)-MaxSiteRows, s.Rows[:MaxSiteRows]
 		}
+		s.Title, s.Text, s.DrawingTitle, s.Empty, s.Command = clipped(s.Title), clipped(s.Text), clipped(s.DrawingTitle), clipped(s.Empty), clipped(s.Command)
+		rows := make([][]SiteCell, len(s.Rows))
+		for k, row := range s.Rows {
+			rows[k] = make([]SiteCell, len(row))
+			for j, c := range row {
+				c.Text, c.More = clipped(c.Text), slices.Clone(c.More)
+				for m := range c.More {
+					c.More[m] = clipped(c.More[m])
+				}
+				rows[k][j] = c
+			}
+		}
+		s.Rows = rows
 		sections[i] = s
 	}
-	p.Sections = sections
+	p.Title, p.Lead, p.Sections = clipped(p.Title), assay.ShownLine(p.Lead, 4*maxSiteText), sections
+	p.Crumbs, p.Facts = slices.Clone(p.Crumbs), slices.Clone(p.Facts)
+	for i := range p.Crumbs {
+		p.Crumbs[i].Text = clipped(p.Crumbs[i].Text)
+	}
+	for i := range p.Facts {
+		p.Facts[i].Value = clipped(p.Facts[i].Value)
+	}
 	f.Here = p.Here
 	return render(w, "site.html", p.Title, f, p)
 }
