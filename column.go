@@ -32,6 +32,7 @@ type Column struct {
 	Name   string
 	Type   Type
 	Floats []float64 // numbers, booleans as 0 and 1, dates and timestamps as seconds since 1970 UTC
+	Ints   []int64   // the integers themselves, 0 for a missing one, where Floats has rounded one of them; else nil
 	Codes  []int32   // strings, by dictionary
 	Levels []string  // sorted by bytes, unique
 }
@@ -88,6 +89,12 @@ func (f Frame) Take(rows []int) Frame {
 			c.Floats = make([]float64, len(rows))
 			for j, r := range rows {
 				c.Floats[j] = f[i].Floats[r]
+			}
+		}
+		if f[i].Ints != nil {
+			c.Ints = make([]int64, len(rows))
+			for j, r := range rows {
+				c.Ints[j] = f[i].Ints[r]
 			}
 		}
 		out[i] = c

@@ -3,6 +3,7 @@ package learn
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/assay-ml/assay"
 )
@@ -89,17 +90,45 @@ func (f Feature) source(c *assay.Column, typ ElementType) (source, error) {
 		}
 		return s, fmt.Errorf("holds %s, the model takes %s", kind, typ)
 	case typ.integral():
-		bad := 0
-		for _, v := range c.Floats {
-			if v != math.Trunc(v) || math.Abs(v) >= 1<<63 {
-				bad++
-			}
-		}
-		if bad > 0 {
-			return s, fmt.Errorf("has %d values that are missing or not whole, the model takes %s", bad, typ)
-		}
+		return s, fitsWhole(c, typ)
 	}
 	return s, nil
+}
+
+// fitsWhole reports the values that a tensor of whole numbers cannot hold, each as it is.
+func fitsWhole(c *assay.Column, typ ElementType) error {
+	const exact = 1 << 53
+	least, most := typ.Bounds()
+	missing, broken, beyond, rounded := 0, 0, 0, 0
+	for i, v := range c.Floats {
+		switch {
+		case v != v:
+			missing++
+		case v != math.Trunc(v):
+			broken++
+		case c.Ints != nil:
+			if x := c.Ints[i]; x < least || x > most {
+				beyond++
+			}
+		case v < float64(least) || v >= float64(most)+1: // the most of 64 bits has no float64, the number after it has
+			beyond++
+		case c.Type == assay.TypeInteger && math.Abs(v) > exact:
+			rounded++
+		}
+	}
+	var why []string
+	for _, x := range []struct {
+		n    int
+		what string
+	}{{missing, "missing"}, {broken, "not whole"}, {beyond, "beyond what it can hold"}, {rounded, "beyond 2^53 and there as rounded numbers alone"}} {
+		if x.n > 0 {
+			why = append(why, fmt.Sprintf("%d that are %s", x.n, x.what))
+		}
+	}
+	if why == nil {
+		return nil
+	}
+	return fmt.Errorf("has values that the model, which takes %s, cannot be given: %s", typ, strings.Join(why, ", "))
 }
 
 // source checks that a column can be turned into codes.
@@ -193,6 +222,10 @@ func (s *source) put(t *Tensor, j, k, lo, hi int) {
 	case t.Type == Float64:
 		for i, v := range c.Floats[lo:hi] {
 			t.Doubles[i*k+j] = v
+		}
+	case c.Ints != nil:
+		for i, v := range c.Ints[lo:hi] {
+			t.Ints[i*k+j] = v
 		}
 	default:
 		for i, v := range c.Floats[lo:hi] {

@@ -11,7 +11,10 @@ import (
 
 // elementTypes are the types of elements by the names of oracle files.
 func elementTypes() map[string]ElementType {
-	return map[string]ElementType{"float32": Float32, "float64": Float64, "int64": Int64, "string": String, "bool": Bool, "int32": Int32, "uint8": Uint8}
+	return map[string]ElementType{
+		"float32": Float32, "float64": Float64, "string": String, "bool": Bool, "int64": Int64, "int32": Int32, "int16": Int16, "int8": Int8,
+		"uint32": Uint32, "uint16": Uint16, "uint8": Uint8,
+	}
 }
 
 // tensorOf makes a tensor of an array of an oracle file.

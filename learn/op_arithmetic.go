@@ -84,7 +84,6 @@ func arithmeticOperators() []operator {
 		name string
 		f    func(float64) float64
 	}{
-		{"Abs", math.Abs},
 		{"Exp", math.Exp},
 		{"Log", math.Log},
 		{"Sqrt", math.Sqrt},
@@ -94,17 +93,7 @@ func arithmeticOperators() []operator {
 		{"Ceil", math.Ceil},
 		{"Round", math.RoundToEven},
 		{"Sigmoid", logistic},
-		{"Neg", func(x float64) float64 { return -x }},
 		{"Reciprocal", func(x float64) float64 { return 1 / x }},
-		{"Sign", func(x float64) float64 {
-			switch {
-			case x > 0:
-				return 1
-			case x < 0:
-				return -1
-			}
-			return x
-		}},
 		{"Softplus", func(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }},
 		{"Softsign", func(x float64) float64 { return x / (1 + math.Abs(x)) }},
 		{"Mish", func(x float64) float64 { return x * math.Tanh(max(x, 0)+math.Log1p(math.Exp(-math.Abs(x)))) }},
@@ -120,30 +109,56 @@ func arithmeticOperators() []operator {
 		{"Asinh", math.Asinh},
 		{"Acosh", math.Acosh},
 		{"Atanh", math.Atanh},
-		{"Relu", func(x float64) float64 {
-			if x < 0 {
-				return 0
-			}
-			return x
-		}},
 	} {
 		f := u.f
 		ops = append(ops, operator{name: u.name, least: 1, most: 1, compile: func(*nodeContext) (kernel, error) {
 			return mapFloats(f), nil
 		}})
 	}
+	for _, u := range []struct {
+		name  string
+		f     func(float64) float64
+		whole func(typ ElementType, v int64) int64
+	}{
+		{"Abs", math.Abs, absWhole},
+		{"Neg", func(x float64) float64 { return -x }, func(_ ElementType, v int64) int64 { return -v }},
+		{"Sign", func(x float64) float64 {
+			switch {
+			case x > 0:
+				return 1
+			case x < 0:
+				return -1
+			case x == 0:
+				return 0
+			}
+			return x
+		}, signWhole},
+		{"Relu", func(x float64) float64 {
+			if x < 0 {
+				return 0
+			}
+			return x
+		}, reluWhole},
+	} {
+		ops = append(ops, operator{name: u.name, least: 1, most: 1, compile: func(*nodeContext) (kernel, error) {
+			return mapNumbers(u.f, u.whole), nil
+		}})
+	}
 	ops = append(ops,
-		elementwise("Add", add[float32], add[float64], add[int64]), elementwise("Sub", sub[float32], sub[float64], sub[int64]),
-		elementwise("Mul", mul[float32], mul[float64], mul[int64]), elementwise("Div", div[float32], div[float64], divInt),
-		elementwise("Pow", pow[float32], pow[float64], pow[int64]), elementwise("PRelu", prelu[float32], prelu[float64], prelu[int64]),
+		elementwise("Add", arithmetic{f32: add[float32], f64: add[float64], i64: add[int64]}),
+		elementwise("Sub", arithmetic{f32: sub[float32], f64: sub[float64], i64: sub[int64]}),
+		elementwise("Mul", arithmetic{f32: mul[float32], f64: mul[float64], i64: mul[int64]}),
+		operator{name: "Div", least: 2, most: 2, compile: compileDiv}, operator{name: "Pow", least: 2, most: 2, compile: compilePow},
+		elementwise("PRelu", arithmetic{f32: prelu[float32], f64: prelu[float64], i64: prelu[int64], u64: func(x, _ int64) int64 { return x }}),
 		compare("Equal", equal[float32], equal[float64], equal[int64]), compare("Less", less[float32], less[float64], less[int64]),
 		compare("LessOrEqual", atMost[float32], atMost[float64], atMost[int64]),
 		compare("Greater", flip(less[float32]), flip(less[float64]), flip(less[int64])),
 		compare("GreaterOrEqual", flip(atMost[float32]), flip(atMost[float64]), flip(atMost[int64])),
 		compare("And", nil, nil, func(a, b int64) bool { return a&b != 0 }), compare("Or", nil, nil, func(a, b int64) bool { return a|b != 0 }),
 		compare("Xor", nil, nil, func(a, b int64) bool { return a != b }),
-		variadic("Sum", add[float32], add[float64], add[int64]), variadic("Min", least[float32], least[float64], least[int64]),
-		variadic("Max", most[float32], most[float64], most[int64]),
+		variadic("Sum", arithmetic{f32: add[float32], f64: add[float64], i64: add[int64]}),
+		variadic("Min", arithmetic{f32: least[float32], f64: least[float64], i64: least[int64], u64: unsignedPick(least[int64])}),
+		variadic("Max", arithmetic{f32: most[float32], f64: most[float64], i64: most[int64], u64: unsignedPick(most[int64])}),
 	)
 	return ops
 }
@@ -165,14 +180,6 @@ func prelu[T number](x, slope T) T {
 		return x * slope
 	}
 	return x
-}
-
-// divInt answers 0 for a division by zero, which ONNX leaves open, rather than stop the program.
-func divInt(a, b int64) int64 {
-	if b == 0 || a == math.MinInt64 && b == -1 {
-		return 0
-	}
-	return a / b
 }
 
 // least and most hand on NaN from either side.
@@ -199,9 +206,15 @@ func logistic(x float64) float64 {
 	return e / (1 + e)
 }
 
-// mapFloats applies f to each element in float64 and rounds once to the tensor's type.
-func mapFloats(f func(float64) float64) kernel {
+// mapFloats applies f to each element of a tensor of floats in float64 and rounds once to its type.
+func mapFloats(f func(float64) float64) kernel { return mapNumbers(f, nil) }
+
+// mapNumbers is mapFloats that takes whole numbers, too, where whole is not nil.
+func mapNumbers(f func(float64) float64, whole func(typ ElementType, v int64) int64) kernel {
 	return unary(func(m *memory, t *Tensor) (*Tensor, error) {
+		if t.Type.integral() && t.Type != Bool {
+			return mapWhole(m, t, whole)
+		}
 		out, err := m.tensor(t.Type, t.Shape...)
 		if err != nil {
 			return nil, err
@@ -215,10 +228,6 @@ func mapFloats(f func(float64) float64) kernel {
 			for i, v := range t.Doubles {
 				out.Doubles[i] = f(v)
 			}
-		case t.Type.integral():
-			for i, v := range t.Ints {
-				out.Ints[i] = wrap(t.Type, int64(f(float64(v))))
-			}
 		default:
 			return nil, fmt.Errorf("%s tensor where numbers are needed", t.Type)
 		}
@@ -226,40 +235,26 @@ func mapFloats(f func(float64) float64) kernel {
 	})
 }
 
-// wrap brings an integer into the range of its type the way two's complement does.
-func wrap(typ ElementType, v int64) int64 {
-	switch typ {
-	case Int8:
-		return int64(int8(v))
-	case Uint8:
-		return int64(uint8(v))
-	case Int16:
-		return int64(int16(v))
-	case Uint16:
-		return int64(uint16(v))
-	case Int32:
-		return int64(int32(v))
-	case Uint32:
-		return int64(uint32(v))
-	}
-	return v
+// An arithmetic is an operation on two numbers of one type, for each kind of numbers; u64 is nil where i64 does for Uint64, too.
+type arithmetic struct {
+	f32      func(a, b float32) float32
+	f64      func(a, b float64) float64
+	i64, u64 func(a, b int64) int64
 }
 
-func elementwise(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
+func elementwise(name string, f arithmetic) operator {
 	return operator{name: name, least: 2, most: 2, compile: func(*nodeContext) (kernel, error) {
-		return func(m *memory, in []*Tensor) ([]*Tensor, error) {
-			return m.one(combine(m, in[0], in[1], f32, f64, i64))
-		}, nil
+		return func(m *memory, in []*Tensor) ([]*Tensor, error) { return m.one(combine(m, in[0], in[1], &f)) }, nil
 	}}
 }
 
-func variadic(name string, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) operator {
+func variadic(name string, f arithmetic) operator {
 	return operator{name: name, least: 1, most: anyNumber, compile: func(*nodeContext) (kernel, error) {
 		return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 			out := in[0]
 			for _, t := range in[1:] {
 				var err error
-				if out, err = combine(m, out, t, f32, f64, i64); err != nil {
+				if out, err = combine(m, out, t, &f); err != nil {
 					return nil, err
 				}
 			}
@@ -269,7 +264,7 @@ func variadic(name string, f32 func(a, b float32) float32, f64 func(a, b float64
 }
 
 // combine applies an operation to two tensors of one type, broadcasting their shapes.
-func combine(m *memory, a, b *Tensor, f32 func(a, b float32) float32, f64 func(a, b float64) float64, i64 func(a, b int64) int64) (*Tensor, error) {
+func combine(m *memory, a, b *Tensor, f *arithmetic) (*Tensor, error) {
 	if a.Type != b.Type {
 		return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
 	}
@@ -283,16 +278,16 @@ func combine(m *memory, a, b *Tensor, f32 func(a, b float32) float32, f64 func(a
 	}
 	switch {
 	case a.Type == Float32:
-		broadcast(m, out.Floats, shape, a.Floats, a.Shape, b.Floats, b.Shape, f32)
+		broadcast(m, out.Floats, shape, a.Floats, a.Shape, b.Floats, b.Shape, f.f32)
 	case a.Type == Float64:
-		broadcast(m, out.Doubles, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, f64)
+		broadcast(m, out.Doubles, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, f.f64)
+	case a.Type == Bool:
+		return nil, fmt.Errorf("%s tensors where numbers are needed", a.Type)
+	case a.Type == Uint64 && f.u64 != nil:
+		broadcast(m, out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, f.u64)
 	case a.Type.integral():
-		broadcast(m, out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, i64)
-		if a.Type != Int64 && a.Type != Uint64 {
-			for i, v := range out.Ints {
-				out.Ints[i] = wrap(a.Type, v)
-			}
-		}
+		broadcast(m, out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, f.i64)
+		wrapAll(a.Type, out.Ints)
 	default:
 		return nil, fmt.Errorf("%s tensors where numbers are needed", a.Type)
 	}
@@ -301,6 +296,10 @@ func combine(m *memory, a, b *Tensor, f32 func(a, b float32) float32, f64 func(a
 
 func compare(name string, f32 func(a, b float32) bool, f64 func(a, b float64) bool, i64 func(a, b int64) bool) operator {
 	t32, t64, tInt, text := truth(f32), truth(f64), truth(i64), truth(func(x, y string) bool { return x == y })
+	tUint := tInt
+	if f32 != nil {
+		tUint = unsigned(tInt)
+	}
 	return operator{name: name, least: 2, most: 2, compile: func(c *nodeContext) (kernel, error) {
 		if c.version() < 7 {
 			c.int("broadcast", 0)
@@ -323,6 +322,8 @@ func compare(name string, f32 func(a, b float32) bool, f64 func(a, b float64) bo
 				broadcast(m, out.Ints, shape, a.Floats, a.Shape, b.Floats, b.Shape, t32)
 			case a.Type == Float64 && f64 != nil:
 				broadcast(m, out.Ints, shape, a.Doubles, a.Shape, b.Doubles, b.Shape, t64)
+			case a.Type == Uint64:
+				broadcast(m, out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, tUint)
 			case a.Type.integral():
 				broadcast(m, out.Ints, shape, a.Ints, a.Shape, b.Ints, b.Shape, tInt)
 			case a.Type == String && name == "Equal":
@@ -458,11 +459,12 @@ func shaped(name string, alpha, other float32, f func(x, alpha, other float64) f
 }
 
 func compileMean(*nodeContext) (kernel, error) {
+	plus, over := &arithmetic{f32: add[float32], f64: add[float64], i64: add[int64]}, &arithmetic{f32: div[float32], f64: div[float64]}
 	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
 		out := in[0]
 		for _, t := range in[1:] {
 			var err error
-			if out, err = combine(m, out, t, add[float32], add[float64], add[int64]); err != nil {
+			if out, err = combine(m, out, t, plus); err != nil {
 				return nil, err
 			}
 		}
@@ -471,28 +473,7 @@ func compileMean(*nodeContext) (kernel, error) {
 			return nil, fmt.Errorf("%s tensor where floats are needed", out.Type)
 		}
 		share.setNumber(0, float64(len(in)))
-		return m.one(combine(m, out, share, div[float32], div[float64], divInt))
-	}, nil
-}
-
-// compileMod gives a remainder with the sign of the divisor, or with fmod that of the dividend.
-func compileMod(c *nodeContext) (kernel, error) {
-	fmod := c.int("fmod", 0) != 0
-	whole := func(a, b int64) int64 {
-		if b == 0 || b == -1 {
-			return 0
-		}
-		r := a % b
-		if !fmod && r != 0 && (r < 0) != (b < 0) {
-			r += b
-		}
-		return r
-	}
-	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
-		if !fmod && !in[0].Type.integral() {
-			return nil, fmt.Errorf("%s tensors need fmod", in[0].Type)
-		}
-		return m.one(combine(m, in[0], in[1], func(a, b float32) float32 { return float32(math.Mod(float64(a), float64(b))) }, math.Mod, whole))
+		return m.one(combine(m, out, share, over))
 	}, nil
 }
 

@@ -1,10 +1,10 @@
 package learn
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 func compileCast(c *nodeContext) (kernel, error) {
@@ -36,12 +36,8 @@ func cast(m *memory, t *Tensor, to ElementType) (*Tensor, error) {
 			out.Floats[i] = float32(v)
 		case to == Float64:
 			out.Doubles[i] = v
-		case to == Bool:
-			if v != 0 {
-				out.Ints[i] = 1
-			}
 		default:
-			out.Ints[i] = wrap(to, truncate(v))
+			out.Ints[i] = fromFloat(to, v)
 		}
 	}
 	switch {
@@ -55,17 +51,19 @@ func cast(m *memory, t *Tensor, to ElementType) (*Tensor, error) {
 		}
 	case t.Type == String:
 		for i, s := range t.Strings {
-			if to.integral() && to != Bool {
+			if to.integral() {
 				v, err := strconv.ParseInt(s, 10, 64)
 				if err != nil {
 					return nil, fmt.Errorf("a string is not a whole number")
 				}
-				out.Ints[i] = wrap(to, v)
+				if out.Ints[i] = wrap(to, v); to == Bool && v != 0 {
+					out.Ints[i] = 1
+				}
 				continue
 			}
 			v, err := strconv.ParseFloat(s, 64)
-			if err != nil && !errors.Is(err, strconv.ErrRange) {
-				return nil, fmt.Errorf("a string is not a number")
+			if err != nil || strings.Contains(s, "_") {
+				return nil, fmt.Errorf("a string is not a number that a float holds")
 			}
 			set(i, v)
 		}
@@ -77,9 +75,12 @@ func cast(m *memory, t *Tensor, to ElementType) (*Tensor, error) {
 		}
 	case t.Type.integral():
 		for i, v := range t.Ints {
-			if to == Float32 {
+			switch {
+			case t.Type == Uint64:
+				set(i, asFloat(Uint64, v))
+			case to == Float32:
 				out.Floats[i] = float32(v)
-			} else {
+			default:
 				out.Doubles[i] = float64(v)
 			}
 		}
@@ -89,20 +90,20 @@ func cast(m *memory, t *Tensor, to ElementType) (*Tensor, error) {
 	return out, nil
 }
 
-// castToText writes numbers with eight significant digits for a float and seventeen for a double, as ONNX Runtime does.
+// castToText writes floats and doubles with eight significant digits, as ONNX Runtime does.
 func castToText(m *memory, t *Tensor) (*Tensor, error) {
 	out, err := m.tensor(String, t.Shape...)
 	if err != nil {
 		return nil, err
 	}
 	for i := range out.Strings {
-		digits := 17
 		switch {
+		case t.Type == Uint64:
+			out.Strings[i] = strconv.FormatUint(uint64(t.Ints[i]), 10)
+			continue
 		case t.Type.integral():
 			out.Strings[i] = strconv.FormatInt(t.Ints[i], 10)
 			continue
-		case t.Type == Float32:
-			digits = 8
 		}
 		switch v := t.number(i); {
 		case v != v:
@@ -112,16 +113,8 @@ func castToText(m *memory, t *Tensor) (*Tensor, error) {
 		case math.IsInf(v, -1):
 			out.Strings[i] = "-INF"
 		default:
-			out.Strings[i] = strconv.FormatFloat(v, 'g', digits, 64)
+			out.Strings[i] = strconv.FormatFloat(v, 'g', 8, 64)
 		}
 	}
 	return out, m.spend(32 * int64(len(out.Strings)))
-}
-
-// truncate gives the smallest integer for NaN and for what does not fit, as x86 does.
-func truncate(v float64) int64 {
-	if !(v > -9.3e18 && v < 9.2e18) {
-		return math.MinInt64
-	}
-	return int64(v)
 }

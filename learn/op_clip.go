@@ -27,12 +27,15 @@ func compileClip(c *nodeContext) (kernel, error) {
 			}
 		}
 		t := in[0]
+		if t.Type.integral() && !old {
+			return m.one(clipWhole(m, t, optional(in, 1), optional(in, 2)))
+		}
 		out, err := m.tensor(t.Type, t.Shape...)
 		if err != nil {
 			return nil, err
 		}
 		for i := range out.Len() {
-			if v := t.number(i); v > hi || lo > hi {
+			if v := t.number(i); v > hi || lo > hi && v == v {
 				out.setNumber(i, hi)
 			} else if v < lo {
 				out.setNumber(i, lo)
@@ -44,6 +47,25 @@ func compileClip(c *nodeContext) (kernel, error) {
 	}, nil
 }
 
+// clipWhole brings whole numbers between bounds of their type, of which the upper one prevails; nil is none.
+func clipWhole(m *memory, t, lower, upper *Tensor) (*Tensor, error) {
+	out, err := m.tensor(t.Type, t.Shape...)
+	if err != nil {
+		return nil, err
+	}
+	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+	if lower != nil {
+		lo = ordered(t.Type, lower.Ints[0])
+	}
+	if upper != nil {
+		hi = ordered(t.Type, upper.Ints[0])
+	}
+	for i, v := range t.Ints {
+		out.Ints[i] = ordered(t.Type, min(max(ordered(t.Type, v), lo), hi))
+	}
+	return out, nil
+}
+
 // number returns an element of a numeric tensor.
 func (t *Tensor) number(i int) float64 {
 	switch t.Type {
@@ -52,7 +74,7 @@ func (t *Tensor) number(i int) float64 {
 	case Float64:
 		return t.Doubles[i]
 	}
-	return float64(t.Ints[i])
+	return asFloat(t.Type, t.Ints[i])
 }
 
 // setNumber rounds a number to the type of a numeric tensor.
@@ -63,6 +85,6 @@ func (t *Tensor) setNumber(i int, v float64) {
 	case Float64:
 		t.Doubles[i] = v
 	default:
-		t.Ints[i] = wrap(t.Type, truncate(v))
+		t.Ints[i] = fromFloat(t.Type, v)
 	}
 }

@@ -59,12 +59,13 @@ func matMul(m *memory, a, b *Tensor) (*Tensor, error) {
 			product(out.Doubles[i*rows*cols:][:rows*cols], a.Doubles[at:][:rows*inner], b.Doubles[bt:][:inner*cols], inner, cols)
 		case a.Type == Float32:
 			product(out.Floats[i*rows*cols:][:rows*cols], a.Floats[at:][:rows*inner], b.Floats[bt:][:inner*cols], inner, cols)
-		case a.Type == Int32 || a.Type == Int64:
+		case a.Type == Int32 || a.Type == Int64 || a.Type == Uint32 || a.Type == Uint64:
 			product(out.Ints[i*rows*cols:][:rows*cols], a.Ints[at:][:rows*inner], b.Ints[bt:][:inner*cols], inner, cols)
 		default:
 			return nil, fmt.Errorf("inputs are %s and %s", a.Type, b.Type)
 		}
 	}
+	wrapAll(out.Type, out.Ints)
 	return out, nil
 }
 
@@ -124,8 +125,11 @@ func compileGemm(c *nodeContext) (kernel, error) {
 		if err != nil {
 			return nil, err
 		}
+		if out.Type != Float32 && out.Type != Float64 && (alpha != 1 || beta != 1) {
+			return nil, fmt.Errorf("alpha %v and beta %v of %s matrices are not supported", alpha, beta, out.Type)
+		}
 		scale(out, alpha)
-		if len(in) < 3 || in[2] == nil {
+		if len(in) < 3 || in[2] == nil || beta == 0 {
 			return m.list(out), nil
 		}
 		bias := in[2]
@@ -143,7 +147,7 @@ func compileGemm(c *nodeContext) (kernel, error) {
 				case out.Type == Float64:
 					out.Doubles[to] += float64(beta) * bias.Doubles[at]
 				default:
-					out.Ints[to] += int64(beta) * bias.Ints[at]
+					out.Ints[to] = wrap(out.Type, out.Ints[to]+bias.Ints[at])
 				}
 			}
 		}
@@ -172,9 +176,6 @@ func scale(t *Tensor, by float32) {
 	}
 	for i := range t.Doubles {
 		t.Doubles[i] *= float64(by)
-	}
-	for i := range t.Ints {
-		t.Ints[i] *= int64(by)
 	}
 }
 

@@ -18,32 +18,32 @@ func reduceOperators() []operator {
 	for _, r := range []struct {
 		name string
 		f    func([]float64) float64
+		pick func(a, b int64) int64 // of whole numbers; nil: f of them as floats
 	}{
-		{"ReduceSum", sumOf},
-		{"ReduceMean", func(x []float64) float64 { return sumOf(x) / float64(len(x)) }},
+		{"ReduceSum", sumOf, nil},
+		{"ReduceMean", func(x []float64) float64 { return sumOf(x) / float64(max(len(x), 1)) }, nil},
 		{"ReduceProd", func(x []float64) float64 {
 			p := 1.0
 			for _, v := range x {
 				p *= v
 			}
 			return p
-		}},
-		{"ReduceMax", func(x []float64) float64 { return extreme(x, 1) }},
-		{"ReduceMin", func(x []float64) float64 { return extreme(x, -1) }},
-		{"ReduceSumSquare", sumSquares},
-		{"ReduceL2", func(x []float64) float64 { return math.Sqrt(sumSquares(x)) }},
+		}, nil},
+		{"ReduceMax", func(x []float64) float64 { return extreme(x, 1) }, most[int64]},
+		{"ReduceMin", func(x []float64) float64 { return extreme(x, -1) }, least[int64]},
+		{"ReduceSumSquare", sumSquares, nil},
+		{"ReduceL2", func(x []float64) float64 { return math.Sqrt(sumSquares(x)) }, nil},
 		{"ReduceL1", func(x []float64) float64 {
 			s := 0.0
 			for _, v := range x {
 				s += math.Abs(v)
 			}
 			return s
-		}},
-		{"ReduceLogSum", func(x []float64) float64 { return math.Log(sumOf(x)) }},
-		{"ReduceLogSumExp", logSumExp},
+		}, nil},
+		{"ReduceLogSum", func(x []float64) float64 { return math.Log(sumOf(x)) }, nil},
+		{"ReduceLogSumExp", logSumExp, nil},
 	} {
-		f := r.f
-		ops = append(ops, operator{name: r.name, least: 1, most: 2, compile: func(c *nodeContext) (kernel, error) { return compileReduce(c, f) }})
+		ops = append(ops, operator{name: r.name, least: 1, most: 2, compile: func(c *nodeContext) (kernel, error) { return compileReduce(c, r.f, r.pick) }})
 	}
 	return ops
 }
@@ -100,8 +100,9 @@ func (t *Tensor) toDoubles(m *memory) ([]float64, error) {
 	return d.Doubles, nil
 }
 
-// compileReduce folds the named axes (all of them when none is named) in float64 and rounds once.
-func compileReduce(c *nodeContext, f func([]float64) float64) (kernel, error) {
+// compileReduce folds the named axes (all of them when none is named) in float64 and rounds once. So it does with whole numbers, of which the result is
+// the least or the most of their type where that does not hold it, as with ONNX Runtime; where pick chooses among them, it is one of them.
+func compileReduce(c *nodeContext, f func([]float64) float64, pick func(a, b int64) int64) (kernel, error) {
 	attr := c.ints("axes")
 	keep := c.int("keepdims", 1) != 0
 	idle := c.int("noop_with_empty_axes", 0) != 0
@@ -111,17 +112,13 @@ func compileReduce(c *nodeContext, f func([]float64) float64) (kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(axes) == 0 {
-			if idle {
-				return m.list(t), nil
-			}
+		if len(axes) == 0 && !idle { // else each element is folded alone
 			for i := range t.Shape {
 				axes[i] = true
 			}
 		}
-		x, err := t.toDoubles(m)
-		if err != nil {
-			return nil, err
+		if !reduces(c.node.op, t.Type) {
+			return nil, fmt.Errorf("%s tensors are not supported", t.Type)
 		}
 		full, shape := m.shape(t.Shape...), []int{}
 		for i, d := range t.Shape {
@@ -133,24 +130,68 @@ func compileReduce(c *nodeContext, f func([]float64) float64) (kernel, error) {
 				shape = append(shape, d)
 			}
 		}
-		groups := make([][]float64, (&Tensor{Shape: full}).Len())
+		n := (&Tensor{Shape: full}).Len()
 		strides := broadcastStrides(m, full, t.Shape)
+		out, err := m.tensor(t.Type, shape...)
+		if err != nil {
+			return nil, err
+		}
+		if pick != nil && t.Type.integral() {
+			pickWhole(out.Ints, t, strides, pick)
+			return m.list(out), nil
+		}
+		x, err := t.toDoubles(m)
+		if err != nil {
+			return nil, err
+		}
+		groups := make([][]float64, n)
 		for i, v := range x {
 			g := dot(t.Shape, strides, i)
 			groups[g] = append(groups[g], v)
 		}
-		out, err := m.tensor(Float64, shape...)
-		if err != nil {
-			return nil, err
-		}
 		for i, g := range groups {
-			out.Doubles[i] = f(g)
+			if v := f(g); t.Type.integral() {
+				out.Ints[i] = saturated(t.Type, v)
+			} else {
+				out.setNumber(i, v)
+			}
 		}
-		return m.one(cast(m, out, t.Type))
+		return m.list(out), nil
 	}, nil
 }
 
-func compileArg(c *nodeContext, sign float64) (kernel, error) {
+// reduces says which types of tensors a reduction is evaluated for. The logarithm of exponentials of whole numbers is to ONNX Runtime another number
+// than that of floats.
+func reduces(op string, t ElementType) bool {
+	switch t {
+	case Float32, Float64:
+		return true
+	case Int32, Int64:
+		return op != "ReduceLogSumExp"
+	case Int8, Uint8, Int16, Uint16, Uint32, Bool:
+		return op == "ReduceMax" || op == "ReduceMin"
+	}
+	return false
+}
+
+// pickWhole folds whole numbers into out, where the element i of t belongs to the place that its strides lead to. Of none of them the greatest is the
+// least number of the type, and the least the most.
+func pickWhole(out []int64, t *Tensor, strides []int, pick func(a, b int64) int64) {
+	least, most := t.Type.Bounds()
+	for i := range out {
+		if out[i] = least; pick(least, most) == least {
+			out[i] = most
+		}
+	}
+	for i, v := range t.Ints {
+		g := dot(t.Shape, strides, i)
+		out[g] = pick(out[g], v)
+	}
+}
+
+// compileArg finds the position of the greatest (sign 1) or the least along an axis. A NaN counts as that where it comes first, and is passed over
+// elsewhere, as ONNX Runtime does with few numbers; with more of them its answer depends on where the NaN is, and on the type.
+func compileArg(c *nodeContext, sign int) (kernel, error) {
 	axisAttr := c.int("axis", 0)
 	keep := c.int("keepdims", 1) != 0
 	last := c.int("select_last_index", 0) != 0
@@ -159,9 +200,8 @@ func compileArg(c *nodeContext, sign float64) (kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		x, err := t.toDoubles(m)
-		if err != nil {
-			return nil, err
+		if t.Type == String || t.Type == Bool || t.Type == Uint64 {
+			return nil, fmt.Errorf("%s tensors are not supported", t.Type)
 		}
 		size := t.Shape[axis]
 		if size == 0 {
@@ -180,17 +220,31 @@ func compileArg(c *nodeContext, sign float64) (kernel, error) {
 			for k := range inner {
 				at := o*size*inner + k
 				best := 0
-				for j := 1; j < size; j++ {
-					v, b := x[at+j*inner]*sign, x[at+best*inner]*sign
-					if v > b || last && v == b {
-						best = j
-					}
+				switch t.Type {
+				case Float32:
+					best = bestOf(t.Floats[at:], size, inner, sign > 0, last)
+				case Float64:
+					best = bestOf(t.Doubles[at:], size, inner, sign > 0, last)
+				default:
+					best = bestOf(t.Ints[at:], size, inner, sign > 0, last)
 				}
 				out.Ints[o*inner+k] = int64(best)
 			}
 		}
 		return out, nil
 	}), nil
+}
+
+// bestOf is which of n numbers, step elements apart, is the greatest or the least: of equal ones the first or the last.
+func bestOf[T number](x []T, n, step int, greatest, last bool) int {
+	best := 0
+	for j := 1; j < n; j++ {
+		v, b := x[j*step], x[best*step]
+		if greatest && v > b || !greatest && v < b || last && v == b {
+			best = j
+		}
+	}
+	return best
 }
 
 // alongAxis gives a kernel the outer, the size and the inner extent of the axis that it works along, of floats; before version 13 it works
@@ -231,6 +285,9 @@ func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 					row[j] = x[at+j*inner]
 				}
 				norm := logSumExp(row)
+				if math.IsInf(norm, 1) {
+					norm = math.NaN() // nothing is told by the ratio of infinities
+				}
 				for j, v := range row {
 					if v -= norm; logarithm {
 						out.Doubles[at+j*inner] = v
@@ -270,12 +327,24 @@ func compileHardmax(c *nodeContext) (kernel, error) {
 	}), nil
 }
 
+// greater says which of two elements is the greater number; NaN is greater than all others, as to ONNX Runtime's TopK.
+func (t *Tensor) greater() func(i, j int) bool {
+	switch t.Type {
+	case Float32:
+		return func(i, j int) bool {
+			return t.Floats[i] > t.Floats[j] || t.Floats[i] != t.Floats[i] && t.Floats[j] == t.Floats[j]
+		}
+	case Float64:
+		return func(i, j int) bool {
+			return t.Doubles[i] > t.Doubles[j] || t.Doubles[i] != t.Doubles[i] && t.Doubles[j] == t.Doubles[j]
+		}
+	}
+	return func(i, j int) bool { return ordered(t.Type, t.Ints[i]) > ordered(t.Type, t.Ints[j]) }
+}
+
 func compileTopK(c *nodeContext) (kernel, error) {
 	axisAttr := c.int("axis", -1)
-	sign := 1.0
-	if c.int("largest", 1) == 0 {
-		sign = -1
-	}
+	largest := c.int("largest", 1) != 0
 	c.int("sorted", 1) // sorted output is a valid answer to an unsorted request
 	kAttr := c.int("k", -1)
 	return func(m *memory, in []*Tensor) ([]*Tensor, error) {
@@ -291,10 +360,10 @@ func compileTopK(c *nodeContext) (kernel, error) {
 		if k < 0 || k > int64(size) {
 			return nil, fmt.Errorf("k is %d on an axis of size %d", k, size)
 		}
-		x, err := t.toDoubles(m)
-		if err != nil {
-			return nil, err
+		if t.Type == String || t.Type == Bool {
+			return nil, fmt.Errorf("%s tensor where numbers are needed", t.Type)
 		}
+		greater := t.greater()
 		shape := m.shape(t.Shape...)
 		shape[axis] = int(k)
 		values, index := newTensor(t.Type, shape...), newTensor(Int64, shape...)
@@ -306,7 +375,13 @@ func compileTopK(c *nodeContext) (kernel, error) {
 				for j := range order {
 					order[j] = j
 				}
-				sort.SliceStable(order, func(a, b int) bool { return x[at+order[a]*inner]*sign > x[at+order[b]*inner]*sign })
+				sort.SliceStable(order, func(a, b int) bool {
+					i, j := at+order[a]*inner, at+order[b]*inner
+					if largest {
+						return greater(i, j)
+					}
+					return greater(j, i)
+				})
 				for j := range int(k) {
 					to := (o*int(k)+j)*inner + i
 					values.copyElement(to, t, at+order[j]*inner)

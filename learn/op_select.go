@@ -3,6 +3,7 @@ package learn
 import (
 	"fmt"
 	"math"
+	"math/big"
 )
 
 func selectOperators() []operator {
@@ -235,7 +236,7 @@ func compileOneHotIndex(c *nodeContext) (kernel, error) {
 		if depthTensor.Len() != 1 || depthTensor.Type == String || index.Type == String || values.Len() != 2 {
 			return nil, fmt.Errorf("depth of shape %s and values of shape %s", shapeString(depthTensor.Shape), shapeString(values.Shape))
 		}
-		depth := depthTensor.number(0)
+		depth := math.Trunc(depthTensor.number(0))
 		if depth < 1 || depth > math.MaxInt32 {
 			return nil, fmt.Errorf("depth is %v", depth)
 		}
@@ -322,6 +323,9 @@ func compileRange(*nodeContext) (kernel, error) {
 				return nil, fmt.Errorf("bounds are not numbers of one type")
 			}
 		}
+		if in[0].Type.integral() {
+			return m.one(rangeWhole(m, in[0], in[1].Ints[0], in[2].Ints[0]))
+		}
 		start, limit, delta := in[0].number(0), in[1].number(0), in[2].number(0)
 		n := math.Ceil((limit - start) / delta)
 		if delta == 0 || n != n || n > math.MaxInt32 {
@@ -336,6 +340,34 @@ func compileRange(*nodeContext) (kernel, error) {
 		}
 		return m.list(out), nil
 	}, nil
+}
+
+// rangeWhole counts from a whole number by delta, up to the limit, which is left out.
+func rangeWhole(m *memory, start *Tensor, limit, delta int64) (*Tensor, error) {
+	from, to := big.NewInt(start.Ints[0]), big.NewInt(limit)
+	if start.Type == Uint64 {
+		return nil, fmt.Errorf("%s bounds are not supported", start.Type)
+	}
+	if delta == 0 {
+		return nil, fmt.Errorf("a range by 0")
+	}
+	n := new(big.Int).Sub(to, from) // which 64 bits may not hold
+	if delta < 0 {
+		n.Neg(n)
+	}
+	step := new(big.Int).Abs(big.NewInt(delta))
+	n.Div(n.Add(n, step).Sub(n, big.NewInt(1)), step) // rounded up
+	if !n.IsInt64() || n.Int64() > math.MaxInt32 {
+		return nil, fmt.Errorf("a range of more than %d numbers", math.MaxInt32)
+	}
+	out, err := m.tensor(start.Type, max(int(n.Int64()), 0))
+	if err != nil {
+		return nil, err
+	}
+	for i := range out.Ints {
+		out.Ints[i] = wrap(start.Type, start.Ints[0]+int64(i)*delta)
+	}
+	return out, nil
 }
 
 func compileNonZero(*nodeContext) (kernel, error) {

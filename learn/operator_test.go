@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,6 +172,24 @@ func TestRefusedOperators(t *testing.T) {
 		{"Einsum", []*Tensor{floats(2, 3), floats(2)}, equation("ii,j->i"), `axis "i" has the sizes 2 and 3`},
 		{"Einsum", []*Tensor{floats(2, 3), floats(2)}, equation("i,j->i"), `shape [2,3] for the axes "i"`},
 		{"Einsum", []*Tensor{newTensor(Uint8, 2), newTensor(Uint8, 2)}, equation("i,i->i"), "inputs are uint8 and uint8"},
+		{"Div", []*Tensor{longs(1, 2), longs(0)}, nil, `node "node" (Div): a whole number is divided by 0`},
+		{"Div", []*Tensor{longs(math.MinInt64, 2), longs(-1)}, nil, "the least int64 is divided by -1, and int64 does not hold the quotient"},
+		{"Mod", []*Tensor{longs(1, 2), longs(3, 0)}, nil, "a whole number is divided by 0"},
+		{"Mod", []*Tensor{longs(1, 2), longs(0)}, []*attribute{intAttr("fmod", 1)}, "a whole number is divided by 0"},
+		{"Sqrt", []*Tensor{longs(4)}, nil, "int64 tensor where floats are needed"},
+		{"Pow", []*Tensor{newTensor(Uint8, 1), newTensor(Uint8, 1)}, nil, "inputs are uint8 and uint8"},
+		{"Gemm", []*Tensor{longs(4), longs(4)}, []*attribute{floatAttr("alpha", 0.5)}, "alpha 0.5 and beta 1 of int64 matrices are not supported"},
+		{"ReduceSum", []*Tensor{newTensor(Uint8, 2)}, nil, "uint8 tensors are not supported"},
+		{"ReduceLogSumExp", []*Tensor{longs(2)}, nil, "int64 tensors are not supported"},
+		{"ReduceMax", []*Tensor{newTensor(Uint64, 2)}, nil, "uint64 tensors are not supported"},
+		{"ArgMax", []*Tensor{newTensor(Uint64, 2)}, nil, "uint64 tensors are not supported"},
+		{"TopK", []*Tensor{newTensor(Bool, 2), longs(1)}, nil, "bool tensor where numbers are needed"},
+		{"Add", []*Tensor{newTensor(Bool, 2), newTensor(Bool, 2)}, nil, "bool tensors where numbers are needed"},
+		{"Range", []*Tensor{newTensor(Int64), newTensor(Int64), newTensor(Int64)}, nil, "a range by 0"},
+		{"Range", []*Tensor{{Type: Int64, Ints: []int64{math.MinInt64}}, {Type: Int64, Ints: []int64{math.MaxInt64}}, {Type: Int64, Ints: []int64{1}}}, nil, "a range of more than 2147483647 numbers"},
+		{"Cast", []*Tensor{stringTensor([]int{1}, []string{"1_0"})}, []*attribute{intAttr("to", int64(Float32))}, "a string is not a number that a float holds"},
+		{"Cast", []*Tensor{stringTensor([]int{1}, []string{"1e400"})}, []*attribute{intAttr("to", int64(Float64))}, "a string is not a number that a float holds"},
+		{"Cast", []*Tensor{stringTensor([]int{1}, []string{"0.5"})}, []*attribute{intAttr("to", int64(Bool))}, "a string is not a whole number"},
 		{"Hardmax", []*Tensor{longs(1, 2)}, nil, "int64 tensor where floats are needed"},
 		{"Hardmax", []*Tensor{floats(2)}, []*attribute{intAttr("axis", 1)}, "axis 1 of a tensor with 1 dimensions"},
 		{"EyeLike", []*Tensor{floats(2)}, nil, "is no matrix"},
@@ -225,4 +244,55 @@ func runNode(op string, version int64, in []*Tensor, attrs ...*attribute) (*Tens
 	}
 	out, err := p.Run(inputs)
 	return out["y"], err
+}
+
+// TestUnsigned64: numbers of 64 bits without a sign beyond those with one are in Tensor.Ints by their bits, and count as what they are. ONNX
+// Runtime 1.32 answered so.
+func TestUnsigned64(t *testing.T) {
+	const big = -2 // 2^64 - 2
+	wide := func(v ...int64) *Tensor { return &Tensor{Type: Uint64, Shape: []int{len(v)}, Ints: v} }
+	for _, c := range []struct {
+		op   string
+		in   []*Tensor
+		want []int64
+	}{
+		{"Less", []*Tensor{wide(big, 1), wide(1, big)}, []int64{0, 1}},
+		{"GreaterOrEqual", []*Tensor{wide(big, 1), wide(1, big)}, []int64{1, 0}},
+		{"Max", []*Tensor{wide(big, 1), wide(1, 5)}, []int64{big, 5}},
+		{"Min", []*Tensor{wide(big, 1), wide(1, 5)}, []int64{1, 1}},
+		{"Div", []*Tensor{wide(big, 7), wide(2, big)}, []int64{math.MaxInt64, 0}},
+		{"Mod", []*Tensor{wide(big, 7), wide(7, big)}, []int64{0, 7}},
+		{"Sign", []*Tensor{wide(big, 0)}, []int64{1, 0}},
+		{"Abs", []*Tensor{wide(big, 3)}, []int64{big, 3}},
+		{"Clip", []*Tensor{wide(big, 3, 0), {Type: Uint64, Ints: []int64{1}}, {Type: Uint64, Ints: []int64{math.MinInt64}}}, []int64{math.MinInt64, 3, 1}},
+	} {
+		b := newGraphBuilder("wide")
+		inputs, names := map[string]*Tensor{}, []string{}
+		for i, x := range c.in {
+			name := string(rune('a' + i))
+			names, inputs[name] = append(names, name), x
+			b.graph.inputs = append(b.graph.inputs, valueInfo{name: name, elem: x.Type})
+		}
+		b.nodeTo("y", "", c.op, names)
+		b.output("y", "y", Uint64)
+		p, err := LoadONNX((&onnxModel{ir: irVersion, opsets: map[string]int64{"": 20}, graph: &b.graph}).encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Run(inputs)
+		if err != nil || !slices.Equal(got["y"].Ints, c.want) {
+			t.Errorf("%s: %v, %v", c.op, got["y"], err)
+		}
+	}
+	for to, want := range map[ElementType]*Tensor{
+		Float32: {Floats: []float32{1 << 64, 3}}, Float64: {Doubles: []float64{1 << 64, 3}}, String: {Strings: []string{"18446744073709551614", "3"}},
+	} {
+		got, err := cast(nil, wide(big, 3), to)
+		if err != nil || !slices.Equal(got.Floats, want.Floats) || !slices.Equal(got.Doubles, want.Doubles) || !slices.Equal(got.Strings, want.Strings) {
+			t.Errorf("to %s: %v, %v", to, got, err)
+		}
+	}
+	if got, err := cast(nil, &Tensor{Type: Float64, Shape: []int{3}, Doubles: []float64{1.8e19, -1, math.NaN()}}, Uint64); err != nil || !slices.Equal(got.Ints, []int64{1.8e19 - 1<<64, -1, math.MinInt64}) {
+		t.Errorf("%v, %v", got, err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -219,4 +220,49 @@ func frameOf(t *testing.T, p *Predictor, o assaytest.ModelCase) (assay.Frame, bo
 		}
 	}
 	return frame, len(frame) > 0
+}
+
+// TestWholeNumbersOfAFrame: an input of whole numbers has those of the frame exactly, or the column is refused with how many values and why.
+func TestWholeNumbersOfAFrame(t *testing.T) {
+	const wide = 1<<53 + 1
+	open := func(typ ElementType) *Predictor {
+		b := newGraphBuilder("whole")
+		b.graph.inputs = []valueInfo{{name: "id", elem: typ, hasShape: true, dims: []dim{{name: "rows"}, {size: 1}}}}
+		ten := b.constant("ten", &Tensor{Type: typ, Shape: []int{1}, Ints: []int64{10}})
+		rest := b.node("rest", "", "Mod", []string{"id", ten})
+		b.nodeTo("y", "", "Cast", []string{rest}, intAttr("to", int64(Float32)))
+		b.output("y", "y", Float32, dim{name: "rows"}, dim{size: 1})
+		p, err := Open((&onnxModel{ir: irVersion, opsets: map[string]int64{"": opsetMain}, graph: &b.graph}).encode(), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	column := func(ints []int64, floats ...float64) assay.Frame {
+		return assay.Frame{{Name: "id", Type: assay.TypeInteger, Floats: floats, Ints: ints}}
+	}
+	p := open(Int64)
+	got, err := p.Predict(column([]int64{wide, -wide, math.MaxInt64}, wide-1, 1-wide, 1<<63))
+	if err != nil || !slices.Equal(got.Values, []float64{3, 7, 7}) {
+		t.Errorf("%v, %v", got.Values, err)
+	}
+	got, err = p.Predict(column(nil, 1<<53, 17))
+	if err != nil || !slices.Equal(got.Values, []float64{2, 7}) {
+		t.Errorf("%v, %v", got.Values, err)
+	}
+	for _, c := range []struct {
+		typ  ElementType
+		x    assay.Frame
+		want string
+	}{
+		{Int64, column(nil, 1<<60, 17, 1<<61), "2 that are beyond 2^53 and there as rounded numbers alone"},
+		{Int64, column(nil, math.NaN(), 0.5, 1<<63), "1 that are missing, 1 that are not whole, 1 that are beyond what it can hold"},
+		{Int32, column(nil, 1<<31, -1<<31, 5), "which takes int32, cannot be given: 1 that are beyond what it can hold"},
+		{Uint8, column(nil, 256, -1, 255), "2 that are beyond what it can hold"},
+		{Int32, column([]int64{wide, 1}, wide-1, 1), "1 that are beyond what it can hold"},
+	} {
+		if _, err := open(c.typ).Predict(c.x); err == nil || !strings.Contains(err.Error(), `column "id"`) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v does not say %q", c.typ, err, c.want)
+		}
+	}
 }

@@ -68,6 +68,32 @@ func (t ElementType) integral() bool {
 	return false
 }
 
+// Bounds returns the least and the most whole number that a Tensor of the type holds: those of a Bool are 0 and 1, and a Uint64 ends where
+// int64 does, in which a Tensor has its elements. They are 0 and 0 for a type of something else.
+func (t ElementType) Bounds() (least, most int64) {
+	switch t {
+	case Bool:
+		return 0, 1
+	case Int8:
+		return math.MinInt8, math.MaxInt8
+	case Int16:
+		return math.MinInt16, math.MaxInt16
+	case Int32:
+		return math.MinInt32, math.MaxInt32
+	case Int64:
+		return math.MinInt64, math.MaxInt64
+	case Uint8:
+		return 0, math.MaxUint8
+	case Uint16:
+		return 0, math.MaxUint16
+	case Uint32:
+		return 0, math.MaxUint32
+	case Uint64:
+		return 0, math.MaxInt64
+	}
+	return 0, 0
+}
+
 // A Tensor is a dense array in row-major order. Exactly one of the slices holds the elements, by Type: Floats for Float32, Doubles
 // for Float64, Strings for String, and Ints for every integer type and Bool (0 and 1). An empty Shape is a scalar.
 //

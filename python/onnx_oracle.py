@@ -121,6 +121,76 @@ def estimators(directory):
             print("left out:", name, str(e)[:150].replace("\n", " "))
 
 
+def numbers(add):
+    """Whole numbers at the ends of their types, what has no place in the type that it is cast to, and NaN."""
+    odd = [np.nan, np.inf, -np.inf, -1.9, 127, 128, -129, 255, 256, 32768, 65535, -32769, 2.0**31, -(2.0**31), 2.0**32, 5e9, -5e9, 9.21e18, 9.3e18, -9.3e18, 1e30]
+    code = lambda t: int(helper.np_dtype_to_tensor_dtype(np.dtype(t)))
+    for t in (np.int8, np.uint8, np.int32, np.uint32, np.int64):
+        name, least, most = np.dtype(t).name, np.iinfo(t).min, np.iinfo(t).max
+        a = np.array([least, most, 0, 1, 2, 3, 7, most - 1, most // 2 + 1, most // 3, least + 1, least // 2], dtype=t)
+        b = np.roll(a, 3)
+        divisor = np.where((b == 0) | (b == (-1 if least else 0)), 5, b).astype(t)
+        for op in "Add Sub Mul Less".split():
+            add(f"whole_{op}_{name}".lower(), op, [a, b])
+        for op in ("Div", "Mod"):
+            add(f"whole_{op}_{name}".lower(), op, [a, divisor])
+        add(f"whole_mod_fmod_{name}", "Mod", [a, divisor], {"fmod": 1})
+        for op in ["Abs", "Sign"] + (["Neg", "Relu"] if least and t != np.int8 else []):
+            add(f"whole_{op}_{name}".lower(), op, [a])
+        for op in ("Max", "Min") if np.dtype(t).itemsize > 1 else ():
+            add(f"whole_{op}_{name}".lower(), op, [a, b])
+        add(f"whole_clip_{name}", "Clip", [a, np.array(3, dtype=t), np.array(most - 1, dtype=t)])
+        if t == np.uint32:  # of which ONNX Runtime takes neither this nor what follows
+            continue
+        add(f"whole_topk_{name}", "TopK", [np.array([5, most - 1, most, most - 2, most - 1], dtype=t), np.array([3])], outputs=2)
+        add(f"whole_argmax_{name}", "ArgMax", [np.array([5, most - 1, most, most, least], dtype=t)], {"select_last_index": 1})
+        for op in ("ReduceMax", "ReduceMin"):
+            add(f"whole_{op}_{name}".lower(), op, [a.reshape(3, 4), np.array([1])], constant=(1,))
+            add(f"whole_{op}_none_{name}".lower(), op, [np.zeros((0, 3), dtype=t), np.array([0])], constant=(1,))
+        for to in (np.int8, np.uint16, np.int32, np.int64, np.float32, np.bool_):
+            if to != t:
+                add(f"whole_cast_{name}_{np.dtype(to).name}", "Cast", [a], {"to": code(to)})
+        for kind in (np.float32, np.float64):
+            add(f"whole_cast_{np.dtype(kind).name}_{name}", "Cast", [np.array(odd, dtype=kind)], {"to": code(t)})
+        add(f"whole_cast_text_{name}", "Cast", [np.array(["0", "7", "+5", "007", "300", "-1"], dtype=object)], {"to": code(t)})
+    for t in (np.int32, np.int64):
+        name, most = np.dtype(t).name, np.iinfo(t).max
+        a = np.array([np.iinfo(t).min, most, 0, 1, 2, 3, 7, most - 1, most // 2 + 1, most // 3, np.iinfo(t).min + 1, -most // 2], dtype=t)
+        add(f"whole_matmul_{name}", "MatMul", [a.reshape(3, 4), np.roll(a, 3).reshape(4, 3)])
+        add(f"whole_cumsum_{name}", "CumSum", [a, np.array(0)])
+        add(f"whole_range_{name}", "Range", [np.array(most - 5, dtype=t), np.array(most, dtype=t), np.array(2, dtype=t)])
+        add(f"whole_range_down_{name}", "Range", [np.array(7, dtype=t), np.array(-6, dtype=t), np.array(-5, dtype=t)])
+        for op in "ReduceSum ReduceMean ReduceProd ReduceSumSquare ReduceL1 ReduceL2".split():
+            add(f"whole_{op}_{name}".lower(), op, [a.reshape(3, 4), np.array([1])], constant=(1,))
+            add(f"whole_{op}_none_{name}".lower(), op, [np.zeros((3, 0), dtype=t), np.array([1])], constant=(1,))
+        for other in (np.int32, np.int64, np.float32, np.float64):
+            add(f"whole_pow_{name}_{np.dtype(other).name}", "Pow", [np.array([2, 3, 7, 10, 1, 0], dtype=t), np.array([5, 9, 30, 19, 4, 0], dtype=other)])
+        for base in (np.float32, np.float64):
+            add(f"whole_pow_{np.dtype(base).name}_{name}", "Pow", [np.array([2, 3.7, 7, 10, 1, 0], dtype=base), np.array([2, 3, -2, 1, 4, 0], dtype=t)])
+    for t in (np.float32, np.float64):
+        name, nan = np.dtype(t).name, np.nan
+        for where in (0, 2):
+            x = np.array([0.5, -1, 3, 2], dtype=t)
+            x[where] = nan
+            for op in ("ArgMax", "ArgMin") if where == 0 else ():  # elsewhere ONNX Runtime answers by the position, the length and the type
+                add(f"nan_{op}_{where}_{name}".lower(), op, [x])
+            for largest in (0, 1):
+                add(f"nan_topk_{where}_{largest}_{name}", "TopK", [x, np.array([3])], {"largest": largest}, 2)
+            for op in ("Max", "Min"):
+                add(f"nan_{op}_{where}_{name}".lower(), op, [x, x[::-1].copy()])
+            add(f"nan_relu_{where}_{name}", "Relu", [x])
+            add(f"nan_clip_{where}_{name}", "Clip", [x, np.array(0, dtype=t), np.array(1, dtype=t)])
+            add(f"nan_clip_crossed_{where}_{name}", "Clip", [x, np.array(1, dtype=t), np.array(0, dtype=t)])
+            add(f"nan_sign_{where}_{name}", "Sign", [x])
+        add(f"nan_gemm_beta_{name}", "Gemm", [np.ones((1, 2), dtype=t), np.ones((2, 1), dtype=t), np.array([nan], dtype=t)], {"beta": 0.0})
+        add(f"nan_softmax_{name}", "Softmax", [np.array([[np.inf, 1, 2], [np.inf, np.inf, 0], [nan, 1, 2]], dtype=t)])
+        add(f"cast_text_{name}", "Cast", [np.array([0.1, 1 / 3, 1e-5, 1e10, 123456789, 1e8, 16777216, 123456.7, nan, np.inf, -np.inf], dtype=t)], {"to": TensorProto.STRING})
+        add(f"cast_from_text_{name}", "Cast", [np.array(["nan", "inf", "-INF", "+5", "5.", ".5", "0x1p3", "1e39", "1e-46", "16777217"], dtype=object)], {"to": code(t)})
+        for op in "ReduceSum ReduceMean ReduceProd ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp".split():
+            add(f"{op}_none_{name}".lower(), op, [np.zeros((3, 0), dtype=t), np.array([1])], constant=(1,))
+            add(f"{op}_alone_{name}".lower(), op, [np.array([[1, 2], [3, -4]], dtype=t)], {"noop_with_empty_axes": 1})
+
+
 def operators(directory, only=()):
     rng = np.random.default_rng(SEED)
     f = lambda *shape: rng.normal(size=shape).astype(np.float32)
@@ -432,6 +502,7 @@ def operators(directory, only=()):
     add("pad_old_reflect", "Pad", [table], {"pads": [0, 1, 1, 1], "mode": "reflect"}, opset=10)
     add("pad_empty", "Pad", [np.zeros((0, 2), dtype=np.float32), i(1, 0, 1, 1), np.float32(3)], opset=19)
     add("pad_empty_edge", "Pad", [np.zeros((0, 2), dtype=np.float32), i(0, 1, 0, 1)], {"mode": "edge"}, opset=19)
+    numbers(add)
     for name, op, inputs, attrs, outputs, opset, constant, domain, mlv, kw in cases:
         if only and not any(name.startswith(o) for o in only):
             continue

@@ -233,6 +233,9 @@ func (f frameRows) Float(row, i int) float64 {
 }
 
 func (f frameRows) Int(row, i int) (int64, bool) {
+	if f.x[i].Ints != nil && !f.x[i].Missing(f.lo+row) {
+		return f.x[i].Ints[f.lo+row], true
+	}
 	v := f.Float(row, i)
 	if !(v == math.Trunc(v) && v >= -(1<<63) && v < 1<<63) {
 		return 0, false

@@ -124,6 +124,8 @@ func value(c *assay.Column, row int) any {
 		return time.Unix(int64(c.Floats[row]), 0).UTC().Format(time.DateOnly)
 	case c.Type == assay.TypeTimestamp:
 		return time.UnixMicro(int64(math.Round(c.Floats[row] * 1e6))).UTC().Format("2006-01-02T15:04:05.999999Z")
+	case c.Ints != nil:
+		return c.Ints[row]
 	}
 	return c.Floats[row]
 }
@@ -137,12 +139,18 @@ type breakage struct {
 // asText is a row whose first number is there as a text, which a cast reads; nil where it has none.
 func asText(in *schema.Schema, good map[string]any) map[string]any {
 	for _, c := range in.Columns {
-		x, ok := good[c.Name].(float64)
-		if !ok || c.Type != assay.TypeInteger && c.Type != assay.TypeNumber {
+		if c.Type != assay.TypeInteger && c.Type != assay.TypeNumber {
 			continue
 		}
 		row := maps.Clone(good)
-		row[c.Name] = strconv.FormatFloat(x, 'f', -1, 64)
+		switch x := good[c.Name].(type) {
+		case float64:
+			row[c.Name] = strconv.FormatFloat(x, 'f', -1, 64)
+		case int64:
+			row[c.Name] = strconv.FormatInt(x, 10)
+		default:
+			continue
+		}
 		return row
 	}
 	return nil

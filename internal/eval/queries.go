@@ -52,6 +52,9 @@ func (t *Truth) fold() *Truth {
 			} else {
 				one.Floats = append(one.Floats, c.Floats[l[0]])
 			}
+			if c.Ints != nil {
+				one.Ints = append(one.Ints, c.Ints[l[0]])
+			}
 		}
 		out.Columns = append(out.Columns, one)
 	}

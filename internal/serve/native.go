@@ -83,7 +83,8 @@ func Native(m *learn.Predictor, fields []assay.Field, classes []string) (Engine,
 		default:
 			use(&p, in.Name, nil)
 		}
-		p.least, p.most, p.holds = wholeNumbers(p.typ)
+		p.least, p.most = p.typ.Bounds()
+		p.holds = wholeNumbers(p.typ)
 		n.ports = append(n.ports, p)
 	}
 	for i, out := range m.Outputs() {
@@ -271,27 +272,27 @@ func category(c *learn.Categories, rows *schema.Batch, row, f int) (float64, err
 	return code, nil
 }
 
-// wholeNumbers are the least and the most of a type of whole numbers, and it in words. Sessions hold them in 64 bits.
-func wholeNumbers(t learn.ElementType) (least, most int64, holds string) {
+// wholeNumbers says in words what a type of whole numbers holds.
+func wholeNumbers(t learn.ElementType) string {
 	switch t {
 	case learn.Bool:
-		return 0, 1, "truth values"
+		return "truth values"
 	case learn.Int8:
-		return math.MinInt8, math.MaxInt8, "8-bit integers"
+		return "8-bit integers"
 	case learn.Int16:
-		return math.MinInt16, math.MaxInt16, "16-bit integers"
+		return "16-bit integers"
 	case learn.Int32:
-		return math.MinInt32, math.MaxInt32, "32-bit integers"
+		return "32-bit integers"
 	case learn.Uint8:
-		return 0, math.MaxUint8, "8-bit integers without a sign"
+		return "8-bit integers without a sign"
 	case learn.Uint16:
-		return 0, math.MaxUint16, "16-bit integers without a sign"
+		return "16-bit integers without a sign"
 	case learn.Uint32:
-		return 0, math.MaxUint32, "32-bit integers without a sign"
+		return "32-bit integers without a sign"
 	case learn.Uint64:
-		return 0, math.MaxInt64, "63-bit integers without a sign"
+		return "63-bit integers without a sign"
 	}
-	return math.MinInt64, math.MaxInt64, "64-bit integers"
+	return "64-bit integers"
 }
 
 // Element returns the type in which the version's model takes a field; false where that is not known, or it takes it in several.

@@ -14,7 +14,8 @@ import (
 
 // Frame brings columns into memory, in the order of _row: all columns for nil, and the rows for which the SQL expression where is true,
 // all of them for "". Numbers, booleans (0, 1), dates, times (seconds) and timestamps (seconds since 1970 UTC) become Floats, where a
-// missing value is NaN; integers beyond 2^53 are rounded. Text, JSON and binary become Codes.
+// missing value is NaN. A column of integers that has one beyond 2^53, which Floats rounds, has all of them in Ints too, unless 64 bits do not
+// hold one. Text, JSON and binary become Codes.
 func (t *Table) Frame(ctx context.Context, columns []string, cond string) (assay.Frame, error) {
 	fields, err := t.columns(columns)
 	if err != nil {
@@ -43,6 +44,7 @@ func (t *Table) Frame(ctx context.Context, columns []string, cond string) (assay
 		n = 0
 	}
 	dictionaries := make([]map[string]int32, len(fields))
+	wide := make([]bool, len(fields)) // an integer of the column does not fit 64 bits
 	for i := range frame {
 		if textual(fields[i].Type) {
 			frame[i].Codes = make([]int32, 0, n)
@@ -58,6 +60,8 @@ func (t *Table) Frame(ctx context.Context, columns []string, cond string) (assay
 				c.Codes = appendCodes(c.Codes, &r.vectors[i], r.size, dictionaries[i], &c.Levels)
 			} else if c.Floats, err = appendFloats(c.Floats, &r.vectors[i], r.size); err != nil {
 				return nil, err
+			} else if fields[i].Type == assay.TypeInteger && !wide[i] {
+				wide[i] = !appendInts(c, &r.vectors[i], r.size)
 			}
 		}
 	}
@@ -67,6 +71,9 @@ func (t *Table) Frame(ctx context.Context, columns []string, cond string) (assay
 	for i := range frame {
 		if dictionaries[i] != nil {
 			sortLevels(&frame[i])
+		}
+		if wide[i] {
+			frame[i].Ints = nil
 		}
 	}
 	return frame, nil
@@ -193,6 +200,52 @@ func appendFloats(out []float64, v *vector, n int) ([]float64, error) {
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// exactFloat is up to where float64 holds every integer.
+const exactFloat = 1 << 53
+
+// appendInts adds the integers of a batch, which Floats has already, to the column's Ints where it has some, or where one of them is beyond
+// what a float holds: then those before it are added, too. False means that 64 bits do not hold one of them.
+func appendInts(c *assay.Column, v *vector, n int) bool {
+	rounded := c.Ints != nil
+	floats := c.Floats[len(c.Floats)-n:]
+	switch v.kind {
+	case duckdb.TypeBigInt:
+		for i, x := range slice[int64](v, n) {
+			rounded = rounded || (x > exactFloat || x < -exactFloat) && !v.null(i)
+		}
+	case duckdb.TypeUBigInt, duckdb.TypeHugeInt:
+		for _, x := range floats {
+			rounded = rounded || x >= exactFloat || x <= -exactFloat
+		}
+	}
+	if !rounded {
+		return true
+	}
+	if c.Ints == nil {
+		c.Ints = make([]int64, len(c.Floats)-n, cap(c.Floats))
+		for i := range c.Ints {
+			if x := c.Floats[i]; x == x {
+				c.Ints[i] = int64(x)
+			}
+		}
+	}
+	for i := range n {
+		switch x := floats[i]; {
+		case x != x:
+			c.Ints = append(c.Ints, 0)
+		case v.kind == duckdb.TypeBigInt:
+			c.Ints = append(c.Ints, at[int64](v, i))
+		case v.kind == duckdb.TypeUBigInt && at[uint64](v, i)>>63 == 0:
+			c.Ints = append(c.Ints, int64(at[uint64](v, i)))
+		case v.kind == duckdb.TypeHugeInt && at[hugeint](v, i).upper == int64(at[hugeint](v, i).lower)>>63:
+			c.Ints = append(c.Ints, int64(at[hugeint](v, i).lower))
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func appendMicros(out []float64, v *vector, n int) []float64 {

@@ -107,11 +107,16 @@ func checkColumn(bad *assay.Problems, c *assay.Column, typ assay.Type, rows int)
 		bad.Add("column %q is %s but has numbers", c.Name, typ)
 		return
 	}
+	if c.Ints != nil && (len(c.Ints) != rows || typ != assay.TypeInteger) {
+		bad.Add("column %q is %s and has %d integers beside %d numbers", c.Name, typ, len(c.Ints), rows)
+		return
+	}
 	n := 0
 	for _, x := range c.Floats {
 		ok := true
 		switch {
 		case math.IsNaN(x):
+		case c.Ints != nil:
 		case typ == assay.TypeInteger:
 			ok = x == math.Trunc(x) && x >= -1<<63 && x < 1<<63
 		case typ == assay.TypeBoolean:
@@ -192,7 +197,9 @@ func fill(raw duckdb.Vector, c *assay.Column, typ assay.Type, from, n int) {
 		case assay.TypeBoolean:
 			slice[uint8](&v, n)[i] = uint8(x)
 		case assay.TypeInteger:
-			slice[int64](&v, n)[i] = int64(x)
+			if slice[int64](&v, n)[i] = int64(x); c.Ints != nil {
+				slice[int64](&v, n)[i] = c.Ints[from+i]
+			}
 		case assay.TypeDate:
 			slice[int32](&v, n)[i] = int32(x / 86400)
 		case assay.TypeTime, assay.TypeTimestamp:
