@@ -169,6 +169,14 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 			o.SkewKey = s.p.Data.Key
 		}
 	}
+	if s.p.Monitor.Labels != nil {
+		for _, c := range s.labelTable("", "").Join {
+			if slices.Contains(o.Redacted, c) {
+				return rec, none, left, assay.Errorf(assay.Refused, "labels find their predictions by %q, which serve.log.redact keeps out of the log: none would be found", c).
+					Try("monitor.labels.join: [request_id, row] in assay.yaml, or take %s out of serve.log.redact", c)
+			}
+		}
+	}
 	x := monitor.Subject{Categorical: s.p.Data.Category, Target: m.Target, Time: s.p.Data.Time}
 	var done func()
 	if x.Model, done, err = s.watchedModel(ctx, v, m); err != nil {

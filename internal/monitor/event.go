@@ -52,6 +52,8 @@ func (o *Settings) events(m *assay.Monitor, features, outputs *Document, task as
 	for _, c := range o.EventColumns {
 		i := slices.IndexFunc(features.Features, func(f Feature) bool { return f.Name == c })
 		switch {
+		case slices.Contains(o.Redacted, c):
+			bad.Add("serve.log.redact keeps column %q out of the log, which has no events of it: take it out of one of the two", c)
 		case i < 0:
 			bad.Add("column %q is not watched", c)
 		case features.Features[i].Edges == nil:
