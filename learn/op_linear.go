@@ -49,7 +49,7 @@ func matMul(m *memory, a, b *Tensor) (*Tensor, error) {
 		return out, err
 	}
 	if len(bs) == 2 { // one right side for all of the left
-		rows, outer = out.Len()/cols, nil
+		rows, outer, as = out.Len()/cols, nil, as[len(as)-2:]
 	}
 	sa, sb := broadcastStrides(m, as[:len(as)-2], outer), broadcastStrides(m, bs[:len(bs)-2], outer)
 	for i := range out.Len() / (rows * cols) {

@@ -488,6 +488,8 @@ def operators(directory, only=()):
         for name, a in (("double", np.array([0.5, 1, 3])), ("long", i(2**62 + 1, 1, -3)), ("int", np.array([7, 1, -3], dtype=np.int32)), ("byte", np.array([0, 1, 255], dtype=np.uint8)), ("bool", np.array([True, False, True]))):
             value = [np.array(a[0])] if mode == "constant" and name != "bool" else []
             add(f"pad_{mode}_{name}", "Pad", [a, i(1 if mode == "reflect" else 2, -1)] + value, {"mode": mode}, opset=21)
+    for name, left, right in (("layers", (2, 3, 4), (4, 5)), ("layer", (1, 3, 4), (4, 5)), ("layers_vector", (2, 3, 4), (4,)), ("deep", (2, 1, 3, 4), (4, 2)), ("spread", (2, 1, 3, 4), (5, 4, 2)), ("matrix_layers", (3, 4), (2, 4, 5))):
+        add("matmul_" + name, "MatMul", [f(*left), f(*right)], absolute=1e-6)
     sentences = text("a bb ccc", "", "  x_1,y", "\u00e9t\u00e9 bb", "a\tb\nc", "abcab")
     plain = {"mark": 0, "pad_value": "#", "mincharnum": 1}
     for name, expression, more in (("words", "[a-zA-Z0-9_]+", {}), ("marks", "[a-zA-Z0-9_]+", {"mark": 1}), ("two", "\\w+", {"mincharnum": 2}), ("letters", ".", {}), ("bounds", "\\b\\w\\w+\\b", {}), ("longest", "a|ab|abc", {}),
