@@ -64,9 +64,13 @@ func onConnection(ctx context.Context, c net.Conn) context.Context {
 }
 
 // oneFraming ends the connection of a request with a Transfer-Encoding after it is answered where Content-Length was spoken of as well, as RFC 9112
-// asks for (section 6.1): nothing that follows is served. Who always sends the one or the other keeps his connection.
+// asks for (section 6.1): nothing that follows is served. Who always sends the one or the other keeps his connection. One of HTTP/1.0 ends with each
+// request: that protocol has no chunks, and net/http takes a Transfer-Encoding away from it unseen, so that nobody can tell where its body ends.
 func oneFraming(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.ProtoAtLeast(1, 1) {
+			w.Header().Set("Connection", "close")
+		}
 		if len(r.TransferEncoding) > 0 {
 			if c, ok := r.Context().Value(sizedKey{}).(*sized); ok && c.seen.Load() {
 				w.Header().Set("Connection", "close")

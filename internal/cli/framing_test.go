@@ -26,12 +26,15 @@ func TestOneFraming(t *testing.T) {
 		last    = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 		chunked = "POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
 		length  = "POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
+		old     = "POST /old HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n24\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n\r\n0\r\n\r\n"
 		both    = "POST /both HTTP/1.1\r\nHost: x\r\nCONTENT-length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
 	)
 	for _, c := range []struct{ send, want string }{
 		{chunked + chunked + last, "/chunks:ab; /chunks:ab; /last:;"},
 		{length + length + last, "/length:ab; /length:ab; /last:;"},
 		{both + last, "/both:ab;"},
+		{old + last, "/old:;"},
+		{strings.Replace(old, "Transfer-Encoding: chunked", "Content-Length: 2", 1) + last, "/old:24;"},
 		{strings.Replace(both, "CONTENT-length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nX-A: ccontent-lc\r\ncontent-Length: 5", 1) + last, "/both:ab;"},
 	} {
 		for _, step := range []int{1, 7, len(c.send)} {

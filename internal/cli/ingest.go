@@ -249,7 +249,16 @@ func ingestCapture(path string, seen *collect.Seen, record func(int64, *collect.
 		return collect.Counts{}, assay.Errorf(assay.Unavailable, "%s cannot be read: %w", filepath.Base(path), err)
 	}
 	defer f.Close()
-	return collect.Capture(f, seen, record)
+	counts, err := collect.Capture(f, seen, record)
+	return counts, ofFile(path, err)
+}
+
+// ofFile names the file in an error about what it holds.
+func ofFile(path string, err error) error {
+	if e := (&assay.Error{}); errors.As(err, &e) && e.Code == assay.Rejected {
+		return &assay.Error{Code: e.Code, Msg: filepath.Base(path) + ": " + e.Msg, Hint: e.Hint, Err: e.Err}
+	}
+	return err
 }
 
 // ingestTable reads an inference table of Databricks, with its older or newer columns.

@@ -265,7 +265,7 @@ func (s *session) groundTruth(ctx context.Context, file string) (t *table.Table,
 			})
 		}
 		out.Flush()
-		w.CloseWithError(errors.Join(err, out.Error()))
+		w.CloseWithError(errors.Join(ofFile(file, err), out.Error()))
 	}()
 	t, err = s.spooled(ctx, r, "labels.csv", table.ReadOptions{Types: map[string]assay.Type{monitor.JoinRequest[0]: assay.TypeString, monitor.JoinRequest[1]: assay.TypeInteger}})
 	_ = r.Close()

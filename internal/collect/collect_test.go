@@ -2,6 +2,8 @@ package collect_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -413,4 +415,50 @@ func TestSeen(t *testing.T) {
 	if err := b.Know([]byte("torn")); assay.CodeOf(err) != assay.Invalid {
 		t.Errorf("a list that was cut off: %v", err)
 	}
+}
+
+// TestFilesOfCaptures: what is gzip is read whatever it is called, a mark of UTF-8 is no part of the first line, a line that ends as on Windows or not at all is a
+// line; UTF-16 and gzip that was cut off are refused with what is wrong with them.
+func TestFilesOfCaptures(t *testing.T) {
+	line := func(id string) string {
+		return `{"captureData":{"endpointInput":{"data":"1","encoding":"CSV"},"endpointOutput":{"data":"1","encoding":"CSV"}},"eventMetadata":{"eventId":"` + id + `","inferenceTime":"2026-05-01T10:00:00Z"},"eventVersion":"0"}`
+	}
+	two := line("a") + "\r\n" + line("b")
+	packed := func(text string) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = z.Write([]byte(text))
+		_ = z.Close()
+		return b.String()
+	}
+	wide := "\xff\xfe"
+	for _, c := range two {
+		wide += string([]byte{byte(c), 0})
+	}
+	random := make([]byte, 1<<12)
+	for i := range random {
+		random[i] = byte(scrambled(i))
+	}
+	long := packed(two + string(random))
+	for name, c := range map[string]struct {
+		file, want string
+		n          int
+	}{
+		"plain": {two, "", 2}, "a mark": {"\ufeff" + two, "", 2}, "gzip": {packed(two + "\n"), "", 2}, "a mark in gzip": {packed("\ufeff" + two), "", 2}, "two of gzip": {packed(two+"\n") + packed(line("c")), "", 3},
+		"gzip that was cut off": {long[:len(long)-20], "the gzip is damaged, or ends before it should", -1},
+		"a wrong sum":           {long[:len(long)-6] + "\x00\x00" + long[len(long)-4:], "the gzip is damaged, or ends before it should", -1},
+		"a head alone":          {"\x1f\x8b", "it begins as gzip and is none", 0},
+		"wide":                  {wide, "it is UTF-16", 0},
+	} {
+		n := 0
+		counts, err := collect.Capture(strings.NewReader(c.file), &collect.Seen{}, func(int64, *collect.Exchange) error { n++; return nil })
+		if (err == nil) != (c.want == "") || err != nil && (assay.CodeOf(err) != assay.Rejected || !strings.Contains(err.Error(), c.want)) || c.n >= 0 && n != c.n || err == nil && len(counts.Skipped) > 0 {
+			t.Errorf("%s: %d exchanges, %+v, %v", name, n, counts, err)
+		}
+	}
+}
+
+func scrambled(i int) uint64 {
+	h := uint64(i+1) * 0x9e3779b97f4a7c15
+	return (h ^ h>>29) * 0xbf58476d1ce4e5b9 >> 32
 }

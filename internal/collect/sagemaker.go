@@ -3,6 +3,8 @@ package collect
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -45,9 +47,32 @@ func (c *Counts) Add(o Counts) {
 	}
 }
 
+// text is a file as its text: what is gzip is unpacked, whatever it is called, and the mark of UTF-8 at its beginning is left out. Errors are Rejected.
+func text(r io.Reader) (*bufio.Reader, error) {
+	b := bufio.NewReaderSize(r, 1<<16)
+	if head, _ := b.Peek(2); string(head) == "\x1f\x8b" {
+		z, err := gzip.NewReader(b)
+		if err != nil {
+			return nil, assay.Errorf(assay.Rejected, "it begins as gzip and is none")
+		}
+		b = bufio.NewReaderSize(z, 1<<16)
+	}
+	head, _ := b.Peek(3)
+	switch {
+	case string(head) == "\xef\xbb\xbf":
+		_, _ = b.Discard(3)
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return nil, assay.Errorf(assay.Rejected, "it is UTF-16, and lines of JSON are UTF-8").Try("iconv -f UTF-16 -t UTF-8")
+	}
+	return b, nil
+}
+
 // lines calls each for every line that is not empty. A line that is too long is skipped.
 func lines(r io.Reader, counts *Counts, each func(number int64, line []byte) error) error {
-	b := bufio.NewReaderSize(r, 1<<16)
+	b, err := text(r)
+	if err != nil {
+		return err
+	}
 	var line []byte
 	for number := int64(1); ; number++ {
 		line = line[:0]
@@ -62,6 +87,9 @@ func lines(r io.Reader, counts *Counts, each func(number int64, line []byte) err
 			}
 			if errors.Is(err, bufio.ErrBufferFull) {
 				continue
+			}
+			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, new(flate.CorruptInputError)) {
+				return assay.Errorf(assay.Rejected, "line %d cannot be read: the gzip is damaged, or ends before it should", number)
 			}
 			if !errors.Is(err, io.EOF) {
 				return assay.Errorf(assay.Unavailable, "line %d cannot be read: %w", number, err)

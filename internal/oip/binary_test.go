@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -270,5 +271,30 @@ func BenchmarkInferRows(b *testing.B) {
 		reader.Reset(body)
 		clear(w.header)
 		h.ServeHTTP(w, r)
+	}
+}
+
+// TestTwoHeadLengths: where a request says twice how much of its body is JSON, both must say the same; a proxy in front might believe the other.
+func TestTwoHeadLengths(t *testing.T) {
+	h := handler(t)
+	doc := `{"inputs":[{"name":"age","shape":[1],"datatype":"INT64","parameters":{"binary_data_size":8}},{"name":"income","shape":[1],"datatype":"FP64","data":[1]},{"name":"region","shape":[1],"datatype":"BYTES","data":["north"]}]}`
+	length := strconv.Itoa(len(doc))
+	for _, c := range []struct {
+		lengths []string
+		status  int
+		want    string
+	}{
+		{[]string{length}, 200, `"outputs"`},
+		{[]string{length, length}, 200, `"outputs"`},
+		{[]string{length, "5"}, 400, headLength + " is there 2 times, and not the same each time"},
+		{[]string{length, length, "0" + length}, 400, headLength + " is there 3 times, and not the same each time"},
+		{[]string{length + ", " + length}, 400, headLength + " is not the length of a part of the body"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v2/models/m/infer", strings.NewReader(doc+string([]byte{20, 0, 0, 0, 0, 0, 0, 0})))
+		r.Header[headLength] = c.lengths
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%q: %d %s; want %d, %s", c.lengths, w.Code, w.Body, c.status, c.want)
+		}
 	}
 }

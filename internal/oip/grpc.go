@@ -28,6 +28,9 @@ const (
 	window = 64 << 10
 	// connWindow is how many bytes of a connection are on their way; it says nothing of what is held.
 	connWindow = 1 << 20
+	// maxHeaderList is how many bytes of headers a call may have, each counted with 32 more, as HTTP/2 does. They are in the memory before any turn and any
+	// limit of bodies, and take few bytes on the wire where they are alike; grpc-go's own limit is 16 MiB for each call.
+	maxHeaderList = 64 << 10
 )
 
 // GRPC returns a gRPC server that answers the protocol. A message, after decompression, may be as large as the body of an HTTP request, and
@@ -35,7 +38,7 @@ const (
 func (s *Inference) GRPC() *grpc.Server {
 	limit := int(min(s.Server.MaxBodyBytes(), math.MaxInt32))
 	g := grpc.NewServer(grpc.MaxRecvMsgSize(limit), grpc.MaxConcurrentStreams(maxStreams), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(connWindow),
-		grpc.InTapHandle(s.admit), grpc.UnaryInterceptor(recovered))
+		grpc.MaxHeaderListSize(maxHeaderList), grpc.InTapHandle(s.admit), grpc.UnaryInterceptor(recovered))
 	methods := wire.GRPCInferenceService_ServiceDesc
 	methods.Methods = slices.Clone(methods.Methods)
 	for i, m := range methods.Methods {

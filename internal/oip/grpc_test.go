@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -255,4 +257,28 @@ func FuzzGRPC(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestGRPCHeaders: what a call may say of itself is bounded, as over HTTP, and one that says more ends alone.
+func TestGRPCHeaders(t *testing.T) {
+	cl := dial(t, nil)
+	with := func(n int) error {
+		pairs := make([]string, 0, 2*n)
+		for i := range n {
+			pairs = append(pairs, "x-"+strconv.Itoa(i), "y")
+		}
+		_, err := cl.ModelInfer(metadata.AppendToOutgoingContext(t.Context(), pairs...), message(t, twoRowsMessage))
+		return err
+	}
+	for _, n := range []int{0, 1000} {
+		if err := with(n); err != nil {
+			t.Errorf("%d headers: %v", n, err)
+		}
+	}
+	if err := with(10_000); err == nil || status.Code(err) == codes.OK {
+		t.Errorf("10,000 headers: %v", err)
+	}
+	if err := with(0); err != nil {
+		t.Errorf("after that: %v", err)
+	}
 }
