@@ -355,8 +355,11 @@ func (o LabelTable) Add(ctx context.Context, dir string, t *table.Table) (AddedL
 	if err != nil {
 		return a, err
 	}
-	if a.Added == 0 {
-		return a, assay.Errorf(assay.Rejected, "none of the %s rows has a key, a label and a time", assay.FormatCount(a.Rows))
+	switch {
+	case a.Rows == 0:
+		return a, assay.Errorf(assay.Rejected, "there is no label: the table has columns and no row").Try("look at the file, or the query, that the labels come from")
+	case a.Added == 0:
+		return a, assay.Errorf(assay.Rejected, "none of the %s rows has a key (%s), a label (%s) and a time", assay.FormatCount(a.Rows), strings.Join(o.Join, ", "), o.Label).Try("name the column with --label or --came, and the key in monitor.labels.join")
 	}
 	same := v
 	if o.Came == "" { // when the same labels are added again is no difference

@@ -62,6 +62,31 @@ func TestNestedElements(t *testing.T) {
 	if got := strings.Join(e.rows, ", "); w.Code != 200 || got != want {
 		t.Errorf("%d %s: %s", w.Code, w.Body, got)
 	}
+	// A number or a truth value is itself: as JSON what the request says, in bytes what the datatype holds. None of it is a missing value.
+	for typ, x := range map[string]struct{ data, contents, raw, want, bytes string }{
+		"FP64":   {`[1.5, 2]`, `"fp64Contents":[1.5,2]`, "AAAAAAAA+D8AAAAAAAAAQA==", "1.5 true, 2 true", "1.5 true, 2.0 true"},
+		"FP32":   {`[1.5, 2]`, `"fp32Contents":[1.5,2]`, "AADAPwAAAEA=", "1.5 true, 2 true", "1.5 true, 2.0 true"},
+		"INT64":  {`[7, 9007199254740993]`, `"int64Contents":[7,"9007199254740993"]`, "BwAAAAAAAAABAAAAAAAgAA==", "7 true, 9007199254740993 true", ""},
+		"UINT64": {`[7, 18446744073709551615]`, `"uint64Contents":[7,"18446744073709551615"]`, "BwAAAAAAAAD//////////w==", "7 true, 18446744073709551615 true", ""},
+		"BOOL":   {`[true, false]`, `"boolContents":[true,false]`, "AQA=", "true true, false true", ""},
+	} {
+		head := `"name": "o", "shape": [2], "datatype": "` + typ + `"`
+		e.rows = nil
+		w := send(t, h, http.MethodPost, "/v2/models/m/infer", []byte(`{"inputs": [{`+head+`, "data": `+x.data+`}]}`))
+		if got := strings.Join(e.rows, ", "); w.Code != 200 || got != x.want {
+			t.Errorf("%s: %d %s: %s, want %s", typ, w.Code, w.Body, got, x.want)
+		}
+		if x.bytes == "" {
+			x.bytes = x.want
+		}
+		for _, m := range []string{`{"modelName":"m","inputs":[{` + head + `,"contents":{` + x.contents + `}}]}`, `{"modelName":"m","inputs":[{` + head + `}],"rawInputContents":["` + x.raw + `"]}`} {
+			e.rows = nil
+			_, err := cl.ModelInfer(t.Context(), message(t, m))
+			if got := strings.Join(e.rows, ", "); err != nil || got != x.bytes {
+				t.Errorf("%s: %v: %s, want %s", m, err, got, x.bytes)
+			}
+		}
+	}
 	for _, wrong := range []string{`"{secret"`, `"[1] 2"`, `""`} {
 		w := send(t, h, http.MethodPost, "/v2/models/m/infer", []byte(`{"inputs": [{"name": "o", "shape": [1], "datatype": "BYTES", "data": [`+wrong+`]}]}`))
 		if w.Code != 400 || !strings.Contains(w.Body.String(), "o must be of type json") || strings.Contains(w.Body.String(), "secret") {

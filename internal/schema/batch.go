@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strconv"
@@ -208,7 +209,9 @@ func (b *Batch) SetBool(row, i int, x bool) {
 			c.i = 1
 		}
 	}
-	b.v.fields[i].anything(c)
+	if b.v.fields[i].nested {
+		c.kind, c.s = cellOther, strconv.AppendBool(nil, x)
+	}
 }
 
 // SetInt gives an integer; a field of numbers takes it when float64 holds it exactly.
@@ -223,7 +226,9 @@ func (b *Batch) SetInt(row, i int, x int64) {
 			c.kind, c.f = cellFloat, f
 		}
 	}
-	b.v.fields[i].anything(c)
+	if b.v.fields[i].nested {
+		c.kind, c.s = cellOther, strconv.AppendInt(nil, x, 10)
+	}
 }
 
 // SetUint gives an integer without a sign, as SetInt.
@@ -242,7 +247,9 @@ func (b *Batch) SetUint(row, i int, x uint64) {
 			c.kind, c.f = cellFloat, f
 		}
 	}
-	b.v.fields[i].anything(c)
+	if b.v.fields[i].nested {
+		c.kind, c.s = cellOther, strconv.AppendUint(nil, x, 10)
+	}
 }
 
 // Refuse notes that a value is not what its field takes, for a reason that the caller knows better than the schema, in words that
@@ -265,8 +272,11 @@ func (b *Batch) SetFloat(row, i int, x float64) {
 		c.kind, c.f = cellFloat, x
 	case f.kind == assay.TypeInteger && x == math.Trunc(x) && x >= -(1<<63) && x < 1<<63:
 		c.kind, c.i = cellInt, int64(x)
-	default:
-		f.anything(c)
+	case f.nested: // a float to whoever reads the JSON, a whole one too
+		c.kind, c.s = cellOther, strconv.AppendFloat(nil, x, 'g', -1, 64)
+		if !bytes.ContainsAny(c.s, ".e") {
+			c.s = append(c.s, ".0"...)
+		}
 	}
 }
 

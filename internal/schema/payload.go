@@ -272,13 +272,6 @@ func (f *field) decode(t *tokenizer, c *cell, depth int) bool {
 	return true
 }
 
-// anything accepts every value where the column has no type to speak of.
-func (f *field) anything(c *cell) {
-	if f.nested {
-		c.kind = cellOther
-	}
-}
-
 // small reads at most 18 digits.
 func small(s []byte) int64 {
 	neg := s[0] == '-'
