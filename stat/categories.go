@@ -28,8 +28,8 @@ type Categories struct {
 	tail   map[uint64]struct{}
 }
 
-// FreezeCategories keeps the top most frequent values of the reference counts; top 0 means DefaultTopCategories. It refuses an empty
-// reference, a count that is not positive and a negative top.
+// FreezeCategories keeps the top most frequent values of the reference counts; top 0 means DefaultTopCategories. Of a reference without
+// counts every value is unseen. It refuses a count that is not positive and a negative top.
 func FreezeCategories(counts map[string]int64, top int) (*Categories, error) {
 	if top == 0 {
 		top = DefaultTopCategories
@@ -51,9 +51,6 @@ func FreezeCategories(counts map[string]int64, top int) (*Categories, error) {
 			once++
 		}
 		rows += n
-	}
-	if len(all) == 0 {
-		p.Add("no values")
 	}
 	if top < 1 {
 		p.Add("%d categories asked for", top)
@@ -99,7 +96,7 @@ func (c *Categories) derive() {
 	}
 }
 
-// UnmarshalJSON reads categories; it refuses repeated values and hashes that do not ascend.
+// UnmarshalJSON reads categories; it refuses repeated values, hashes that do not ascend, and rows or a tail without values.
 func (c *Categories) UnmarshalJSON(data []byte) error {
 	type plain Categories
 	var p plain
@@ -108,7 +105,7 @@ func (c *Categories) UnmarshalJSON(data []byte) error {
 	}
 	*c = Categories(p)
 	c.derive()
-	if len(c.Values) == 0 || len(c.index) != len(c.Values) || !slices.IsSorted(c.Tail) || len(c.tail) != len(c.Tail) || c.Open && len(c.Tail) > 0 {
+	if len(c.Values) == 0 && (c.Rows != 0 || c.Open || len(c.Tail) > 0) || len(c.index) != len(c.Values) || !slices.IsSorted(c.Tail) || len(c.tail) != len(c.Tail) || c.Open && len(c.Tail) > 0 {
 		return assay.Errorf(assay.Invalid, "categories: no or repeated values, or an unusable tail")
 	}
 	return nil

@@ -146,17 +146,6 @@ func ExamplePageHinkley() {
 	// the mean rose, seen at value 518
 }
 
-func ExampleMMD() {
-	x, y := normals(300, 0, 7), normals(300, 0.5, 8)
-	t, err := stat.MMD(x, y, 1, stat.MMDOptions{Seed: 1})
-	if err != nil {
-		panic(err)
-	}
-	fmt.Printf("%.3f, p-value %.3f\n", t.Statistic, t.P)
-	// Output:
-	// 0.063, p-value 0.001
-}
-
 func ExampleDomainAUC() {
 	score := append(normals(200, 0, 9), normals(100, 0.4, 10)...)
 	window := make([]bool, len(score))

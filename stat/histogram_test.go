@@ -285,12 +285,21 @@ func TestCategories(t *testing.T) {
 	if !open.Open || open.Cell("never") != open.Other() || !slices.Equal(open.Values, []string{"0", "1", "10"}) {
 		t.Errorf("open %v, values %q", open.Open, open.Values)
 	}
-	for _, bad := range []map[string]int64{nil, {"a": 0}} {
-		if _, err := stat.FreezeCategories(bad, 0); err == nil {
-			t.Errorf("froze %v", bad)
-		}
+	if _, err := stat.FreezeCategories(map[string]int64{"a": 0}, 0); err == nil {
+		t.Error("froze a count of 0")
 	}
-	for _, s := range []string{`{}`, `{"values":["a","a"],"tail":[],"open":false,"rows":1,"once":0}`, `{"values":["a"],"tail":[2,1],"open":false,"rows":1,"once":0}`} {
+	none, err := stat.FreezeCategories(nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err = json.Marshal(none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, none); err != nil || none.Cells() != 2 || none.Cell("a") != none.Unseen() {
+		t.Errorf("without a value: %s, %v", raw, err)
+	}
+	for _, s := range []string{`{"values":[],"tail":[],"open":false,"rows":1,"once":0}`, `{"values":["a","a"],"tail":[],"open":false,"rows":1,"once":0}`, `{"values":["a"],"tail":[2,1],"open":false,"rows":1,"once":0}`} {
 		if err := json.Unmarshal([]byte(s), new(stat.Categories)); err == nil {
 			t.Errorf("read %s", s)
 		}

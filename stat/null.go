@@ -25,9 +25,8 @@ const nullTail = 0.05
 // reference does not have counts Empty rows, so that a first value beyond the reference is as surprising as it should be and no more.
 // With Window, the shares are those of these counts instead: a reference never holds a value that it never had, and windows do.
 //
-// With Stretches, rows that came together belong together: the shares also differ by what stretches of time add. Which stretch that is,
-// is drawn; the number of rows of a stretch does not matter. There are as many different stretches as the reference has, about; what is
-// rarer than one in that many rests on the fitted tail.
+// With Stretches, rows that came together belong together: the shares also differ by what stretches of time add, a random mixture of
+// those of the reference; the number of rows of a stretch does not matter.
 type NullSpec struct {
 	Reference []float64  // counts by cell
 	Window    []float64  // counts by cell of what windows are drawn from; nil: the reference

@@ -3,6 +3,8 @@ package stat_test
 import (
 	"fmt"
 	"math"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -23,68 +25,84 @@ func stretches(t testing.TB, counts [][]float64, effective float64) *stat.Stretc
 	return s
 }
 
-// A window is a day: without what days add the null is far too low, with it the level holds whatever the traffic is, where days do not differ too.
+// A window is a day: without what days add the null is far too low, with it the level holds whatever the traffic is, where days do not differ too. Every window has a
+// reference of its own, so that windows are independent and how many of them are at most a level has a binomial distribution: in one of a thousand tests at a level
+// that holds there are more than is allowed. ASSAY_TEST_PROOF is how many references each case has, of which 2,000 are worth a while.
 func TestNullOfStretches(t *testing.T) {
 	const perDay = 180
+	refs := assaytest.Size(60, 300)
+	if n, err := strconv.Atoi(os.Getenv("ASSAY_TEST_PROOF")); err == nil && n > 1 {
+		refs = n
+	}
+	scores, levels := []stat.DriftScore{stat.DriftAD, stat.DriftJS}, []float64{0.05, 0.01, 0.001}
+	type count struct{ over [3]float64 }
+	kept := func(t *testing.T, name string, c [2]count, n float64) {
+		t.Helper()
+		for i, s := range scores {
+			for k, level := range levels {
+				est := stat.Proportion(c[i].over[k], n, 0.998, stat.ClopperPearson)
+				t.Logf("%s, %s: level %v realised %s", name, s, level, est)
+				if est.Lo > level || math.IsNaN(est.Value) {
+					t.Errorf("%s, %s: level %v realised %s", name, s, level, est)
+				}
+			}
+		}
+	}
+	var all [2]count
+	windows := 0.0
 	for _, days := range []int{30, 140} {
 		for _, sd := range []float64{0, 0.1, 0.3} {
 			for _, rows := range []int{90, 300, 1200} {
-				t.Run(fmt.Sprintf("%d days, sd %v, %d rows", days, sd, rows), func(t *testing.T) {
-					scores := []stat.DriftScore{stat.DriftAD, stat.DriftJS}
-					over, n := map[stat.DriftScore]map[float64]float64{}, 0.0
-					plain := 0.0
-					day := func(n int, stream ...uint64) []float64 {
-						r := stat.NewRand(3, stream...)
-						return normals(n, sd*r.Normal(), stream...)
-					}
-					for ref := range uint64(assaytest.Size(8, 100)) {
-						var all []float64
+				name := fmt.Sprintf("%d days, sd %v, %d rows", days, sd, rows)
+				t.Run(name, func(t *testing.T) {
+					var c [2]count
+					plain, of := 0.0, 0.0
+					for ref := range uint64(refs) {
+						r := stat.NewRand(3, ref, uint64(days), uint64(rows), math.Float64bits(sd))
+						day := func(n int) []float64 {
+							x, mean := make([]float64, n), sd*r.Normal()
+							for i := range x {
+								x[i] = mean + r.Normal()
+							}
+							return x
+						}
+						var values []float64
 						parts := make([][]float64, days)
 						for d := range parts {
-							parts[d] = day(perDay, ref, uint64(d), uint64(days))
-							all = append(all, parts[d]...)
+							parts[d] = day(perDay)
+							values = append(values, parts[d]...)
 						}
-						e := freeze(t, all, stat.EdgeOptions{})
+						e := freeze(t, values, stat.EdgeOptions{})
 						counts := make([][]float64, days)
 						for d, x := range parts {
 							counts[d] = e.Count(x)
 						}
-						spec := stat.NullSpec{Reference: e.Count(all), Rows: int64(rows), Edges: e, Scores: scores, Seed: ref}
-						without := nulls(t, spec)
+						spec := stat.NullSpec{Reference: e.Count(values), Rows: int64(rows), Edges: e, Scores: scores, Seed: ref}
+						live := e.Count(day(rows))
+						if ref%10 == 0 {
+							if of++; nulls(t, spec)[0].P(scores[0].Of(spec.Reference, live, e)) <= 0.05 {
+								plain++
+							}
+						}
 						spec.Stretches = stretches(t, counts, float64(days))
-						with := nulls(t, spec)
-						for w := range uint64(40) {
-							n++
-							live := e.Count(day(rows, ref, 1000+w))
-							for i, s := range scores {
-								p := with[i].P(s.Of(spec.Reference, live, e))
-								if over[s] == nil {
-									over[s] = map[float64]float64{}
-								}
-								for _, level := range []float64{0.05, 0.01, 0.001} {
-									if p <= level {
-										over[s][level]++
-									}
-								}
-								if without[i].P(s.Of(spec.Reference, live, e)) <= 0.05 && i == 0 {
-									plain++
+						for i, n := range nulls(t, spec) {
+							p := n.P(scores[i].Of(spec.Reference, live, e))
+							for k, level := range levels {
+								if p <= level {
+									c[i].over[k]++
+									all[i].over[k]++
 								}
 							}
 						}
+						windows++
 					}
-					for _, s := range scores {
-						for level, most := range map[float64]float64{0.05: 1.6, 0.01: 2.5, 0.001: 8} { // by how much the fitted tail of few days is too short
-							est := stat.Proportion(over[s][level], n, 0.999, stat.ClopperPearson)
-							t.Logf("%s: level %v realised %s; with independent rows %.3f at 0.05", s, level, est, plain/n)
-							if est.Lo > most*level || math.IsNaN(est.Value) {
-								t.Errorf("%s: level %v realised %s", s, level, est)
-							}
-						}
-					}
+					t.Logf("with independent rows %.3f at 0.05", plain/of)
+					kept(t, name, c, float64(refs))
 				})
 			}
 		}
 	}
+	kept(t, "all", all, windows)
 }
 
 // Columns that are today much as they were yesterday exceed twice in a row more often than independent ones: with their dependence the budget holds, without it not.

@@ -183,9 +183,10 @@ func jsonDocuments() []jsonDocument {
 		{"assay.monitor.plan/1", "monitor plan", struct {
 			Evidence assay.Digest  `json:"evidence"` // id of the plan
 			Plan     assay.Monitor `json:"plan"`
-			Excluded []string      `json:"excluded"` // columns that are not watched: they have no value, or hold bytes, or nested values that the data has as text
+			Excluded []string      `json:"excluded"` // columns that are not watched: they hold bytes, or nested values that the data has as text
 			Redacted []string      `json:"redacted"` // columns that are not watched: serve.log.redact keeps them out of the log
 			Nested   []string      `json:"nested"`   // columns of nested values: whether there is one and of what kind is watched, nothing inside
+			Empty    []string      `json:"empty"`    // columns without a value in training: only whether that stays so is watched
 			Ends     []string      `json:"ends"`     // open incidents of the plan before, with their state: they end with it
 		}{}},
 		{"assay.monitor.replay/1", "monitor replay", struct {

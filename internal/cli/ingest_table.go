@@ -85,6 +85,13 @@ func (x *ingestion) rows(ctx context.Context, log *serve.Log, file string, diges
 			delete(stated, name)
 		}
 	}
+	clock, err := head.Clock(ctx, source(mapTime))
+	if err != nil {
+		return counts, err
+	}
+	if f, _ := head.Field(source(mapTime)); f.Type.Numeric() && clock.SQL != "" { // seconds since 1970, or the like
+		delete(stated, source(mapTime))
+	}
 	if err := head.Drop(ctx); err != nil {
 		return counts, err
 	}
@@ -93,7 +100,11 @@ func (x *ingestion) rows(ctx context.Context, log *serve.Log, file string, diges
 		return counts, err
 	}
 	q := &rowsQuery{t: t, bad: &bad}
-	q.add("_at", assay.TypeTimestamp, source(mapTime), true)
+	if _, as := stated[source(mapTime)]; !as && clock.SQL != "" {
+		q.literal("_at", assay.TypeTimestamp, clock.SQL)
+	} else {
+		q.add("_at", assay.TypeTimestamp, source(mapTime), true)
+	}
 	if _, ok := t.Field(source(mapRequest)); ok {
 		q.add("_request", assay.TypeString, source(mapRequest), true)
 	} else {

@@ -210,13 +210,13 @@ func TestIngestedIsWatched(t *testing.T) {
 	var table, truth strings.Builder
 	w := csv.NewWriter(&table)
 	_ = w.Write(append(append([]string{"when", "call"}, people[0][1:7]...), "class", "no", "yes"))
-	for d, day := range []string{"2025-12-29", "2025-12-30"} {
+	for d, noon := range []string{"1767009600000", "1767096000000"} { // of 2025-12-29 and the day after, in milliseconds since 1970
 		for i := 1; i <= 300; i++ {
 			p, s := people[300*d+i], scored[300*d+i]
 			if p[0] != s[0] {
 				t.Fatalf("row %d is of %s and %s", i, p[0], s[0])
 			}
-			_ = w.Write(append(append([]string{day + "T12:00:00Z", p[0]}, p[1:7]...), s[1:4]...))
+			_ = w.Write(append(append([]string{noon, p[0]}, p[1:7]...), s[1:4]...))
 			if d == 0 {
 				fmt.Fprintf(&truth, `{"groundTruthData":{"data":"%s","encoding":"CSV"},"eventMetadata":{"eventId":"%s"},"eventVersion":"0"}`+"\n", p[7], p[0])
 			}

@@ -41,7 +41,7 @@ it: they are listed, and everybody who was told of them hears that they are reso
 			if err != nil {
 				return err
 			}
-			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": left.excluded, "nested": left.nested, "redacted": left.redacted, "ends": ends}, func(w io.Writer) { printPlan(w, v, r, p, left, ends) })
+			return s.print("assay.monitor.plan/1", map[string]any{"evidence": r.ID, "plan": p, "excluded": left.excluded, "nested": left.nested, "empty": left.empty, "redacted": left.redacted, "ends": ends}, func(w io.Writer) { printPlan(w, v, r, p, left, ends) })
 		}),
 	}
 	var q replayRequest
@@ -142,13 +142,13 @@ and is no alarm yet: the exit status is 0.`,
 	return c
 }
 
-// unwatched are the columns that a plan does not watch, and those of nested values, inside which it does not look.
-type unwatched struct{ excluded, nested, redacted, cautions []string }
+// unwatched are the columns that a plan does not watch, those of nested values, inside which it does not look, and those without a value in training.
+type unwatched struct{ excluded, nested, empty, redacted, cautions []string }
 
 // monitorPlan writes the plan of a version.
 func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Record, assay.Monitor, unwatched, error) {
 	var none assay.Monitor
-	left := unwatched{excluded: []string{}, nested: []string{}, redacted: []string{}}
+	left := unwatched{excluded: []string{}, nested: []string{}, empty: []string{}, redacted: []string{}}
 	if err := s.p.Data.Target.refuseOutside("no monitor is for", "assay done, for what is proven of the version without one"); err != nil {
 		return assay.Record{}, none, left, err
 	}
@@ -257,7 +257,7 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	}
 	slices.Sort(parents)
 	r, err := s.write(ctx, assay.KindMonitor, v.Model, slices.Compact(parents), p)
-	return r, p, unwatched{append(left.excluded, made.Excluded...), append(left.nested, made.Nested...), left.redacted, made.Cautions}, err
+	return r, p, unwatched{append(left.excluded, made.Excluded...), append(left.nested, made.Nested...), append(left.empty, made.Empty...), left.redacted, made.Cautions}, err
 }
 
 // watchable leaves out of columns those of which the log has no value that could be held against a table's: bytes, and nested values that the table has
@@ -445,11 +445,14 @@ func printPlan(w io.Writer, v store.Version, r assay.Record, p assay.Monitor, le
 	if len(left.nested) > 0 {
 		fmt.Fprintf(w, "  ◐ of nested columns only missing values and their kind are watched, nothing inside: %s. Make a column of its own of what should be\n", some(left.nested))
 	}
+	if len(left.empty) > 0 {
+		fmt.Fprintf(w, "  ◐ of columns without a value in training only is watched whether that stays so: %s\n", some(left.empty))
+	}
 	if len(left.redacted) > 0 {
 		fmt.Fprintf(w, "  ◐ not watched, as serve.log.redact keeps them out of the log: %s\n", some(left.redacted))
 	}
 	if len(left.excluded) > 0 {
-		fmt.Fprintf(w, "  ◐ not watched, as they have no value, or hold bytes, which the log leaves out, or nested values that the data has as text: %s\n", some(left.excluded))
+		fmt.Fprintf(w, "  ◐ not watched, as they hold bytes, which the log leaves out, or nested values that the data has as text: %s\n", some(left.excluded))
 	}
 	if len(ends) > 0 {
 		fmt.Fprintf(w, "  ◐ open incidents that end with the plan before: %s\n", strings.Join(ends, ", "))

@@ -44,7 +44,7 @@ type DataConfig struct {
 	URI       string            `yaml:"uri" jsonschema:"description=csv; tsv; json; jsonl or parquet file; a folder or a glob of them"`
 	Key       Columns           `yaml:"key,omitempty" jsonschema:"description=columns that identify a row; absent: its content"`
 	Entity    string            `yaml:"entity,omitempty" jsonschema:"description=column of what may not straddle a split: a person; a session"`
-	Time      string            `yaml:"time,omitempty" jsonschema:"description=column of the time of a row"`
+	Time      string            `yaml:"time,omitempty" jsonschema:"description=column of the time of a row: dates or timestamps; or years; or numbers of seconds or milliseconds or microseconds or nanoseconds since 1970"`
 	Target    TargetConfig      `yaml:"target" jsonschema:"description=the label"`
 	Sensitive []string          `yaml:"sensitive,omitempty" jsonschema:"description=columns of groups that must be treated fairly"`
 	Exclude   []string          `yaml:"exclude,omitempty" jsonschema:"description=columns that are never features"`

@@ -116,6 +116,7 @@ func (s *session) replay(ctx context.Context, q replayRequest) error {
 			x.By = c
 		}
 	}
+	x.Timed = x.By != "" && (x.By == s.p.Monitor.Time || x.By == s.p.Data.Time)
 	if q.predictions != "" && !onlyPredictions(m) {
 		return assay.Errorf(assay.Invalid, "%s is a model that answers itself: --predictions is for those that are known by a file of predictions", versionName(v)).Try("assay monitor replay %s", q.data)
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/table"
@@ -323,7 +324,11 @@ func (d *Division) columns(ctx context.Context) (splitColumns, error) {
 		if f[0].Floats == nil {
 			return c, assay.Errorf(assay.Rejected, "time column %q is a %s; want a date, a timestamp or a number", o.Time, f[0].Type).Try("data.time in assay.yaml")
 		}
-		c.time = f[0].Floats
+		if c.time = f[0].Floats; f[0].Type.Numeric() && (o.Purge > 0 || o.Embargo > 0) {
+			if c.time, err = seconds(c.time, o.Time); err != nil {
+				return c, err
+			}
+		}
 	}
 	if o.By == "predefined" {
 		f, err := d.table.Frame(ctx, []string{o.Column}, "")
@@ -480,4 +485,29 @@ func (d *Division) Keep(ctx context.Context, assignment []byte) error {
 		return err
 	}
 	return d.settle(ctx, parts)
+}
+
+// seconds are numbers that count years, or a unit of time since 1970, as seconds since then: what a purge and an embargo are told in.
+func seconds(times []float64, column string) ([]float64, error) {
+	low, high, whole := math.Inf(1), math.Inf(-1), true
+	for _, t := range times {
+		if !math.IsNaN(t) { // which is refused later
+			low, high, whole = math.Min(low, t), math.Max(high, t), whole && t == math.Trunc(t)
+		}
+	}
+	out := slices.Clone(times)
+	ticks := table.Ticks(low, high)
+	if years := whole && low >= 1000 && high <= 9999; ticks == 0 && !years {
+		return nil, assay.Errorf(assay.Rejected, "time column %q holds numbers of no known unit, which split.purge and split.embargo cannot be measured in: want dates, timestamps, years, or seconds, milliseconds, microseconds or nanoseconds since 1970", column).
+			Try("make timestamps of it, or leave out split.purge and split.embargo")
+	}
+	for i, t := range out {
+		switch {
+		case ticks > 0:
+			out[i] = t / ticks
+		case !math.IsNaN(t):
+			out[i] = float64(time.Date(int(t), 1, 1, 0, 0, 0, 0, time.UTC).Unix())
+		}
+	}
+	return out, nil
 }

@@ -275,6 +275,32 @@ func TestSplitByTime(t *testing.T) {
 	})
 }
 
+// A purge is as long whatever a numeric column of times counts in.
+func TestPurgeInTheUnitOfTheColumn(t *testing.T) {
+	e := engine(t)
+	const n, hour = 200, 3600.0
+	var want []uint8
+	for _, ticks := range []float64{0, 1, 1e3, 1e6} {
+		at, x, y := assay.Column{Name: "at", Type: assay.TypeTimestamp}, numbers("x", make([]float64, n)...), texts("y", strings.Split(strings.Repeat("ab", n/2), "")...)
+		if ticks > 0 {
+			at.Type = assay.TypeInteger
+		}
+		for i := range n {
+			at.Floats, x.Floats[i] = append(at.Floats, (1.7e9+hour*float64(i))*max(1, ticks)), float64(i)
+		}
+		d, err := Divide(context.Background(), frame(t, e, at, x, y), SplitOptions{By: "time", Time: "at", Target: "y", Task: assay.Binary, Validation: 0.2, Test: 0.2, Purge: 24 * hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = d.Part
+		}
+		if left := len(slices.DeleteFunc(slices.Clone(d.Part), func(p uint8) bool { return p < 3 })); !slices.Equal(d.Part, want) || left < 40 {
+			t.Errorf("%g a second: %d rows are left out", ticks, left)
+		}
+	}
+}
+
 // Another name, format or order of the rows gives the same split where the split follows from the content.
 func TestSplitFollowsContent(t *testing.T) {
 	e := engine(t)
@@ -344,6 +370,10 @@ func TestDivideRefuses(t *testing.T) {
 	half := labels(20, func(i int) string { return []string{"a", "b"}[i%2] })
 	x := numbers("x", seq(20)...)
 	repeat := numbers("id", append(seq(17), 3, 3, 4)...)
+	counted := numbers("s", seq(20)...)
+	for i := range counted.Floats {
+		counted.Floats[i] += 1.7e9
+	}
 	holes := numbers("id", append(seq(18), math.NaN(), math.NaN())...)
 	for name, c := range map[string]struct {
 		frame assay.Frame
@@ -383,7 +413,8 @@ func TestDivideRefuses(t *testing.T) {
 		"number missing":  {assay.Frame{x, half, holes}, SplitOptions{By: "random", Target: "id", Task: assay.Regression}, assay.Rejected, "no finite value in 2 of 20 rows"},
 		"target in key":   {assay.Frame{x, half}, SplitOptions{Key: []string{"y"}}, assay.Invalid, "cannot be part of the key"},
 		"backward purge":  {assay.Frame{x, half}, SplitOptions{By: "time", Time: "x", Purge: -1}, assay.Invalid, "want none below 0"},
-		"all in the gaps": {assay.Frame{x, half, repeat}, SplitOptions{By: "time", Time: "x", Purge: 1000}, assay.Rejected, "part is empty"},
+		"all in the gaps": {assay.Frame{x, half, counted}, SplitOptions{By: "time", Time: "s", Purge: 1000}, assay.Rejected, "part is empty"},
+		"gaps of no unit": {assay.Frame{x, half, repeat}, SplitOptions{By: "time", Time: "x", Purge: 1000}, assay.Rejected, "holds numbers of no known unit"},
 	} {
 		o := c.o
 		if o.By == "" {

@@ -129,18 +129,5 @@ func (a *accepted) refusals(ctx context.Context, t *table.Table, window string) 
 	if a == nil || a.refused == "" {
 		return nil, nil
 	}
-	r, err := t.Query(ctx, "SELECT w, count(*) FROM (SELECT "+window+" AS w, "+a.refused+" AS x FROM "+t.Relation()+") WHERE x AND w IS NOT NULL GROUP BY w")
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	out := map[int64]int64{}
-	for r.Next() {
-		var k, n int64
-		if err := r.Scan(&k, &n); err != nil {
-			return nil, err
-		}
-		out[k] = n
-	}
-	return out, r.Close()
+	return perWindow(ctx, t, window, "CASE WHEN "+a.refused+" THEN _row END", "count(v)")
 }

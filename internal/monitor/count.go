@@ -328,6 +328,24 @@ func countCategories(ctx context.Context, t *table.Table, features []Feature, co
 	return r.Close()
 }
 
+// perWindow counts something of each window of a table: SQL of an aggregate over v, which is the SQL value of a row. Windows without a value are left out.
+func perWindow(ctx context.Context, t *table.Table, window, value, aggregate string) (map[int64]int64, error) {
+	r, err := t.Query(ctx, "SELECT w, "+aggregate+" FROM (SELECT "+window+" AS w, "+value+" AS v FROM "+t.Relation()+") WHERE w IS NOT NULL AND v IS NOT NULL GROUP BY w")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	out := map[int64]int64{}
+	for r.Next() {
+		var k, n int64
+		if err := r.Scan(&k, &n); err != nil {
+			return nil, err
+		}
+		out[k] = n
+	}
+	return out, r.Close()
+}
+
 // by finds the tally of a window; one without rows is empty.
 func by(tallies []tally, key int64, features []Feature) tally {
 	i, ok := slices.BinarySearchFunc(tallies, key, func(t tally, k int64) int { return cmp.Compare(t.key, k) })

@@ -106,7 +106,7 @@ func TestWindowsByCountFollowTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newCutter(context.Background(), x.Table, w, "ts")
+	c, err := newCutter(context.Background(), x.Table, w, "ts", true)
 	if err != nil {
 		t.Fatal(err)
 	}

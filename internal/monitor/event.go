@@ -56,6 +56,8 @@ func (o *Settings) events(m *assay.Monitor, features, outputs *Document, task as
 			bad.Add("serve.log.redact keeps column %q out of the log, which has no events of it: take it out of one of the two", c)
 		case i < 0:
 			bad.Add("column %q is not watched", c)
+		case features.Features[i].empty():
+			bad.Add("column %q has no value in training, and so no mean", c)
 		case features.Features[i].Edges == nil:
 			bad.Add("column %q is of categories, which have no mean", c)
 		case features.Features[i].Cells() > maxSampleCell:
@@ -95,13 +97,13 @@ type eventTraffic struct {
 }
 
 // eventTraffic is the events of a traffic; nil where the plan has no detector.
-func (w *Watch) eventTraffic(x Traffic, window string, seen []tally) *eventTraffic {
+func (w *Watch) eventTraffic(x Traffic, cut *cutter, seen []tally) *eventTraffic {
 	if !slices.ContainsFunc(w.plan.Signals, func(s assay.SignalPlan) bool { return s.Kind == KindChange && s.Scope != ScopeLabel }) {
 		return nil
 	}
-	e := &eventTraffic{w: w, table: x.Table, window: window, scores: map[int64][]event{}, sizes: map[int64]int64{}, ordered: x.ordered()}
+	e := &eventTraffic{w: w, table: x.Table, window: cut.expr, scores: map[int64][]event{}, sizes: map[int64]int64{}, ordered: x.ordered()}
 	if e.ordered && x.By != "" {
-		e.at = "epoch(" + table.Ident(x.By) + ")"
+		e.at = "epoch(" + cut.moment + ")"
 	}
 	_, e.request = x.Table.Field("_request")
 	for _, t := range seen {
@@ -111,10 +113,7 @@ func (w *Watch) eventTraffic(x Traffic, window string, seen []tally) *eventTraff
 }
 
 // ordered reports whether rows came in an order that is known: by a time to the second or better, or where nothing else is said in that of the table.
-func (x Traffic) ordered() bool {
-	f, _ := x.Table.Field(x.By)
-	return x.By == "" || f.Type == assay.TypeTimestamp
-}
+func (x Traffic) ordered() bool { return x.By == "" || x.fine }
 
 // carry is SQL for when a row came, which goes with its answer; "" where it need not.
 func (e *eventTraffic) carry() string {

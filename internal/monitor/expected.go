@@ -92,20 +92,7 @@ func (x *Expected) requests(ctx context.Context, cut *cutter) (map[int64]int64, 
 	if x == nil || x.All == nil {
 		return nil, nil
 	}
-	r, err := x.All.Query(ctx, "SELECT w, count(DISTINCT _request) FROM (SELECT _request, "+cut.expr+" AS w FROM "+x.All.Relation()+" WHERE _outcome <> 'lost') WHERE w IS NOT NULL GROUP BY w")
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	out := map[int64]int64{}
-	for r.Next() {
-		var k, n int64
-		if err := r.Scan(&k, &n); err != nil {
-			return nil, err
-		}
-		out[k] = n
-	}
-	return out, r.Close()
+	return perWindow(ctx, x.All, cut.expr, "CASE WHEN _outcome <> 'lost' THEN _request END", "count(DISTINCT v)")
 }
 
 // A silence says whether a window without rows is an alarm, and why.

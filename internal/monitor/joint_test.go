@@ -42,8 +42,11 @@ func jointWatch(t testing.TB, x *table.Table, at string, o Settings) (*Watch, *P
 	if err := o.check(); err != nil {
 		t.Fatal(err)
 	}
-	subject := Subject{Train: x, Time: at}
-	if err := o.stretches(ctx, d, x, at, "", day, day); err != nil {
+	subject := Subject{Train: x, Held: x, Time: at}
+	if err := subject.clocks(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.stretches(ctx, d, x, subject.trainAt, "", day, day); err != nil {
 		t.Fatal(err)
 	}
 	p, err := PlanOf(d, o)

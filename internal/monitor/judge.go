@@ -176,7 +176,7 @@ func (w *Watch) judge(ctx context.Context, h held, before streaks, unjudged []in
 			before[at[i]] = 0
 		}
 		f := w.features[x.Scope+"/"+x.Column]
-		if (x.Kind == KindDistribution || f != nil && f.Type == assay.TypeJSON) && x.Verdict != assay.Undetermined { // nested columns have no distribution
+		if (x.Kind == KindDistribution || f != nil && (f.Type == assay.TypeJSON || f.empty())) && x.Verdict != assay.Undetermined { // nested columns have no distribution, nor have those without a value in training
 			judged = true
 		}
 	}
@@ -253,9 +253,10 @@ func (w *Watch) signal(ctx context.Context, i int, h held) (assay.Signal, error)
 	return w.share(s, f, c, x)
 }
 
+// few says that a signal has too few rows, or requests, to be judged; one it needs whatever the plan says.
 func few(x assay.Signal, s assay.SignalPlan) assay.Signal {
 	x.Verdict = assay.Undetermined
-	x.Message = fmt.Sprintf("%s rows; at least %s are needed", assay.FormatCount(x.N), assay.FormatCount(s.MinRows))
+	x.Message = fmt.Sprintf("%s rows; at least %s are needed", assay.FormatCount(x.N), assay.FormatCount(max(1, s.MinRows)))
 	x.Effect = assay.Undefined("too few rows", x.N)
 	return x
 }
@@ -263,7 +264,7 @@ func few(x assay.Signal, s assay.SignalPlan) assay.Signal {
 // distribution compares the values that rows had, where they had one.
 func (w *Watch) distribution(ctx context.Context, s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) (assay.Signal, error) {
 	x.N, x.Reference = c.Values(), f.Counts.Values()
-	if x.N < s.MinRows || x.N == 0 {
+	if x.N < max(1, s.MinRows) {
 		return few(x, s), nil
 	}
 	reference, window := floats(f.Counts.Cells), floats(c.Cells)
@@ -365,7 +366,7 @@ func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) 
 		}
 	}
 	x.N, x.Reference = n, refN
-	if n < s.MinRows || n == 0 {
+	if n < max(1, s.MinRows) {
 		return few(x, s), nil
 	}
 	scale := 1.0
@@ -390,6 +391,9 @@ func (w *Watch) share(s assay.SignalPlan, f *Feature, c Counts, x assay.Signal) 
 	x.Statistic, x.PValue = assay.Number(float64(with)/float64(n)), assay.Number(p)
 	mean, sd := chance(2, a+b, float64(n))
 	x.Effect = effect([]float64{b, a}, []float64{float64(n - with), float64(with)}, mean, sd)
+	if f.empty() {
+		x.Message = "no row of the reference has a value: nothing else of the column can be judged"
+	}
 	return x, nil
 }
 
@@ -438,7 +442,11 @@ func (w *Watch) rank(signals []assay.Signal, at []int) []assay.Cause {
 			size = w.plan.Signals[at[i]].Weight * x.Effect.Value * x.Effect.Value
 		}
 		total += size
-		out = append(out, assay.Cause{Scope: x.Scope, Kind: x.Kind, Column: x.Column, Contribution: size, Message: say(x)})
+		message := say(x)
+		if f := w.features[x.Scope+"/"+x.Column]; f != nil && f.empty() {
+			message += "; in the reference in all of them"
+		}
+		out = append(out, assay.Cause{Scope: x.Scope, Kind: x.Kind, Column: x.Column, Contribution: size, Message: message})
 	}
 	for i := range out {
 		if total > 0 {

@@ -104,7 +104,7 @@ func (w *Watch) Outcomes(ctx context.Context, x Traffic, seen *Replay, o Outcome
 		}
 		o.Labels = none
 	}
-	x.accepted = seen.accepted
+	x.accepted, x.fine = seen.accepted, seen.cut.fine
 	j, err := w.join(ctx, x, seen.cut, seen.keys, o)
 	if err != nil {
 		return nil, err

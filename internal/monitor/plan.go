@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -60,6 +61,8 @@ type Subject struct {
 	Time        string // column of Train and Held; "" when there is none
 	Rows        int64  // of all parts, for the traffic that there was; 0: those of Train
 	Model       Model
+	trainAt     string            // SQL for when a row of Train came; "": its column does not say
+	heldAt      string            // and a row of Held
 	Answers     *learn.Prediction // to the rows of Held, in their order, of a model that cannot be asked; nil: Model.Predictor answers
 }
 
@@ -87,6 +90,7 @@ type Plan struct {
 	Documents [][]byte // in the order of Monitor.References
 	Excluded  []string
 	Cautions  []string // what chance takes for granted beyond what the plan says
+	Empty     []string // without a value in training: of which only is watched whether that stays so
 	Nested    []string // of which only is watched whether there is a value, and of what kind of JSON
 }
 
@@ -97,13 +101,22 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{}
+	if err := x.clocks(ctx); err != nil {
+		return nil, err
+	}
+	if f, ok := x.Train.Field(x.Time); ok && x.trainAt == "" {
+		p.Cautions = append(p.Cautions, fmt.Sprintf("chance takes rows for independent, for column %q is of type %s and does not say when they came: want dates or timestamps in ISO 8601, years, or seconds, milliseconds, microseconds or nanoseconds since 1970", x.Time, f.Type))
+	}
 	features, out, err := freeze(ctx, x.Train, x.Columns, x.Categorical) // of a model of bytes alone the answers are watched
 	if err != nil {
 		return nil, err
 	}
 	p.Excluded = out
 	for _, f := range features.Features {
-		if f.Type == assay.TypeJSON {
+		switch {
+		case f.empty():
+			p.Empty = append(p.Empty, f.Name)
+		case f.Type == assay.TypeJSON:
 			p.Nested = append(p.Nested, f.Name)
 		}
 	}
@@ -120,8 +133,8 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		return nil, err
 	}
 	unit, answered := unitOf(o.Windows, window), x.Model.Frame(held)
-	if timed(x.Held, x.Time) {
-		c, err := unitsOf(ctx, x.Held, unit, x.Time)
+	if x.heldAt != "" {
+		c, err := unitsOf(ctx, x.Held, unit, x.heldAt)
 		if err != nil {
 			return nil, err
 		}
@@ -148,12 +161,13 @@ func NewPlan(ctx context.Context, x Subject, o Settings) (*Plan, error) {
 		name string
 		of   *Document
 		in   *table.Table
-		by   string
-	}{{ReferenceFeatures, features, x.Train, ""}, {ReferencePredictions, outputs, predicted, "CAST(" + windowColumn + " AS BIGINT)"}, {ReferenceLabels, labels, x.Held, ""}} {
-		if err := o.stretches(ctx, side.of, side.in, x.Time, side.by, unit, window); err != nil {
+		at   string
+		by   string // "": by at
+	}{{ReferenceFeatures, features, x.Train, x.trainAt, ""}, {ReferencePredictions, outputs, predicted, x.heldAt, "CAST(" + windowColumn + " AS BIGINT)"}, {ReferenceLabels, labels, x.Held, x.heldAt, ""}} {
+		if err := o.stretches(ctx, side.of, side.in, side.at, side.by, unit, window); err != nil {
 			return nil, err
 		}
-		if c := caution(side.of.spans(window), timed(x.Train, x.Time), window); c != "" {
+		if c := caution(side.of.spans(window), x.trainAt != "", window); c != "" {
 			i := slices.IndexFunc(p.Cautions, func(other string) bool { return strings.HasSuffix(other, c) })
 			if i < 0 {
 				p.Cautions = append(p.Cautions, "chance in the "+side.name+" "+c)
@@ -323,7 +337,7 @@ func (o *Settings) signals(scope string, f Feature, weights map[string]float64) 
 	var out []assay.SignalPlan
 	s.Kind = KindDistribution
 	for _, s.Test = range usual {
-		if f.Type == assay.TypeJSON { // nothing inside nested values is looked at
+		if f.Type == assay.TypeJSON || f.empty() { // nothing inside nested values is looked at
 			break
 		}
 		out = append(out, s)
@@ -332,6 +346,9 @@ func (o *Settings) signals(scope string, f Feature, weights map[string]float64) 
 	kinds := []string{KindMissing, KindType, KindRange}
 	if f.Categories != nil {
 		kinds[2] = KindUnseen
+	}
+	if f.empty() { // whatever comes would be of no known type, range or category
+		kinds = kinds[:1]
 	}
 	if scope != ScopeInput { // of a model's answers and of labels the schema says what they may be
 		kinds = nil
@@ -358,12 +375,13 @@ func (o *Settings) length(rowsPerDay float64) (float64, error) {
 	return yearly / windows, nil
 }
 
-// stretches counts a reference by stretches of time, where its rows have one: by a column, or by SQL for the number of a row's unit.
+// stretches counts a reference by stretches of time, where its rows have one: by SQL for when a row came, or for the number of its unit.
 func (o *Settings) stretches(ctx context.Context, d *Document, t *table.Table, at, by string, unit int64, window float64) error {
-	if by == "" && timed(t, at) {
-		by = unitSQL(unit, at)
-	} else if _, ok := t.Field(windowColumn); !ok {
+	if at == "" {
 		return nil
+	}
+	if by == "" {
+		by = unitSQL(unit, at)
 	}
 	if err := d.stretches(ctx, t, by, unit, window); err != nil {
 		return err

@@ -23,17 +23,26 @@ const keptCategories = stat.DefaultTopCategories + stat.MaxTailCategories
 const scans = 4
 
 // Freeze makes a reference of columns of a relation: cells at its quantiles for numbers and times, at its frequent values for everything else and for
-// the columns that categorical names; of nested values, at their kinds. Every step is an aggregate of the engine. Bytes and a column without a
-// value cannot be watched; they come back among the names that were left out.
+// the columns that categorical names; of nested values, at their kinds. Every step is an aggregate of the engine. Bytes and columns without a
+// value come back among the names that were left out.
 func Freeze(ctx context.Context, t *table.Table, columns, categorical []string) (*Document, []string, error) {
 	d, out, err := freeze(ctx, t, columns, categorical)
-	if err == nil && len(d.Features) == 0 {
+	if err != nil {
+		return nil, nil, err
+	}
+	d.Features = slices.DeleteFunc(d.Features, func(f Feature) bool {
+		if f.empty() {
+			out = append(out, f.Name)
+		}
+		return f.empty()
+	})
+	if len(d.Features) == 0 {
 		return nil, nil, assay.Errorf(assay.Rejected, "no column of the reference has a value")
 	}
-	return d, out, err
+	return d, out, nil
 }
 
-// freeze is Freeze for columns of which none need have a value.
+// freeze is Freeze for columns that need not have a value: of one without any is watched whether that stays so.
 func freeze(ctx context.Context, t *table.Table, columns, categorical []string) (*Document, []string, error) {
 	d := &Document{Format: referenceFormat, Rows: t.Rows()}
 	all := make([]*Feature, len(columns))
@@ -54,9 +63,7 @@ func freeze(ctx context.Context, t *table.Table, columns, categorical []string) 
 			} else {
 				err = x.freezeEdges(gctx, t)
 			}
-			if err == nil && (x.Edges != nil || x.Categories != nil) {
-				all[i] = x
-			}
+			all[i] = x
 			return err
 		})
 	}
@@ -84,6 +91,9 @@ func freeze(ctx context.Context, t *table.Table, columns, categorical []string) 
 	}
 	return d, out, nil
 }
+
+// empty reports whether no row of the reference has a value of the column.
+func (f *Feature) empty() bool { return f.Categories != nil && len(f.Categories.Values) == 0 }
 
 func byValue(t assay.Type) bool {
 	return t == assay.TypeString || t == assay.TypeBoolean || t == assay.TypeJSON
@@ -113,7 +123,8 @@ func (f *Feature) freezeEdges(ctx context.Context, t *table.Table) error {
 		return err
 	}
 	if s.Rows == 0 {
-		return nil
+		f.Categories, err = stat.FreezeCategories(nil, 0)
+		return err
 	}
 	q := map[float64]float64{}
 	if list, ok := tails.([]any); ok {
@@ -186,7 +197,7 @@ SELECT v, c, n, once FROM g, (SELECT sum(c)::BIGINT AS n, count(*) FILTER (c = 1
 		}
 		counts[v] = n
 	}
-	if err := r.Close(); err != nil || len(counts) == 0 {
+	if err := r.Close(); err != nil {
 		return err
 	}
 	f.Categories, err = stat.FreezeCategories(counts, 0)

@@ -166,8 +166,8 @@ func TestFreezeLeavesOutWhatHasNoValue(t *testing.T) {
 	if _, _, err := Freeze(context.Background(), x, []string{"n"}, nil); assay.CodeOf(err) != assay.Rejected {
 		t.Errorf("nothing to watch: %v", err)
 	}
-	if d, out, err := freeze(context.Background(), x, []string{"n"}, nil); err != nil || len(d.Features) > 0 || !slices.Equal(out, []string{"n"}) {
-		t.Errorf("no feature need be there: %v, %v, %v", d, out, err)
+	if d, out, err := freeze(context.Background(), x, []string{"n", "c"}, nil); err != nil || len(d.Features) != 2 || len(out) > 0 || !d.Features[0].empty() || !d.Features[1].empty() {
+		t.Errorf("no feature need have a value: %v, %v, %v", d, out, err)
 	}
 	if _, _, err := Freeze(context.Background(), x, []string{"z"}, nil); assay.CodeOf(err) != assay.NotFound {
 		t.Errorf("no such column: %v", err)

@@ -17,6 +17,7 @@ import (
 type Traffic struct {
 	Table *table.Table
 	By    string       // column that says when a row came; "": windows by count, in the order of rows
+	Timed bool         // By must say it; else each value of a column that does not is a window
 	Model *Model       // predicts the rows; nil: the table has the columns of answers itself
 	Train *table.Table // what the model learned from, for rows of it that come back; nil: they are not looked for
 	Whole bool         // all rows are one window, whatever the plan says
@@ -35,6 +36,7 @@ type Traffic struct {
 	Expected *Expected
 
 	accepted *accepted // of Replay
+	fine     bool      // By says it to the second or better
 }
 
 // A Judged is one window and what was said of it.
@@ -69,10 +71,17 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	var err error
 	cut := wholeCutter()
 	if !x.Whole {
-		if cut, err = newCutter(ctx, x.Table, w.plan.Windows, x.By); err != nil {
+		if cut, err = newCutter(ctx, x.Table, w.plan.Windows, x.By, x.Timed); err != nil {
 			return nil, err
 		}
+	} else {
+		clock, err := x.Table.Clock(ctx, x.By)
+		if err != nil {
+			return nil, err
+		}
+		cut.moment, cut.fine = clock.SQL, clock.Fine
 	}
+	x.fine = cut.fine
 	inputs, outputs := w.sides[ScopeInput].Features, []Feature(nil)
 	if d := w.sides[ScopePrediction]; d != nil && !x.InputsOnly {
 		outputs = d.Features
@@ -100,7 +109,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	events := w.eventTraffic(x, cut.expr, seen)
+	events := w.eventTraffic(x, cut, seen)
 	answers, err := w.answers(ctx, x, cut, outputs, out, events)
 	if err != nil {
 		return nil, err
@@ -294,7 +303,7 @@ func outcomesOf(ctx context.Context, log *table.Table, cut *cutter) (map[int64]o
 	}
 	r, err := log.Query(ctx, "SELECT w, count(*) FILTER (_outcome IN ('refused', 'malformed')), count(*) FILTER (_outcome IN ('failed', 'shed')), coalesce(sum(_lost), 0)::BIGINT, coalesce(min(_sampled), 1)::DOUBLE,"+
 		" count(DISTINCT _request) FILTER (_outcome = 'answered'), count(DISTINCT _request) FILTER (_outcome IN ('refused', 'malformed')), count(DISTINCT _request) FILTER (_outcome IN ('failed', 'shed')), count(*) FILTER (_outcome = 'lost' AND _lost = 0), count(*) FILTER ("+JudgedRows+"), count(*) FILTER (_outcome = 'answered' AND _index = 0)"+
-		" FROM (SELECT *, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
+		" FROM (SELECT _outcome, _lost, _sampled, _request, _index, "+cut.expr+" AS w FROM "+log.Relation()+") WHERE w IS NOT NULL GROUP BY w")
 	if err != nil {
 		return nil, err
 	}

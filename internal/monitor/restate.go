@@ -13,7 +13,7 @@ import (
 // them, and judges nothing. x is a log from its beginning, windows are those that were judged, and known is the newest outcome of one of them, nil without.
 // A window of which the log has fewer predictions than were judged is left out: what it was cannot be said again.
 func (w *Watch) Restated(ctx context.Context, x Traffic, o Outcomes, windows []assay.Window, known func(assay.Window) *assay.Outcome) (time.Time, bool, error) {
-	cut, err := newCutter(ctx, x.Table, w.plan.Windows, x.By)
+	cut, err := newCutter(ctx, x.Table, w.plan.Windows, x.By, true)
 	if err != nil {
 		return time.Time{}, false, err
 	}

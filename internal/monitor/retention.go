@@ -23,7 +23,7 @@ func (w *Watch) Remaining(ctx context.Context, log *table.Table, by string, wind
 	if len(windows) == 0 || w.plan.Windows.By == ByCount {
 		return out, nil
 	}
-	cut, err := newCutter(ctx, log, w.plan.Windows, by)
+	cut, err := newCutter(ctx, log, w.plan.Windows, by, true)
 	if err != nil || !cut.timed {
 		return out, err
 	}

@@ -80,7 +80,7 @@ func ReadSample(b []byte) (*Sample, error) {
 // freezeSample keeps rows of the training part. It returns nil where there are too few rows or columns to look at them together.
 func (o *Settings) freezeSample(ctx context.Context, x Subject, d *Document, weights map[string]float64) ([]byte, int64, error) {
 	features := slices.DeleteFunc(slices.Clone(d.Features), func(f Feature) bool {
-		return f.Type == assay.TypeJSON || f.Cells() > maxSampleCell || slices.Contains(o.Redacted, f.Name)
+		return f.Type == assay.TypeJSON || f.empty() || f.Cells() > maxSampleCell || slices.Contains(o.Redacted, f.Name)
 	})
 	if len(features) > sampleColumns {
 		order := make([]int, len(features))
@@ -104,7 +104,7 @@ func (o *Settings) freezeSample(ctx context.Context, x Subject, d *Document, wei
 	group := "0::BIGINT"
 	chosen := []pick{{0, places(x.Train.Rows(), sampleRows, &g)}}
 	if o.blockSeconds > 0 {
-		block := unitSQL(o.blockSeconds, x.Time)
+		block := unitSQL(o.blockSeconds, x.trainAt)
 		blocks, err := groups(ctx, x.Train, block)
 		if err != nil {
 			return nil, 0, err

@@ -43,10 +43,10 @@ func unitOf(w assay.WindowPlan, length float64) int64 {
 	return 60
 }
 
-// unitSQL is the number of the unit of time that a row came in.
+// unitSQL is the number of the unit of time that a row came in, by SQL for when it came.
 func unitSQL(unit int64, at string) string {
 	c := &cutter{plan: assay.WindowPlan{By: ByTime, LengthSeconds: unit}}
-	c.byTime("CAST(" + table.Ident(at) + " AS TIMESTAMP)")
+	c.byTime(at)
 	return c.expr
 }
 
@@ -63,16 +63,20 @@ func unitsOf(ctx context.Context, t *table.Table, unit int64, at string) (assay.
 	return f[0], nil
 }
 
-// timed reports whether a column of a table says when rows came.
-func timed(t *table.Table, column string) bool {
-	f, ok := t.Field(column)
-	return ok && column != "" && (f.Type == assay.TypeDate || f.Type == assay.TypeTimestamp)
+// clocks finds out how the rows of both tables say when they came.
+func (x *Subject) clocks(ctx context.Context) error {
+	train, err := x.Train.Clock(ctx, x.Time)
+	if err != nil {
+		return err
+	}
+	held, err := x.Held.Clock(ctx, x.Time)
+	x.trainAt, x.heldAt = train.SQL, held.SQL
+	return err
 }
 
 // cameBetween is when the first and the last row of a table came, in seconds, and how many have a time.
 func cameBetween(ctx context.Context, t *table.Table, at string) (first, last float64, rows int64, err error) {
-	id := table.Ident(at)
-	r, err := t.Query(ctx, "SELECT coalesce(epoch(min("+id+"::TIMESTAMP)), 0), coalesce(epoch(max("+id+"::TIMESTAMP)), 0), count("+id+") FROM "+t.Relation())
+	r, err := t.Query(ctx, "SELECT coalesce(epoch(min(v)), 0), coalesce(epoch(max(v)), 0), count(v) FROM (SELECT "+at+" AS v FROM "+t.Relation()+")")
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -89,16 +93,16 @@ func cameBetween(ctx context.Context, t *table.Table, at string) (first, last fl
 // rowsPerDay is the traffic that the data had, 0 without a time: that of the training part, and where the held-out part came in the same time the other parts'
 // share of all rows too.
 func (x *Subject) rowsPerDay(ctx context.Context) (float64, error) {
-	if !timed(x.Train, x.Time) {
+	if x.trainAt == "" {
 		return 0, nil
 	}
-	first, last, rows, err := cameBetween(ctx, x.Train, x.Time)
+	first, last, rows, err := cameBetween(ctx, x.Train, x.trainAt)
 	if err != nil || !(last > first) {
 		return 0, err
 	}
 	perDay := float64(rows) / (math.Floor(last/day) - math.Floor(first/day) + 1)
-	if x.Rows > x.Train.Rows() && timed(x.Held, x.Time) {
-		from, _, _, err := cameBetween(ctx, x.Held, x.Time)
+	if x.Rows > x.Train.Rows() && x.heldAt != "" {
+		from, _, _, err := cameBetween(ctx, x.Held, x.heldAt)
 		if err != nil {
 			return 0, err
 		}

@@ -49,7 +49,7 @@ func TestValuesOfOneStretchAreUnseen(t *testing.T) {
 			t.Fatal(err)
 		}
 		window := float64(week * day)
-		if err := d.stretches(ctx, x, unitSQL(day, "on"), day, window); err != nil {
+		if err := d.stretches(ctx, x, unitSQL(day, `CAST("on" AS TIMESTAMP)`), day, window); err != nil {
 			t.Fatal(err)
 		}
 		f, s := &d.Features[0], d.spans(window)

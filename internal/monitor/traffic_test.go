@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,4 +184,51 @@ func TestJudgedRows(t *testing.T) {
 	if answered != n || refused < 850 || refused > 1150 || failed < 850 || failed > 1150 || all != answered+refused+failed {
 		t.Errorf("%d answered, %d refused, %d failed of %d", answered, refused, failed, all)
 	}
+}
+
+// A window in which nothing could be lost or failed says that it takes one row or request, and a feature may have any name.
+func TestTrafficOfAWindow(t *testing.T) {
+	for kind, want := range map[string]string{KindLost: "0 rows; at least 1 are needed", KindFailed: "0 rows; at least 20 are needed"} {
+		i := slices.IndexFunc(tolerated(t), func(s assay.SignalPlan) bool { return s.Kind == kind })
+		if x := unanswered(assay.Signal{}, tolerated(t)[i], held{log: &outcomes{}}); x.Verdict != assay.Undetermined || x.Message != want {
+			t.Errorf("%s: %+v", kind, x)
+		}
+	}
+	log := tableOf(t, engine(t), assay.Frame{
+		{Name: "_at", Type: assay.TypeTimestamp, Floats: []float64{day, day + 1, 2 * day}},
+		{Name: "_request", Type: assay.TypeString, Codes: []int32{0, 1, 2}, Levels: []string{"a", "b", "c"}},
+		{Name: "_outcome", Type: assay.TypeString, Codes: []int32{0, 1, 0}, Levels: []string{"answered", "refused"}},
+		{Name: "_lost", Type: assay.TypeInteger, Floats: []float64{0, 0, 0}},
+		{Name: "_sampled", Type: assay.TypeNumber, Floats: []float64{1, 1, 1}},
+		{Name: "_index", Type: assay.TypeInteger, Floats: []float64{0, 0, 0}},
+		{Name: "w", Type: assay.TypeInteger, Floats: []float64{7, 8, 9}},
+		{Name: "v", Type: assay.TypeInteger, Floats: []float64{7, 8, 9}},
+	})
+	cut, err := newCutter(context.Background(), log, assay.WindowPlan{By: ByTime, LengthSeconds: day}, "_at", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := outcomesOf(context.Background(), log, cut)
+	if err != nil || len(seen) != 2 {
+		t.Fatalf("%v %v", seen, err)
+	}
+	first := int64(1 - 4) // of the Monday, four days after the first of January
+	if o := seen[first]; o.requests != 2 || o.refusedRequests != 1 || seen[first+1].requests != 1 {
+		t.Errorf("%+v", seen)
+	}
+	requests, err := (&Expected{All: log}).requests(context.Background(), cut)
+	if err != nil || requests[first] != 2 || requests[first+1] != 1 {
+		t.Errorf("%v %v", requests, err)
+	}
+}
+
+func tolerated(t *testing.T) []assay.SignalPlan {
+	t.Helper()
+	var x Tolerated
+	var bad assay.Problems
+	x.check(&bad)
+	if err := bad.Err(assay.Invalid, "shares"); err != nil {
+		t.Fatal(err)
+	}
+	return x.signals()
 }

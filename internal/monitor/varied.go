@@ -8,8 +8,6 @@ import (
 	"strconv"
 
 	"github.com/assay-ml/assay"
-	"github.com/assay-ml/assay/internal/table"
-
 	"github.com/assay-ml/assay/stat"
 )
 
@@ -21,8 +19,7 @@ const (
 
 // stretchOf is SQL for the stretch of a window's length that a held-out row is of, by its time; "" where rows have none.
 func (x *Subject) stretchOf(windows assay.WindowPlan, perYear float64) string {
-	f, ok := x.Held.Field(x.Time)
-	if x.Time == "" || !ok || f.Type != assay.TypeDate && f.Type != assay.TypeTimestamp || !(perYear > 0) {
+	if x.heldAt == "" || !(perYear > 0) {
 		return ""
 	}
 	seconds := int64(math.Max(1, math.Round(yearly/perYear)))
@@ -30,7 +27,7 @@ func (x *Subject) stretchOf(windows assay.WindowPlan, perYear float64) string {
 		seconds = n
 	}
 	c := &cutter{plan: assay.WindowPlan{By: ByTime, LengthSeconds: seconds}}
-	c.byTime("CAST(" + table.Ident(x.Time) + " AS TIMESTAMP)")
+	c.byTime(x.heldAt)
 	return c.expr
 }
 
@@ -75,6 +72,11 @@ func consecutive(n int) [][]int {
 // (DerSimonian and Laird, 1986). It needs a time and enough stretches; without, the figures' intervals take rows for independent, which the plan shows by
 // having none.
 func Between(ctx context.Context, x Subject, p *assay.Monitor, classes []string, score Scorer) error {
+	clock, err := x.Held.Clock(ctx, x.Time)
+	if err != nil {
+		return err
+	}
+	x.heldAt = clock.SQL
 	stretch := x.stretchOf(p.Windows, p.Budget.WindowsPerYear)
 	if stretch == "" || len(p.Performance) == 0 {
 		return nil

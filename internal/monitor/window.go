@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -106,6 +107,7 @@ type cutter struct {
 	timed  bool   // numbers without rows in between are windows without traffic
 	moment string // SQL for when a row came, TIMESTAMP; "" where nothing says
 	column string // that says it
+	fine   bool   // to the second or better
 	counts bool   // windows are of so many rows each
 	plan   assay.WindowPlan
 	first  int64 // what is added to the number of a window, so that the numbers of a plan are positive and stay
@@ -116,51 +118,60 @@ type cutter struct {
 // partBits is room in a window's number for pieces of a stretch of time.
 const partBits = 20
 
-// newCutter makes the cutter of a table. Column is the column that says when a row came, "" for windows by count. A date or a timestamp is cut
-// by the plan's length; a column of whole numbers from 1000 to 9999 holds years; any other column has a window for each of its values.
-func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column string) (*cutter, error) {
+// datelike is a text that people read as a date, of which nobody can know which number is the month.
+const datelike = `\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T].*)?`
+
+// newCutter makes the cutter of a table. Column is the column that says when a row came, "" for windows by count. What Table.Clock reads as a time is cut by the
+// plan's length; any other column has a window for each of its values, unless it must say when rows came, or holds texts that look like dates: those are refused.
+func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column string, must bool) (*cutter, error) {
 	c := &cutter{plan: w, column: column}
 	if column == "" {
 		if w.By != ByCount {
 			return nil, assay.Errorf(assay.Invalid, "windows of %s need a column that says when a row came", FormatWindow(w)).Try("set monitor.time, or use --by COLUMN")
 		}
-		c.byCount("_row")
+		place := "_row"
+		if _, ok := t.Field("_outcome"); ok { // a log has rows of other versions, and some that no window looks at, between those of its windows
+			place = "greatest(0, count(*) FILTER (" + JudgedRows + ") OVER (ORDER BY _row ROWS UNBOUNDED PRECEDING) - 1)"
+		}
+		c.byCount(place)
 		return c, nil
 	}
 	f, ok := t.Field(column)
 	if !ok {
-		return nil, assay.Errorf(assay.NotFound, "the data has no column %q to cut windows by", column)
+		return nil, t.NoClock(column)
+	}
+	clock, err := t.Clock(ctx, column)
+	if err != nil {
+		return nil, err
 	}
 	id := table.Ident(column)
-	switch f.Type {
-	case assay.TypeDate, assay.TypeTimestamp:
-		ts := "CAST(" + id + " AS TIMESTAMP)"
-		if w.By == ByCount {
-			c.moment = ts
-			c.byCount("CASE WHEN " + id + " IS NOT NULL THEN row_number() OVER (ORDER BY " + id + " NULLS LAST, _row) - 1 END")
-			return c, nil
-		}
-		c.byTime(ts)
+	switch c.fine = clock.Fine; {
+	case clock.Year != "":
+		c.byMonths(clock.SQL, clock.Year+" * 12")
 		return c, nil
-	case assay.TypeInteger:
-		var low, high *int64
-		r, err := t.Query(ctx, "SELECT min("+id+")::BIGINT, max("+id+")::BIGINT FROM "+t.Relation())
+	case clock.SQL != "" && w.By == ByCount:
+		c.moment = clock.SQL
+		c.byCount("CASE WHEN " + id + " IS NOT NULL THEN row_number() OVER (ORDER BY " + id + " NULLS LAST, _row) - 1 END")
+		return c, nil
+	case clock.SQL != "":
+		c.byTime(clock.SQL)
+		return c, nil
+	}
+	if !must && f.Type == assay.TypeString {
+		r, err := t.Query(ctx, "SELECT coalesce(bool_and(regexp_full_match("+id+", "+table.Literal(datelike)+")), false) FROM "+t.Relation())
 		if err != nil {
 			return nil, err
 		}
 		defer r.Close()
 		if r.Next() {
-			if err := r.Scan(&low, &high); err != nil {
-				return nil, err
-			}
+			err = r.Scan(&must)
 		}
-		if err := r.Close(); err != nil {
+		if err = cmp.Or(err, r.Close()); err != nil {
 			return nil, err
 		}
-		if low != nil && *low >= 1000 && *high <= 9999 {
-			c.byMonths("make_timestamp(CAST("+id+" AS BIGINT), 1, 1, 0, 0, 0)", "CAST("+id+" AS BIGINT) * 12")
-			return c, nil
-		}
+	}
+	if must {
+		return nil, t.NoClock(column)
 	}
 	return c, c.byValue(ctx, t, id)
 }
