@@ -210,6 +210,9 @@ type Window struct {
 	Repeated int64 `json:"repeated,omitempty"` // answered requests of the log whose id another one of the window had before: their rows count, each
 	Unclosed int64 `json:"unclosed,omitempty"` // segments of the log whose process was killed in the window: rows may be missing that are not in Lost
 	Partial  bool  `json:"partial,omitempty"`  // the traffic ended before the window did
+
+	First string `json:"first,omitempty"` // of a window by count of a log: SHA-256 of the request and the index of its first row, by which it is found again
+	Last  string `json:"last,omitempty"`  // and of its last row
 }
 
 // Drift is the payload of KindDrift: one window held against the references of a plan. The subject is the model's digest. A verdict of

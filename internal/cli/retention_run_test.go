@@ -109,3 +109,77 @@ func TestBeyondRetention(t *testing.T) {
 		}
 	}
 }
+
+// TestWindowsOfRowsAfterRetention: windows by count stay where they were judged when the first segments of the log are gone: what was judged keeps its number and its
+// evidence, and rows of a version are counted whatever rows of other versions lie between them.
+func TestWindowsOfRowsAfterRetention(t *testing.T) {
+	m, dir := monitored(t, "")
+	path := filepath.Join(dir, ProjectFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "window: 1d,", "window: 300 rows, rows_per_day: 400,", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	do(t, m, dir, 0, "monitor", "plan")
+	day := func(name string) {
+		t.Helper()
+		l := newPeopleLog(t)
+		for i := range 400 {
+			l.line(name, "answered", i, func(map[string]any) {})
+			if i%2 == 0 { // of another version
+				l.line(name+"other", "answered", i, func(row map[string]any) { row["_at"], row["_version"] = name+"T12:00:00.000000", 2 })
+			}
+		}
+		l.write(dir, name+"12")
+	}
+	type document struct {
+		Windows, Beyond_retention []replayedWindow //nolint:revive // the name in the document
+	}
+	run := func() (doc document) {
+		t.Helper()
+		stdout, stderr, _ := command(m, dir, "--json", "monitor", "run", "--model", "people:1")
+		if err := json.Unmarshal([]byte(stdout), &doc); err != nil {
+			t.Fatalf("%v: %s%s", err, stdout, stderr)
+		}
+		return doc
+	}
+	said := func(windows []replayedWindow) (out []string) {
+		for _, x := range windows {
+			out = append(out, fmt.Sprintf("%d: %d", x.Drift.Window.Number, x.Drift.Window.Rows))
+		}
+		return out
+	}
+	day("2025-12-28")
+	day("2025-12-29")
+	first := run()
+	if got := said(first.Windows); !slices.Equal(got, []string{"1: 300", "2: 300", "3: 200"}) || first.Windows[1].Drift.Window.Partial || !first.Windows[2].Drift.Window.Partial {
+		t.Fatalf("windows of %v rows", got)
+	}
+	gone := func(segment string) {
+		t.Helper()
+		if err := os.Remove(filepath.Join(serve.LogDir(filepath.Join(dir, ".assay", "log"), "people"), segment+"12-x-0.jsonl")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone("2025-12-28")
+	second := run()
+	if got := said(second.Windows); !slices.Equal(got, []string{"3: 200"}) || second.Windows[0].Evidence != first.Windows[2].Evidence {
+		t.Errorf("after retention: windows of %v rows, evidence %s, want %s", got, second.Windows[0].Evidence, first.Windows[2].Evidence)
+	}
+	if got := said(second.Beyond_retention); !slices.Equal(got, []string{"1: 300", "2: 300"}) {
+		t.Errorf("beyond retention: %v", got)
+	}
+	day("2025-12-30")
+	third := run()
+	if got := said(third.Windows); !slices.Equal(got, []string{"3: 300", "4: 300"}) {
+		t.Errorf("with another day: windows of %v rows", got)
+	}
+	gone("2025-12-29")
+	gone("2025-12-30")
+	day("2025-12-31")
+	if got := said(run().Windows); !slices.Equal(got, []string{"5: 300", "6: 100"}) {
+		t.Errorf("of rows that are all new: windows of %v rows", got)
+	}
+}

@@ -185,6 +185,12 @@ func (s *session) runLog(ctx context.Context, v store.Version, r logRun) (*logge
 		return nil, err
 	}
 	x.Log, x.Since = part, r.since
+	if p.Windows.By == monitor.ByCount {
+		if err := s.anchor(ctx, v, id, p, w, &x, out); err != nil {
+			return nil, err
+		}
+		o.Partial = o.Partial || len(out.left) > 0
+	}
 	if p.Skew != nil {
 		if x.Train, err = s.part(ctx, m.Split, assay.Train); err != nil {
 			return nil, err
@@ -303,12 +309,7 @@ func (l *versionLog) drop(ctx context.Context) {
 // beyondRetention notes the windows on record of which the log no longer has all rows, and returns those that cannot be judged again, the newest first, for
 // the run to go on from.
 func (s *session) beyondRetention(ctx context.Context, v store.Version, plan assay.Digest, p assay.Monitor, w *monitor.Watch, log *table.Table, x monitor.Traffic, planned time.Time, out *loggedRun) ([]assay.Drift, error) {
-	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: plan})
-	if err != nil {
-		return nil, err
-	}
-	rs = slices.DeleteFunc(rs, func(r assay.Record) bool { return strings.HasPrefix(r.Entry.Producer, "assay monitor replay ") }) // of a table, which has its own rows
-	judged, err := monitor.NewestWindows(rs)
+	judged, ids, err := s.judgedOfLog(ctx, v, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -321,14 +322,6 @@ func (s *session) beyondRetention(ctx context.Context, v store.Version, plan ass
 		return nil, err
 	}
 	out.left = left.Gone
-	ids := map[int64]assay.Digest{}
-	for _, r := range slices.Backward(rs) { // the newest counts
-		d, err := assay.Decode[assay.Drift](r.Evidence)
-		if err != nil {
-			return nil, err
-		}
-		ids[d.Window.Number] = r.ID
-	}
 	var since []assay.Drift
 	for _, d := range judged {
 		if _, gone := left.Gone[d.Window.Number]; gone {
@@ -340,6 +333,52 @@ func (s *session) beyondRetention(ctx context.Context, v store.Version, plan ass
 	}
 	slices.Reverse(out.beyond)
 	return since, nil
+}
+
+// judgedOfLog are the windows of a version's log on record, as they were judged last, the newest first, and the evidence of each by its number.
+func (s *session) judgedOfLog(ctx context.Context, v store.Version, plan assay.Digest) ([]assay.Drift, map[int64]assay.Digest, error) {
+	rs, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: plan})
+	if err != nil {
+		return nil, nil, err
+	}
+	rs = slices.DeleteFunc(rs, func(r assay.Record) bool { return strings.HasPrefix(r.Entry.Producer, "assay monitor replay ") }) // of a table, which has its own rows
+	judged, err := monitor.NewestWindows(rs)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := map[int64]assay.Digest{}
+	for _, r := range slices.Backward(rs) { // the newest counts
+		d, err := assay.Decode[assay.Drift](r.Evidence)
+		if err != nil {
+			return nil, nil, err
+		}
+		ids[d.Window.Number] = r.ID
+	}
+	return judged, ids, nil
+}
+
+// anchor finds where windows by count begin in a log that may no longer have the first rows that were judged, and notes the windows that it has not all rows of.
+func (s *session) anchor(ctx context.Context, v store.Version, plan assay.Digest, p assay.Monitor, w *monitor.Watch, x *monitor.Traffic, out *loggedRun) error {
+	judged, ids, err := s.judgedOfLog(ctx, v, plan)
+	if err != nil {
+		return err
+	}
+	if x.Begin, err = w.Anchored(ctx, *x, judged); err != nil || x.Begin == nil {
+		return err
+	}
+	out.left = map[int64]int64{}
+	for _, d := range judged {
+		if d.Window.Number < x.Begin.Number {
+			x.Since = append(x.Since, d)
+			out.beyond = append(out.beyond, replayedWindow{Label: monitor.WindowLabel(p.Windows, d.Window), Evidence: ids[d.Window.Number], Drift: d})
+			out.left[d.Window.Number] = 0
+		}
+	}
+	if n := x.Begin.Number - 1; n > 0 {
+		out.left[n] = min(x.Begin.Place, p.Windows.Rows)
+	}
+	slices.Reverse(out.beyond)
+	return nil
 }
 
 // emptyLog is the log of a model before its first prediction.

@@ -29,6 +29,7 @@ type Traffic struct {
 	Until time.Time     // windows that end later are not judged yet; those after the last row that have ended are windows without traffic. Zero: the rows say
 	Since []assay.Drift // what was said of the windows before, the newest first: those are not judged again, the table has only rows after them, and signals go on from there. For windows by time
 	From  time.Time     // a traffic without any row was expected from then on: the windows after it are windows without traffic, the newest maxSilent of them. Zero: not. For windows by time, with Until
+	Begin *Anchor       // of windows by count: where they begin in a log that no longer has its first rows; nil: with its first row
 	Log   *table.Table  // the prediction log that the rows come from, with its columns _outcome, _lost and _sampled; nil: there is none
 
 	// Expected says when the version should have got traffic; another window without rows is no alarm, and of several of them at the end only the first
@@ -74,6 +75,9 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		if cut, err = newCutter(ctx, x.Table, w.plan.Windows, x.By, x.Timed); err != nil {
 			return nil, err
 		}
+		if x.Begin != nil && cut.counts {
+			cut.from(*x.Begin)
+		}
 	} else {
 		clock, err := x.Table.Clock(ctx, x.By)
 		if err != nil {
@@ -115,6 +119,9 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		return nil, err
 	}
 	out.Untimed = x.Table.Rows()
+	if x.Begin != nil { // rows before the first window have had their own
+		out.Untimed -= min(out.Untimed, x.Begin.Place)
+	}
 	var keys []int64
 	for _, t := range seen {
 		keys = append(keys, t.key)
@@ -125,8 +132,8 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		keys, strays = cut.strays(seen, w.plan.Windows.MinRows)
 		out.Strays = append(out.Strays, strays...)
 	}
-	if len(x.Since) > 0 {
-		if !cut.timed || cut.plan.By == ByCount {
+	if len(x.Since) > 0 && !cut.counts {
+		if !cut.timed {
 			return nil, assay.Errorf(assay.Internal, "windows of %s cannot be judged from the middle", FormatWindow(cut.plan))
 		}
 		if last := x.Since[0].Window.Number - cut.first; len(keys) == 0 || keys[0] != last {
@@ -154,7 +161,7 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		_, logged := outcomes[k]
 		return !logged && by(seen, k, nil).rows == 0
 	})
-	if len(x.Since) > 0 && len(keys) > 0 {
+	if len(x.Since) > 0 && len(keys) > 0 && !cut.counts {
 		keys = keys[1:]
 	}
 	requests, err := x.Expected.requests(ctx, cut)
@@ -174,6 +181,10 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		}
 	}
 	out.cut, out.keys = cut, keys
+	ends, err := x.ends(ctx, cut)
+	if err != nil {
+		return nil, err
+	}
 	skews, err := w.skews(ctx, x, cut.expr, keys)
 	if err != nil {
 		return nil, err
@@ -190,9 +201,10 @@ func (w *Watch) Run(ctx context.Context, x Traffic) (*Replay, error) {
 		j := Judged{}
 		d := &j.Drift
 		d.Window = assay.Window{Number: int64(i) + 1, Rows: in.rows, Sampled: 1}
-		if cut.timed {
+		if cut.timed || cut.counts {
 			d.Window.Number = k + cut.first
 		}
+		d.Window.First, d.Window.Last = ends[k].first, ends[k].last
 		if o, ok := outcomes[k]; ok {
 			d.Window.Refused, d.Window.Failed, d.Window.Lost, d.Window.Sampled, d.Window.Unclosed, d.Window.Repeated = o.refused, o.failed, o.lost, o.sampled, o.unclosed, o.repeated
 		}

@@ -109,6 +109,7 @@ type cutter struct {
 	column string // that says it
 	fine   bool   // to the second or better
 	counts bool   // windows are of so many rows each
+	place  string // of those: SQL for the place of a row in their order, from 0
 	plan   assay.WindowPlan
 	first  int64 // what is added to the number of a window, so that the numbers of a plan are positive and stay
 	bound  func(key int64) (start, end assay.Instant, label string)
@@ -178,9 +179,14 @@ func newCutter(ctx context.Context, t *table.Table, w assay.WindowPlan, column s
 
 // byCount makes windows of so many rows; number is SQL for the place of a row in their order, from 0.
 func (c *cutter) byCount(number string) {
-	c.counts = true
+	c.counts, c.place, c.first = true, number, 1
 	c.expr = fmt.Sprintf("CAST((%s) // %d AS BIGINT)", number, c.plan.Rows)
 	c.bound = func(k int64) (assay.Instant, assay.Instant, string) { return "", "", c.rowsLabel(k, c.plan.Rows) }
+}
+
+// from makes windows by count begin with one of a number, at a place; rows before it are in none.
+func (c *cutter) from(a Anchor) {
+	c.expr = fmt.Sprintf("CAST(CASE WHEN (%[1]s) >= %[2]d THEN ((%[1]s) - %[2]d) // %[3]d + %[4]d END AS BIGINT)", c.place, a.Place, c.plan.Rows, a.Number-1)
 }
 
 // rowsLabel names a window of n rows by their places.
