@@ -442,12 +442,12 @@ func (o *Settings) budget(m *assay.Monitor, rowsPerDay float64) error {
 // maxLevel bounds the level of a window however many false alarms are allowed: with a generous budget and few windows a year nearly each could be one.
 const maxLevel = 0.05
 
-// enough is how many rows it takes to find a change in one share of twice the floor four times of five, to one digit.
+// enough is how many rows it takes to find a change in one share of twice the floor at least four times of five, up to one digit.
 func enough(level, floor float64) int64 {
 	z := -stat.NormalQuantile(level/2) - stat.NormalQuantile(0.2)
 	n := z * z / math.Pow(2*math.Max(floor, 0.01), 2)
 	digit := math.Pow(10, math.Floor(math.Log10(n)))
-	return int64(math.Max(50, math.Round(n/digit)*digit))
+	return int64(math.Max(50, math.Ceil(n/digit)*digit))
 }
 
 // Rewindow is a plan with the same references and tests and other windows: the budget is spread over those.
