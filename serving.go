@@ -16,6 +16,7 @@ type Serving struct {
 	Outliers  Number   `json:"outlier_share"`            // share of ordinary rows that may count as far from the reference
 	Smoke     []Smoke  `json:"smoke"`                    // in the order in which they ran
 	Problems  []string `json:"problems"`                 // what keeps the model from being served, in words
+	Notes     []string `json:"notes,omitempty"`          // what to know of a model that is served nevertheless, in words
 	Settings  Digest   `json:"settings" names:"content"` // of the project's serving settings, canonical
 	Tolerance Number   `json:"tolerance"`                // largest relative difference between a served and an offline score
 	Verdict   Verdict  `json:"verdict"`                  // pass: nothing is missing and every smoke prediction came out as it should

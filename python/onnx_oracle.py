@@ -551,6 +551,18 @@ def exchanged(directory):
             write(directory, f"op_tree5_exchanged_{np.dtype(kind).name}_{post}", model(post), {"x": np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=kind)}, "TreeEnsemble", asked=model(3 - post))
 
 
+def serials(directory):
+    """The last digits of numbers beyond 2^53, and of those that float32 rounds, of inputs with a row for each."""
+    for name, kind, values in (("serial", TensorProto.INT64, [2**53 + 1, -(2**53) - 1, 2**63 - 1, 17]), ("serial_float", TensorProto.FLOAT, [2**24 + 1, -(2**24) - 1, 3, 17])):
+        whole = helper.make_node("Cast", ["serial"], ["whole"], to=TensorProto.INT64)
+        digits = helper.make_node("Mod", ["whole", "thousand"], ["digits"], name="digits")
+        value = helper.make_node("Cast", ["digits"], ["value"], to=TensorProto.FLOAT)
+        graph = helper.make_graph([whole, digits, value], name, [helper.make_tensor_value_info("serial", kind, [None, 1])], [helper.make_tensor_value_info("value", TensorProto.FLOAT, [None, 1])],
+                                  [numpy_helper.from_array(np.array([1000], dtype=np.int64), "thousand")])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        write(directory, "op_" + name, model, {"serial": np.array(values).reshape(-1, 1).astype(helper.tensor_dtype_to_np_dtype(kind))}, "Mod")
+
+
 def votes(directory):
     """Support vector machines whose class, by votes, is often not the one of the greatest probability; and a forest whose leaves are all positive."""
     from sklearn import ensemble, svm
@@ -592,3 +604,4 @@ if __name__ == "__main__":  # further arguments: single operators alone, by how 
         exchanged(sys.argv[1])
     operators(sys.argv[1], sys.argv[2:])
     conditions(sys.argv[1])
+    serials(sys.argv[1])

@@ -155,6 +155,9 @@ func printServing(w io.Writer, v store.Version, r assay.Record, p assay.Serving)
 	if p.Coerce != "" {
 		fmt.Fprintln(w, "  on /invocations the casts of MLflow are made: a value that does not fit is changed, counted and told, and not refused")
 	}
+	for _, text := range p.Notes {
+		fmt.Fprintf(w, "  note: %s\n", text)
+	}
 	for _, x := range p.Smoke {
 		fmt.Fprintf(w, "  %s %s: %s", x.Verdict.Glyph(), x.Name, assay.FormatCount(x.Rows)+" rows")
 		switch {

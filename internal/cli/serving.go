@@ -311,6 +311,9 @@ func (s *session) serveCheck(ctx context.Context, v store.Version) (assay.Record
 	if err != nil {
 		return assay.Record{}, p, err
 	}
+	if p.Notes, err = s.narrowed(ctx, m, in, bound); err != nil {
+		return assay.Record{}, p, err
+	}
 	b.Policy = serve.Policy{OnInvalid: p.OnInvalid, OnOutlier: p.OnOutlier}
 	if b.Policy.Fallback, err = s.fallback(m, in); err != nil {
 		return assay.Record{}, p, err
