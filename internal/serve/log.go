@@ -224,6 +224,9 @@ func (l *Log) run() {
 			l.write(s)
 		}
 		l.settle(half)
+		if now.Sub(synced) >= l.o.Sync {
+			l.miss()
+		}
 		if now.Sub(synced) >= l.o.Sync && l.sync() {
 			synced = now
 		}
@@ -434,6 +437,10 @@ func (l *Log) rotate(now time.Time, all bool) {
 // end writes what waits in a segment and closes it, beside the writer.
 func (l *Log) end(s *segment) {
 	l.write(s)
+	if !s.there() {
+		l.drop(s)
+		return
+	}
 	delete(l.models, s.model)
 	fields := s.fields.list()
 	l.closing.Go(func() {

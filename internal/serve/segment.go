@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -66,6 +67,8 @@ type segment struct {
 	counted []pendingRows // the same by version
 	frames  []int         // of the calls in buf in the journal
 	missing int64         // rows of which buf says that they are lost
+	wrote   []pendingRows // that are in the file, by version
+	told    int64         // rows of which the file says that they are lost
 	dirty   bool
 	fields  *fieldSet
 	layouts map[uint64]bool // serials of the versions whose layout is written
@@ -326,10 +329,25 @@ func (s *segment) write() error {
 		s.begin()
 		return assay.Errorf(assay.Unavailable, "the prediction log cannot be written: %w", bare(err))
 	}
+	for _, p := range s.counted {
+		i := slices.IndexFunc(s.wrote, func(w pendingRows) bool { return w.counters == p.counters })
+		if i < 0 {
+			i, s.wrote = len(s.wrote), append(s.wrote, pendingRows{counters: p.counters})
+		}
+		s.wrote[i].rows += p.rows
+	}
+	s.told += s.missing
 	s.empty()
 	s.size += int64(n)
 	s.dirty = true
 	return nil
+}
+
+// there reports whether the file is still the one of that name: what is written into one that was removed, or whose folder was, nobody reads.
+func (s *segment) there() bool {
+	here, err := s.file.Stat()
+	named, nameErr := os.Stat(s.path)
+	return err == nil && nameErr == nil && os.SameFile(here, named)
 }
 
 // close ends the segment, brings it to the disk and returns the path of what it is called then. The writer has no more to do with it.
