@@ -53,6 +53,7 @@ func (p *pages) routes(mux *http.ServeMux) {
 	mux.Handle("GET /traffic", site(p.traffic))
 	mux.Handle("GET /monitors", site(p.monitors))
 	mux.Handle("GET /monitors/{name}/{number}", p.page(p.monitor))
+	mux.Handle("GET /monitors/{name}/{number}/{file}", p.page(p.monitorFile))
 	mux.Handle("GET /alerts", site(p.alerts))
 	mux.Handle("GET /alerts/{key}", site(p.alert))
 	mux.Handle("GET /evidence/{id}", site(p.evidence))
@@ -116,6 +117,9 @@ func (p *pages) page(make func(context.Context, *http.Request) ([]byte, error)) 
 			}
 			w.WriteHeader(assay.CodeOf(err).Info().HTTP)
 			b = sorry.Bytes()
+		} else if strings.HasSuffix(r.URL.Path, ".csv") {
+			h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
+			h.Set("Content-Disposition", "attachment")
 		}
 		_, _ = w.Write(b) // a browser that has gone needs no answer
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/registry"
@@ -23,7 +24,7 @@ func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error)
 	x := web.SitePage{Title: "What needs me?", Here: "Home"}
 	needs := &needsList{web.SiteSection{
 		ID: "needs", Title: "What needs somebody", Columns: []web.SiteColumn{{Name: "what"}, {Name: "verdict"}, {Name: "why"}, {Name: "next"}},
-		Empty: "Nothing: no alert fires, no window moved, no label is overdue, every message found its receiver, no gate refuses, no card is stale, and no log row is missing.",
+		Empty: "Nothing: no alert fires, no window moved, no label is overdue, every message found its receiver, the newest run did not fail, no gate refuses, no card is stale, and no log row is missing.",
 	}}
 	for _, look := range []func(context.Context, *needsList) error{p.needsOfMonitors, p.needsOfMessages, p.needsOfModels} {
 		if err := look(ctx, needs); err != nil {
@@ -34,6 +35,10 @@ func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error)
 		if t.Lost > 0 {
 			needs.add("log of "+t.Name+":"+t.Version, "/traffic", assay.FormatCount(t.Lost)+" rows were not logged", "assay log list", assay.Fail)
 		}
+	}
+	failed, err := p.failedRuns(ctx, needs)
+	if err != nil {
+		return x, err
 	}
 	models, err := p.modelTable(ctx)
 	if err != nil {
@@ -46,6 +51,9 @@ func (p *pages) home(ctx context.Context, _ *http.Request) (web.SitePage, error)
 		x.Lead = fmt.Sprintf("%d things do.", n)
 	}
 	x.Sections = []web.SiteSection{needs.SiteSection, models}
+	if len(failed.Rows) > 0 {
+		x.Sections = append(x.Sections, failed)
+	}
 	return x, nil
 }
 
@@ -180,4 +188,52 @@ func (p *pages) needsOfVersion(ctx context.Context, v store.Version, needs *need
 		needs.add("card of "+name, modelPath(v.Name), "stale: "+some(stale), "assay card "+name, assay.Fail)
 	}
 	return nil
+}
+
+// Limits of the runs that failed on the first page.
+const (
+	runsLookedAt = 50 // the newest
+	failedShown  = 5
+)
+
+// failedRuns are the last runs that failed. If the newest of all is one, somebody is needed.
+func (p *pages) failedRuns(ctx context.Context, needs *needsList) (web.SiteSection, error) {
+	t := web.SiteSection{
+		ID: "failed-runs", Title: "Runs that failed", Text: fmt.Sprintf("The newest, of the last %d runs. A run that failed leaves no model.", runsLookedAt),
+		Columns: []web.SiteColumn{{Name: "run"}, {Name: "when"}, {Name: "command"}, {Name: "why"}, {Name: "next"}},
+	}
+	rs, err := p.s.st.Find(ctx, store.Query{Kind: assay.KindRun, Limit: runsLookedAt})
+	if err != nil {
+		return t, err
+	}
+	for i, r := range rs {
+		x, err := assay.Decode[assay.Run](r.Evidence)
+		if err != nil {
+			return t, err
+		}
+		if x.Status == "finished" || len(t.Rows) == failedShown {
+			continue
+		}
+		why, next := runFailed(x), "assay run"
+		if len(x.Spec.Command) > 1 && x.Spec.Command[0] == "assay" {
+			next = "assay " + x.Spec.Command[1]
+		}
+		if i == 0 {
+			needs.add("run "+r.ID.Short(), "/evidence/"+r.ID.Short(), why, next, assay.Fail)
+		}
+		t.Rows = append(t.Rows, []web.SiteCell{evidenceLink(r.ID), p.when(r.Entry.At), {Text: strings.Join(x.Spec.Command, " "), Code: true}, {Text: why}, {Text: next, Code: true}})
+	}
+	return t, nil
+}
+
+// runFailed says why a run failed.
+func runFailed(x assay.Run) string {
+	why := fmt.Sprintf("%s with exit status %d", x.Status, x.Exit)
+	if x.Signal != "" {
+		why = x.Status + " by signal " + x.Signal
+	}
+	if len(x.Problems) > 0 {
+		why += ": " + some(x.Problems)
+	}
+	return why
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/csv"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -68,7 +69,7 @@ func TestPages(t *testing.T) {
 		"/monitors/people/1": {"5 of 5 windows moved", "2026-01-01"},
 		"/alerts":            {"Incidents: ", " resolved.", "messages waiting"},
 	}
-	seen, queue := map[string]bool{}, []string{"/"}
+	seen, queue, files := map[string]bool{}, []string{"/"}, map[string]int{}
 	for len(queue) > 0 {
 		path := queue[0]
 		if queue = queue[1:]; seen[path] {
@@ -78,6 +79,14 @@ func TestPages(t *testing.T) {
 		status, body, header := get(path)
 		if status != http.StatusOK {
 			t.Errorf("%s: status %d", path, status)
+			continue
+		}
+		if strings.HasSuffix(path, ".csv") {
+			rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+			if err != nil || len(rows) < 1 || rows[0][0] != "window" || !strings.HasPrefix(header.Get("Content-Type"), "text/csv") || header.Get("Content-Disposition") != "attachment" {
+				t.Errorf("%s: %v, %v, %.200s", path, err, header, body)
+			}
+			files[path] = len(rows)
 			continue
 		}
 		for _, x := range want[path] {
@@ -108,6 +117,9 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
+	if files["/monitors/people/1/windows.csv"] != 6 || files["/monitors/people/1/signals.csv"] < 30 || len(files) != len(web.MonitorTables()) {
+		t.Errorf("tables as CSV, with so many lines: %v", files)
+	}
 	if len(want) > 0 {
 		t.Errorf("pages that no link leads to: %v", want)
 	}
@@ -121,7 +133,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %d, to %q", from, w.Code, w.Header().Get("Location"))
 		}
 	}
-	for path, status := range map[string]int{"/evidence/ffffffff": 404, "/evidence/x": 400, "/models/nothing": 404, "/monitors/people/7": 404, "/monitors/people/x": 400, "/alerts/none": 404, "/elsewhere": 404} {
+	for path, status := range map[string]int{"/evidence/ffffffff": 404, "/evidence/x": 400, "/models/nothing": 404, "/monitors/people/7": 404, "/monitors/people/x": 400, "/monitors/people/1/none.csv": 404, "/monitors/people/1/windows": 404, "/alerts/none": 404, "/elsewhere": 404} {
 		if got, body, _ := get(path); got != status || path != "/elsewhere" && !strings.Contains(body, "This page cannot be shown") {
 			t.Errorf("%s: status %d, want %d", path, got, status)
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -208,6 +209,25 @@ func (p *pages) monitor(ctx context.Context, r *http.Request) ([]byte, error) {
 	return b, err
 }
 
+// monitorFile is a table of the report of a version as CSV.
+func (p *pages) monitorFile(ctx context.Context, r *http.Request) ([]byte, error) {
+	v, err := p.s.version(ctx, r.PathValue("name")+":"+r.PathValue("number"))
+	if err != nil {
+		return nil, err
+	}
+	_, _, _, windows, err := p.s.monitorWindows(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	table, ok := strings.CutSuffix(r.PathValue("file"), ".csv")
+	if !ok {
+		return nil, assay.Errorf(assay.NotFound, "there is no page %s", r.URL.Path).Try("leave the last part of the address out")
+	}
+	var b bytes.Buffer
+	err = web.MonitorCSV(&b, table, windows)
+	return b.Bytes(), err
+}
+
 // alerts says what happened and who knows.
 func (p *pages) alerts(ctx context.Context, _ *http.Request) (web.SitePage, error) {
 	x := web.SitePage{Title: "What happened, and who knows?", Here: "Alerts"}
@@ -222,7 +242,7 @@ func (p *pages) alerts(ctx context.Context, _ *http.Request) (web.SitePage, erro
 		for i := len(w.cases) - 1; i >= 0; i-- {
 			c := w.cases[i]
 			in := c.Incident
-			row := []web.SiteCell{{Text: in.Key, Path: "/alerts/" + in.Key}, {Text: versionName(w.version)}, {Text: in.Severity}, {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, {Text: w.window(in, in.Last)}, p.when(w.began(in.Key)), {Text: firstCause(in)}}
+			row := []web.SiteCell{{Text: in.Key, Path: "/alerts/" + in.Key}, {Text: versionName(w.version)}, {Text: in.Severity}, stateCell(in), {Text: strconv.Itoa(in.Step)}, {Text: w.window(in, in.Last)}, p.when(w.began(in.Key)), {Text: firstCause(in)}}
 			if c.Open() {
 				open.Rows = append(open.Rows, row)
 			} else {
@@ -241,65 +261,5 @@ func (p *pages) alerts(ctx context.Context, _ *http.Request) (web.SitePage, erro
 	x.Facts = []web.SiteFact{{Name: "messages waiting", Value: strconv.Itoa(tally.Waiting)}, {Name: "sent in 30 days", Value: strconv.Itoa(tally.Sent)}, {Name: "given up in 30 days", Value: strconv.Itoa(tally.Dead)}}
 	x.Lead = fmt.Sprintf("Incidents: %d open, %d resolved.", len(open.Rows), len(ended.Rows))
 	x.Sections = []web.SiteSection{open, ended}
-	return x, nil
-}
-
-// alert is the life of one incident.
-func (p *pages) alert(ctx context.Context, r *http.Request) (web.SitePage, error) {
-	x := web.SitePage{Title: "What happened, who knows, what next?", Here: "Alerts", Crumbs: []web.SiteLink{{Text: "Alerts", Path: "/alerts"}, {Text: r.PathValue("key")}}}
-	w, key, err := p.s.incident(ctx, r.PathValue("key"))
-	if err != nil {
-		return x, err
-	}
-	causes := web.SiteSection{ID: "causes", Title: "Causes", Columns: []web.SiteColumn{{Name: "cause"}, {Name: "contribution", Numbers: true}}, Empty: "None is on record."}
-	states := web.SiteSection{ID: "states", Title: "States", Columns: []web.SiteColumn{{Name: "when"}, {Name: "state"}, {Name: "step", Numbers: true}, {Name: "window"}, {Name: "who said so, and why"}, {Name: "evidence"}}}
-	told := web.SiteSection{ID: "told", Title: "Who was told", Columns: []web.SiteColumn{{Name: "channel"}, {Name: "verdict"}, {Name: "step", Numbers: true}, {Name: "what it answered"}, {Name: "attempts", Numbers: true}}, Empty: "Nobody has answered yet."}
-	seen := map[assay.Digest]bool{}
-	var last assay.Incident
-	for _, c := range w.changes {
-		if c.Incident.Key != key {
-			continue
-		}
-		in := c.Incident
-		last = in
-		who := web.SiteCell{}
-		if in.By != "" {
-			who = web.SiteCell{Text: in.By, More: []string{in.Reason}}
-		} else if n := len(states.Rows); n > 0 && len(in.Deliveries) > 0 {
-			who = web.SiteCell{Text: "receivers answered"}
-		}
-		states.Rows = append(states.Rows, []web.SiteCell{p.when(c.At), {Text: stateText(in)}, {Text: strconv.Itoa(in.Step)}, {Text: w.window(in, in.Last)}, who, evidenceLink(c.ID)})
-		for _, d := range in.Deliveries {
-			if seen[d.Message] {
-				continue
-			}
-			seen[d.Message] = true
-			verdict := assay.Fail
-			if d.Accepted {
-				verdict = assay.Pass
-			}
-			told.Rows = append(told.Rows, []web.SiteCell{{Text: d.Channel + " (" + d.Type + ")"}, {Verdict: verdict}, {Text: strconv.Itoa(d.Step)}, {Text: receiverSaid(d)}, {Text: strconv.Itoa(d.Attempts)}})
-		}
-	}
-	for _, c := range last.Causes {
-		causes.Rows = append(causes.Rows, []web.SiteCell{{Text: c.Message}, {Text: fmt.Sprintf("%.0f %%", 100*c.Contribution)}})
-	}
-	if more := last.CausesTotal - len(last.Causes); more > 0 {
-		causes.Rows = append(causes.Rows, []web.SiteCell{{Text: fmt.Sprintf("and %d more", more)}, {}})
-	}
-	x.Lead = fmt.Sprintf("Alert %s of %s, %s, is %s.", last.Alert, versionName(w.version), last.Severity, stateText(last))
-	if len(last.Actions) > 0 {
-		x.Lead += " Done: " + strings.ReplaceAll(strings.Join(last.Actions, ", "), "_", " ") + "."
-	}
-	for _, u := range last.Undone {
-		x.Lead += fmt.Sprintf(" Not done: %s, for %s.", strings.ReplaceAll(u.Action, "_", " "), u.Why)
-	}
-	next := web.SiteSection{ID: "next", Title: "What next", Columns: []web.SiteColumn{{Name: "to"}, {Name: "command"}}, Empty: "Nothing: it is over."}
-	if last.State != assay.AlertResolved {
-		for _, y := range [][2]string{{"take it over", "ack " + key}, {"keep it quiet", "mute " + key + " --for 1d"}, {"end it", "resolve " + key}} {
-			next.Rows = append(next.Rows, []web.SiteCell{{Text: y[0]}, {Text: "assay alert " + y[1] + " --by NAME --reason TEXT", Code: true}})
-		}
-	}
-	x.Sections = []web.SiteSection{causes, next, told, states}
 	return x, nil
 }

@@ -521,24 +521,35 @@ func (s *session) monitorReport(ctx context.Context, v store.Version, out string
 
 // monitorHTML makes that page, for the plan of that id, with so many windows on it; here is its place among the pages of a server.
 func (s *session) monitorHTML(ctx context.Context, v store.Version, here string) (page []byte, id assay.Digest, n int, err error) {
-	_, m, err := s.modelOf(ctx, v)
+	m, id, p, windows, err := s.monitorWindows(ctx, v)
 	if err != nil {
 		return nil, "", 0, err
 	}
-	id, p, err := s.monitorOf(ctx, v, m)
+	w, err := s.watch(ctx, p)
 	if err != nil {
 		return nil, "", 0, err
+	}
+	page, err = s.monitorPage(v, m, id, w, windows, here)
+	return page, id, len(windows), err
+}
+
+// monitorWindows are the windows that were judged by the newest plan of a version, in their order, with what the labels say of each now.
+func (s *session) monitorWindows(ctx context.Context, v store.Version) (m assay.Model, id assay.Digest, p assay.Monitor, windows []web.MonitorWindow, err error) {
+	if _, m, err = s.modelOf(ctx, v); err != nil {
+		return m, "", p, nil, err
+	}
+	if id, p, err = s.monitorOf(ctx, v, m); err != nil {
+		return m, "", p, nil, err
 	}
 	all, err := s.st.Find(ctx, store.Query{Kind: assay.KindDrift, Subject: v.Model, Parent: id})
 	if err != nil {
-		return nil, "", 0, err
+		return m, "", p, nil, err
 	}
-	var windows []web.MonitorWindow
 	seen := map[string]bool{}
 	for i := range all { // the newest first
 		d, err := assay.Decode[assay.Drift](all[i].Evidence)
 		if err != nil {
-			return nil, "", 0, err
+			return m, "", p, nil, err
 		}
 		key := cmp.Or(string(d.Window.Start), fmt.Sprint(d.Window.Number))
 		if d.Monitor != id || seen[key] {
@@ -556,7 +567,7 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 	}
 	outcomes, err := s.outcomesOf(ctx, v, id)
 	if err != nil {
-		return nil, "", 0, err
+		return m, "", p, nil, err
 	}
 	for i := range windows {
 		if k := outcomes[windows[i].Drift.Window.Number]; k != nil && k.newest.Value.Window.Content == windows[i].Drift.Window.Content {
@@ -565,15 +576,10 @@ func (s *session) monitorHTML(ctx context.Context, v store.Version, here string)
 		}
 	}
 	if len(windows) == 0 {
-		return nil, "", 0, assay.Errorf(assay.NotFound, "no window was judged by the plan of %s yet", versionName(v)).Try("assay monitor run, or assay monitor replay DATA")
+		return m, "", p, nil, assay.Errorf(assay.NotFound, "no window was judged by the plan of %s yet", versionName(v)).Try("assay monitor run, or assay monitor replay DATA")
 	}
 	slices.SortStableFunc(windows, func(a, b web.MonitorWindow) int { return int(a.Drift.Window.Number - b.Drift.Window.Number) })
-	w, err := s.watch(ctx, p)
-	if err != nil {
-		return nil, "", 0, err
-	}
-	page, err = s.monitorPage(v, m, id, w, windows, here)
-	return page, id, len(windows), err
+	return m, id, p, windows, nil
 }
 
 // monitorPage renders windows of a plan.

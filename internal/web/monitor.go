@@ -48,6 +48,7 @@ const (
 type monitorPage struct {
 	Title, Sentence string
 	Crumbs          []SiteLink // on a server: where the page is
+	Downloads       []SiteLink // on a server: its tables as CSV
 	Losses          string     // what the windows do not hold, in words
 	Windows         []monitorRow
 	Left            int // windows that are not in tables one by one
@@ -135,6 +136,9 @@ func MonitorReport(w io.Writer, name string, plan assay.Monitor, windows []Monit
 		}
 		if f.Here != "" {
 			p.Crumbs = []SiteLink{{"Monitors", "/monitors"}, {Text: name}}
+			for _, table := range MonitorTables() {
+				p.Downloads = append(p.Downloads, SiteLink{table, "/monitors/" + strings.Replace(name, ":", "/", 1) + "/" + table + ".csv"})
+			}
 		}
 		b, err := rendered("monitor.html", p.Title, f, p)
 		if err != nil {

@@ -42,13 +42,15 @@ type SiteColumn struct {
 	Numbers bool
 }
 
-// A SiteCell is one cell: a text, with a page that it leads to, or a verdict with its glyph.
+// A SiteCell is one cell: a text, with a page that it leads to, or a verdict with its glyph, or another state with a shape of its own.
 type SiteCell struct {
 	Text    string
 	Path    string
 	More    []string // further lines, quieter
 	Verdict assay.Verdict
-	Code    bool // a command or an id
+	Mark    string // a shape before the text, in the colour of Tone
+	Tone    string // pass, undetermined, fail or soft
+	Code    bool   // a command or an id
 }
 
 // MaxSiteRows is how many rows a table of a page has at most.
