@@ -66,6 +66,9 @@ func (a *app) alertCommand() *cobra.Command {
 	}
 	ack := answers("ack INCIDENT", "Take an incident over: nobody else is told of it any more", func(c *monitor.Case, _ time.Time) (assay.Incident, error) { return monitor.Acknowledge(c, note) })
 	mute := answers("mute INCIDENT", "Keep an incident quiet for a while", func(c *monitor.Case, now time.Time) (assay.Incident, error) {
+		if span == "" {
+			return assay.Incident{}, assay.Errorf(assay.Invalid, "--for is missing: for how long?").Try("assay alert mute %s --for 1d --by NAME --reason TEXT", c.Incident.Key)
+		}
 		n, err := seconds("--for", span)
 		if err != nil {
 			return assay.Incident{}, err

@@ -44,7 +44,7 @@ func startServer(m *stageManager, dir string, args []string) (*docServer, string
 	args = append(args, "--listen", "127.0.0.1:0")
 	go func() {
 		defer close(d.ended)
-		Main(ctx, args, m.world(dir, func(string) string { return "" }, strings.NewReader(""), io.Discard, d))
+		Main(ctx, args, m.world(dir, func(k string) string { return m.env[k] }, strings.NewReader(""), io.Discard, d))
 	}()
 	for deadline := time.After(time.Minute); ; {
 		if found := listening.FindStringSubmatch(d.text()); found != nil {

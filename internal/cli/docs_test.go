@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +13,8 @@ import (
 	"github.com/assay-ml/assay/internal/assaytest"
 )
 
-// A transcript is one block of a page that starts with "$ assay" or "$ curl": command lines and what they print. A block that is marked with a
-// language and the name of a file is that file.
+// A transcript is one block of a page that starts with "$ assay", "$ curl" or "$ export": command lines and what they print. A block that is marked with a
+// language and the name of a file is that file, or is added to it where the name begins with ">>".
 type transcript struct {
 	line  int // of the page, 1-based, where the block's text begins
 	lines []string
@@ -33,7 +35,7 @@ func transcripts(page string) []transcript {
 			}
 		case inside && strings.HasPrefix(l, "```"):
 			inside = false
-			if len(block) > 0 && (file != "" || strings.HasPrefix(block[0], "$ assay") || strings.HasPrefix(block[0], "$ curl")) {
+			if len(block) > 0 && (file != "" || strings.HasPrefix(block[0], "$ assay") || strings.HasPrefix(block[0], "$ curl") || strings.HasPrefix(block[0], "$ export")) {
 				out = append(out, transcript{start, block, file})
 			}
 		case inside:
@@ -46,7 +48,7 @@ func transcripts(page string) []transcript {
 // TestDocs runs the console blocks of README.md and docs/*.md, page by page, in a folder that holds the files of internal/cli/testdata/docs.
 // Lines that begin with "$ assay" are run in order; what follows is what they print on standard output and standard error, in which a line
 // "…" stands for any number of lines, and "…" in a line for any text. "$ echo $?" shows the exit status; a command without one must exit 0.
-// "$ assay serve … &" starts a server, which "$ curl …" then asks until the page ends. With -update the page is
+// "$ export NAME=VALUE" sets the environment, in which an address is that of a receiver that accepts everything. "$ assay serve … &" starts a server, which "$ curl …" then asks until the page ends. With -update the page is
 // written anew.
 func TestDocs(t *testing.T) {
 	root := assaytest.Root()
@@ -88,6 +90,9 @@ func TestDocs(t *testing.T) {
 			m := &stageManager{clock: assaytest.Clock()}
 			var server *docServer
 			defer func() {
+				if m.receiver != nil {
+					m.receiver.Close()
+				}
 				if server != nil {
 					server.close()
 				}
@@ -96,6 +101,13 @@ func TestDocs(t *testing.T) {
 			last := 0
 			all := strings.Split(string(text), "\n")
 			for _, b := range blocks {
+				if name, more := strings.CutPrefix(b.file, ">>"); more {
+					had, err := os.ReadFile(filepath.Join(dir, name))
+					if err != nil {
+						t.Fatal(err)
+					}
+					b.file, b.lines = name, append(strings.Split(strings.TrimRight(string(had), "\n"), "\n"), b.lines...)
+				}
 				if b.file != "" {
 					if err := os.WriteFile(filepath.Join(dir, b.file), []byte(strings.Join(b.lines, "\n")+"\n"), 0o644); err != nil {
 						t.Fatal(err)
@@ -127,6 +139,23 @@ func TestDocs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// export sets the environment of the commands that follow. A page names the address of a receiver that there is not: one that accepts everything stands in for it.
+func (m *stageManager) export(args []string) {
+	if m.env == nil {
+		m.env = map[string]string{}
+	}
+	for _, a := range args {
+		name, value, _ := strings.Cut(a, "=")
+		if strings.HasPrefix(value, "https://") {
+			if m.receiver == nil {
+				m.receiver = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+			}
+			value = m.receiver.URL
+		}
+		m.env[name] = value
 	}
 }
 
@@ -184,6 +213,8 @@ func runTranscript(m *stageManager, dir string, lines []string, server **docServ
 		var stdout, stderr string
 		exit := 0
 		switch {
+		case args[0] == "export":
+			m.export(args[1:])
 		case args[0] == "curl" && *server != nil:
 			stdout, err = (*server).curl(args[1:])
 		case args[0] == "assay" && args[len(args)-1] == "&":

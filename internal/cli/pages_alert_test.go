@@ -107,3 +107,23 @@ func TestHomeFailedRuns(t *testing.T) {
 		t.Errorf("a run that succeeded came after it:\n%s", page)
 	}
 }
+
+// TestMisspelt: a name that is none is told from a model that has nothing yet, and a mute without an end says what it lacks.
+func TestMisspelt(t *testing.T) {
+	t.Parallel()
+	ops := newHook(t, 200, "")
+	p := watchProject(t, twoChannels, map[string]string{"OPS": ops.URL, "OPS_KEY": "key", "DUTY": ops.URL, "DUTY_KEY": "routing-key-0001"}, escalating)
+	for _, args := range [][]string{{"monitor", "report", "peple"}, {"serve", "check", "peple:1"}, {"serve", "--model", "peple"}} {
+		if got := p.run(1, args...); !strings.Contains(got, `no model is registered as "peple"; did you mean "people"?`) || !strings.Contains(got, "Try: assay model list") {
+			t.Errorf("assay %v: %s", args, got)
+		}
+	}
+	if got := p.run(1, "monitor", "report", "people:9"); !strings.Contains(got, `model "people" has no version 9`) {
+		t.Errorf("%s", got)
+	}
+	p.window(1, assay.Fail)
+	p.run(0, "alert", "send")
+	if got := p.run(2, "alert", "mute", "drift", "--by", "Ada", "--reason", "it is known"); !strings.Contains(got, "--for is missing: for how long?") || !strings.Contains(got, "Try: assay alert mute drift-") {
+		t.Errorf("%s", got)
+	}
+}

@@ -64,7 +64,7 @@ func TestPages(t *testing.T) {
 		"/":                  {"What needs me?", "alert drift-", "monitor people:1", "Models", "messages to ops", "reached nobody; the last one: it answered 400", "gate of people:1 for production", "card of people:1", "stale: it does not know serving"},
 		"/models":            {"1 registered; 1 answer here.", `href="/models/people"`},
 		"/models/people":     {"None is in production.", "what would stop the next one?", "What would stop version 1", "fail", "monitor", "register", `href="/evidence/`},
-		"/traffic":           {"3 requests; 0 were not answered", "people:1", "live"},
+		"/traffic":           {"Requests: 3, of which 0 were not answered", "people:1", "live"},
 		"/monitors":          {"In the newest window of 1 of 1 watched versions.", "5 of the last 5", "region"},
 		"/monitors/people/1": {"5 of 5 windows moved", "2026-01-01"},
 		"/alerts":            {"Incidents: ", " resolved.", "messages waiting"},

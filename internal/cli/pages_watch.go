@@ -61,13 +61,13 @@ func (p *pages) traffic(_ context.Context, _ *http.Request) (web.SitePage, error
 	}
 	x.Lead = "Nothing was asked yet."
 	if requests > 0 {
-		x.Lead = fmt.Sprintf("%s requests; %s were not answered by the model (%.3g %%); %s log rows were lost.", assay.FormatCount(requests), assay.FormatCount(wrong), 100*float64(wrong)/float64(requests), assay.FormatCount(lost))
+		x.Lead = fmt.Sprintf("Requests: %s, of which %s were not answered by the model (%.3g %%). Log rows that were lost: %s.", assay.FormatCount(requests), assay.FormatCount(wrong), 100*float64(wrong)/float64(requests), assay.FormatCount(lost))
 		t.Drawing, t.DrawingTitle = web.Bars("requests by version", bars), "Requests by version"
 	}
 	logged := "off: nothing can be monitored"
 	if p.log != nil {
 		rows, failures, problem := p.log.Written()
-		logged = assay.FormatCount(rows) + " rows written"
+		logged = "rows written: " + assay.FormatCount(rows)
 		if failures > 0 {
 			logged += fmt.Sprintf("; %s writes failed: %s", assay.FormatCount(failures), problem)
 		}

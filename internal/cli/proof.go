@@ -36,14 +36,15 @@ func (s *session) version(ctx context.Context, ref string) (store.Version, error
 		if err != nil {
 			return store.Version{}, assay.Errorf(assay.Invalid, "%q is no version number", number).Try("assay model list")
 		}
-		return s.st.Version(ctx, name, n)
+		v, err := s.st.Version(ctx, name, n)
+		return v, s.misnamed(ctx, name, err)
 	}
 	if ref == "" {
 		ref = s.p.Name
 	}
 	all, err := s.st.Versions(ctx, ref)
 	if err != nil {
-		return store.Version{}, err
+		return store.Version{}, s.misnamed(ctx, ref, err)
 	}
 	if len(all) == 0 {
 		return store.Version{}, assay.Errorf(assay.NotFound, "model %s has no version", ref).Try("assay register")
@@ -551,4 +552,22 @@ func (s *session) reproduced(ctx context.Context, id assay.Digest) (bool, error)
 		}
 	}
 	return false, err
+}
+
+// misnamed is the error that a model or a version was not found with; where there are models and none has that name, it says which name may be meant.
+func (s *session) misnamed(ctx context.Context, name string, err error) error {
+	if assay.CodeOf(err) != assay.NotFound {
+		return err
+	}
+	models, listed := s.st.Models(ctx)
+	if listed != nil || len(models) == 0 {
+		return err
+	}
+	names := make([]string, len(models))
+	for i, m := range models {
+		if names[i] = m.Name; m.Name == name {
+			return err
+		}
+	}
+	return assay.Errorf(assay.NotFound, "no model is registered as %q%s", name, didYouMean(name, names)).Try("assay model list")
 }

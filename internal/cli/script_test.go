@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,7 +29,9 @@ import (
 
 // A stage manager holds what the commands of one script share: the clock goes on from command to command.
 type stageManager struct {
-	clock func() time.Time
+	clock    func() time.Time
+	env      map[string]string
+	receiver *httptest.Server // of what a page's alerts tell; nil: none was named
 }
 
 // world is one in which everything is the same on every machine and at any time.
@@ -253,7 +256,7 @@ func status(ts *testscript.TestScript, want int, args []string) {
 // command runs one command line in dir and returns what it wrote and its exit status.
 func command(m *stageManager, dir string, args ...string) (stdout, stderr string, exit int) {
 	var out, errs bytes.Buffer
-	exit = Main(context.Background(), args, m.world(dir, func(string) string { return "" }, strings.NewReader(""), &out, &errs))
+	exit = Main(context.Background(), args, m.world(dir, func(k string) string { return m.env[k] }, strings.NewReader(""), &out, &errs))
 	return out.String(), errs.String(), exit
 }
 

@@ -85,9 +85,31 @@ func rendered(name, title string, f Footer, body any) ([]byte, error) {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"count":   func(n int64) string { return assay.FormatCount(n) },
-		"percent": func(f float64) string { return strconv.FormatFloat(100*f, 'f', 1, 64) + " %" },
-		"number":  func(v float64) string { return assay.FormatNumber(v, math.NaN()) },
+		"count": func(n int64) string { return assay.FormatCount(n) },
+		"percent": func(f float64) string {
+			switch { // neither none nor all where it is not
+			case f > 0 && f < 0.0005:
+				return "< 0.1 %"
+			case f < 1 && f >= 0.9995:
+				return "> 99.9 %"
+			}
+			return strconv.FormatFloat(100*f, 'f', 1, 64) + " %"
+		},
+		"command": func(s string) template.HTML { // whose words do not break at their hyphens
+			var b strings.Builder
+			for i, w := range strings.Fields(s) {
+				if i > 0 {
+					b.WriteByte(' ')
+				}
+				if strings.Contains(w, "-") {
+					b.WriteString(`<span class="nb">` + template.HTMLEscapeString(w) + `</span>`)
+				} else {
+					b.WriteString(template.HTMLEscapeString(w))
+				}
+			}
+			return template.HTML(b.String())
+		},
+		"number": func(v float64) string { return assay.FormatNumber(v, math.NaN()) },
 		"verdict": func(v assay.Verdict) template.HTML {
 			return template.HTML(fmt.Sprintf(`<span class="verdict %s">%s %s</span>`, template.HTMLEscapeString(string(v)), v.Glyph(), template.HTMLEscapeString(string(v))))
 		},
