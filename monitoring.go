@@ -60,6 +60,8 @@ type Monitor struct {
 	Slicing     []string     `json:"slicing,omitempty"`   // how the slices were defined: evaluate.slices of then
 	Threshold   Number       `json:"threshold,omitempty"` // of the positive probability, from which the figures call a row positive; absent: that of the settings
 
+	SliceBetween []SliceBetween `json:"slice_between,omitempty"` // by how much figures of slices differ between windows beyond chance; absent: it is not known, or the plan is older
+
 	Labels   *LabelPlan  `json:"labels,omitempty"`
 	Skew     *SkewPlan   `json:"skew,omitempty"` // how training rows that come back are compared; absent: they are not
 	Channels []Channel   `json:"channels"`
@@ -128,6 +130,14 @@ type Between struct {
 	SD        Number `json:"sd"`        // standard deviation
 	Error     Number `json:"error"`     // standard error of its square
 	Stretches int    `json:"stretches"` // that it was learned of
+}
+
+// SliceBetween says that of one figure of a slice.
+type SliceBetween struct {
+	Slice   string   `json:"slice"`
+	Metric  string   `json:"metric"`
+	Share   float64  `json:"share"`             // of the held-out rows that are of the slice, 0–1
+	Between *Between `json:"between,omitempty"` // absent: too few stretches have rows of it, and what the figure of all rows differs by, divided by the share, stands for it
 }
 
 // LabelPlan says how labels that come later find their predictions.

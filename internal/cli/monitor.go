@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-ml/assay"
 	"github.com/assay-ml/assay/internal/monitor"
+	"github.com/assay-ml/assay/internal/registry"
 	"github.com/assay-ml/assay/internal/store"
 	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
@@ -236,14 +237,18 @@ func (s *session) monitorPlan(ctx context.Context, v store.Version) (assay.Recor
 	if err != nil {
 		return rec, none, left, err
 	}
-	if evaluation != "" {
-		parents = append(parents, evaluation)
+	if evaluation != nil {
+		parents = append(parents, evaluation.ID)
 	}
 	if err := s.p.Monitor.people(s.p, &p); err != nil {
 		return rec, none, left, err
 	}
 	if p.Labels != nil {
-		if err := monitor.Between(ctx, x, &p, m.Classes, s.labelScorerOf(p, m, 1)); err != nil {
+		o := monitor.Outcomes{Classes: m.Classes, Columns: slicingColumns(x.Held, s.plannedOptions(p).Slices), References: map[string]map[string]assay.Estimate{}, Score: s.labelScorerOf(p, m, 1)}
+		if evaluation != nil {
+			addSliceReferences(o.References, evaluation.Value)
+		}
+		if err := monitor.Between(ctx, x, &p, o); err != nil {
 			return rec, none, left, err
 		}
 	}
@@ -317,19 +322,19 @@ func (s *session) watchedModel(ctx context.Context, v store.Version, m assay.Mod
 }
 
 // watchedMetrics takes the figures to watch from the newest evaluation on held-out rows that are not sealed.
-func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.Model, p *assay.Monitor) (assay.Digest, error) {
+func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.Model, p *assay.Monitor) (*registry.Fact[assay.Evaluation], error) {
 	p.Performance, p.Slices = []assay.MetricPlan{}, []string{}
 	d, err := s.watchedDecision(ctx, v.Model, m)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	decides := func(x assay.Evaluation) bool { return m.Task != assay.Binary || float64(x.Threshold) == d.counts() }
 	e, err := pick(ctx, s, assay.KindEvaluation, v.Model, func(x assay.Evaluation) bool { return x.Split == m.Split && x.Part == assay.Valid }, decides)
 	if err != nil || e == nil {
-		return "", err
+		return nil, err
 	}
 	if !decides(e.Value) && !onlyPredictions(m) {
-		return "", assay.Errorf(assay.Refused, "%s answers by a threshold of %v, and the figures on validation rows are those of %v", versionName(v), d.counts(), float64(e.Value.Threshold)).
+		return nil, assay.Errorf(assay.Refused, "%s answers by a threshold of %v, and the figures on validation rows are those of %v", versionName(v), d.counts(), float64(e.Value.Threshold)).
 			Try("evaluate.threshold: %v and assay eval; or assay serve check, for the other one", d.counts())
 	}
 	names := s.p.Monitor.Metrics
@@ -365,7 +370,7 @@ func (s *session) watchedMetrics(ctx context.Context, v store.Version, m assay.M
 	if cut := float64(e.Value.Threshold); cut > 0 {
 		p.Threshold = e.Value.Threshold
 	}
-	return e.ID, nil
+	return e, nil
 }
 
 // people fills in labels and alerts.

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-ml/assay/internal/monitor"
 	"github.com/assay-ml/assay/internal/registry"
 	"github.com/assay-ml/assay/internal/store"
+	"github.com/assay-ml/assay/internal/table"
 	"github.com/assay-ml/assay/learn"
 )
 
@@ -110,12 +111,7 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 		return nil, 0, err
 	}
 	options := s.plannedOptions(p)
-	o.Classes, o.Threshold = m.Classes, options.Threshold
-	for _, f := range x.Table.Fields() {
-		if slices.ContainsFunc(options.Slices, func(def string) bool { return strings.Contains(def, f.Name) }) {
-			o.Columns = append(o.Columns, f.Name)
-		}
-	}
+	o.Classes, o.Threshold, o.Columns = m.Classes, options.Threshold, slicingColumns(x.Table, options.Slices)
 	o.Score = s.labelScorer(p, m)
 	if b := options.Business; b != nil {
 		if o.Counts, err = b.OfCounts(m.Task); err != nil {
@@ -156,6 +152,16 @@ func (s *session) outcomes(ctx context.Context, v store.Version, m assay.Model, 
 	return out, judged.Orphans, nil
 }
 
+// slicingColumns are the columns of a table that slices are made of.
+func slicingColumns(t *table.Table, defs []string) (out []string) {
+	for _, f := range t.Fields() {
+		if slices.ContainsFunc(defs, func(def string) bool { return strings.Contains(def, f.Name) }) {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}
+
 // plannedOptions say how the figures of a plan are computed: as they were when it was made, whatever assay.yaml says now. What plans of earlier releases do
 // not state is as the settings have it.
 func (s *session) plannedOptions(p assay.Monitor) eval.Options {
@@ -192,15 +198,19 @@ func (s *session) sliceReferences(ctx context.Context, plan assay.Digest) (map[s
 		if err != nil {
 			return nil, err
 		}
-		for _, sl := range e.Slices {
-			by := map[string]assay.Estimate{}
-			for _, x := range sl.Metrics {
-				by[x.Name] = x.Estimate
-			}
-			out[sl.Name] = by
-		}
+		addSliceReferences(out, e)
 	}
 	return out, nil
+}
+
+func addSliceReferences(to map[string]map[string]assay.Estimate, e assay.Evaluation) {
+	for _, sl := range e.Slices {
+		by := map[string]assay.Estimate{}
+		for _, x := range sl.Metrics {
+			by[x.Name] = x.Estimate
+		}
+		to[sl.Name] = by
+	}
 }
 
 // labelScorer computes the figures of a plan as an evaluation does: the same definitions, intervals, slices and business metric.

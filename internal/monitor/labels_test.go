@@ -303,7 +303,7 @@ func TestPrecisionOfFewIsNotJudged(t *testing.T) {
 		rarer  int64
 		want   assay.Verdict
 	}{{precisionMetric, 59, assay.Undetermined}, {precisionMetric, 60, assay.Fail}, {"f1_score", 6, assay.Fail}} {
-		out := assay.Outcome{Level: 0.001, Labels: assay.LabelJoin{Coverage: assay.Estimate{Value: 1, N: 500}}, Performance: []assay.RealisedMetric{realised(assay.MetricPlan{Name: c.metric, Higher: true, Reference: was}, now, proxy{}, c.rarer)}}
+		out := assay.Outcome{Level: 0.001, Labels: assay.LabelJoin{Coverage: assay.Estimate{Value: 1, N: 500}}, Performance: []assay.RealisedMetric{realised(assay.MetricPlan{Name: c.metric, Higher: true, Reference: was}, now, proxy{}, c.rarer, 0)}}
 		if w.decide(&out, nil); out.Verdict != c.want || out.Performance[0].Realised != now {
 			t.Errorf("%s with %d of the rarer class: %s, want %s", c.metric, c.rarer, out.Verdict, c.want)
 		}

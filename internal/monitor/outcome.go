@@ -152,14 +152,14 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 	}
 	out.Performance, out.Slices, out.Drift = []assay.RealisedMetric{}, []assay.RealisedSlice{}, []assay.Signal{}
 	for _, p := range w.plan.Performance {
-		out.Performance = append(out.Performance, realised(p, find(e.Metrics, p.Name), proxies[p.Name], rows.rarer()))
+		out.Performance = append(out.Performance, realised(p, find(e.Metrics, p.Name), proxies[p.Name], rows.rarer(), spread(p.Between)))
 	}
 	if p := w.plan.Business; p != nil {
 		var all []assay.Metric
 		if e.Business != nil {
 			all = append(all, *e.Business)
 		}
-		m := realised(*p, find(all, p.Name), proxies[p.Name], rows.rarer())
+		m := realised(*p, find(all, p.Name), proxies[p.Name], rows.rarer(), spread(p.Between))
 		out.Business = &m
 	}
 	for _, s := range e.Slices {
@@ -174,7 +174,7 @@ func (w *Watch) outcome(ctx context.Context, x Traffic, j *joined, k int64, answ
 				continue
 			}
 			p.Reference, p.Proxy = ref, ""
-			r.Performance = append(r.Performance, realised(p, s.Metrics[at].Estimate, proxy{}, fewOf(s)))
+			r.Performance = append(r.Performance, realised(p, s.Metrics[at].Estimate, proxy{}, fewOf(s), spreadOfSlice(&w.plan, s.Name, p)))
 		}
 		out.Slices = append(out.Slices, r)
 	}
@@ -432,8 +432,8 @@ func find(metrics []assay.Metric, name string) assay.Estimate {
 }
 
 // realised is one figure of a plan as labels show it. Its change to the reference has the interval of a difference of two independent figures from
-// theirs (MOVER; Zou and Donner, 2008), widened by how much windows differ of themselves, and the p-value is that of no more than the margin. rarer is how many rows the rarer of two classes has.
-func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy, rarer int64) assay.RealisedMetric {
+// theirs (MOVER; Zou and Donner, 2008), widened by differ, the variance of what windows differ by of themselves, and the p-value is that of no more than the margin. rarer is how many rows the rarer of two classes has.
+func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy, rarer int64, differ float64) assay.RealisedMetric {
 	m := assay.RealisedMetric{
 		Name: p.Name, Definition: p.Definition, Higher: p.Higher, Realised: e, Proxy: estimated.value, Assumption: estimated.assumption, Reference: p.Reference, Margin: p.Margin,
 		Change: assay.Undefined("nothing to compare", e.N), PValue: assay.Number(math.NaN()), Verdict: assay.Undetermined,
@@ -452,7 +452,7 @@ func realised(p assay.MetricPlan, e assay.Estimate, estimated proxy, rarer int64
 	if !p.Higher {
 		a, b = b, a
 	}
-	d, own := a.Value-b.Value, stat.NormalQuantile((1+e.Level)/2)*math.Sqrt(spread(p.Between))
+	d, own := a.Value-b.Value, stat.NormalQuantile((1+e.Level)/2)*math.Sqrt(differ)
 	m.Change = assay.Estimate{Value: d, Lo: d - math.Hypot(math.Hypot(a.Value-a.Lo, b.Hi-b.Value), own), Hi: d + math.Hypot(math.Hypot(a.Hi-a.Value, b.Value-b.Lo), own), Level: e.Level, Method: "mover", N: e.N}
 	return m
 }

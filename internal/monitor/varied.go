@@ -70,8 +70,8 @@ func consecutive(n int) [][]int {
 // alike, so that a window differs from another one by more than so many independent rows would. The figure of a stretch is that of all rows compared with that
 // of all other rows (the jackknife over stretches; Efron and Stein, 1981), and of the variance of those what the rows would have by themselves is taken off
 // (DerSimonian and Laird, 1986). It needs a time and enough stretches; without, the figures' intervals take rows for independent, which the plan shows by
-// having none.
-func Between(ctx context.Context, x Subject, p *assay.Monitor, classes []string, score Scorer) error {
+// having none. The figures of slices are studied in the same way: a slice differs by more than all rows do, where the differences of slices cancel.
+func Between(ctx context.Context, x Subject, p *assay.Monitor, o Outcomes) error {
 	clock, err := x.Held.Clock(ctx, x.Time)
 	if err != nil {
 		return err
@@ -87,7 +87,13 @@ func Between(ctx context.Context, x Subject, p *assay.Monitor, classes []string,
 	if err != nil {
 		return err
 	}
-	f, err := v.Frame(ctx, append(slices.Clone(x.Model.Inputs), joinedLabel, joinedRow, windowColumn), fmt.Sprintf("_row %% %d = 0 AND %s IS NOT NULL", step, joinedLabel))
+	names := append(slices.Clone(x.Model.Inputs), joinedLabel, joinedRow, windowColumn)
+	for _, c := range o.Columns {
+		if !slices.Contains(names, c) {
+			names = append(names, c)
+		}
+	}
+	f, err := v.Frame(ctx, names, fmt.Sprintf("_row %% %d = 0 AND %s IS NOT NULL", step, joinedLabel))
 	if err != nil {
 		return err
 	}
@@ -99,12 +105,15 @@ func Between(ctx context.Context, x Subject, p *assay.Monitor, classes []string,
 	if rows.answers, err = x.answers(ctx, func() (assay.Frame, error) { return f[:len(x.Model.Inputs)], nil }, f.Column(joinedRow).Floats); err != nil {
 		return err
 	}
+	for _, c := range o.Columns {
+		rows.columns = append(rows.columns, *f.Column(c))
+	}
 	var label []int32
 	var value []float64
 	l := f.Column(joinedLabel)
 	for _, c := range l.Codes {
-		if len(classes) > 0 {
-			at := slices.Index(classes, l.Levels[c])
+		if len(o.Classes) > 0 {
+			at := slices.Index(o.Classes, l.Levels[c])
 			if at < 0 {
 				return nil
 			}
@@ -135,57 +144,93 @@ func Between(ctx context.Context, x Subject, p *assay.Monitor, classes []string,
 				vs = append(vs, value[i])
 			}
 		}
-		return score(ctx, rows.labelled(), ls, vs, nil)
+		return o.Score(ctx, rows.labelled(), ls, vs, rows.columns.Take(rows.at))
 	}
 	all, err := figures(nil)
 	if err != nil {
 		return err
 	}
 	every := (len(groups) + mostVaried - 1) / mostVaried
-	type left struct {
-		rows float64
-		e    assay.Evaluation
-	}
-	var without []left
+	var without []assay.Evaluation
+	var rowsOf []float64 // of the stretches that are left out
 	for b := 0; b < len(groups); b += every {
 		e, err := figures(groups[b])
 		if err != nil {
 			return err
 		}
-		without = append(without, left{float64(len(groups[b])), e})
+		without, rowsOf = append(without, e), append(rowsOf, float64(len(groups[b])))
 	}
 	n := float64(rows.n)
-	study := func(m *assay.MetricPlan, of func(assay.Evaluation) assay.Estimate) {
-		if !m.Reference.HasInterval() || m.Reference.N == 0 {
-			return
-		}
-		se := (m.Reference.Hi - m.Reference.Lo) / (2 * -stat.NormalQuantile((1-m.Reference.Level)/2))
-		row := se * se * float64(m.Reference.N) // the variance that a row by itself adds
-		var at, variance []float64
-		for _, x := range without {
-			if d := of(all).Value - of(x.e).Value; !math.IsNaN(d) && x.rows < n && row > 0 {
-				at, variance = append(at, d*(n-x.rows)/x.rows), append(variance, row/x.rows)
-			}
-		}
-		if len(at) < leastVaried {
-			return
-		}
-		sd, noise := between(at, variance)
-		m.Between = &assay.Between{SD: assay.Number(sd), Error: assay.Number(noise), Stretches: len(at)}
+	study := func(reference assay.Estimate, of func(assay.Evaluation) assay.Estimate) *assay.Between {
+		return differs(reference, of(all).Value, without, func(k int) (assay.Estimate, float64, float64) { return of(without[k]), rowsOf[k], n })
 	}
 	for i := range p.Performance {
 		m := &p.Performance[i]
-		study(m, func(e assay.Evaluation) assay.Estimate { return find(e.Metrics, m.Name) })
+		m.Between = study(m.Reference, func(e assay.Evaluation) assay.Estimate { return find(e.Metrics, m.Name) })
 	}
 	if p.Business != nil {
-		study(p.Business, func(e assay.Evaluation) assay.Estimate {
+		p.Business.Between = study(p.Business.Reference, func(e assay.Evaluation) assay.Estimate {
 			if e.Business == nil {
 				return assay.Undefined("no business metric", 0)
 			}
 			return e.Business.Estimate
 		})
 	}
+	p.SliceBetween = nil
+	for _, s := range all.Slices {
+		if !slices.Contains(p.Slices, s.Name) || s.Count == 0 {
+			continue
+		}
+		for _, m := range p.Performance {
+			reference, ok := o.References[s.Name][m.Name]
+			whole := findSlice(s, m.Name)
+			if !ok || m.Between == nil {
+				continue
+			}
+			b := differs(reference, whole.Value, without, func(k int) (assay.Estimate, float64, float64) {
+				at := slices.IndexFunc(without[k].Slices, func(x assay.Slice) bool { return x.Name == s.Name })
+				if at < 0 {
+					return assay.Undefined("no rows", 0), 0, 0
+				}
+				x := without[k].Slices[at]
+				return findSlice(x, m.Name), float64(s.Count - x.Count), float64(s.Count)
+			})
+			p.SliceBetween = append(p.SliceBetween, assay.SliceBetween{Slice: s.Name, Metric: m.Name, Share: float64(s.Count) / n, Between: b})
+		}
+	}
 	return nil
+}
+
+// findSlice is a figure of a slice.
+func findSlice(s assay.Slice, name string) assay.Estimate {
+	for _, m := range s.Metrics {
+		if m.Name == name {
+			return m.Estimate
+		}
+	}
+	return assay.Undefined("no labels", 0)
+}
+
+// differs is by how much a figure differs between stretches beyond chance; nil where it is not known. left is the figure without a stretch, how many rows
+// that has, and how many all have.
+func differs(reference assay.Estimate, all float64, without []assay.Evaluation, left func(k int) (e assay.Estimate, rows, n float64)) *assay.Between {
+	if !reference.HasInterval() || reference.N == 0 {
+		return nil
+	}
+	se := (reference.Hi - reference.Lo) / (2 * -stat.NormalQuantile((1-reference.Level)/2))
+	row := se * se * float64(reference.N) // the variance that a row by itself adds
+	var at, variance []float64
+	for k := range without {
+		e, rows, n := left(k)
+		if d := all - e.Value; !math.IsNaN(d) && rows > 0 && rows < n && row > 0 {
+			at, variance = append(at, d*(n-rows)/rows), append(variance, row/rows)
+		}
+	}
+	if len(at) < leastVaried {
+		return nil
+	}
+	sd, noise := between(at, variance)
+	return &assay.Between{SD: assay.Number(sd), Error: assay.Number(noise), Stretches: len(at)}
 }
 
 // between is the standard deviation of means beyond their own variances (DerSimonian and Laird, 1986), and the standard error of its square, by the moments of a
@@ -217,4 +262,19 @@ func spread(b *assay.Between) float64 {
 	}
 	sd := float64(b.SD)
 	return (sd*sd + float64(b.Error)) * (1 + 1/float64(b.Stretches))
+}
+
+// spreadOfSlice is spread for a figure of a slice. Where too few stretches have rows of the slice to learn it, all of the spread of the whole figure may be its
+// own: the whole figure has the slice's difference by its share of the rows.
+func spreadOfSlice(p *assay.Monitor, slice string, m assay.MetricPlan) float64 {
+	for _, b := range p.SliceBetween {
+		switch {
+		case b.Slice != slice || b.Metric != m.Name:
+		case b.Between != nil:
+			return spread(b.Between)
+		case b.Share > 0:
+			return spread(m.Between) / (b.Share * b.Share)
+		}
+	}
+	return spread(m.Between) // of plans of earlier releases
 }
