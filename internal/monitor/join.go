@@ -161,9 +161,7 @@ func (w *Watch) join(ctx context.Context, x Traffic, cut *cutter, keys []int64, 
 		given += " WHERE k NOT IN (SELECT k FROM " + shared.Relation() + ") UNION ALL " +
 			lastBefore("SELECT * FROM ("+labels+") WHERE k IN (SELECT k FROM "+shared.Relation()+")", shared.Relation(), rows.Relation(), beyond)
 	}
-	g, err := o.Labels.Answer(ctx, fmt.Sprintf(`SELECT k, r, CAST(n - d AS BIGINT) AS again, d > 1 AS conflict, %s AS v, %s AS came FROM (
-SELECT k, r, count(*) AS n, count(DISTINCT _label) AS d, first(_label ORDER BY _came, _row) AS one, last(_label ORDER BY _came, _row) AS other, min(_came) AS min_came, max(_came) AS max_came
-FROM (%s) GROUP BY k, r) WHERE k IS NOT NULL`, value, first, given))
+	g, err := labelsByKey(ctx, o.Labels, given, value, first)
 	if err != nil {
 		return nil, err
 	}
@@ -364,4 +362,16 @@ func (j *joined) labelJoin(k int64) (assay.LabelJoin, error) {
 	}
 	out.DelayP50, out.DelayP90, out.DelayMax = quantile(0.5), quantile(0.9), assay.Number(longest)
 	return out, nil
+}
+
+// labelsByKey is what the labels of a key say together, of the SQL for labels with a key k, and a row r of the predictions where the label is of one of them: the
+// label v that counts, which is value where they disagree, when it came, how many said the same again, and whether there is a conflict. Nearly all keys have one
+// label; only of those that have different ones all labels are held at once, for that takes memory which the engine cannot put on the disk.
+func labelsByKey(ctx context.Context, labels *table.Table, given, value, first string) (*table.Table, error) {
+	return labels.Answer(ctx, fmt.Sprintf(`WITH keys AS MATERIALIZED (
+SELECT k, r, CAST(count(*) AS BIGINT) AS n, min(hash(_label)) <> max(hash(_label)) AS differ, min(_came) AS came, min(_row) AS at FROM (%[1]s) WHERE k IS NOT NULL GROUP BY k, r)
+SELECT a.k, a.r, a.n - 1 AS again, false AS conflict, l._label AS v, a.came FROM keys a JOIN %[2]s l ON l._row = a.at WHERE NOT a.differ
+UNION ALL SELECT k, r, CAST(n - d AS BIGINT), d > 1, %[3]s, %[4]s FROM (
+SELECT k, r, count(*) AS n, count(DISTINCT _label) AS d, first(_label ORDER BY _came, _row) AS one, last(_label ORDER BY _came, _row) AS other, min(_came) AS min_came, max(_came) AS max_came
+FROM (%[1]s) WHERE k IN (SELECT k FROM keys WHERE differ) GROUP BY k, r HAVING d > 1)`, given, labels.Relation(), value, first))
 }

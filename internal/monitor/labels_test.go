@@ -584,3 +584,30 @@ func TestLabelsThatWereKnownBefore(t *testing.T) {
 		}
 	}
 }
+
+// A million labels, nearly all of which belong to no prediction of the log, are put together in the least memory that an engine may have: what an engine holds of
+// each key does not grow with what its labels say, so that it can go to the disk.
+func TestLabelsBeyondMemory(t *testing.T) {
+	ctx := context.Background()
+	e, err := table.Open(ctx, table.Options{MemoryBytes: 64 << 20, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	w := watched(t, e, assay.LabelPlan{Join: []string{"key"}, MinCoverage: 0.5, Conflicts: ConflictRefuse, WithinSeconds: 400 * day})
+	x := predictedDays(t, e, 1, 2000)
+	const labels, disagree = 1_000_000, 1000
+	// The first keys have a second label, and every other one of them says something else.
+	l, err := x.Table.Answer(ctx, fmt.Sprintf(`SELECT TIMESTAMP '2023-11-15' + to_seconds(i) AS _came, '0/' || (i %% %[2]d) AS _key, NULL::VARCHAR AS _request, NULL::BIGINT AS _index,
+CASE WHEN i >= %[2]d AND i %% 2 = 0 THEN 'no' ELSE 'yes' END AS _label FROM range(%[1]d) t(i)`, labels, labels-disagree))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := outcomesOfDays(t, w, x, Outcomes{Labels: l})
+	if len(got) != 1 {
+		t.Fatalf("%d windows", len(got))
+	}
+	if j := got[0].Outcome.Labels; j.Labelled != 1500 || j.Conflicts != 500 || j.Duplicates != 500 {
+		t.Errorf("%+v", j)
+	}
+}
