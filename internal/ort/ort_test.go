@@ -99,6 +99,12 @@ func TestOracle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if strings.Contains(c.Name, "_layout") { // the rows of a layer first: ONNX has it, and its reference says what comes out
+				if _, err := l.Open(c.Model, learn.Limits{}); err == nil || !strings.Contains(err.Error(), "layout == 1") {
+					t.Errorf("ONNX Runtime takes the layout now, or says something else: %v", err)
+				}
+				return
+			}
 			theirs := open(t, l, c.Model, learn.Limits{})
 			if a, b := fmt.Sprint(own.Fields(), own.Classes(), own.Outputs()), fmt.Sprint(theirs.Fields(), theirs.Classes(), theirs.Outputs()); a != b {
 				t.Errorf("ports differ:\n%s\n%s", a, b)

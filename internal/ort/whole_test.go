@@ -80,6 +80,9 @@ func TestWholeNumbers(t *testing.T) {
 					}
 					want, got := answer(t, theirs, columns), answer(t, inGo, columns)
 					for i := range want {
+						if c.op == "Pow" && sameFloat(got[i], want[i]) {
+							continue
+						}
 						if got[i] != want[i] {
 							t.Fatalf("number %d of %v is %d, in ONNX Runtime %d", i, columns, got[i], want[i])
 						}
@@ -88,6 +91,13 @@ func TestWholeNumbers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// sameFloat reports whether two whole numbers beyond 2^53 are neighbours among those of float64, in which both engines raise to powers: which of them comes is up
+// to the library of C there.
+func sameFloat(a, b int64) bool {
+	x, y := float64(a), float64(b)
+	return math.Abs(y) > 1<<53 && math.Abs(y) < 1<<62 && (x == math.Nextafter(y, math.Inf(1)) || x == math.Nextafter(y, math.Inf(-1)))
 }
 
 // TestFloatsToWholeNumbers: what a float becomes in a type that may not hold it is the same in Go and in ONNX Runtime. Of a uint32 ONNX Runtime
