@@ -108,7 +108,7 @@ func TestBoostersGiveWhatTheirLibrariesGive(t *testing.T) {
 			outputs[o.Role] = s.Output(i)
 		}
 		near := func(what string, got *Tensor, step, from int, want []float64) {
-			x, err := got.toDoubles(nil)
+			x, err := got.asDoubles(nil)
 			if err != nil {
 				t.Fatal(err)
 			}

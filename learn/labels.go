@@ -69,7 +69,7 @@ func (p *Predictor) PredictLabels(ctx context.Context, x assay.Frame, labels []s
 	var clipped atomic.Int64
 	err = p.eachBlock(ctx, x, workers, func(_ int, s *Session, lo, hi int) error {
 		for c, o := range outputs {
-			values, err := s.out[o].toDoubles(nil)
+			values, err := s.out[o].asDoubles(nil)
 			if err != nil {
 				return err
 			}

@@ -91,8 +91,8 @@ func logSumExp(x []float64) float64 {
 	return m + math.Log(s)
 }
 
-// toDoubles returns the numbers of any numeric tensor.
-func (t *Tensor) toDoubles(m *memory) ([]float64, error) {
+// asDoubles returns the numbers of any numeric tensor.
+func (t *Tensor) asDoubles(m *memory) ([]float64, error) {
 	d, err := cast(m, t, Float64)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func compileReduce(c *nodeContext, f func([]float64) float64, pick func(a, b int
 			pickWhole(out.Ints, t, strides, pick)
 			return m.list(out), nil
 		}
-		x, err := t.toDoubles(m)
+		x, err := t.asDoubles(m)
 		if err != nil {
 			return nil, err
 		}
@@ -272,7 +272,7 @@ func alongAxis(c *nodeContext, f func(m *memory, t *Tensor, outer, size, inner i
 
 func compileSoftmax(c *nodeContext, logarithm bool) (kernel, error) {
 	return alongAxis(c, func(m *memory, t *Tensor, outer, size, inner int) (*Tensor, error) {
-		x, _ := t.toDoubles(m)
+		x, _ := t.asDoubles(m)
 		out, err := m.tensor(Float64, t.Shape...)
 		if err != nil {
 			return nil, err

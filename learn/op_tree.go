@@ -54,7 +54,7 @@ func doublesOf(c *nodeContext, name string) []float64 {
 		return out
 	}
 	if t := c.tensor(name + "_as_tensor"); t != nil && t.Type != String {
-		out, _ := t.toDoubles(nil)
+		out, _ := t.asDoubles(nil)
 		return out
 	}
 	return nil
@@ -375,7 +375,7 @@ func compileTreeEnsemble(c *nodeContext) (kernel, error) {
 	}
 	var members []float64
 	if t := c.tensor("membership_values"); t != nil && t.Type != String {
-		members, _ = t.toDoubles(nil)
+		members, _ = t.asDoubles(nil)
 	}
 	child := func(at, leaf int64) int64 {
 		if leaf != 0 {

@@ -114,7 +114,7 @@ func (p *Predictor) interpret(out []*Tensor, n int) (Prediction, error) {
 	}
 	var values []float64
 	if scores != nil {
-		d, _ := scores.toDoubles(nil)
+		d, _ := scores.asDoubles(nil)
 		values = append(values, d...)
 	}
 	classes := p.classes
